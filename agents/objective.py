@@ -1,0 +1,65 @@
+"""What a campaign seeks, as one number that is better when higher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.evaluation import Failed, Measured, Unstable, scalar
+from surrogate.protocol import Output
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A property at a temperature, to be minimised, maximised or brought near a target.
+
+    Scores are taken on the modelled scale (log10 where `log`), so that a score of an evaluation
+    and of posterior samples can be compared.
+
+    Args:
+        property: a key of ``Measured.properties``.
+        temperature: K, or None for a number without temperature.
+        goal: direction.
+        target: the value sought, in the property's unit, when ``goal`` is ``target``.
+        log: whether log10 of the property is modelled.
+    """
+
+    property: str = "kappa"
+    temperature: float | None = 300.0
+    goal: Literal["minimize", "maximize", "target"] = "minimize"
+    target: float | None = None
+    log: bool = True
+
+    @property
+    def output(self) -> Output:
+        """What a surrogate must predict for this objective."""
+        return Output(self.property, self.temperature, self.log)
+
+    def value(self, evaluation: Measured | Unstable | Failed) -> tuple[float, float | None] | None:
+        """(value, standard error) in the property's unit; None where nothing was measured."""
+        if not isinstance(evaluation, Measured):
+            return None
+        return scalar(evaluation, self.property, self.temperature)
+
+    def modelled(self, value: float) -> float:
+        """A value on the modelled scale."""
+        return float(np.log10(value)) if self.log else value
+
+    def score(self, modelled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of any array of modelled values; higher is better."""
+        if self.goal == "maximize":
+            return modelled
+        if self.goal == "minimize":
+            return -modelled
+        assert self.target is not None  # the config demands it
+        return -np.abs(modelled - self.modelled(self.target))
+
+    def score_of(self, evaluation: Measured | Unstable | Failed) -> float | None:
+        """Score of an outcome; None where there is no value (unstable, failed, not positive)."""
+        found = self.value(evaluation)
+        if found is None or (self.log and found[0] <= 0):
+            return None
+        return float(self.score(np.array(self.modelled(found[0]))))

@@ -1,0 +1,271 @@
+"""What a config says about spaces, objectives, constraints and agents. Imports only pydantic."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_serializer,
+    model_validator,
+)
+
+_SYMBOLS = frozenset(
+    (
+        "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As "
+        "Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu "
+        "Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np "
+        "Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
+    ).split()
+)
+PROTOTYPE_NAMES = (
+    "rocksalt",
+    "cscl",
+    "zincblende",
+    "wurtzite",
+    "nickel-arsenide",
+    "fluorite",
+    "antifluorite",
+    "rutile",
+    "cadmium-iodide",
+    "anti-cadmium-iodide",
+    "half-heusler",
+    "perovskite",
+)
+"""The prototypes that have a name of their own; any other is named ``aflow:`` and its label."""
+_POSITIVE = frozenset({"kappa", "conductance", "heat_capacity", "bulk_modulus", "max_frequency"})
+
+
+def _element(symbol: str) -> str:
+    if symbol not in _SYMBOLS:
+        raise ValueError(f"{symbol!r} is not an element; give symbols such as Na")
+    return symbol
+
+
+def _prototype(name: str) -> str:
+    if name not in PROTOTYPE_NAMES and not (name.startswith("aflow:") and len(name) > 6):
+        raise ValueError(
+            f"{name!r} is not a prototype; allowed: {', '.join(PROTOTYPE_NAMES)}, "
+            "or an AFLOW label such as aflow:AB_cF8_225_a_b"
+        )
+    return name
+
+
+Symbol = Annotated[str, AfterValidator(_element)]
+PrototypeName = Annotated[str, AfterValidator(_prototype)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PrototypeSpaceSettings(Settings):
+    """Named prototypes times elements, filtered by charge neutrality and electronegativity."""
+
+    kind: Literal["prototypes"] = "prototypes"
+    prototypes: tuple[PrototypeName, ...] = Field(
+        default=("rocksalt", "zincblende", "wurtzite"), min_length=1
+    )
+    elements: tuple[Symbol, ...] | None = None
+    """Elements to decorate with; None: all but hydrogen, noble gases, radioactive elements and,
+    unless `lanthanides` is set, the elements from La to Lu."""
+    exclude_elements: tuple[Symbol, ...] = ()
+    lanthanides: bool = False
+    oxidation_states: Literal["common", "any"] = "common"
+    """``common``: frequent charges of cations and filled-shell anions; ``any``: all SMACT takes."""
+    max_atoms: int = Field(default=40, ge=1)
+    """Atoms in the primitive cell."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PrototypeSpaceSettings:
+        if self.elements is not None and not set(self.elements) - set(self.exclude_elements):
+            raise ValueError("exclude_elements leaves nothing of elements")
+        return self
+
+
+class PoolSpaceSettings(Settings):
+    """The user's own list: a folder of CIF or POSCAR files, an ASE database, or JSON lines."""
+
+    kind: Literal["pool"] = "pool"
+    path: Path
+    on_error: Literal["stop", "skip"] = "stop"
+    symmetries: tuple[Literal["mirror"], ...] = ()
+    """``mirror``: a sequence and its reverse are one design."""
+
+
+SpaceSettings = Annotated[PrototypeSpaceSettings | PoolSpaceSettings, Field(discriminator="kind")]
+
+
+class ObjectiveSettings(Settings):
+    """The property sought."""
+
+    property: str = Field(default="kappa", min_length=1)
+    temperature: float | None = Field(default=None, gt=0)
+    """K; 300 where absent for kappa."""
+    goal: Literal["minimize", "maximize", "target"] = "minimize"
+    target: float | None = None
+    """In the property's unit; with ``goal: target`` only."""
+    log: bool | None = None
+    """Whether log10 of the property is modelled; None: for quantities known to be positive."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_temperature(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("property", "kappa") == "kappa":
+            return {**data, "temperature": data.get("temperature") or 300.0}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ObjectiveSettings:
+        if (self.goal == "target") != (self.target is not None):
+            wanted = "needs a number" if self.goal == "target" else "needs goal: target"
+            raise ValueError(f"target is {self.target} with goal {self.goal}; target {wanted}")
+        if self.in_log and self.target is not None and self.target <= 0:
+            raise ValueError(f"target is {self.target}; a positive quantity needs a target above 0")
+        return self
+
+    @builtins.property  # `property` is a field of this class
+    def in_log(self) -> bool:
+        """Whether log10 of the property is modelled."""
+        return self.property in _POSITIVE if self.log is None else self.log
+
+
+CONSTRAINT_LIMITS: dict[str, str | None] = {
+    "dynamically_stable": None,
+    "non_metal": None,
+    "max_atoms": "atoms in the primitive cell",
+    "energy_above_best_polymorph": "eV/atom",
+    "formation_energy": "eV/atom",
+    "max_msd": "Å²",
+    "anharmonicity": "dimensionless",
+    "gruneisen_mean": "dimensionless",
+}
+"""Constraint to the unit of its upper limit; None for those that take no number."""
+
+
+class ConstraintSettings(Settings):
+    """One constraint, written as a name or as ``{name: upper limit}``."""
+
+    name: str
+    limit: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"name": data}
+        if isinstance(data, dict) and len(data) == 1 and "name" not in data:
+            ((name, limit),) = data.items()
+            return {"name": name, "limit": limit}
+        return data
+
+    @model_validator(mode="after")
+    def _known(self) -> ConstraintSettings:
+        if self.name not in CONSTRAINT_LIMITS:
+            allowed = ", ".join(CONSTRAINT_LIMITS)
+            raise ValueError(f"{self.name!r} is not a constraint; allowed: {allowed}")
+        unit = CONSTRAINT_LIMITS[self.name]
+        if unit is None and self.limit is not None:
+            raise ValueError(f"{self.name} takes no limit, got {self.limit}; write just its name")
+        if unit is not None and self.limit is None:
+            raise ValueError(f"{self.name} needs an upper limit ({unit}): {{{self.name}: 0.05}}")
+        return self
+
+    @model_serializer
+    def _as_written(self) -> str | dict[str, float]:
+        return self.name if self.limit is None else {self.name: self.limit}
+
+
+DEFAULT_CONSTRAINTS = (
+    ConstraintSettings(name="dynamically_stable"),
+    ConstraintSettings(name="energy_above_best_polymorph", limit=0.05),
+    ConstraintSettings(name="formation_energy", limit=0.0),
+)
+
+
+class RandomSettings(Settings):
+    """Uniform draws from the space."""
+
+    kind: Literal["random"] = "random"
+
+
+class SubstitutionSettings(Settings):
+    """Small changes of good candidates: similar elements, exchanged layers."""
+
+    kind: Literal["substitution"] = "substitution"
+    parents: int = Field(default=6, ge=1)
+    """How many of the best candidates are changed."""
+
+
+class EvolutionSettings(Settings):
+    """Crossover, mutation and chemical strain among good candidates; weights are relative."""
+
+    kind: Literal["evolution"] = "evolution"
+    parents: int = Field(default=12, ge=2)
+    crossover: float = Field(default=0.5, ge=0)
+    mutation: float = Field(default=0.35, ge=0)
+    strain: float = Field(default=0.15, ge=0)
+
+    @model_validator(mode="after")
+    def _some(self) -> EvolutionSettings:
+        if self.crossover + self.mutation + self.strain <= 0:
+            raise ValueError("crossover, mutation and strain are all 0; at least one must be above")
+        return self
+
+
+class BayesianSettings(Settings):
+    """An acquisition function over the surrogate's posterior of the whole pool."""
+
+    kind: Literal["bayesian"] = "bayesian"
+    acquisition: Literal["log-ei", "ucb", "thompson"] = "log-ei"
+    beta: float = Field(default=1.5, ge=0)
+    """Standard deviations added by ``ucb``."""
+
+
+AgentSettings = Annotated[
+    RandomSettings | SubstitutionSettings | EvolutionSettings | BayesianSettings,
+    Field(discriminator="kind"),
+]
+
+
+class SelectionSettings(Settings):
+    """How a batch is divided."""
+
+    hole_share: Share = 0.25
+    """For the candidates about which the surrogate knows least."""
+    audit_share: Share = 0.1
+    """Drawn uniformly at random, to measure calibration."""
+    floor_share: Share = 0.1
+    """Least share of the rest that any agent keeps."""
+    half_life: float = Field(default=3.0, gt=0)
+    """Rounds after which what an agent found counts half."""
+    pool_limit: int = Field(default=100_000, ge=1)
+    """Largest space that is screened whole; of larger ones a sample of this size is."""
+    near_duplicates: bool = True
+    """Whether crystals that differ from known ones by rounding only are dropped."""
+
+    @model_validator(mode="after")
+    def _room(self) -> SelectionSettings:
+        if self.hole_share + self.audit_share > 1:
+            total = self.hole_share + self.audit_share
+            raise ValueError(f"hole_share + audit_share is {total:g}; it must not exceed 1")
+        return self
+
+
+def agent_names(agents: tuple[AgentSettings, ...]) -> tuple[str, ...]:
+    """One name per agent: its kind, numbered from the second of a kind on (``bayesian-2``)."""
+    seen: dict[str, int] = {}
+    names = []
+    for agent in agents:
+        seen[agent.kind] = seen.get(agent.kind, 0) + 1
+        count = seen[agent.kind]
+        names.append(agent.kind if count == 1 else f"{agent.kind}-{count}")
+    return tuple(names)

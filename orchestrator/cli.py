@@ -1,0 +1,166 @@
+"""The command line. Heavy libraries are imported only by the command that needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+_HOME = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="PHONOSCOUT_HOME",
+    default=Path("phonoscout-home"),
+    show_default=True,
+    help="Folder that holds the database, artefacts, MLflow's store and logs.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+_SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY.PATH=VALUE",
+    help="Change one setting; the value is YAML. May be given several times.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="phonoscout", prog_name="phonoscout")
+def main() -> None:
+    """Autonomous discovery of materials by how their phonons carry heat."""
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--name", help="Use this name instead of the config's.")
+@click.option("--dry-run", is_flag=True, help="Validate, size and estimate; start nothing.")
+@_SET
+@_HOME
+@_JSON
+def launch(
+    config: Path,
+    name: str | None,
+    dry_run: bool,
+    overrides: tuple[str, ...],
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Start the campaign that CONFIG (a YAML file) describes."""
+    _run("launch", home, config, name=name, dry_run=dry_run, overrides=overrides, as_json=as_json)
+
+
+@main.command()
+@click.argument("name")
+@_SET
+@_HOME
+@_JSON
+def resume(name: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Go on with a campaign after anything; --set extends or steers it."""
+    _run("resume", home, name, overrides=overrides, as_json=as_json)
+
+
+@main.command()
+@click.argument("name")
+@_HOME
+@_JSON
+def stop(name: str, home: Path, as_json: bool) -> None:
+    """Ask a running campaign to stop; nothing finished is lost."""
+    _run("stop", home, name, as_json=as_json)
+
+
+@main.command()
+@click.argument("name", required=False)
+@_HOME
+@_JSON
+def status(name: str | None, home: Path, as_json: bool) -> None:
+    """Where a campaign stands, or all of them."""
+    _run("status", home, name, as_json=as_json)
+
+
+@main.command()
+@click.argument("name")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@_HOME
+@_JSON
+def best(name: str, k: int, as_csv: bool, home: Path, as_json: bool) -> None:
+    """The best candidates so far, confirmed ones first; works while the campaign runs."""
+    _run("best", home, name, k=k, as_csv=as_csv, as_json=as_json)
+
+
+@main.command()
+@click.argument("candidate")
+@_HOME
+@_JSON
+def show(candidate: str, home: Path, as_json: bool) -> None:
+    """All that is known of a candidate, and why it was chosen."""
+    _run("show", home, candidate, as_json=as_json)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["cif", "json", "phono3py"]),
+    default="cif",
+    show_default=True,
+    help="What to write for each candidate.",
+)
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
+@_HOME
+@_JSON
+def export(name: str, directory: Path, form: str, k: int, home: Path, as_json: bool) -> None:
+    """Write the best candidates into DIRECTORY, in formats other programs read."""
+    _run("export", home, name, directory=directory, form=form, k=k, as_json=as_json)
+
+
+@main.command()
+@click.argument("structure", type=click.Path(path_type=Path))
+@click.option(
+    "--oracle", type=click.Path(path_type=Path), help="YAML file with the oracle's settings."
+)
+@_SET
+@_HOME
+@_JSON
+def evaluate(
+    structure: Path, oracle: Path | None, overrides: tuple[str, ...], home: Path, as_json: bool
+) -> None:
+    """Run the oracle on one STRUCTURE file, outside of any campaign."""
+    _run("evaluate", home, structure, oracle=oracle, overrides=overrides, as_json=as_json)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@_HOME
+def serve(host: str, port: int, home: Path) -> None:
+    """Offer the same functions over HTTP; the token for changes is $PHONOSCOUT_TOKEN."""
+    _run("serve", home, host=host, port=port)
+
+
+def _run(command: str, home: Path, *arguments: Any, **options: Any) -> None:
+    """Call a function of `orchestrator.commands` and exit with its code."""
+    # One writer of progress and results: neither usage reports nor stray chatter on stdout.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from orchestrator import commands
+    from orchestrator.failures import INPUT_ERRORS
+
+    try:
+        code = getattr(commands, command)(home.resolve(), *arguments, **options)
+    except INPUT_ERRORS as error:
+        click.echo(f"phonoscout {command}: {error}", err=True)
+        code = 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

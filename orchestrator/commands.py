@@ -1,0 +1,204 @@
+"""What each command does: reads its input, asks the layers below, prints. Returns the exit code."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from orchestrator import queries
+from orchestrator.config import ConfigError, load_config
+from orchestrator.rendering import best_table, print_details, status_table
+from orchestrator.store import Store, database_of
+
+if TYPE_CHECKING:
+    from orchestrator.runner import Prepared
+
+DONE, RUN_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def launch(
+    home: Path,
+    path: Path,
+    *,
+    name: str | None,
+    dry_run: bool,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Validate a config, record the campaign and run it."""
+    config = load_config(path, overrides, name)
+    if dry_run:
+        from orchestrator.dry_run import estimate
+
+        return _print(estimate(config), as_json)
+    from orchestrator.runner import create, prepare
+
+    prepared = prepare(config)  # whatever is wrong shows here, before anything is written
+    create(_store(home, new=True), prepared)
+    return _run(home, config.name, as_json, prepared=prepared)
+
+
+def resume(home: Path, name: str, *, overrides: Sequence[str], as_json: bool) -> int:
+    """Go on with a campaign; changes are recorded first."""
+    return _run(home, name, as_json, overrides)
+
+
+def _run(
+    home: Path,
+    name: str,
+    as_json: bool,
+    overrides: Sequence[str] = (),
+    prepared: Prepared | None = None,
+) -> int:
+    from orchestrator.runner import run_campaign
+
+    progress = Console(stderr=True)
+    command = f"phonoscout resume {shlex.quote(name)}{_home_option(home)}"
+    try:
+        stopped = run_campaign(
+            _store(home), name, overrides=overrides, prepared=prepared, console=progress
+        )
+    except KeyboardInterrupt:
+        progress.print(f"interrupted; go on with: {command}", highlight=False, soft_wrap=True)
+        return INTERRUPTED
+    store = _store(home)
+    if as_json:
+        _json(queries.status(store, name))
+    else:
+        rows = queries.best(store, name, 10)
+        console = Console()
+        console.print(best_table(rows, f"Best of {name}"))
+        console.print(f"{stopped.state}: {stopped.reason}", highlight=False)
+        if rows:
+            example = f"phonoscout show {rows[0]['candidate']}{_home_option(home)}"
+            console.print(f"look further:  {example}", highlight=False, soft_wrap=True)
+        console.print(f"extend it:     {command} --set budget.oracle_calls=N", highlight=False)
+    return RUN_FAILED if stopped.state == "failed" else DONE
+
+
+def _home_option(home: Path) -> str:
+    default = Path("phonoscout-home").resolve()
+    return "" if home == default else f" --home {shlex.quote(str(home))}"
+
+
+def stop(home: Path, name: str, *, as_json: bool) -> int:
+    """Ask the process that runs a campaign to stop."""
+    store = _store(home)
+    running = store.is_running(name)
+    if running:
+        store.request_stop(name)
+    document = {"name": name, "was_running": running}
+    text = f"{name} will stop" if running else f"{name} is not running"
+    return _print(document, as_json, text)
+
+
+def status(home: Path, name: str | None, *, as_json: bool) -> int:
+    """Print one campaign's status, or a table of all."""
+    if name is None and not database_of(home).exists():
+        return _json([]) if as_json else _print({}, False, f"no campaigns in {home}")
+    store = _store(home)
+    if name is not None:
+        document = queries.status(store, name)
+        if as_json:
+            return _json(document)
+        Console().print(status_table([document]))
+        for note in document["notes"]:
+            Console().print(note, highlight=False)
+        if document["stop_reason"]:
+            Console().print(document["stop_reason"], highlight=False)
+        return DONE
+    documents = [queries.status(store, row.name) for row in store.campaigns()]
+    if as_json:
+        return _json(documents)
+    Console().print(status_table(documents) if documents else f"no campaigns in {home}")
+    return DONE
+
+
+def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
+    """Print the best candidates."""
+    if as_csv and as_json:
+        raise ConfigError("--json and --csv exclude each other; give one")
+    rows = queries.best(_store(home), name, k)
+    if as_json:
+        return _json(rows)
+    if as_csv:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else ["rank"])
+        writer.writeheader()
+        writer.writerows(rows)
+        return DONE
+    Console().print(best_table(rows, f"Best of {name}") if rows else "nothing measured yet")
+    return DONE
+
+
+def show(home: Path, candidate: str, *, as_json: bool) -> int:
+    """Print all that is known of a candidate."""
+    return _print(queries.show(_store(home), candidate), as_json)
+
+
+def export(
+    home: Path, name: str, *, directory: Path, form: str, k: int, as_json: bool
+) -> int:
+    """Write the best candidates into a folder."""
+    from orchestrator.export import export_best
+
+    written = export_best(_store(home), name, directory, form, k)
+    return _print(
+        {"directory": str(directory), "files": [str(path) for path in written]},
+        as_json,
+        f"{len(written)} files written to {directory}",
+    )
+
+
+def evaluate(
+    home: Path,
+    structure: Path,
+    *,
+    oracle: Path | None,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Run the oracle on one structure file."""
+    from orchestrator.single import evaluate_file
+
+    document = evaluate_file(home, structure, oracle, overrides, Console(stderr=True))
+    code = RUN_FAILED if document["status"] == "failed" else DONE
+    return _print(document, as_json) or code
+
+
+def serve(home: Path, *, host: str, port: int) -> int:
+    """Serve the same functions over HTTP until interrupted."""
+    from orchestrator.api import run_server
+
+    run_server(_store(home, new=True), host, port)
+    return DONE
+
+
+def _store(home: Path, *, new: bool = False) -> Store:
+    if not new and not database_of(home).exists():
+        raise ConfigError(f"{home} holds no campaigns; give the right one with --home")
+    return Store(home=home)
+
+
+def _print(document: Any, as_json: bool, text: str | None = None) -> int:
+    if as_json:
+        return _json(document)
+    if text is None:
+        print_details(Console(), document)
+    else:
+        Console().print(text, highlight=False, soft_wrap=True)
+    return DONE
+
+
+def _json(document: Any) -> int:
+    # NaN is no JSON; a document that holds one is a defect to be seen, not to be passed on.
+    sys.stdout.write(json.dumps(document, allow_nan=False, indent=2) + "\n")
+    return DONE
+
+

@@ -1,0 +1,274 @@
+"""The whole of a campaign's settings: composed of what each layer declares, validated at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agents.settings import (
+    AgentSettings,
+    BayesianSettings,
+    ConstraintSettings,
+    EvolutionSettings,
+    ObjectiveSettings,
+    RandomSettings,
+    SelectionSettings,
+    SpaceSettings,
+    SubstitutionSettings,
+)
+from oracle.settings import PhononSettings, ReplaySettings
+from orchestrator.config_errors import one_line
+from orchestrator.settings import Duration, ExecutorSettings, TrackingSettings
+from surrogate.settings import SurrogateSettings
+
+REFUSED = ("space", "objective", "oracle", "seed")
+"""Keys that make the science: they cannot change on resume."""
+STEERED = ("agents", "surrogate", "constraints", "budget", "dft", "selection", "confirmation")
+"""Keys that may change on resume, by an event."""
+FREE = ("executor", "tracking")
+"""Keys that say where to run; they may change at any time."""
+INPUTS = ("space.path", "oracle.table")
+"""Keys that hold paths: relative to the config file, and pinned by the SHA-256 of the content."""
+
+
+class ConfigError(Exception):
+    """The input was wrong: one line that names the key, what was given and what is allowed."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DftSettings(_Settings):
+    """Real DFT where the potential cannot be trusted; no engine is built in yet."""
+
+    engine: Literal["none"] = "none"
+    max_labels: int = Field(default=0, ge=0, le=0)
+
+
+class ConfirmationSettings(_Settings):
+    """Evaluation of the leaders at tighter settings before they are called best."""
+
+    leaders: int = Field(default=5, ge=0)
+    """How many of the best must be confirmed when the campaign ends; 0 turns it off."""
+    max_calls: int = Field(default=15, ge=0)
+    """Calls at tighter settings in the whole campaign; they do not count as `oracle_calls`."""
+    each_round: bool = True
+    """Whether a new leader is confirmed in the round after it was found."""
+    sigmas: float = Field(default=2.0, gt=0)
+    """How many combined standard errors a leader may move and still be confirmed."""
+    default_error: float = Field(default=0.1, gt=0)
+    """Relative standard error taken for an evaluation that states none."""
+
+
+class BudgetSettings(_Settings):
+    """When the campaign ends; whatever is reached first."""
+
+    rounds: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=4, ge=1)
+    oracle_calls: int = Field(default=20, ge=1)
+    """Trials at the objective's fidelity."""
+    cost_h: float | None = Field(default=None, gt=0)
+    """Recorded cost of all oracle calls, hours."""
+    wall_time: Duration | None = None
+    """Seconds, or a text such as ``30min``."""
+    cheap_share: float = Field(default=0.1, ge=0, le=1)
+    """Recorded cost that cheaper fidelities may add, as a share of the objective's."""
+    min_gain: float | None = Field(default=None, gt=0)
+    """Stop when the posterior expects less than this gain on the modelled scale (log10)."""
+
+
+OracleSettings = Annotated[PhononSettings | ReplaySettings, Field(discriminator="kind")]
+
+
+class CampaignConfig(_Settings):
+    """A validated campaign: `name`, `space`, `objective` and `oracle` have no default."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    seed: int = Field(default=0, ge=0)
+    space: SpaceSettings
+    objective: ObjectiveSettings
+    constraints: tuple[ConstraintSettings, ...] | None = None
+    """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
+    agents: tuple[AgentSettings, ...] = Field(
+        default=(SubstitutionSettings(), EvolutionSettings(), BayesianSettings(), RandomSettings()),
+        min_length=1,
+    )
+    selection: SelectionSettings = SelectionSettings()
+    surrogate: SurrogateSettings | None = None
+    """None: a graph ensemble for crystals, a Gaussian process for sequences."""
+    oracle: OracleSettings
+    dft: DftSettings = DftSettings()
+    confirmation: ConfirmationSettings = ConfirmationSettings()
+    budget: BudgetSettings = BudgetSettings()
+    executor: ExecutorSettings = ExecutorSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _possible(self) -> CampaignConfig:
+        if self.oracle.kind == "replay" and self.space.kind != "pool":
+            raise ValueError(
+                "oracle.kind: replay looks answers up by the ids of a pool, but space.kind is "
+                f"{self.space.kind!r}; expected space.kind: pool"
+            )
+        if self.oracle.kind == "phonon-bte":
+            known = PROPERTIES
+            if self.objective.property not in known:
+                raise ValueError(
+                    f"objective.property: given {self.objective.property!r}, which oracle.kind: "
+                    f"phonon-bte does not measure; allowed: {', '.join(known)}"
+                )
+            self._check_temperature(self.oracle.temperatures)
+        return self
+
+    def _check_temperature(self, temperatures: Sequence[float]) -> None:
+        wanted = self.objective.temperature
+        if wanted is not None and not min(temperatures) <= wanted <= max(temperatures):
+            raise ValueError(
+                f"objective.temperature: given {wanted} K, outside of oracle.temperatures "
+                f"{list(temperatures)}; add it there"
+            )
+
+
+PROPERTIES = (
+    "kappa",
+    "heat_capacity",
+    "max_frequency_thz",
+    "min_frequency_thz",
+    "gruneisen_mean",
+    "max_msd",
+    "anharmonicity",
+)
+"""What an objective may be, with the phonon oracle."""
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), name: str | None = None) -> CampaignConfig:
+    """Read and validate a config file; its paths become absolute.
+
+    Args:
+        path: YAML file.
+        overrides: ``key.path=value`` texts, values in YAML.
+        name: replaces the config's name.
+
+    Raises:
+        ConfigError: unreadable file, or anything in it that is not allowed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: given {type(raw).__name__}; expected a mapping of keys")
+    for override in overrides:
+        set_key(raw, override)
+    if name is not None:
+        raw["name"] = name
+    config = validate(raw, str(path), base=path.resolve().parent)
+    for key, input_path in _input_paths(config):
+        if not input_path.exists():
+            raise ConfigError(f"{path}: {key}: {input_path} does not exist")
+    return config
+
+
+def validate(raw: dict[str, Any], source: str, base: Path | None = None) -> CampaignConfig:
+    """The validated config; relative input paths are taken from `base`.
+
+    Raises:
+        ConfigError: anything that is not allowed.
+    """
+    if base is not None:
+        raw = _absolute_inputs(raw, base)
+    try:
+        return CampaignConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(one_line(error, CampaignConfig, source)) from error
+
+
+def _absolute_inputs(raw: dict[str, Any], base: Path) -> dict[str, Any]:
+    result = dict(raw)
+    for key in INPUTS:
+        section, _, field = key.partition(".")
+        values = result.get(section)
+        if isinstance(values, dict) and isinstance(values.get(field), str):
+            result[section] = {**values, field: str((base / values[field]).resolve())}
+    return result
+
+
+def set_key(raw: dict[str, Any], override: str) -> None:
+    """Apply one ``key.path=value`` to a raw config, in place; list items go by index.
+
+    Raises:
+        ConfigError: the text has no ``=``, the value is no YAML, or the path leads nowhere.
+    """
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(f"--set {override}: expected key.path=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {path}: {text!r} is not valid YAML") from error
+    *parents, last = path.strip().split(".")
+    holder: Any = raw
+    for part in parents:
+        holder = _descend(holder, part, path)
+    if isinstance(holder, list):
+        _descend(holder, last, path)
+        holder[int(last)] = value
+    elif isinstance(holder, dict):
+        holder[last] = value
+    else:
+        raise ConfigError(f"--set {path}: {parents[-1]!r} is a plain value; it has no keys")
+
+
+def _descend(holder: Any, part: str, path: str) -> Any:
+    if isinstance(holder, list):
+        if not part.isdigit() or int(part) >= len(holder):
+            raise ConfigError(
+                f"--set {path}: given {part!r}; expected an index from 0 to {len(holder) - 1}"
+            )
+        return holder[int(part)]
+    if isinstance(holder, dict):
+        if holder.get(part) is None:
+            holder[part] = {}
+        return holder[part]
+    raise ConfigError(f"--set {path}: {part!r} lies below a plain value")
+
+
+def _input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
+    if config.space.kind == "pool":
+        yield "space.path", Path(config.space.path)
+    if config.oracle.kind == "replay":
+        yield "oracle.table", Path(config.oracle.table)
+
+
+def input_digests(config: CampaignConfig) -> dict[str, str]:
+    """SHA-256 of the content of every input file or folder (names and contents, sorted)."""
+    return {key: _content_digest(path) for key, path in _input_paths(config)}
+
+
+def _content_digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode() + b"\0")
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def differences(before: Any, after: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Full keys at which two JSON-like values differ, with (before, after)."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for key in sorted(before.keys() | after.keys()):
+            path = f"{prefix}.{key}" if prefix else str(key)
+            found |= differences(before.get(key), after.get(key), path)
+        return found
+    return {} if before == after else {prefix: (before, after)}

@@ -1,0 +1,91 @@
+"""Which leaders are evaluated again at tighter settings, and what that says of them.
+
+A minimiser finds the oracle's numerical errors before it finds good materials, so a leader counts
+as confirmed only when two independent evaluations of it agree within their stated errors.
+"""
+
+from __future__ import annotations
+
+import math
+
+from agents.objective import Objective
+from oracle.evaluation import Failed, Measured, Unstable
+from orchestrator import events as ev
+from orchestrator.config import ConfirmationSettings
+from orchestrator.state import CampaignState, Label, leaders
+
+MAX_LEVEL = 2
+"""A candidate that moved is asked once more, at still tighter settings; then it stays as it is."""
+
+
+def wanted(
+    state: CampaignState, objective: Objective, settings: ConfirmationSettings, *, final: bool
+) -> list[Label]:
+    """Labels to be confirmed now: the leader during a campaign, all leaders at its end.
+
+    Args:
+        state: of the campaign.
+        objective: what is sought.
+        settings: how many, and how often.
+        final: whether the campaign would end otherwise.
+    """
+    spent = len([t for t in state.of_purpose("confirm") if t.status != "CANCELLED"])
+    count = settings.leaders if final else min(1, settings.leaders) * settings.each_round
+    open_ones = [
+        row.label
+        for row in leaders(state, objective, count)
+        if not row.label.confirmed and _next_level(state, row.label) is not None
+    ]
+    return open_ones[: max(0, settings.max_calls - spent)]
+
+
+def _next_level(state: CampaignState, label: Label) -> int | None:
+    """Settings to ask next, or None when all are used up (a failed attempt counts as used)."""
+    asked = [
+        t.plan.level for t in state.of_purpose("confirm") if t.plan.candidate == label.candidate
+    ]
+    level = max([label.level, *asked]) + 1
+    return level if level <= MAX_LEVEL else None
+
+
+def level_for(state: CampaignState, label: Label) -> int:
+    """The settings at which a label that is `wanted` is evaluated."""
+    level = _next_level(state, label)
+    assert level is not None  # `wanted` left the others out
+    return level
+
+
+def judge(
+    label: Label,
+    again: Measured | Unstable | Failed,
+    objective: Objective,
+    settings: ConfirmationSettings,
+    trial: str,
+) -> ev.Confirmation | None:
+    """Compare a leader's label with its tighter evaluation; None when that failed.
+
+    It may move by ``sigmas`` combined standard errors,
+    ``sigmas * sqrt(std_before**2 + std_after**2)``.
+    """
+    if isinstance(again, Failed):
+        return None
+    before = objective.value(label.evaluation)
+    after = objective.value(again)
+    errors = [
+        0.0
+        if found is None
+        else found[1]
+        if found[1] is not None
+        else settings.default_error * abs(found[0])
+        for found in (before, after)
+    ]
+    allowed = settings.sigmas * math.hypot(*errors)
+    agrees = before is not None and after is not None and abs(after[0] - before[0]) <= allowed
+    return ev.Confirmation(
+        trial=trial,
+        candidate=label.candidate,
+        before=None if before is None else before[0],
+        after=None if after is None else after[0],
+        allowed=allowed,
+        verdict="confirmed" if agrees else "demoted",
+    )

@@ -1,0 +1,201 @@
+"""The closed loop: plan a round, run it, record every outcome, look again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
+from orchestrator import events as ev
+from orchestrator.campaign import Campaign
+from orchestrator.confirmation import judge
+from orchestrator.executor import Call, Executor, Reply
+from orchestrator.metrics import round_metrics
+from orchestrator.planning import Planner
+from orchestrator.state import Trial
+from orchestrator.stopping import failure_reason, stop_reason
+
+_POLL_S = 0.5
+"""How often a stop request is looked for while oracle calls run."""
+
+
+class Observer(Protocol):
+    """Is told what happens, after it was recorded: progress bars, tracking, plots."""
+
+    def on_change(self, campaign: Campaign, in_flight: dict[str, tuple[str, float]]) -> None:
+        """Something was recorded, or time passed."""
+        ...
+
+    def on_round(self, campaign: Campaign) -> None:
+        """A round is complete and recorded."""
+        ...
+
+
+@dataclass
+class Loop:
+    """Runs one campaign to its end; everything it decides can be decided again from the events.
+
+    Args:
+        campaign: open for writing.
+        planner: decides rounds.
+        executor: runs oracle calls.
+        call_for: makes the executor's call for a trial.
+        observers: told of progress.
+        clock: seconds spent planning, running and mirroring are taken from it.
+    """
+
+    campaign: Campaign
+    planner: Planner
+    executor: Executor
+    call_for: Callable[[Trial], Call]
+    observers: Sequence[Observer] = ()
+    clock: Callable[[], float] = time.perf_counter
+
+    def run(self) -> ev.Stopped:
+        """Work until a budget is spent, a stop is asked for, or most calls fail."""
+        while True:
+            state, config = self.campaign.state, self.campaign.config
+            if state.open_round is None:
+                reason = stop_reason(state, config, self.campaign.objective)
+                began = self.clock()
+                plan = self.planner.plan(self.campaign, final=reason is not None)
+                if plan is None:
+                    return self._end("finished", reason or "the space is used up")
+                seconds = {"seconds_planning": self.clock() - began}
+                event = plan.event.model_copy(
+                    update={"metrics": plan.event.metrics | plan.seconds | seconds}
+                )
+                self.campaign.record(event, candidates=plan.candidates)
+            stopped = self._run_round()
+            if stopped is not None:
+                return stopped
+
+    def _run_round(self) -> ev.Stopped | None:
+        """Bring every trial of the open round to an outcome; a stop leaves the rest for later."""
+        began = self.clock()
+        self._reuse_known()
+        in_flight: set[str] = set()
+        while True:
+            waiting = [t for t in self._open_trials() if t.status == "PROPOSED"]
+            if not waiting and not in_flight:
+                break
+            self._submit(waiting[: max(0, self.executor.slots - len(in_flight))], in_flight)
+            reply = self.executor.next_reply(timeout=_POLL_S)
+            if reply is not None:
+                in_flight.discard(reply.id)
+                self._settle(self.campaign.state.trials[reply.id], reply)
+                reason = failure_reason(self.campaign.state, self.campaign.config)
+                if reason is not None:
+                    return self._end("failed", reason)
+            for observer in self.observers:
+                observer.on_change(self.campaign, self.executor.progress())
+            if self._asked_to_stop():
+                return self._end("stopped", "stopped by request")
+            if self._out_of_time():
+                return self._end("finished", "budget.wall_time is used up")
+        metrics = round_metrics(self.campaign, self.clock() - began)
+        number = self.campaign.state.rounds[-1].number
+        self.campaign.record(ev.RoundFinished(round=number, metrics=metrics))
+        for observer in self.observers:
+            observer.on_round(self.campaign)
+        return None
+
+    def _open_trials(self) -> list[Trial]:
+        round_ = self.campaign.state.open_round
+        assert round_ is not None
+        return [self.campaign.state.trials[name] for name in round_.trials]
+
+    def _submit(self, trials: Sequence[Trial], in_flight: set[str]) -> None:
+        if not trials:
+            return
+        self.campaign.record(ev.TrialStarted(trials=tuple(t.plan.id for t in trials)))
+        for trial in trials:
+            in_flight.add(trial.plan.id)
+            self.executor.submit(self.call_for(trial))
+
+    def _reuse_known(self) -> None:
+        """Answer trials whose evaluation is already stored: no oracle call is ever paid for twice."""
+        for trial in self._open_trials():
+            if trial.status != "PROPOSED":
+                continue
+            known = self.campaign.known(trial.plan.digest, trial.plan.method)
+            if known is not None:
+                self._record_outcome(trial, known, {"reused": True}, stored=True)
+
+    def _settle(self, trial: Trial, reply: Reply) -> None:
+        """Record what an attempt gave: an outcome, another attempt, or a failure for good."""
+        outcome = _outcome_of(reply, trial, self.campaign)
+        times = {
+            "submitted": reply.submitted,
+            "started": reply.started,
+            "finished": reply.finished,
+        }
+        retry = trial.failures + 1 < self.campaign.config.executor.attempts
+        if isinstance(outcome, Failed) and not outcome.permanent and retry:
+            self.campaign.record(
+                ev.TrialRequeued(
+                    trial=trial.plan.id, stage=outcome.stage, message=outcome.message
+                )
+            )
+            return
+        stored = isinstance(outcome, Failed) and not outcome.permanent
+        self._record_outcome(trial, outcome, times, stored=stored)
+
+    def _record_outcome(
+        self,
+        trial: Trial,
+        outcome: Measured | Unstable | Failed,
+        extra: dict[str, Any],
+        *,
+        stored: bool,
+    ) -> None:
+        """One transaction: the evaluation unless it is `stored`, its event, and a verdict."""
+        events: list[Any] = []
+        if isinstance(outcome, Failed):
+            events.append(ev.TrialFailed(trial=trial.plan.id, failure=outcome, **extra))
+        else:
+            events.append(
+                ev.TrialDone(
+                    trial=trial.plan.id, status=outcome.status, cost_s=outcome.cost_s, **extra
+                )
+            )
+        if trial.plan.purpose == "confirm":
+            label = self.campaign.state.labels[trial.plan.candidate]
+            settings = self.campaign.config.confirmation
+            verdict = judge(label, outcome, self.campaign.objective, settings, trial.plan.id)
+            events += [] if verdict is None else [verdict]
+        self.campaign.record(*events, evaluations=[] if stored else [outcome])
+
+    def _asked_to_stop(self) -> bool:
+        return self.campaign.store.stop_requested(self.campaign.name)
+
+    def _out_of_time(self) -> bool:
+        limit = self.campaign.config.budget.wall_time
+        state = self.campaign.state
+        since = 0.0 if state._clock is None else time.time() - state._clock
+        return limit is not None and state.busy_s + since >= limit
+
+    def _end(self, word: Any, reason: str) -> ev.Stopped:
+        stopped = ev.Stopped(state=word, reason=reason)
+        self.campaign.record(stopped)
+        return stopped
+
+
+def _outcome_of(reply: Reply, trial: Trial, campaign: Campaign) -> Measured | Unstable | Failed:
+    """The evaluation a reply holds; an attempt that broke becomes a transient `Failed`."""
+    if reply.kind == "ok" and reply.value is not None:
+        return EVALUATION.validate_python(reply.value)
+    seconds = 0.0
+    if reply.finished is not None and reply.started is not None:
+        seconds = reply.finished - reply.started
+    return Failed(
+        material=campaign.store.candidate(trial.plan.candidate).material,
+        fidelity=trial.plan.fidelity,
+        method=trial.plan.method,
+        cost_s=seconds,
+        stage="worker",
+        message=reply.error or f"the call ended as {reply.kind!r} without an answer",
+        permanent=False,
+    )

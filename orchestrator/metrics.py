@@ -1,0 +1,99 @@
+"""Numbers that describe a round: what was found, how well it was predicted, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agents.objective import Objective
+from oracle.evaluation import scalar
+from orchestrator.campaign import Campaign
+from orchestrator.state import CampaignState, Trial, leaders
+from surrogate.calibration import calibrate, coverage
+from surrogate.protocol import Calibration
+
+
+def predictions(
+    trials: Sequence[Trial], objective: Objective
+) -> tuple[list[float], list[float], list[float]]:
+    """(means, spreads, truths) of measured trials, on the modelled scale.
+
+    The spread is what the surrogate stated before the measurement, with the oracle's own error
+    added in quadrature.
+    """
+    means, spreads, truths = [], [], []
+    for trial in trials:
+        belief, outcome = trial.plan.belief, trial.outcome
+        found = None if outcome is None else objective.value(outcome)
+        if belief is None or found is None or (objective.log and found[0] <= 0):
+            continue
+        value, error = found
+        noise = (error or 0.0) / (value * np.log(10)) if objective.log else (error or 0.0)
+        means.append(belief.mean)
+        spreads.append(float(np.sqrt(belief.epistemic**2 + belief.aleatoric**2 + noise**2)))
+        truths.append(objective.modelled(value))
+    return means, spreads, truths
+
+
+def calibration_of(state: CampaignState, objective: Objective, scale: float = 1.0) -> Calibration:
+    """Calibration of the spreads by the audit trials alone.
+
+    Trials that the surrogate chose cannot calibrate it: they were chosen for being extreme.
+
+    Args:
+        state: of the campaign.
+        objective: what is sought.
+        scale: the factor that was already in the recorded spreads.
+    """
+    means, spreads, truths = predictions(state.of_purpose("audit"), objective)
+    if not means:
+        return Calibration()
+    return calibrate(np.array(means), np.array(spreads) / scale, np.array(truths))
+
+
+def round_metrics(campaign: Campaign, seconds_running: float) -> dict[str, float]:
+    """Metrics of the round that has just ended; all are finite."""
+    state, objective = campaign.state, campaign.objective
+    number = state.rounds[-1].number
+    trials = [t for t in state.trials.values() if t.round == number]
+    metrics = dict(state.rounds[-1].planned_metrics)
+    best = leaders(state, objective, 1)
+    if best:
+        metrics["best"] = best[0].value
+        metrics["best_confirmed"] = float(best[0].label.confirmed)
+    finished = [t for t in trials if t.status in ("DONE", "FAILED")]
+    judged = [t for t in finished if t.outcome is not None and t.outcome.status != "failed"]
+    if judged:
+        stable = [t for t in judged if t.outcome is not None and t.outcome.status == "measured"]
+        metrics["stability_hit_rate"] = len(stable) / len(judged)
+    metrics |= {
+        "oracle_calls": float(len([t for t in state.objective_trials() if t.is_finished])),
+        "failures": float(len([t for t in finished if t.status == "FAILED"])),
+        "force_calls": _force_calls(finished),
+        "seconds_running": seconds_running,
+        "seconds_in_oracle": sum(t.cost_s for t in finished if not t.reused),
+        "cost_h": state.cost_s() / 3600,
+        "demotions": float(sum(label.demotions for label in state.labels.values())),
+    }
+    return {k: v for k, v in (metrics | _coverage(state, objective)).items() if np.isfinite(v)}
+
+
+def _force_calls(trials: Sequence[Trial]) -> float:
+    found = [scalar(t.outcome, "force_calls") for t in trials if t.outcome is not None]
+    return float(sum(value[0] for value in found if value is not None))
+
+
+def _coverage(state: CampaignState, objective: Objective) -> dict[str, float]:
+    """Share of audit trials whose truth lay within 1 and 2 stated spreads."""
+    means, spreads, truths = predictions(state.of_purpose("audit"), objective)
+    if not means:
+        return {}
+    one, two, n = coverage(np.array(means), np.array(spreads), np.array(truths))
+    errors = np.abs(np.array(means) - np.array(truths))
+    return {
+        "audit_coverage_1sigma": one,
+        "audit_coverage_2sigma": two,
+        "audit_trials": float(n),
+        "audit_mean_absolute_error": float(errors.mean()),
+    }

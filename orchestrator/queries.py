@@ -1,0 +1,226 @@
+"""What people ask of a campaign: plain JSON documents, made from the database alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from oracle.evaluation import EVALUATION, Failed, Measured
+from oracle.material import Crystal, Superlattice
+from oracle.report import evaluation_json
+from oracle.structure_io import write_cif
+from orchestrator.campaign import Campaign
+from orchestrator.state import CampaignState, Ranked, ranking
+from orchestrator.store import Store
+
+Document = dict[str, Any]
+
+
+def status(store: Store, name: str) -> Document:
+    """Where a campaign stands.
+
+    Raises:
+        UnknownCampaign: no such name.
+    """
+    campaign = Campaign(store, name)
+    state, config = campaign.state, campaign.config
+    trials = state.objective_trials()
+    finished = [t for t in trials if t.status in ("DONE", "FAILED")]
+    best_rows = ranking(state, campaign.objective)
+    running = store.is_running(name)
+    return {
+        "name": name,
+        "state": _state_word(state, running),
+        "round": len(state.rounds),
+        "rounds": config.budget.rounds,
+        "oracle_calls": len(finished),
+        "oracle_calls_budget": config.budget.oracle_calls,
+        "dft_calls": 0,
+        "confirmations": len([t for t in state.of_purpose("confirm") if t.is_finished]),
+        "cheap_calls": len([t for t in state.of_purpose("cheap") if t.is_finished]),
+        "failures": len([t for t in state.trials.values() if t.status == "FAILED"]),
+        "unstable": len([t for t in finished if t.outcome and t.outcome.status == "unstable"]),
+        "in_flight": [t.plan.id for t in state.trials.values() if t.status == "RUNNING"],
+        "best": _row(store, campaign, best_rows[0]) if best_rows else None,
+        "started": state.created,
+        "elapsed_s": round(_elapsed(state, running), 3),
+        "cost_h": round(state.cost_s() / 3600, 6),
+        "stop_reason": None if running or state.stopped is None else state.stopped.reason,
+        "notes": list(state.notes),
+    }
+
+
+def _state_word(state: CampaignState, running: bool) -> str:
+    if running:
+        return "running"
+    # Without a writer and without a word of farewell its process died.
+    return "interrupted" if state.stopped is None else state.stopped.state
+
+
+def _elapsed(state: CampaignState, running: bool) -> float:
+    since = state._clock if running and state._clock is not None else None
+    return state.busy_s + (max(0.0, time.time() - since) if since is not None else 0.0)
+
+
+def best(store: Store, name: str, k: int = 10) -> list[Document]:
+    """The best candidates, confirmed ones first.
+
+    Raises:
+        UnknownCampaign: no such name.
+    """
+    campaign = Campaign(store, name)
+    rows = ranking(campaign.state, campaign.objective)[:k]
+    return [_row(store, campaign, row) for row in rows]
+
+
+def _row(store: Store, campaign: Campaign, row: Ranked) -> Document:
+    label, evaluation = row.label, row.label.evaluation
+    first = next(
+        t.plan for t in campaign.state.trials.values() if t.plan.candidate == label.candidate
+    )
+    quantity = evaluation.properties[campaign.objective.property]
+    screened = campaign.state.screened.get(label.candidate, {})
+    return {
+        "rank": row.rank,
+        "candidate": label.candidate,
+        "label": first.label,
+        "formula": evaluation.material.formula,
+        "value": row.value,
+        "unit": quantity.unit,
+        "std": row.std,
+        "fidelity": evaluation.fidelity,
+        "stable": True,
+        "confirmed": label.confirmed,
+        "low_confidence": getattr(evaluation, "low_confidence", None),
+        "round": label.round,
+        "agent": first.agent,
+        "purpose": first.purpose,
+        "energy_above_best_polymorph": screened.get("energy_above_best_polymorph"),
+        "formation_energy": screened.get("formation_energy"),
+        "structure": structure_of(store.home, evaluation.material),
+    }
+
+
+def structure_of(home: Path, material: Crystal | Superlattice) -> str:
+    """Path to the material's CIF (written on demand), or a layer sequence itself."""
+    if isinstance(material, Superlattice):
+        return material.sequence
+    path = home / "structures" / f"{material.formula}-{material.digest[:12]}.cif"
+    if not path.exists():
+        write_cif(material.conventional(), path)
+    return str(path)
+
+
+def show(store: Store, candidate: str) -> Document:
+    """Everything known of a candidate: its result, and why it was asked for.
+
+    Args:
+        store: the home's database.
+        candidate: its id, or a unique beginning of it.
+
+    Raises:
+        UnknownCandidate: no such id, or several begin like this.
+    """
+    found = store.candidate(candidate)
+    histories = [
+        document
+        for row in store.campaigns()
+        if (document := _why(Campaign(store, row.name), found.id)) is not None
+    ]
+    current = next((h.pop("_current") for h in reversed(histories) if h.get("_current")), None)
+    for history in histories:
+        history.pop("_current", None)
+    document = {} if current is None else evaluation_json(current)
+    return {
+        **document,
+        "candidate": found.id,
+        "label": found.label,
+        "formula": found.material.formula,
+        "structure": structure_of(store.home, found.material),
+        "why": histories,
+    }
+
+
+def _why(campaign: Campaign, candidate: str) -> Document | None:
+    """One campaign's story of a candidate, with its current evaluation under ``_current``."""
+    state = campaign.state
+    trials = [t for t in state.trials.values() if t.plan.candidate == candidate]
+    if not trials:
+        if candidate not in state.rejected:
+            return None
+        return {
+            "campaign": campaign.name,
+            "rejected": state.rejected[candidate],
+            "screened": state.screened.get(candidate),
+        }
+    label = state.labels.get(candidate)
+    rank = next(
+        (r.rank for r in ranking(state, campaign.objective) if r.label.candidate == candidate), None
+    )
+    return {
+        "campaign": campaign.name,
+        "rank": rank,
+        "confirmed": label.confirmed if label else False,
+        "demotions": label.demotions if label else 0,
+        "screened": state.screened.get(candidate),
+        "trials": [_trial(campaign, t) for t in trials],
+        "_current": label.evaluation if label else None,
+    }
+
+
+def _trial(campaign: Campaign, trial: Any) -> Document:
+    plan = trial.plan
+    found = None if trial.outcome is None else campaign.objective.value(trial.outcome)
+    return {
+        "trial": plan.id,
+        "round": trial.round,
+        "status": trial.status,
+        "agent": plan.agent,
+        "purpose": plan.purpose,
+        "parents": list(plan.parents),
+        "fidelity": plan.fidelity,
+        "level": plan.level,
+        "predicted": None if plan.belief is None else plan.belief.model_dump(),
+        "acquisition": plan.acquisition,
+        "outcome": None if trial.outcome is None else trial.outcome.status,
+        "value": None if found is None else found[0],
+        "std": None if found is None else found[1],
+        "cost_s": trial.cost_s,
+        "attempts": trial.attempts,
+        "reused": trial.reused,
+        "error": trial.last_error,
+        "changed": _changed(campaign, trial),
+    }
+
+
+def _changed(campaign: Campaign, trial: Any) -> Document | None:
+    """What the result changed: the best before and after it, and the surprise in sigmas."""
+    objective, state = campaign.objective, campaign.state
+    score = None if trial.outcome is None else objective.score_of(trial.outcome)
+    if score is None:
+        return None
+    earlier = [
+        s
+        for t in state.objective_trials()
+        if t.round < trial.round and t.outcome is not None
+        if (s := objective.score_of(t.outcome)) is not None
+    ]
+    belief = trial.plan.belief
+    surprise = None
+    if belief is not None:
+        found = objective.value(trial.outcome)
+        spread = (belief.epistemic**2 + belief.aleatoric**2) ** 0.5
+        if found is not None and spread > 0:
+            surprise = (objective.modelled(found[0]) - belief.mean) / spread
+    return {"new_best": not earlier or score > max(earlier), "surprise_sigmas": surprise}
+
+
+def evaluation_document(evaluation: Any) -> Document:
+    """An evaluation as stored (for exports)."""
+    return dict(EVALUATION.dump_python(evaluation, mode="json"))
+
+
+def is_success(evaluation: Any) -> bool:
+    """Whether an evaluation is knowledge: measured or unstable."""
+    return not isinstance(evaluation, Failed) or isinstance(evaluation, Measured)

@@ -1,0 +1,197 @@
+"""Brings a campaign's parts together and runs it in this process, as its only writer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from agents.protocol import Space
+from oracle.protocol import Oracle
+from orchestrator import events as ev
+from orchestrator.build import build_executor, build_oracles, build_space
+from orchestrator.calls import call_for
+from orchestrator.campaign import Campaign
+from orchestrator.config import CampaignConfig, ConfigError
+from orchestrator.environment import library_versions
+from orchestrator.lease import Lease
+from orchestrator.loop import Loop
+from orchestrator.mirror import Mirror
+from orchestrator.notes import campaign_notes
+from orchestrator.planning import Planner
+from orchestrator.progress import ProgressView
+from orchestrator.store import Store
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a validated config stands for, built once.
+
+    Args:
+        config: the settings.
+        space: all materials.
+        oracles: by fidelity, cheapest first.
+    """
+
+    config: CampaignConfig
+    space: Space
+    oracles: dict[str, Oracle]
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """Method digest by fidelity."""
+        return {name: oracle.method_digest for name, oracle in self.oracles.items()}
+
+
+def prepare(config: CampaignConfig) -> Prepared:
+    """Build the space and the oracles of a config; writes nothing.
+
+    Raises:
+        ConfigError: what the config names cannot be had, or the space is empty.
+    """
+    space = build_space(config.space)
+    if space.size == 0:
+        raise ConfigError(
+            f"space: no candidate is left of {config.space.kind!r}; allow more elements or "
+            "prototypes"
+        )
+    return Prepared(config, space, build_oracles(config.oracle, space))
+
+
+def create(store: Store, prepared: Prepared) -> None:
+    """Record a new campaign.
+
+    Raises:
+        CampaignExists: the name is taken.
+    """
+    notes = campaign_notes(prepared.config, prepared.space)
+    Campaign.create(store, prepared.config, methods=prepared.methods, notes=notes)
+
+
+def run_campaign(
+    store: Store,
+    name: str,
+    *,
+    overrides: Sequence[str] = (),
+    prepared: Prepared | None = None,
+    console: Console,
+) -> ev.Stopped:
+    """Run a recorded campaign until it ends.
+
+    Args:
+        store: the home's database.
+        name: the campaign.
+        overrides: ``key.path=value`` changes, recorded before anything runs.
+        prepared: its parts, where the caller has built them already.
+        console: where progress is shown (stderr).
+
+    Raises:
+        ConfigError: a change is refused, or an input or method is not what it was.
+        CampaignRunning: another process runs it.
+        KeyboardInterrupt: the user or a signal interrupted; the campaign is recorded as such.
+    """
+    store.campaign(name)  # an unknown name is reported before a lease is sought
+    with Lease.acquire(store, name) as lease:
+        campaign = Campaign(store, name, token=lease.token)
+        campaign.check_inputs()
+        changes = campaign.steer(overrides) if overrides else {}
+        if prepared is None or changes:
+            prepared = prepare(campaign.config)
+        _check_methods(campaign, prepared)
+        store.clear_stop(name)
+        _warn_of_new_libraries(campaign, console)
+        campaign.record(
+            ev.Opened(host=socket.gethostname(), pid=os.getpid(), environment=library_versions())
+        )
+        with _signals_interrupt():
+            try:
+                return _work(store, campaign, prepared, console)
+            except KeyboardInterrupt:
+                campaign.record(ev.Stopped(state="interrupted", reason="interrupted"))
+                raise
+
+
+def _work(
+    store: Store, campaign: Campaign, prepared: Prepared, console: Console
+) -> ev.Stopped:
+    config = campaign.config
+    for note in campaign.state.notes:
+        console.print(note, style="dim", highlight=False, soft_wrap=True)
+    executor = build_executor(config.executor)
+    mirror = Mirror(store, campaign, config.tracking, prepared.space)
+    executor.start()
+    mirror.start()
+    try:
+        with ProgressView(console) as view:
+            planner = Planner(
+                config=config,
+                space=prepared.space,
+                oracles=prepared.oracles,
+                executor=executor,
+                cache=store.home / "cache",
+                on_stage=view.say,
+            )
+            mirror.weights_of = planner.save_surrogate
+            loop = Loop(
+                campaign,
+                planner,
+                executor,
+                call_for=lambda trial: call_for(trial, campaign, prepared.oracles),
+                observers=(view, mirror),
+            )
+            stopped = loop.run()
+            view.say("recording")
+    finally:
+        executor.shutdown()
+    for problem in mirror.finish(campaign):
+        console.print(f"tracking: {problem}", style="yellow", highlight=False, soft_wrap=True)
+    return stopped
+
+
+def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
+    """Refuse to mix answers of two methods in one campaign."""
+    was, now = campaign.state.methods, prepared.methods
+    changed = [name for name in was if now.get(name) != was[name]]
+    if changed:
+        raise ConfigError(
+            f"campaign {campaign.name}: the method of {', '.join(changed)} is not the one it was "
+            "launched with (other weights of the potential, or another version of the physics); "
+            "restore it, or launch a new campaign"
+        )
+
+
+def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:
+    before = campaign.state.environment
+    now = library_versions()
+    changed = [f"{k} {before[k]} → {now[k]}" for k in before if k in now and now[k] != before[k]]
+    if changed:
+        console.print(
+            f"warning: libraries changed since the last run: {', '.join(changed)}; numbers may "
+            "differ slightly",
+            style="yellow",
+            highlight=False,
+        )
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a campaign the way Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous: Any = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+

@@ -1,0 +1,288 @@
+"""The state of a campaign as a fold over its events: pure data, no database, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agents.objective import Objective
+from oracle.evaluation import Failed, Measured, Unstable
+from orchestrator import events as ev
+
+Outcome = Measured | Unstable | Failed
+Status = Literal["PROPOSED", "RUNNING", "DONE", "FAILED", "CANCELLED"]
+"""PROPOSED → RUNNING → DONE | FAILED, RUNNING → PROPOSED after a crash or a transient failure,
+PROPOSED → CANCELLED when its campaign was steered away from it. DONE and FAILED never change.
+"""
+_REPLANNED = ("agents", "surrogate", "constraints", "selection")
+"""Settings whose change makes a decision already taken, but not yet begun, obsolete."""
+_FINISHED = ("DONE", "FAILED", "CANCELLED")
+
+
+@dataclass
+class Trial:
+    """One planned evaluation through its life."""
+
+    plan: ev.TrialPlan
+    round: int
+    status: Status = "PROPOSED"
+    attempts: int = 0
+    """How often it was handed to the executor."""
+    failures: int = 0
+    """How many attempts ended without an outcome; a killed campaign is not an attempt's fault."""
+    outcome: Outcome | None = None
+    cost_s: float = 0.0
+    reused: bool = False
+    submitted: float | None = None
+    started: float | None = None
+    finished: float | None = None
+    last_error: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has reached a state that never changes."""
+        return self.status in _FINISHED
+
+
+@dataclass
+class Round:
+    """One decision and what came of it."""
+
+    number: int
+    trials: list[str]
+    planned_metrics: dict[str, float]
+    metrics: dict[str, float] | None = None
+    """None while the round is under way."""
+
+
+@dataclass
+class Label:
+    """The current answer for a candidate at the objective's fidelity."""
+
+    candidate: str
+    trial: str
+    evaluation: Outcome
+    round: int
+    level: int
+    confirmed: bool = False
+    demotions: int = 0
+
+
+@dataclass
+class CampaignState:
+    """Everything the loop decides on; changed only by `apply`."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    rounds: list[Round] = field(default_factory=list)
+    trials: dict[str, Trial] = field(default_factory=dict)
+    """By id, in the order of planning."""
+    labels: dict[str, Label] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    screened: dict[str, dict[str, float]] = field(default_factory=dict)
+    steered: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    """(number of rounds then planned, changes)."""
+    stopped: ev.Stopped | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    """Library versions of the process that opened it last."""
+    seq: int = 0
+    created: float = 0.0
+    busy_s: float = 0.0
+    """Wall time of all processes that worked on it, from the events' times."""
+    _clock: float | None = None
+
+    @property
+    def objective_fidelity(self) -> str:
+        """The dearest fidelity: the last one of the oracle."""
+        return list(self.methods)[-1]
+
+    @property
+    def open_round(self) -> Round | None:
+        """The round under way, if any."""
+        return self.rounds[-1] if self.rounds and self.rounds[-1].metrics is None else None
+
+    def of_purpose(self, *purposes: str) -> list[Trial]:
+        """Trials with one of these purposes, in the order of planning."""
+        return [t for t in self.trials.values() if t.plan.purpose in purposes]
+
+    def objective_trials(self) -> list[Trial]:
+        """Trials that count as oracle calls: at the objective's fidelity, confirmations left out."""
+        return [
+            t
+            for t in self.trials.values()
+            if t.plan.fidelity == self.objective_fidelity and t.plan.purpose != "confirm"
+        ]
+
+    def evaluations(self) -> list[Outcome]:
+        """Current outcome of each candidate at the objective's fidelity, in planning order.
+
+        What a tighter evaluation replaced is left out. The order in which parallel trials
+        happened to end plays no part.
+        """
+        names = dict.fromkeys(t.plan.candidate for t in self.objective_trials())
+        return [self.labels[name].evaluation for name in names if name in self.labels]
+
+    def cheap_evaluations(self) -> list[Outcome]:
+        """Outcomes of cheaper fidelities, in planning order."""
+        trials = self.of_purpose("cheap")
+        return [t.outcome for t in trials if t.outcome is not None]
+
+    def cost_s(self) -> float:
+        """Recorded cost of all finished trials, seconds."""
+        return sum(t.cost_s for t in self.trials.values())
+
+
+def apply(
+    state: CampaignState,
+    event: Any,
+    *,
+    seq: int,
+    time: float,
+    outcomes: Mapping[tuple[str, str], Outcome],
+) -> None:
+    """Advance the state by one event, in place.
+
+    Args:
+        state: what the events before this one made.
+        event: one of `orchestrator.events`.
+        seq: its number within the campaign.
+        time: when it was recorded, seconds since the epoch.
+        outcomes: stored evaluations by (material digest, method).
+    """
+    state.seq = seq
+    _count_time(state, event, time)
+    match event:
+        case ev.Created():
+            state.config, state.inputs = event.config, dict(event.inputs)
+            state.methods, state.notes, state.created = dict(event.methods), event.notes, time
+        case ev.Opened():
+            state.stopped, state.environment = None, event.environment
+            for trial in state.trials.values():
+                if trial.status == "RUNNING":  # its process died
+                    trial.status = "PROPOSED"
+        case ev.Steered():
+            state.config = event.config
+            state.steered.append((len(state.rounds), dict(event.changes)))
+            if any(key.partition(".")[0] in _REPLANNED for key in event.changes):
+                _cancel_untouched(state)
+        case ev.RoundPlanned():
+            _plan(state, event)
+            state.trials |= {t.id: Trial(t, event.round) for t in event.trials}
+            state.rejected |= event.rejected
+            state.screened |= event.screened
+        case ev.TrialStarted():
+            for name in event.trials:
+                state.trials[name].status = "RUNNING"
+                state.trials[name].attempts += 1
+        case ev.TrialRequeued():
+            state.trials[event.trial].status = "PROPOSED"
+            state.trials[event.trial].failures += 1
+            state.trials[event.trial].last_error = f"{event.stage}: {event.message}"
+        case ev.TrialDone() | ev.TrialFailed():
+            _finish(state, event, outcomes)
+        case ev.Confirmation():
+            label = state.labels[event.candidate]
+            label.confirmed = event.verdict == "confirmed"
+            label.demotions += event.verdict == "demoted"
+        case ev.RoundFinished():
+            state.rounds[-1].metrics = event.metrics
+        case ev.Stopped():
+            state.stopped = event
+
+
+def _plan(state: CampaignState, event: ev.RoundPlanned) -> None:
+    """Begin a round, or reopen the last one for the confirmations that end a campaign."""
+    names = [trial.id for trial in event.trials]
+    if state.rounds and state.rounds[-1].number == event.round:
+        last = state.rounds[-1]
+        last.trials, last.metrics = [*last.trials, *names], None
+    else:
+        state.rounds.append(Round(event.round, names, event.metrics))
+
+
+def _cancel_untouched(state: CampaignState) -> None:
+    """Drop planned trials that were never started: the next round decides by the new settings."""
+    for trial in state.trials.values():
+        if trial.status == "PROPOSED" and trial.attempts == 0 and trial.plan.purpose != "confirm":
+            trial.status = "CANCELLED"
+
+
+def _count_time(state: CampaignState, event: Any, time: float) -> None:
+    """Add the time since the last event unless the campaign was at rest in between."""
+    if state._clock is not None and not isinstance(event, ev.Opened):
+        state.busy_s += max(0.0, time - state._clock)
+    state._clock = None if isinstance(event, ev.Stopped) else time
+
+
+def _finish(
+    state: CampaignState,
+    event: ev.TrialDone | ev.TrialFailed,
+    outcomes: Mapping[tuple[str, str], Outcome],
+) -> None:
+    trial = state.trials[event.trial]
+    if isinstance(event, ev.TrialDone):
+        trial.status = "DONE"
+        trial.outcome = outcomes[trial.plan.digest, trial.plan.method]
+        trial.cost_s = event.cost_s
+    else:
+        trial.status = "FAILED"
+        trial.outcome = event.failure
+        trial.cost_s = event.failure.cost_s
+        trial.last_error = f"{event.failure.stage}: {event.failure.message}"
+    trial.reused = event.reused
+    trial.submitted, trial.started, trial.finished = event.submitted, event.started, event.finished
+    _label(state, trial)
+
+
+def _label(state: CampaignState, trial: Trial) -> None:
+    """Make the trial's outcome its candidate's label where it is the better answer."""
+    plan, outcome = trial.plan, trial.outcome
+    if plan.fidelity != state.objective_fidelity or outcome is None:
+        return
+    known = state.labels.get(plan.candidate)
+    if known is None:
+        state.labels[plan.candidate] = Label(
+            plan.candidate, trial.plan.id, outcome, trial.round, plan.level
+        )
+    elif plan.level > known.level and not isinstance(outcome, Failed):
+        # A failed confirmation says nothing against the value; any other answer replaces it.
+        known.evaluation, known.trial = outcome, plan.id
+        known.level, known.round = plan.level, trial.round
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One line of the table of best candidates."""
+
+    rank: int
+    label: Label
+    value: float
+    std: float | None
+    score: float
+
+
+def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
+    """All candidates evaluated as stable: confirmed ones first, then by score, ties by id."""
+    rows: list[tuple[bool, float, str, Label, float, float | None]] = []
+    for label in state.labels.values():
+        score, found = objective.score_of(label.evaluation), objective.value(label.evaluation)
+        if score is not None and found is not None:
+            rows.append((not label.confirmed, -score, label.candidate, label, *found))
+    rows.sort(key=lambda row: row[:3])
+    return [
+        Ranked(i, label, value, std, -negative)
+        for i, (_, negative, _, label, value, std) in enumerate(rows, start=1)
+    ]
+
+
+def leaders(state: CampaignState, objective: Objective, k: int) -> list[Ranked]:
+    """The k best by value alone, whether confirmed or not."""
+    return sorted(ranking(state, objective), key=lambda r: (-r.score, r.label.candidate))[:k]
+
+
+def finished(trials: Iterable[Trial]) -> list[Trial]:
+    """Those of the trials that are done or failed."""
+    return [t for t in trials if t.status in ("DONE", "FAILED")]
