@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 _FLOOR = 0.05  # of the first spread that conditioning leaves: a surrogate's rank is finite
 _LEAST_STABLE = 1e-6  # probabilities below it are not told apart
 _TINY = 1e-300
+_LOST = 1e-12  # shares of a sum below it are rounding
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Belief:
     def spread(self) -> Array:
         """Epistemic standard deviation (n,)."""
         left = np.sqrt(np.square(self.root).sum(axis=1))
-        return np.maximum(left, _FLOOR * self.first_spread)
+        return np.asarray(np.maximum(left, _FLOOR * self.first_spread))
 
     def conditioned(self, at: int) -> Belief:
         """The belief once material `at` is measured and gives what is expected of it.
@@ -95,21 +96,18 @@ def log_expected_improvement(
         return _evaluate("log-ei", objective.score(mean), spread, best=best)
     assert objective.target is not None
     distance = -best
-    u = mean - objective.modelled(objective.target)
     if distance <= 0.0:
         return np.full_like(mean, np.log(_TINY))
-    terms = [np.exp(_evaluate("log-ei", u, spread, best=c)) for c in (-distance, 0.0, distance)]
-    gain = terms[0] - 2.0 * terms[1] + terms[2]
-    # Far from the target the sum is lost in rounding; the height of the bell ranks on.
-    nearest = np.maximum(np.abs(u) - distance, 0.0) / spread
-    tail = np.log(distance**2 / (spread * np.sqrt(2 * np.pi))) - 0.5 * nearest**2
-    lost = gain < 1e-9 * terms[0]
-    return np.where(lost, tail, np.log(np.maximum(gain, _TINY)))
+    # The gain is even in u; below the target no term cancels another, however far away.
+    below = -np.abs(mean - objective.modelled(objective.target))
+    near, middle, far = (
+        _evaluate("log-ei", below, spread, best=c) for c in (-distance, 0.0, distance)
+    )
+    share = 1.0 - 2.0 * np.exp(middle - near) + np.exp(far - near)
+    return np.asarray(near + np.log(np.maximum(share, _LOST)))
 
 
-def upper_confidence_bound(
-    mean: Array, spread: Array, objective: Objective, beta: float
-) -> Array:
+def upper_confidence_bound(mean: Array, spread: Array, objective: Objective, beta: float) -> Array:
     """Best score (n,) within `beta` standard deviations."""
     if objective.goal == "target":
         assert objective.target is not None
@@ -179,9 +177,9 @@ def _evaluate(
     model = _given_model(torch.as_tensor(mean), torch.as_tensor(spread))
     function: Any
     if kind == "log-ei":
-        function = LogExpectedImprovement(model, best_f=best)
+        function = LogExpectedImprovement(model, best_f=torch.tensor(best, dtype=torch.double))
     else:
-        function = UpperConfidenceBound(model, beta=beta)
+        function = UpperConfidenceBound(model, beta=torch.tensor(beta, dtype=torch.double))
     index = torch.arange(len(mean), dtype=torch.double).reshape(-1, 1, 1)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -196,7 +194,7 @@ def _given_model(mean: Any, spread: Any) -> Model:
     from gpytorch.distributions import MultivariateNormal
     from linear_operator.operators import DiagLinearOperator
 
-    class Given(Model):
+    class Given(Model):  # type: ignore[misc]  # BoTorch has no types
         num_outputs = 1
 
         def posterior(self, X: Any, *args: Any, **kwargs: Any) -> GPyTorchPosterior:

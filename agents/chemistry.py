@@ -14,7 +14,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-import numpy as np
 from pymatgen.core import Composition, Element
 
 Rule = Literal["common", "any"]
@@ -29,19 +28,16 @@ _ROMAN = {
 
 
 def default_elements(*, lanthanides: bool = False) -> tuple[str, ...]:
-    """Elements by atomic number, without H, noble gases and radioactive elements (Z of 43, 61
-    and from 84 on); La to Lu only when asked for.
+    """Elements worth trying, by atomic number; La to Lu only when asked for.
 
-    Hydrogen is left out because its motion is too quantum and too anharmonic for phonon transport
-    by perturbation; it can be asked for by name.
+    Left out are noble gases and radioactive elements (Z of 43, 61 and from 84 on). So is hydrogen,
+    whose motion is too quantum and too anharmonic for transport by perturbation.
     """
     elements = (Element.from_Z(z) for z in range(2, 84))
     return tuple(
         e.symbol
         for e in elements
-        if not e.is_noble_gas
-        and e.Z not in (43, 61)
-        and (lanthanides or not 57 <= e.Z <= 71)
+        if not e.is_noble_gas and e.Z not in (43, 61) and (lanthanides or not 57 <= e.Z <= 71)
     )
 
 
@@ -50,9 +46,7 @@ def _icsd_states(commonality: str | float) -> dict[str, tuple[int, ...]]:
     from smact.screening import ICSD24OxStatesFilter
 
     # Consensus 3 and "low" is the very selection that smact_validity uses when given no other.
-    table = ICSD24OxStatesFilter().filter(
-        consensus=3, include_zero=False, commonality=commonality
-    )
+    table = ICSD24OxStatesFilter().filter(consensus=3, include_zero=False, commonality=commonality)
     rows = zip(table["element"], table["oxidation_state"], strict=True)
     return {str(symbol): tuple(int(s) for s in str(text).split()) for symbol, text in rows}
 
@@ -161,7 +155,7 @@ def closed_shell_triples(elements: Sequence[str]) -> Iterator[tuple[str, str, st
     part, Y fills half of its cubes (Graf, Felser and Parkin, Prog. Solid State Chem. 39, 1, 2011).
     """
     metals = [s for s in elements if Element(s).is_metal or Element(s).is_metalloid]
-    anions = [s for s in metals + ["P"] if s in elements and 13 <= Element(s).group <= 15]
+    anions = [s for s in [*metals, "P"] if s in elements and 13 <= Element(s).group <= 15]
     for z in dict.fromkeys(anions):
         for x, y in itertools.permutations(metals, 2):
             if z in (x, y) or not electronegativity(x) < electronegativity(y):
@@ -191,6 +185,8 @@ def bond_length(
     by (coordination / 4)^(1/8), as Born repulsion of power 9 would.
 
     Args:
+        first: an element.
+        second: another.
         charges: of both; 0 where unknown.
         coordination: number of nearest neighbours of both.
     """
@@ -203,8 +199,9 @@ def bond_length(
             _shannon(s, q, n)
             for s, q, n in zip((first, second), charges, coordination, strict=True)
         ]
-        if radii[0] is not None and radii[1] is not None:
-            return radii[0] + radii[1]
+        known = [r for r in radii if r is not None]
+        if len(known) == 2:
+            return sum(known)
     stretch = (max(4, sum(coordination) / 2) / 4) ** 0.125
     mined = 0.0
     for symbol in (first, second):
@@ -213,7 +210,7 @@ def bond_length(
             mined += float(entry["r"]) + float(entry["k"]) * spread / 2
         else:
             mined += float(Element(symbol).atomic_radius or 1.5)
-    return mined * stretch
+    return float(mined * stretch)
 
 
 @functools.cache
@@ -240,7 +237,7 @@ def dissimilarity(first: str, second: str) -> float:
 
 
 def is_metallic(composition: Composition) -> bool:
-    """Whether a composition is to be expected to conduct electrons.
+    """Whether a composition is expected to conduct electrons.
 
     It is not when SMACT's metallicity score is below its threshold of 0.7 and some neutral
     assignment leaves all cations with filled shells (d0, d10, or a lone pair above d10), or when
@@ -261,9 +258,3 @@ def is_metallic(composition: Composition) -> bool:
         for charges in _assignments(composition, "common")
     )
     return not filled or bool(metallicity_score(composition) >= 0.7)
-
-
-def mean_and_spread(values: Sequence[float], weights: Sequence[float]) -> tuple[float, float]:
-    """Weighted mean and standard deviation."""
-    mean = float(np.average(values, weights=weights))
-    return mean, float(np.sqrt(np.average((np.asarray(values) - mean) ** 2, weights=weights)))

@@ -48,8 +48,9 @@ class CrystalIndex:
         self._tree = cKDTree(self._descriptors) if self._rows else None
 
     def neighbours(self, at: int) -> list[int]:
-        """Members one element away in the same structure type, most similar elements first; then
-        other structures of the same formula; where there are neither, the nearest by mean
+        """Members one element away in the same structure type, most similar elements first.
+
+        Then other structures of the same formula; where there are neither, the nearest by mean
         place on Pettifor's scale, its spread, and volume.
         """
         entry = self._entries[at]

@@ -1,4 +1,4 @@
-"""What is dropped before anything is computed: known, pending, repeated and near-equal materials."""
+"""What is dropped before anything is computed: known, repeated and near-equal materials."""
 
 from __future__ import annotations
 

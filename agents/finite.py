@@ -106,9 +106,7 @@ class FiniteSpace:
 
     @functools.cached_property
     def _crystals(self) -> CrystalIndex:
-        return CrystalIndex(
-            {i: m for i, m in enumerate(self._materials) if isinstance(m, Crystal)}
-        )
+        return CrystalIndex({i: m for i, m in enumerate(self._materials) if isinstance(m, Crystal)})
 
     @functools.cached_property
     def _sequences(self) -> SequenceIndex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +34,7 @@ class Objective:
     target: float | None = None
     log: bool = True
 
-    @property
+    @builtins.property  # `property` is a field of this class
     def output(self) -> Output:
         """What a surrogate must predict for this objective."""
         return Output(self.property, self.temperature, self.log)

@@ -164,7 +164,7 @@ def _material(record: dict[str, Any], *, mirror: bool) -> Crystal | Superlattice
             raise OracleError("read", f'"sequence" is {sequence!r}; expected a string of layers')
         return Superlattice.from_sequence(sequence, mirror=mirror)
     try:
-        parsed = Structure.from_dict(structure)
+        parsed = Structure.from_dict(dict(structure or {}))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OracleError(
             "read",

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ class Prototype:
         a, b, c, *angles = lengths
         rows = Lattice.from_parameters(a * factor, b * factor, c * factor, *angles).matrix
         return Crystal(
-            lattice=tuple(tuple(round(float(x), 9) for x in row) for row in rows),  # type: ignore[arg-type]
+            lattice=tuple(tuple(round(float(x), 9) for x in row) for row in rows),
             species=tuple(elements[slot] for slot in slots),
             positions=crystal.positions,
         )
@@ -131,7 +132,7 @@ class Prototype:
 
 @functools.cache
 def _template(prototype: Prototype, ranks: tuple[int, ...]) -> tuple[Crystal, tuple[int, ...]]:
-    names = {_DUMMIES[slot]: _DUMMIES[rank] for slot, rank in enumerate(ranks)}
+    names: Any = {_DUMMIES[slot]: _DUMMIES[rank] for slot, rank in enumerate(ranks)}
     slot_of = {_DUMMIES[rank]: slot for slot, rank in enumerate(ranks)}
     ordered = prototype.structure.copy()
     ordered.replace_species(names)
@@ -204,9 +205,7 @@ def named_prototypes() -> dict[str, Prototype]:
         ),
         _built("cadmium-iodide", "P-3m1", *_layered(), _AB),
         _built("anti-cadmium-iodide", "P-3m1", *_layered(), _BA),
-        _built(
-            "half-heusler", "F-43m", cubic, [_ORIGIN, _QUARTER, _HALF], None, closed_shell=True
-        ),
+        _built("half-heusler", "F-43m", cubic, [_ORIGIN, _QUARTER, _HALF], None, closed_shell=True),
         _built(
             "perovskite",
             "Pm-3m",

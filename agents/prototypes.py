@@ -51,8 +51,6 @@ def _decorations(base: Prototype, settings: PrototypeSpaceSettings) -> Iterator[
         for triple in closed_shell_triples(elements):
             yield base.decorate(triple)
         return
-    found = neutral_decorations(
-        base.stoichiometry, elements, base.roles, settings.oxidation_states
-    )
+    found = neutral_decorations(base.stoichiometry, elements, base.roles, settings.oxidation_states)
     for symbols, charges in found:
         yield base.decorate(symbols, charges)

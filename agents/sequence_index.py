@@ -35,7 +35,7 @@ class SequenceIndex:
         self._mirror = {at: members[at].mirror for at in members}
 
     def neighbours(self, at: int) -> list[int]:
-        """Members within two exchanged layers, nearest first; the nearest ones if there are none."""
+        """Members within two exchanged layers, nearest first; if there are none, the nearest."""
         length, row = self._place[at]
         distance = self._distances(self._codes[length][row], length, mirror=self._mirror[at])
         distance[row] = length + 1

@@ -36,20 +36,22 @@ def predictions(
     return means, spreads, truths
 
 
-def calibration_of(state: CampaignState, objective: Objective, scale: float = 1.0) -> Calibration:
+def calibration_of(state: CampaignState, objective: Objective) -> Calibration:
     """Calibration of the spreads by the audit trials alone.
 
-    Trials that the surrogate chose cannot calibrate it: they were chosen for being extreme.
-
-    Args:
-        state: of the campaign.
-        objective: what is sought.
-        scale: the factor that was already in the recorded spreads.
+    Trials that the surrogate chose cannot calibrate it: they were chosen for being extreme. The
+    recorded spreads hold the calibration of their own round, which is taken out first.
     """
-    means, spreads, truths = predictions(state.of_purpose("audit"), objective)
+    means, spreads, truths = [], [], []
+    scales = {r.number: r.planned_metrics.get("calibration_scale", 1.0) for r in state.rounds}
+    for trial in state.of_purpose("audit"):
+        found = predictions([trial], objective)
+        means += found[0]
+        spreads += [spread / scales[trial.round] for spread in found[1]]
+        truths += found[2]
     if not means:
         return Calibration()
-    return calibrate(np.array(means), np.array(spreads) / scale, np.array(truths))
+    return calibrate(np.array(means), np.array(spreads), np.array(truths))
 
 
 def round_metrics(campaign: Campaign, seconds_running: float) -> dict[str, float]:

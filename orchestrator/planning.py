@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from agents.objective import Objective
-from agents.portfolio import History, shares
+from agents.portfolio import Credit, shares
 from agents.protocol import Candidate, Proposer, Space
+from agents.screening import SharedSurrogate, screen
+from agents.selection import Plan as Selection
 from agents.selection import Selected, select
 from oracle.material import Crystal, Superlattice
 from oracle.protocol import Oracle
 from orchestrator import events as ev
 from orchestrator.build import build_proposers, build_surrogate, tightened
 from orchestrator.campaign import Campaign
+from orchestrator.cheap import cheap_trials
 from orchestrator.config import CampaignConfig
 from orchestrator.confirmation import level_for, wanted
 from orchestrator.executor import Executor
@@ -27,7 +30,9 @@ from orchestrator.screening import Screener
 from orchestrator.state import CampaignState
 from surrogate.protocol import Calibration, Surrogate
 
-_FIT, _PROPOSE, _SELECT = 1, 2, 3  # stage numbers of the random streams
+_FIT, _PROPOSE, _SELECT, _REGRET = 1, 2, 3, 4  # stage numbers of the random streams
+_RESERVE = 4  # candidates ranked beyond the batch, in batches, because screening rejects some
+_DRAWS = 64  # of the posterior, for the expected regret
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class Planner:
             return None
         number = len(state.rounds) + (1 if chosen or not state.rounds else 0)
         trials = [*self._trials(state, chosen), *confirmations]
+        if chosen:
+            trials += cheap_trials(state, self.config, self.oracles, chosen, self._screener.reserves)
         trials = [
             trial.model_copy(update={"id": f"t-{len(state.trials) + i:04d}"})
             for i, trial in enumerate(trials, start=1)
@@ -100,9 +107,11 @@ class Planner:
             trials=tuple(trials),
             metrics=metrics,
             rejected=rejected,
-            screened={s.candidate.id: v for s in chosen if (v := self._screener.numbers(s))},
+            screened=self._screener.computed,
         )
-        return Plan(event, tuple(s.candidate for s in chosen), self._seconds)
+        named = {trial.candidate for trial in trials}
+        candidates = [s.candidate for s in (*chosen, *self._screener.reserves)]
+        return Plan(event, tuple(c for c in candidates if c.id in named), self._seconds)
 
     def save_surrogate(self, path: Path) -> Path | None:
         """Write the current surrogate's weights as safetensors; None before the first fit."""
@@ -116,58 +125,80 @@ class Planner:
         self, state: CampaignState, objective: Objective
     ) -> tuple[list[Selected], dict[str, float], dict[str, str]]:
         """Candidates for this round, metrics of the choice, and who was rejected for what."""
-        number = len(state.rounds) + 1
+        number, count = len(state.rounds) + 1, self._room(state)
         with self._stage("fit"):
-            self._surrogate, calibration = self._fit(state, objective, number)
-        pending: list[Crystal | Superlattice] = []
-        count = self._room(state)
-        evaluations = state.evaluations()
-        history = [
-            History(trial.plan.agent, trial.round, objective.score_of(trial.outcome))
-            for trial in state.objective_trials()
-            if trial.outcome is not None and trial.plan.purpose == "promise"
-        ]
+            surrogate, calibration = self._fit(state, objective, number)
+        evaluations, settings = state.evaluations(), self.config.selection
+        history = _credits(state, objective)
+        slots = shares(
+            tuple(self._proposers),
+            history,
+            count,
+            floor=settings.floor_share,
+            half_life=settings.half_life,
+        )
         with self._stage("propose"):
-            wanted_shares = shares(
-                tuple(self._proposers), history, count, settings=self.config.selection
-            )
             proposals = {
                 name: proposer.propose(
-                    max(4 * count, 16),
+                    4 * count,
                     space=self.space,
                     objective=objective,
                     evaluations=evaluations,
-                    pending=pending,
-                    surrogate=self._surrogate,
+                    pending=(),
+                    surrogate=surrogate,
                     rng=self._rng(number, _PROPOSE, agent),
                 )
                 for agent, (name, proposer) in enumerate(self._proposers.items())
             }
         with self._stage("select"):
-            ranked, metrics = select(
-                proposals,
-                wanted_shares,
+            plan = select(
                 count,
                 round_number=number,
+                settings=settings,
                 space=self.space,
                 objective=objective,
                 evaluations=evaluations,
-                excluded=set(state.rejected),
-                surrogate=self._surrogate,
-                settings=self.config.selection,
+                pending=(),
+                surrogate=surrogate,
+                fidelity=state.objective_fidelity,
+                proposals=proposals,
+                shares=slots,
                 rng=self._rng(number, _SELECT, 0),
+                admit=lambda material: self._screener.admits(material, state.rejected),
+                reserve=_RESERVE * count if self._screener.computes else 0,
             )
         with self._stage("screen"):
-            chosen, rejected = self._screener.first_allowed(ranked, count)
-        metrics |= {
-            f"share_{name}": float(share) for name, share in wanted_shares.items()
-        }
+            chosen, rejected = self._screener.first_allowed(plan, count)
+        metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
         metrics |= {
             "calibration_scale": calibration.scale,
             "calibration_trials": float(calibration.trials),
             "rejected": float(len(rejected)),
         }
+        metrics |= _spreads(plan)
+        if surrogate is not None:
+            metrics["regret_to_posterior"] = self._regret(state, objective, surrogate, number)
         return chosen, metrics, rejected
+
+    def _regret(
+        self, state: CampaignState, objective: Objective, surrogate: Surrogate, number: int
+    ) -> float:
+        """Expected gain of the best of the whole space over the best found, modelled scale."""
+        screened = screen(
+            self.space,
+            objective=objective,
+            evaluations=state.evaluations(),
+            surrogate=surrogate,
+            fidelity=state.objective_fidelity,
+            limit=self.config.selection.pool_limit,
+            rng=self._rng(number, _REGRET, 0),
+        )
+        draws = screened.posterior.sample(_DRAWS, self._rng(number, _REGRET, 1))[..., 0]
+        scores = objective.score(draws)
+        stable = screened.posterior.p_stable >= 0.5
+        if screened.best is None or not stable.any():
+            return 0.0
+        return float(np.maximum(scores[:, stable].max(axis=1) - screened.best, 0.0).mean())
 
     def _fit(
         self, state: CampaignState, objective: Objective, number: int
@@ -185,8 +216,10 @@ class Planner:
             executor=self.executor,
         )
         calibration = calibration_of(state, objective)
-        surrogate.fit([*labels, *state.cheap_evaluations()], calibration=calibration)
-        return surrogate, calibration
+        self._surrogate = surrogate
+        shared = SharedSurrogate(surrogate)
+        shared.fit([*labels, *state.cheap_evaluations()], calibration=calibration)
+        return shared, calibration
 
     def _room(self, state: CampaignState) -> int:
         """How many trials at the objective's fidelity the round may have."""
@@ -206,7 +239,7 @@ class Planner:
                 agent=s.candidate.agent,
                 parents=s.candidate.parents,
                 label=s.candidate.label,
-                belief=s.belief,
+                belief=_belief(s),
                 acquisition=s.acquisition,
             )
             for s in chosen
@@ -245,3 +278,30 @@ class Planner:
             yield
         finally:
             self._seconds[f"seconds_{name}"] = time.perf_counter() - began
+
+
+def _credits(state: CampaignState, objective: Objective) -> list[Credit]:
+    return [
+        Credit(
+            trial.plan.agent,
+            trial.round,
+            None if trial.outcome is None else objective.score_of(trial.outcome),
+            trial.plan.purpose,
+        )
+        for trial in state.objective_trials()
+        if trial.is_finished and trial.status != "CANCELLED"
+    ]
+
+
+def _belief(selected: Selected) -> ev.Belief | None:
+    values = (selected.mean, selected.epistemic, selected.aleatoric, selected.p_stable)
+    if any(value is None for value in values):
+        return None
+    names = ("mean", "epistemic", "aleatoric", "p_stable")
+    return ev.Belief.model_validate(dict(zip(names, values, strict=True)))
+
+
+def _spreads(plan: Selection) -> dict[str, float]:
+    """Mean spread of the holes chosen and median of the pool: the first must exceed the second."""
+    found = {"hole_spread": plan.hole_spread, "pool_spread": plan.pool_spread}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,91 @@
+"""Which materials are refused, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from agents.chemistry import is_metallic
+from agents.protocol import Outcome
+from agents.settings import CONSTRAINT_LIMITS, ConstraintSettings
+from oracle.evaluation import Measured, scalar
+from oracle.material import Crystal, Superlattice
+
+_COMPUTED = ("energy_above_best_polymorph", "formation_energy")
+_MEASURED = ("max_msd", "anharmonicity", "gruneisen_mean")
+
+
+def before(
+    constraints: Sequence[ConstraintSettings], material: Crystal | Superlattice
+) -> str | None:
+    """Why a material is refused from its composition and cell alone, or None.
+
+    Sequences of layers have neither and pass.
+    """
+    if not isinstance(material, Crystal):
+        return None
+    for constraint in constraints:
+        if constraint.name == "non_metal" and is_metallic(material.structure().composition):
+            return f"{material.formula} counts as a metal; non_metal is asked for"
+        if constraint.name == "max_atoms":
+            reason = _above(constraint, float(len(material.species)))
+            if reason:
+                return reason
+    return None
+
+
+def computed(
+    constraints: Sequence[ConstraintSettings], numbers: Mapping[str, float | None]
+) -> str | None:
+    """Why a material is refused given its energies, or None.
+
+    Args:
+        constraints: of the campaign.
+        numbers: what was computed, eV/atom, by the constraint's name; what is absent or None
+            (no competitor, no reference) refuses nothing.
+    """
+    for constraint in constraints:
+        value = numbers.get(constraint.name)
+        if constraint.name in _COMPUTED and value is not None:
+            reason = _above(constraint, value)
+            if reason:
+                return reason
+    return None
+
+
+def needs_energies(constraints: Sequence[ConstraintSettings]) -> bool:
+    """Whether some constraint is on energies that must be computed before the oracle is asked."""
+    return any(constraint.name in _COMPUTED for constraint in constraints)
+
+
+def after(
+    constraints: Sequence[ConstraintSettings],
+    evaluation: Outcome,
+    temperature: float | None = None,
+) -> str | None:
+    """Why an outcome does not count as a find, or None.
+
+    Args:
+        constraints: of the campaign.
+        evaluation: the oracle's outcome; unstable and failed ones are always refused.
+        temperature: K, for properties per temperature.
+    """
+    if not isinstance(evaluation, Measured):
+        return "not dynamically stable" if evaluation.status == "unstable" else "failed"
+    for constraint in constraints:
+        if constraint.name not in (*_MEASURED, *_COMPUTED):
+            continue
+        found = scalar(evaluation, constraint.name, temperature)
+        if found is not None:
+            reason = _above(constraint, found[0])
+            if reason:
+                return reason
+    return None
+
+
+def _above(constraint: ConstraintSettings, value: float) -> str | None:
+    """The reason when a value exceeds its limit (NaN does)."""
+    limit = constraint.limit
+    if limit is None or value <= limit:
+        return None
+    unit = CONSTRAINT_LIMITS[constraint.name]
+    return f"{constraint.name} is {value:.4g}, above the limit of {limit:g} ({unit})"

@@ -1,0 +1,164 @@
+"""The canonical form of a crystal: one cell, origin, orientation and order of atoms for all."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import numpy as np
+import spglib
+from numpy.typing import NDArray
+from pymatgen.core import Element, Lattice, Structure
+
+from oracle.errors import OracleError
+from oracle.material import (
+    POSITION_DECIMALS,
+    STORED_DECIMALS,
+    SYMPREC,
+    Array,
+    Crystal,
+    rounded_positions,
+    wrapped_positions,
+)
+
+_CHUNK = 200_000  # atoms in the descriptions compared at once: bounds memory for large cells
+
+
+def conventional_cell(structure: Structure) -> Structure:
+    """The standardised conventional cell (International Tables setting, idealised)."""
+    cell = spglib.standardize_cell(_spglib_cell(structure), symprec=SYMPREC)
+    if cell is None:
+        return structure
+    lattice, positions, numbers = cell
+    order = np.argsort(numbers, kind="stable")
+    symbols = [Element.from_Z(int(numbers[i])).symbol for i in order]
+    return Structure(Lattice(lattice), symbols, positions[order])
+
+
+def spacegroup_of(structure: Structure) -> tuple[str, int]:
+    """International symbol and number of a structure's space group at `SYMPREC`."""
+    dataset = spglib.get_symmetry_dataset(_spglib_cell(structure), symprec=SYMPREC)
+    return ("P1", 1) if dataset is None else (str(dataset.international), int(dataset.number))
+
+
+def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
+    """Canonical primitive cell, and the rotation that takes the given frame into its frame.
+
+    The cell is reduced to the primitive one, idealised at `SYMPREC` and Niggli-reduced. What
+    is left open, the automorphisms of the lattice (at most 48) and the origin, is settled by
+    taking the alphabetically smallest list of atoms. Enantiomorphs are thus equal: they
+    conduct heat alike.
+
+    Returns:
+        The crystal and an orthogonal matrix ``R (3, 3)``: a vector ``v`` of the given frame
+        is ``R @ v`` in the frame of ``conventional()``.
+    """
+    crystal, to_canonical = canonical_form(structure)
+    dataset = spglib.get_symmetry_dataset(_spglib_cell(structure), symprec=SYMPREC)
+    rotation = np.eye(3) if dataset is None else np.asarray(dataset.std_rotation_matrix)
+    return crystal, _conventional_rotation(crystal) @ _orthogonal(to_canonical) @ rotation
+
+
+def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
+    """Canonical form, and the map (3, 3) from spglib's standardised frame to that of its cell."""
+    _check_ordered(structure)
+    cell = _spglib_cell(structure)
+    primitive = spglib.standardize_cell(cell, to_primitive=True, symprec=SYMPREC) or cell
+    lattice, positions, numbers = (np.asarray(part) for part in primitive)
+    reduced = spglib.niggli_reduce(lattice)
+    basis = lattice if reduced is None else np.asarray(reduced)
+    in_basis = positions @ lattice @ np.linalg.inv(basis)
+    transform, origin, order = _smallest_description(basis, in_basis, numbers)
+    chosen = wrapped_positions((in_basis - in_basis[origin]) @ np.linalg.inv(transform))[order]
+    rows = Lattice.from_parameters(*Lattice(transform @ basis).parameters).matrix
+    crystal = Crystal(
+        lattice=tuple(tuple(round(float(x), STORED_DECIMALS) for x in row) for row in rows),  # type: ignore[arg-type]
+        species=tuple(Element.from_Z(int(numbers[i])).symbol for i in order),
+        positions=tuple(tuple(float(x) for x in row) for row in chosen),  # type: ignore[arg-type]
+    )
+    return crystal, np.linalg.solve(transform @ basis, rows).T
+
+
+def _conventional_rotation(crystal: Crystal) -> Array:
+    """Rotation (3, 3) from the frame of the canonical cell to that of the conventional one."""
+    dataset = spglib.get_symmetry_dataset(_spglib_cell(crystal.structure()), symprec=SYMPREC)
+    return np.eye(3) if dataset is None else np.asarray(dataset.std_rotation_matrix)
+
+
+def _orthogonal(matrix: Array) -> Array:
+    """The orthogonal matrix nearest to a nearly orthogonal one (polar decomposition)."""
+    u, _, vt = np.linalg.svd(matrix)
+    return np.asarray(u @ vt)
+
+
+def _spglib_cell(structure: Structure) -> tuple[Array, Array, list[int]]:
+    numbers = [site.specie.Z for site in structure]
+    return structure.lattice.matrix, structure.frac_coords, numbers
+
+
+def _check_ordered(structure: Structure) -> None:
+    if not structure.is_ordered:
+        raise OracleError(
+            "read",
+            f"{structure.composition.reduced_formula} has partial occupancies; "
+            "give an ordered structure (one element per site)",
+        )
+    if len(structure) > 1:
+        distances = structure.distance_matrix + np.eye(len(structure)) * 10.0
+        if distances.min() < 0.5:
+            raise OracleError(
+                "read",
+                f"two atoms of {structure.composition.reduced_formula} are "
+                f"{distances.min():.2f} Å apart; expected at least 0.5 Å: check the file",
+            )
+
+
+@functools.cache
+def _unimodular() -> NDArray[np.int64]:
+    """All integer matrices (n, 3, 3) with entries -1, 0, 1 and determinant ±1.
+
+    They hold every automorphism of a Niggli-reduced lattice.
+    """
+    matrices = np.array(list(itertools.product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
+    determinants = np.rint(np.linalg.det(matrices)).astype(int)
+    return np.asarray(matrices[np.abs(determinants) == 1], dtype=np.int64)
+
+
+def _automorphisms(basis: Array) -> NDArray[np.int64]:
+    """Integer matrices M (n, 3, 3) for which ``M @ basis`` has the same metric as ``basis``."""
+    metric = basis @ basis.T
+    tolerance = 2 * SYMPREC * np.sqrt(np.trace(metric))
+    matrices = _unimodular()
+    transformed = matrices @ metric @ matrices.transpose(0, 2, 1)
+    keep = np.abs(transformed - metric).max(axis=(1, 2)) < tolerance
+    return np.asarray(matrices[keep])
+
+
+def _smallest_description(
+    basis: Array, positions: Array, numbers: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
+    """Automorphism, index of the atom at the origin, and order of the atoms, all canonical."""
+    counts = {z: int(np.sum(numbers == z)) for z in np.unique(numbers)}
+    rarest = min(counts, key=lambda z: (counts[z], z))
+    origins = np.flatnonzero(numbers == rarest)
+    matrices = _automorphisms(basis)
+    # One integer per atom that sorts like (number, x, y, z): all descriptions of a chunk of
+    # automorphisms are compared at once.
+    base = 10**POSITION_DECIMALS
+    weights = np.array([base**2, base, 1])
+    chunk = max(1, _CHUNK // (len(origins) * len(numbers)))
+    best: tuple[tuple[int, ...], NDArray[np.int64], int, NDArray[np.int64]] | None = None
+    for start in range(0, len(matrices), chunk):
+        part = matrices[start : start + chunk]
+        turned = positions @ np.linalg.inv(part)
+        points = rounded_positions(turned[:, None] - turned[:, origins][:, :, None])
+        codes = numbers.astype(np.int64) * base**3 + points @ weights
+        orders = np.argsort(codes, axis=2, kind="stable")
+        keys = np.take_along_axis(codes, orders, axis=2).reshape(-1, len(numbers))
+        first = int(np.lexsort(keys.T[::-1])[0])
+        key = tuple(keys[first].tolist())
+        if best is None or key < best[0]:
+            at, origin = divmod(first, len(origins))
+            best = (key, part[at], int(origins[origin]), orders[at, origin])
+    assert best is not None  # the identity is always among the automorphisms
+    return best[1], best[2], best[3]

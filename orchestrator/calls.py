@@ -1,0 +1,99 @@
+"""What runs in a worker: functions from JSON to JSON, so that any executor can run them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from oracle.errors import OracleError
+from oracle.material import Crystal, Material
+from oracle.protocol import Context, Oracle
+from orchestrator.build import build_oracle, tightened
+from orchestrator.campaign import Campaign
+from orchestrator.config import OracleSettings
+from orchestrator.executor import Call, CallContext
+from orchestrator.state import Trial
+
+_SETTINGS: TypeAdapter[Any] = TypeAdapter(OracleSettings)
+_MATERIAL: TypeAdapter[Any] = TypeAdapter(Material)
+
+
+def call_for(trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]) -> Call:
+    """The executor's call that answers a trial."""
+    plan, config = trial.plan, campaign.config
+    payload = {
+        "oracle": config.oracle.model_dump(mode="json"),
+        "fidelity": plan.fidelity,
+        "level": plan.level,
+        "material": campaign.store.candidate(plan.candidate).material.model_dump(mode="json"),
+        "label": plan.label,
+        "workdir": str(campaign.store.home / "artefacts"),
+        "keep_large": plan.purpose == "confirm",
+    }
+    return Call(
+        id=plan.id,
+        function="orchestrator.calls:evaluate",
+        payload=payload,
+        time_limit=config.executor.time_limit,
+    )
+
+
+def evaluate(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    """One oracle call; the outcome as JSON."""
+    oracle = _oracle(json.dumps(payload["oracle"], sort_keys=True), payload["fidelity"])
+    found = tightened(oracle, payload["level"]).evaluate(
+        _MATERIAL.validate_python(payload["material"]),
+        context=Context(
+            workdir=Path(payload["workdir"]),
+            deadline=context.deadline,
+            progress=context.progress,
+            keep_large=payload["keep_large"],
+            threads=context.threads,
+        ),
+    )
+    return dict(found.model_dump(mode="json"))
+
+
+@functools.lru_cache(maxsize=8)
+def _oracle(settings: str, fidelity: str) -> Oracle:
+    """Built once per worker: loading a potential takes seconds."""
+    return build_oracle(_SETTINGS.validate_json(settings), fidelity)
+
+
+def energies(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    """Energies that tell a phantom: above the best polymorph, and of formation (eV/atom).
+
+    A calculation that fails gives its cause under ``error`` instead.
+    """
+    from oracle.polymorphs import thermochemistry
+
+    try:
+        found = thermochemistry(
+            Crystal.model_validate(payload["material"]),
+            {k: Crystal.model_validate(v) for k, v in payload["competitors"].items()},
+            payload["potential"],
+            Path(payload["cache"]),
+        )
+    except OracleError as error:
+        return {"error": f"{error.stage}: {error.message}"}
+    numbers = {
+        "energy_above_best_polymorph": found.energy_above_best_polymorph,
+        "formation_energy": found.formation_energy,
+    }
+    return {k: float(v) for k, v in numbers.items() if v is not None and math.isfinite(v)}
+
+
+def features(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    """Compute and store the surrogate's features of some materials; says how many."""
+    from surrogate.features import compute_and_store
+
+    for material in payload["materials"]:
+        compute_and_store(
+            payload["potential"], _MATERIAL.validate_python(material), Path(payload["cache"])
+        )
+    return {"count": len(payload["materials"])}

@@ -1,0 +1,140 @@
+"""Follows a campaign into MLflow: after the record, from a persisted cursor, never in its way."""
+
+from __future__ import annotations
+
+import csv
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agents.protocol import Space
+from oracle.evaluation import Measured
+from orchestrator import queries
+from orchestrator.campaign import Campaign
+from orchestrator.figures import round_figures
+from orchestrator.settings import TrackingSettings
+from orchestrator.state import Round
+from orchestrator.store import Store
+from orchestrator.tracking import Tracker
+
+_TABLE_ROWS = 100
+
+
+class Mirror:
+    """Writes tables and plots of each round, and mirrors rounds to MLflow in a thread of its own.
+
+    Args:
+        store: the home's database.
+        campaign: being run.
+        settings: where MLflow is.
+        space: for the labels of materials.
+    """
+
+    def __init__(
+        self, store: Store, campaign: Campaign, settings: TrackingSettings, space: Space
+    ) -> None:
+        self._store = store
+        self._name = campaign.name
+        self._settings = settings
+        self._folder = store.home / "rounds" / campaign.name
+        self._jobs: queue.Queue[int | None] = queue.Queue()
+        self._problems: list[str] = []
+        self._thread = threading.Thread(target=self._follow, name="mirror", daemon=True)
+        self.weights_of: Callable[[Path], Path | None] = lambda path: None
+        """Writes the surrogate's current weights; set by the runner."""
+
+    def start(self) -> None:
+        """Begin to follow; rounds that an earlier process recorded but did not mirror come first."""
+        self._thread.start()
+        state = Campaign(self._store, self._name).state
+        mirrored = self._store.campaign(self._name).mirrored
+        for done in state.rounds:
+            if done.number > mirrored and done.metrics is not None:
+                self._jobs.put(done.number)
+
+    def on_change(self, campaign: Campaign, in_flight: dict[str, tuple[str, float]]) -> None:
+        """Nothing is mirrored between rounds."""
+
+    def on_round(self, campaign: Campaign) -> None:
+        """Queue the round that has just been recorded."""
+        folder = self._round_folder(campaign.state.rounds[-1].number)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.weights_of(folder / "surrogate.safetensors")
+        self._jobs.put(campaign.state.rounds[-1].number)
+
+    def finish(self, campaign: Campaign) -> list[str]:
+        """Wait until all rounds are mirrored; returns what went wrong, once each."""
+        self._jobs.put(None)
+        self._thread.join()
+        return list(dict.fromkeys(self._problems))
+
+    def _follow(self) -> None:
+        """Body of the thread: its own database connections, its own view of the campaign."""
+        tracker: Tracker | None = None
+        if self._settings.enabled:
+            tracker = Tracker(
+                self._settings.uri,
+                self._store.home,
+                self._name,
+                self._store.campaign(self._name).parent_run,
+            )
+        campaign = Campaign(self._store, self._name)
+        while (number := self._jobs.get()) is not None:
+            campaign.refresh()
+            found = next(r for r in campaign.state.rounds if r.number == number)
+            try:
+                artefacts = self._write_round(campaign, found)
+            except (OSError, ValueError, KeyError) as error:
+                self._problems.append(f"round {number}: plots: {error}")
+                artefacts = []
+            if tracker is not None:
+                self._mirror(tracker, campaign, found, artefacts)
+        if tracker is not None and campaign.state.stopped is not None:
+            tracker.close(campaign.state.stopped.reason)
+
+    def _mirror(
+        self, tracker: Tracker, campaign: Campaign, found: Round, artefacts: list[Path]
+    ) -> None:
+        problem = tracker.log_round(
+            found.number,
+            params=_round_params(campaign, found),
+            metrics=found.metrics or {},
+            artefacts=artefacts,
+            config=campaign.state.config,
+        )
+        if problem is None and tracker.parent_run is not None:
+            self._store.set_mirror(self._name, tracker.parent_run, found.number)
+        elif problem is not None:
+            self._problems.append(problem)
+
+    def _write_round(self, campaign: Campaign, found: Round) -> list[Path]:
+        """The table of the best and the plots, as files; returns all that is to be logged."""
+        folder = self._round_folder(found.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        table = folder / "best.csv"
+        rows = queries.best(self._store, self._name, _TABLE_ROWS)
+        with table.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(rows[0]) if rows else ["rank"])
+            writer.writeheader()
+            writer.writerows(rows)
+        round_figures(campaign, self._store.home / "artefacts", folder)
+        return sorted(path for path in folder.iterdir() if path.is_file())
+
+    def _round_folder(self, number: int) -> Path:
+        return self._folder / f"round-{number:04d}"
+
+
+def _round_params(campaign: Campaign, found: Round) -> dict[str, Any]:
+    trials = [campaign.state.trials[name] for name in found.trials]
+    formulas = {
+        t.plan.candidate: t.outcome.material.formula for t in trials if t.outcome is not None
+    }
+    return {
+        "round": found.number,
+        "trials": len(trials),
+        "agents": ",".join(sorted({t.plan.agent for t in trials})),
+        "candidates": ",".join(formulas.values())[:500],
+        "measured": len([t for t in trials if isinstance(t.outcome, Measured)]),
+    }

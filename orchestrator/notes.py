@@ -1,0 +1,29 @@
+"""What a user should know before believing a campaign: its space, and how good its potential is."""
+
+from __future__ import annotations
+
+from agents.protocol import Space
+from oracle.accuracy import known_accuracy
+from orchestrator.config import CampaignConfig
+
+
+def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
+    """Lines shown at launch and in `status`: size of the space, accuracy by family."""
+    size = "unbounded" if space.size is None else f"{space.size} candidates"
+    notes = [f"space: {config.space.kind}, {size}"]
+    skipped = getattr(space, "skipped", ())
+    if skipped:
+        notes.append(f"space: {len(skipped)} records were left out, the first: {skipped[0]}")
+    duplicates = getattr(space, "duplicates", 0)
+    if duplicates and config.space.kind == "pool":
+        notes.append(f"space: {duplicates} records equal an earlier one and count once")
+    if config.oracle.kind == "phonon-bte":
+        notes += [s.text for s in known_accuracy(config.oracle.calculator, families_of(config))]
+    return tuple(notes)
+
+
+def families_of(config: CampaignConfig) -> tuple[str, ...]:
+    """The structure families a campaign searches, as far as its config names them."""
+    if config.space.kind == "prototypes":
+        return config.space.prototypes
+    return ("pool",)

@@ -1,0 +1,331 @@
+"""Everything that lasts: campaigns, events, candidates and evaluations, in one database."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time as clock
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import TypeAdapter
+from sqlalchemy import Row, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from agents.protocol import Candidate
+from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
+from oracle.material import Crystal, Material, Superlattice
+from orchestrator.database import database_of, open_engine
+from orchestrator.schema import CampaignRow, CandidateRow, EvaluationRow, EventRow
+
+__all__ = ["Store", "database_of"]
+
+Outcome = Measured | Unstable | Failed
+SILENT_S = 60.0
+"""A writer on another host that has not been heard of for so long is taken for dead."""
+_MATERIAL: TypeAdapter[Any] = TypeAdapter(Material)
+_CHUNK = 400  # keys per query, below every database's limit of parameters
+
+
+class CampaignExists(Exception):
+    """The name of a new campaign is taken."""
+
+
+class UnknownCampaign(Exception):
+    """No campaign has this name."""
+
+
+class UnknownCandidate(Exception):
+    """No candidate, or more than one, has an id that begins like this."""
+
+
+class CampaignRunning(Exception):
+    """Another process is working on the campaign."""
+
+
+class LeaseLost(Exception):
+    """Another process took the campaign over; this one must not write any more."""
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to be appended; `payload` is JSON-able."""
+
+    kind: str
+    payload: dict[str, Any]
+    schema: int = 1
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event as recorded: number within the campaign and seconds since the epoch."""
+
+    seq: int
+    time: float
+    kind: str
+    payload: dict[str, Any] = field(repr=False)
+    schema: int = 1
+
+
+@dataclass(frozen=True)
+class StoredCandidate:
+    """A material that some campaign planned to measure."""
+
+    id: str
+    label: str | None
+    material: Crystal | Superlattice
+
+
+class Store:
+    """The database of one home.
+
+    Args:
+        home: folder of everything the campaigns leave.
+        url: of another database than the SQLite file in `home`.
+    """
+
+    def __init__(self, home: Path, url: str | None = None) -> None:
+        self.home = home
+        self.engine = open_engine(home, url or os.environ.get("PHONOSCOUT_DATABASE"))
+        self._read = self.engine.execution_options(reads_only=True)
+
+    def create_campaign(
+        self, name: str, config: dict[str, Any], events: Sequence[NewEvent]
+    ) -> None:
+        """Record a new campaign with its first events, in one transaction.
+
+        Raises:
+            CampaignExists: the name is taken.
+        """
+        now = clock.time()
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(
+                    insert(CampaignRow).values(
+                        name=name,
+                        config=json.dumps(config),
+                        created=now,
+                        stop_requested=False,
+                        mirrored=0,
+                    )
+                )
+                self._insert_events(connection, name, 0, events, now)
+        except IntegrityError as error:
+            raise CampaignExists(
+                f"campaign {name} exists already; go on with: phonoscout resume {name}"
+            ) from error
+
+    def campaigns(self) -> list[Row[Any]]:
+        """All campaigns, oldest first; rows with the columns of `CampaignRow`."""
+        with self._read.connect() as connection:
+            query = select(CampaignRow.__table__).order_by(CampaignRow.created, CampaignRow.name)
+            return list(connection.execute(query))
+
+    def campaign(self, name: str) -> Row[Any]:
+        """One campaign's row.
+
+        Raises:
+            UnknownCampaign: no such name.
+        """
+        with self._read.connect() as connection:
+            row = connection.execute(
+                select(CampaignRow.__table__).where(CampaignRow.name == name)
+            ).first()
+        if row is None:
+            known = ", ".join(found.name for found in self.campaigns()) or "none"
+            raise UnknownCampaign(f"no campaign {name!r} in {self.home}; there are: {known}")
+        return row
+
+    def append(
+        self,
+        name: str,
+        events: Sequence[NewEvent],
+        *,
+        evaluations: Sequence[Outcome] = (),
+        candidates: Sequence[Candidate] = (),
+        token: str | None,
+    ) -> list[StoredEvent]:
+        """Record events with the rows they refer to, in one durable transaction.
+
+        Rows of `evaluations` and `candidates` that exist already are left as they are.
+
+        Raises:
+            LeaseLost: `token` is not that of the campaign's current writer.
+        """
+        now = clock.time()
+        with self.engine.begin() as connection:
+            writer, last = connection.execute(
+                select(CampaignRow.writer_token, func.coalesce(func.max(EventRow.seq), 0))
+                .outerjoin(EventRow, EventRow.campaign == CampaignRow.name)
+                .where(CampaignRow.name == name)
+                .group_by(CampaignRow.name, CampaignRow.writer_token)
+            ).one()
+            if token is None or writer != token:
+                raise LeaseLost(f"campaign {name}: another process has taken over")
+            self._insert_new(connection, CandidateRow, [_candidate(c, now) for c in candidates])
+            self._insert_new(connection, EvaluationRow, [_evaluation(e, now) for e in evaluations])
+            return self._insert_events(connection, name, last, events, now)
+
+    def events(self, name: str, after: int = 0) -> list[StoredEvent]:
+        """Events of a campaign with a number above `after`, in order.
+
+        Raises:
+            UnknownCampaign: no such name.
+        """
+        columns = (EventRow.seq, EventRow.time, EventRow.kind, EventRow.payload, EventRow.schema)
+        with self._read.connect() as connection:
+            rows = connection.execute(
+                select(*columns)
+                .where(EventRow.campaign == name, EventRow.seq > after)
+                .order_by(EventRow.seq)
+            ).all()
+        if not rows and not after:
+            self.campaign(name)
+        return [StoredEvent(s, t, kind, json.loads(text), v) for s, t, kind, text, v in rows]
+
+    def evaluation(self, digest: str, method: str) -> Outcome | None:
+        """The stored outcome for a material and a method."""
+        return self.evaluations_of([(digest, method)]).get((digest, method))
+
+    def evaluations_of(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Outcome]:
+        """Stored outcomes by (material digest, method); unknown keys are left out."""
+        wanted = sorted(set(keys))
+        found: dict[tuple[str, str], Outcome] = {}
+        with self._read.connect() as connection:
+            for start in range(0, len(wanted), _CHUNK):
+                rows = connection.execute(
+                    select(EvaluationRow.digest, EvaluationRow.method, EvaluationRow.payload).where(
+                        tuple_(EvaluationRow.digest, EvaluationRow.method).in_(
+                            wanted[start : start + _CHUNK]
+                        )
+                    )
+                )
+                found |= {(d, m): EVALUATION.validate_json(text) for d, m, text in rows}
+        return found
+
+    def candidate(self, prefix: str) -> StoredCandidate:
+        """The candidate whose id begins like this.
+
+        Raises:
+            UnknownCandidate: there is none, or more than one.
+        """
+        columns = (CandidateRow.id, CandidateRow.label, CandidateRow.material)
+        with self._read.connect() as connection:
+            rows = connection.execute(
+                select(*columns)
+                .where(CandidateRow.id.startswith(prefix, autoescape=True))
+                .order_by(CandidateRow.id)
+                .limit(3)
+            ).all()
+        if len(rows) != 1:
+            several = f"several begin so, among them {', '.join(r.id for r in rows)}"
+            raise UnknownCandidate(
+                f"candidate {prefix!r}: {several if rows else 'not known'}; "
+                "give an id from `phonoscout best`"
+            )
+        return StoredCandidate(
+            rows[0].id, rows[0].label, _MATERIAL.validate_json(rows[0].material)
+        )
+
+    def request_stop(self, name: str, wanted: bool = True) -> None:
+        """Ask the campaign's writer to stop, or take that back."""
+        self._update(name, stop_requested=wanted)
+
+    def clear_stop(self, name: str) -> None:
+        """Forget an earlier request to stop."""
+        self.request_stop(name, wanted=False)
+
+    def stop_requested(self, name: str) -> bool:
+        """Whether the writer was asked to stop."""
+        return bool(self.campaign(name).stop_requested)
+
+    def set_mirror(self, name: str, parent_run: str, mirrored: int) -> None:
+        """Remember MLflow's parent run and the last round it has in full."""
+        self._update(name, parent_run=parent_run, mirrored=mirrored)
+
+    def is_running(self, name: str) -> bool:
+        """Whether a living process writes the campaign.
+
+        Raises:
+            UnknownCampaign: no such name.
+        """
+        return writer_lives(self.campaign(name))
+
+    def _update(self, name: str, **values: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(CampaignRow).where(CampaignRow.name == name).values(**values)
+            )
+
+    def _insert_events(
+        self, connection: Any, name: str, last: int, events: Sequence[NewEvent], now: float
+    ) -> list[StoredEvent]:
+        stored = [
+            StoredEvent(last + i, now, e.kind, e.payload, e.schema)
+            for i, e in enumerate(events, start=1)
+        ]
+        if stored:
+            connection.execute(
+                insert(EventRow),
+                [
+                    {
+                        "campaign": name,
+                        "seq": e.seq,
+                        "kind": e.kind,
+                        "schema": e.schema,
+                        "payload": json.dumps(e.payload),
+                        "time": now,
+                    }
+                    for e in stored
+                ],
+            )
+        return stored
+
+    def _insert_new(self, connection: Any, table: Any, rows: list[dict[str, Any]]) -> None:
+        """Insert rows; those whose key exists are left untouched."""
+        if rows:
+            dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+            connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def writer_lives(row: Any) -> bool:
+    """Whether the process that holds a campaign's lease is alive, as far as can be told."""
+    if row.writer_token is None:
+        return False
+    if row.writer_host == socket.gethostname():
+        try:
+            started = psutil.Process(row.writer_pid).create_time()
+        except psutil.NoSuchProcess:
+            return False
+        return abs(started - row.writer_started) < 1.0
+    return bool(clock.time() - row.heartbeat < SILENT_S)
+
+
+def _candidate(candidate: Candidate, now: float) -> dict[str, Any]:
+    return {
+        "id": candidate.id,
+        "digest": candidate.material.digest,
+        "formula": candidate.material.formula,
+        "label": candidate.label,
+        "material": candidate.material.model_dump_json(),
+        "first_seen": now,
+    }
+
+
+def _evaluation(evaluation: Outcome, now: float) -> dict[str, Any]:
+    digest, method = evaluation.key
+    return {
+        "digest": digest,
+        "method": method,
+        "fidelity": evaluation.fidelity,
+        "status": evaluation.status,
+        "formula": evaluation.material.formula,
+        "cost_s": evaluation.cost_s,
+        "payload": evaluation.model_dump_json(),
+        "time": now,
+    }

@@ -1,0 +1,174 @@
+"""What every space promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.chemistry import dissimilarity
+from agents.finite import FiniteSpace
+from agents.pool import PoolSpace
+from agents.prototypes import PrototypeSpace
+from agents.protocol import Space
+from agents.settings import PoolSpaceSettings, PrototypeSpaceSettings
+from oracle.material import Crystal, Superlattice
+
+
+class SpaceContract:
+    """Inherited by the tests of every space."""
+
+    @pytest.fixture
+    def under_test(self) -> FiniteSpace:
+        raise AssertionError("each test class names its space")
+
+    @pytest.fixture
+    def stranger(self) -> Crystal | Superlattice:
+        return Superlattice(sequence="not-a-member")
+
+    def test_is_a_space(self, under_test: FiniteSpace) -> None:
+        assert isinstance(under_test, Space)
+
+    def test_lists_distinct_members(self, under_test: FiniteSpace) -> None:
+        digests = [m.digest for m in under_test]
+        assert len(digests) == len(set(digests)) == under_test.size
+        assert all(m in under_test for m in under_test)
+        assert [m.digest for m in under_test] == digests
+
+    def test_samples_without_replacement(self, under_test: FiniteSpace) -> None:
+        drawn = under_test.sample(10, np.random.default_rng(3))
+        assert len({m.digest for m in drawn}) == 10
+        again = under_test.sample(10, np.random.default_rng(3))
+        assert [m.digest for m in drawn] == [m.digest for m in again]
+        everything = under_test.sample(10 * under_test.size, np.random.default_rng(0))
+        assert {m.digest for m in everything} == {m.digest for m in under_test}
+
+    def test_neighbours_are_other_members(self, under_test: FiniteSpace) -> None:
+        for material in under_test.sample(8, np.random.default_rng(0)):
+            near = under_test.neighbours(material)
+            digests = [m.digest for m in near]
+            assert near
+            assert len(digests) == len(set(digests))
+            assert material.digest not in digests
+            assert all(m in under_test for m in near)
+
+    def test_strangers_have_neither_neighbours_nor_label(
+        self, under_test: FiniteSpace, stranger: Crystal | Superlattice
+    ) -> None:
+        assert stranger not in under_test
+        assert "text" not in under_test
+        assert under_test.neighbours(stranger) == []
+        assert under_test.label(stranger) is None
+
+
+class TestPrototypeSpace(SpaceContract):
+    @pytest.fixture
+    def under_test(self, crystals: PrototypeSpace) -> FiniteSpace:
+        return crystals
+
+    def test_similar_elements_come_first(self, crystals: PrototypeSpace) -> None:
+        salt = next(m for m in crystals if m.formula == "NaCl" and crystals.label(m) == "rocksalt")
+        near = crystals.neighbours(salt)
+        assert {m.formula for m in near[:2]} <= {"KCl", "LiCl", "NaBr"}
+        assert crystals.label(near[0]) == "rocksalt"
+        last = near[-1]
+        assert last.formula == "NaCl"
+        assert crystals.label(last) == "zincblende"
+        steps = [
+            dissimilarity(*sorted(set(m.species) ^ {"Na", "Cl"}))
+            for m in near
+            if isinstance(m, Crystal) and m.formula != "NaCl"
+        ]
+        assert steps == sorted(steps)
+
+    def test_crossings_mix_the_parents(self, crystals: PrototypeSpace) -> None:
+        members = {(m.formula, crystals.label(m)): m for m in crystals}
+        first, second = members["NaCl", "rocksalt"], members["KBr", "zincblende"]
+        mixed = crystals.crossings(first, second, np.random.default_rng(0))
+        found = {(m.formula, crystals.label(m)) for m in mixed}
+        assert ("KBr", "rocksalt") in found
+        assert ("NaBr", "rocksalt") in found
+        assert ("KCl", "zincblende") in found
+        assert {s for f in mixed if isinstance(f, Crystal) for s in f.species} <= {
+            "Na", "Cl", "K", "Br"
+        }  # fmt: skip
+
+
+class TestCrystalPool(SpaceContract):
+    @pytest.fixture
+    def under_test(self, tmp_path: Path, crystals: PrototypeSpace) -> FiniteSpace:
+        path = tmp_path / "pool.jsonl"
+        with path.open("w") as stream:
+            for i, crystal in enumerate(list(crystals)[:20]):
+                assert isinstance(crystal, Crystal)
+                structure = crystal.conventional().as_dict()
+                stream.write(json.dumps({"id": i, "structure": structure}) + "\n")
+        return PoolSpace(PoolSpaceSettings(path=path))
+
+    def test_holds_what_was_written(
+        self, under_test: FiniteSpace, crystals: PrototypeSpace
+    ) -> None:
+        assert [m.digest for m in under_test] == [m.digest for m in list(crystals)[:20]]
+        assert under_test.label(under_test.materials[7]) == "7"
+
+    def test_unrelated_crystals_still_have_neighbours(self, crystals: PrototypeSpace) -> None:
+        members = {(m.formula, crystals.label(m)): m for m in crystals}
+        chosen = [
+            members["LiF", "rocksalt"],
+            members["GaAs", "zincblende"],
+            members["SrSe", "rocksalt"],
+        ]
+        space = FiniteSpace(chosen, ["a", "b", "c"])
+        assert len(space.neighbours(chosen[1])) == 2
+
+
+class TestSequencePool(SpaceContract):
+    @pytest.fixture
+    def under_test(self, sequences: PoolSpace) -> FiniteSpace:
+        return sequences
+
+    def test_nearest_sequences_come_first(self, sequences: PoolSpace) -> None:
+        material = sequences.materials[5]
+        distance = [_hamming(material.formula, m.formula) for m in sequences.neighbours(material)]
+        assert distance == sorted(distance)
+        assert distance[0] == 1
+        assert max(distance) <= 2
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.sets(st.text("01", min_size=6, max_size=6), min_size=2, max_size=12))
+    def test_every_pool_is_connected_to_something(self, members: set[str]) -> None:
+        ordered = sorted(members)
+        space = FiniteSpace([Superlattice(sequence=s) for s in ordered], ordered)
+        for sequence in ordered:
+            near = space.neighbours(Superlattice(sequence=sequence))
+            least = min(_hamming(sequence, o, mirror=False) for o in ordered if o != sequence)
+            assert _hamming(sequence, near[0].formula, mirror=False) == least
+
+
+def _hamming(first: str, second: str, *, mirror: bool = True) -> int:
+    plain = sum(a != b for a, b in zip(first, second, strict=True))
+    turned = sum(a != b for a, b in zip(first, second[::-1], strict=True))
+    return min(plain, turned) if mirror else plain
+
+
+def test_a_hundred_thousand_sequences_are_searched_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "large.jsonl"
+    with path.open("w") as stream:
+        for i in range(100_000):
+            stream.write(json.dumps({"id": i, "sequence": f"{i:017b}"}) + "\n")
+    space = PoolSpace(PoolSpaceSettings(path=path))
+    assert space.size == 100_000
+    material = Superlattice(sequence="0" * 17)
+    near = space.neighbours(material)
+    singles = [i for i in range(17) if 1 << i < 100_000]
+    assert sum(m.formula.count("1") == 1 for m in near) == len(singles)
+    assert [m.formula.count("1") for m in near] == sorted(m.formula.count("1") for m in near)
+
+
+def test_an_empty_prototype_space_says_so() -> None:
+    with pytest.raises(ValueError, match="no neutral decoration"):
+        PrototypeSpace(PrototypeSpaceSettings(prototypes=("rocksalt",), elements=("Na", "K")))
