@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,7 +36,7 @@ class CrystalIndex:
     """
 
     def __init__(self, members: Mapping[int, Crystal]) -> None:
-        self._entries = {at: _entry(crystal) for at, crystal in members.items()}
+        self._entries = _entries(members)
         self._by_kind: dict[StructureType, list[int]] = {}
         self._by_formula: dict[Formula, list[int]] = {}
         self._swaps: dict[tuple[StructureType, Formula, int], list[int]] = {}
@@ -44,8 +46,6 @@ class CrystalIndex:
             for rest, count in _leave_one_out(entry.formula):
                 self._swaps.setdefault((entry.kind, rest, count), []).append(at)
         self._rows = list(self._entries)
-        self._descriptors = np.array([_descriptor(self._entries[at]) for at in self._rows])
-        self._tree = cKDTree(self._descriptors) if self._rows else None
 
     def neighbours(self, at: int) -> list[int]:
         """Members one element away in the same structure type, most similar elements first.
@@ -94,41 +94,54 @@ class CrystalIndex:
         return sorted(same, key=lambda i: (change[i], i))[:_SWAPS]
 
     def _nearest(self, at: int) -> list[int]:
-        if self._tree is None or len(self._rows) < 2:
-            return []
-        row = self._rows.index(at)
+        """Other members by descriptor; only needed where nothing is one change away."""
         k = min(_FALLBACK + 1, len(self._rows))
-        _, rows = self._tree.query(self._descriptors[row], k=k)
-        return [self._rows[int(i)] for i in rows if int(i) != row]
+        _, rows = self._tree.query(_descriptor(self._entries[at]), k=k)
+        found = (self._rows[int(i)] for i in np.atleast_1d(rows))
+        return [i for i in found if i != at]
+
+    @functools.cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(np.array([_descriptor(self._entries[at]) for at in self._rows]))
 
 
-def _entry(crystal: Crystal) -> _Entry:
-    """Structure type and composition of the canonical cell, without a symmetry search.
+def _entries(members: Mapping[int, Crystal]) -> dict[int, _Entry]:
+    """Structure type and composition of the canonical cells, without a symmetry search.
 
     The type is the number of atoms, the counts of its elements, the lattice angles (in 5°) and
     the distances of the atoms from the first one (in tenths of the cube root of the volume).
     """
-    rows = np.array(crystal.lattice)
-    volume = abs(float(np.linalg.det(rows)))
+    by_size: dict[int, list[int]] = {}
+    for at, crystal in members.items():
+        by_size.setdefault(len(crystal.species), []).append(at)
+    found: dict[int, _Entry] = {}
+    for atoms, same in by_size.items():
+        rows = np.array([members[at].lattice for at in same])  # (m, 3, 3)
+        places = np.array([members[at].positions for at in same])  # (m, atoms, 3)
+        volumes = np.abs(np.linalg.det(rows))
+        lengths = np.linalg.norm(rows, axis=2)
+        metric = rows @ rows.transpose(0, 2, 1)
+        cosines = metric / (lengths[:, :, None] * lengths[:, None, :])
+        angles = np.degrees(np.arccos(np.clip(cosines[:, *np.triu_indices(3, 1)], -1, 1)))
+        steps = places - places[:, :1]
+        steps -= np.round(steps)
+        distances = np.linalg.norm(steps @ rows, axis=2) / np.cbrt(volumes)[:, None]
+        angle_keys = np.sort(np.rint(angles / 5).astype(int), axis=1).tolist()
+        distance_keys = np.sort(np.rint(10 * distances).astype(int), axis=1).tolist()
+        for i, at in enumerate(same):
+            formula = _formula(members[at].species)
+            counts = tuple(sorted(n for _, n in formula))
+            kind = (atoms, counts, tuple(angle_keys[i]), tuple(distance_keys[i]))
+            found[at] = _Entry(kind, formula, float(volumes[i]) / atoms)
+    return {at: found[at] for at in members}
+
+
+def _formula(species: tuple[str, ...]) -> Formula:
     counts: dict[str, int] = {}
-    for symbol in crystal.species:
+    for symbol in species:
         counts[symbol] = counts.get(symbol, 0) + 1
-    divisor = int(np.gcd.reduce(list(counts.values())))
-    formula = tuple(sorted((s, n // divisor) for s, n in counts.items()))
-    lengths = np.linalg.norm(rows, axis=1)
-    cosines = (rows @ rows.T) / np.outer(lengths, lengths)
-    angles = np.degrees(np.arccos(np.clip(cosines[np.triu_indices(3, 1)], -1, 1)))
-    places = np.array(crystal.positions)
-    steps = places - places[0]
-    steps -= np.round(steps)
-    distances = np.linalg.norm(steps @ rows, axis=1) / volume ** (1 / 3)
-    kind = (
-        len(crystal.species),
-        tuple(sorted(n for _, n in formula)),
-        tuple(sorted(round(a / 5) for a in angles)),
-        tuple(sorted(round(10 * d) for d in distances)),
-    )
-    return _Entry(kind, formula, volume / len(crystal.species))
+    divisor = math.gcd(*counts.values())
+    return tuple(sorted((s, n // divisor) for s, n in counts.items()))
 
 
 def _leave_one_out(formula: Formula) -> list[tuple[Formula, int]]:

@@ -11,6 +11,8 @@ from agents.crystal_index import CrystalIndex
 from agents.sequence_index import SequenceIndex
 from oracle.material import Crystal, Superlattice
 
+_REMEMBERED = 256  # materials whose neighbours are kept
+
 
 class FiniteSpace:
     """A listed space, in a fixed order.
@@ -34,6 +36,7 @@ class FiniteSpace:
         self._materials = tuple(kept)
         self._labels = tuple(names)
         self._index = index
+        self._near: dict[int, list[int]] = {}
         self.duplicates = len(materials) - len(kept)
         """How many materials equal an earlier one."""
 
@@ -72,7 +75,11 @@ class FiniteSpace:
         at = self.position(material)
         if at is None:
             return []
-        return [self._materials[i] for i in self._of(material).neighbours(at)]
+        if at not in self._near:  # asked for again and again of the leaders
+            if len(self._near) >= _REMEMBERED:
+                self._near.clear()
+            self._near[at] = self._of(material).neighbours(at)
+        return [self._materials[i] for i in self._near[at]]
 
     def crossings(
         self,

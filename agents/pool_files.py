@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import spglib
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pymatgen.core import Structure
 
 from oracle.errors import OracleError
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material, Superlattice
 
 _STRUCTURES = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz")
 _DATABASES = (".db", ".json")
 _LINES = (".jsonl", ".ndjson")
 
-Record = tuple[str, str, Crystal | Superlattice]
-"""Where it stands, its id, the material."""
+_CANONICAL = 1  # to be raised when the canonical form of materials changes
 
 
-@dataclass(frozen=True)
-class Bad:
-    """A record that cannot be used.
+class Record(BaseModel):
+    """A usable record of a pool."""
 
-    Args:
-        place: file, with line or row.
-        reason: one line.
-    """
+    model_config = ConfigDict(frozen=True)
 
+    kind: Literal["record"] = "record"
     place: str
+    """File, with line or row."""
+    id: str
+    material: Material
+
+
+class Bad(BaseModel):
+    """A record that cannot be used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["bad"] = "bad"
+    place: str
+    """File, with line or row."""
     reason: str
+    """One line."""
+
+
+_ANY: TypeAdapter[Record | Bad] = TypeAdapter(Annotated[Record | Bad, Field(discriminator="kind")])
 
 
 def content_sha256(path: Path) -> str:
@@ -77,6 +92,33 @@ def read_pool(path: Path, *, mirror: bool = False) -> Iterator[Record | Bad]:
         )
 
 
+def cached_pool(
+    path: Path, content: str, *, mirror: bool, cache: Path | None
+) -> Iterator[Record | Bad]:
+    """The records of `read_pool`, from a file in `cache` where they were read before.
+
+    Args:
+        path: see `read_pool`.
+        content: its `content_sha256`.
+        mirror: see `read_pool`.
+        cache: folder, made when absent; None reads afresh.
+    """
+    if cache is None:
+        yield from read_pool(path, mirror=mirror)
+        return
+    kept = cache / f"pool-{content[:32]}-{_CANONICAL}-{spglib.__version__}-{int(mirror)}.jsonl"
+    if not kept.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=cache, suffix=".part")
+        with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a file descriptor
+            for record in read_pool(path, mirror=mirror):
+                stream.write(record.model_dump_json() + "\n")
+        Path(name).replace(kept)
+    with kept.open(encoding="utf-8") as stream:
+        for line in stream:
+            yield _ANY.validate_json(line)
+
+
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
@@ -103,9 +145,9 @@ def _from_folder(path: Path) -> Iterator[Record | Bad]:
         try:
             crystal = Crystal.from_structure(read_structure(file))
         except OracleError as error:
-            yield Bad(name, error.message)
+            yield Bad(place=name, reason=error.message)
         else:
-            yield name, name, crystal
+            yield Record(place=name, id=name, material=crystal)
 
 
 def _from_database(file: Path) -> Iterator[Record | Bad]:
@@ -124,12 +166,14 @@ def _from_database(file: Path) -> Iterator[Record | Bad]:
         name = str(row.get("name", row.id))
         atoms = row.toatoms()
         if not atoms.pbc.all():
-            yield Bad(place, "not periodic in three directions; a crystal is")
+            yield Bad(place=place, reason="not periodic in three directions; a crystal is")
             continue
         try:
-            yield place, name, Crystal.from_structure(AseAtomsAdaptor.get_structure(atoms))
+            crystal = Crystal.from_structure(AseAtomsAdaptor.get_structure(atoms))
         except OracleError as error:
-            yield Bad(place, error.message)
+            yield Bad(place=place, reason=error.message)
+        else:
+            yield Record(place=place, id=name, material=crystal)
 
 
 def _from_lines(file: Path, *, mirror: bool) -> Iterator[Record | Bad]:
@@ -141,12 +185,12 @@ def _from_lines(file: Path, *, mirror: bool) -> Iterator[Record | Bad]:
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as error:
-                yield Bad(place, f"not JSON ({error.msg} at column {error.colno})")
+                yield Bad(place=place, reason=f"not JSON ({error.msg} at column {error.colno})")
                 continue
             try:
-                yield place, _id(record), _material(record, mirror=mirror)
+                yield Record(place=place, id=_id(record), material=_material(record, mirror=mirror))
             except OracleError as error:
-                yield Bad(place, error.message)
+                yield Bad(place=place, reason=error.message)
 
 
 def _id(record: Any) -> str:

@@ -85,7 +85,6 @@ def slots(settings: SelectionSettings, batch: int, round_number: int) -> dict[Pu
         batch: size of the batches.
         round_number: from 1.
     """
-
     audits = holes = given_audits = given_holes = 0
     for number in range(1, round_number + 1):
         due = number * batch * settings.audit_share - given_audits
@@ -160,15 +159,8 @@ def select(
         "promise": _promising(proposals, shares),
         "hole": iter(()) if screened is None else _holes(screened, free, space),
     }
-    filled: list[tuple[Purpose, Candidate]] = []
-    first: tuple[Purpose, ...] = ("audit", "promise", "hole")
-    for purpose in first:
-        filled += _take(sources, purpose, counts[purpose], accept)
-    # What a purpose could not fill goes to promise, then holes, then random draws; so do reserves.
-    wanted = batch + (2 * batch if reserve is None else reserve)
-    then: tuple[Purpose, ...] = ("promise", "hole", "audit")
-    for purpose in then:
-        filled += _take(sources, purpose, wanted - len(filled), accept)
+    extra = 2 * batch if reserve is None else reserve
+    filled = _filled(sources, counts, batch + extra, accept)
     described = [_described(c, p, screened, objective, surrogate, fidelity) for p, c in filled]
     size = min(batch, len(described))
     return Plan(
@@ -177,6 +169,23 @@ def select(
         _pool_spread(screened, free),
         _hole_spread(described[:size]),
     )
+
+
+def _filled(
+    sources: Mapping[Purpose, Iterator[Candidate]],
+    counts: Mapping[Purpose, int],
+    wanted: int,
+    accept: Admit,
+) -> list[tuple[Purpose, Candidate]]:
+    """Every purpose's share; what one could not fill, and the reserves, by promise first."""
+    filled: list[tuple[Purpose, Candidate]] = []
+    first: tuple[Purpose, ...] = ("audit", "promise", "hole")
+    for purpose in first:
+        filled += _take(sources, purpose, counts[purpose], accept)
+    then: tuple[Purpose, ...] = ("promise", "hole", "audit")
+    for purpose in then:
+        filled += _take(sources, purpose, wanted - len(filled), accept)
+    return filled
 
 
 def _take(

@@ -28,11 +28,16 @@ class SequenceIndex:
             self._place[at] = (len(member.sequence), len(same))
             same.append(at)
         self._members = {length: np.array(same) for length, same in rows.items()}
+        alphabet = sorted({c for member in members.values() for c in member.sequence})
+        self._code = {c: i for i, c in enumerate(alphabet)}
+        kind = np.uint8 if len(alphabet) <= 256 else np.uint32
         self._codes = {
-            length: np.array([[ord(c) for c in members[at].sequence] for at in same])
+            length: np.array([[self._code[c] for c in members[at].sequence] for at in same], kind)
             for length, same in rows.items()
         }
+        self._by_sequence = {member.sequence: at for at, member in members.items()}
         self._mirror = {at: members[at].mirror for at in members}
+        self._sequences = {at: members[at].sequence for at in members}
 
     def neighbours(self, at: int) -> list[int]:
         """Members within two exchanged layers, nearest first; if there are none, the nearest."""
@@ -45,23 +50,35 @@ class SequenceIndex:
         return [int(i) for i in self._members[length][order]]
 
     def crossings(self, at: int, other: int, rng: np.random.Generator) -> list[int]:
-        """Members nearest to random mixes of two sequences of one length."""
-        length, row = self._place[at]
-        if self._place[other][0] != length or length < 2:
+        """Members that mix two sequences of one length at random places.
+
+        Where no mix is a member, the member nearest to one.
+        """
+        first, second = self._sequences[at], self._sequences[other]
+        if len(first) != len(second) or len(first) < 2:
             return []
         mirror = self._mirror[at]
-        first, second = self._codes[length][row], self._codes[length][self._place[other][1]]
-        found: dict[int, None] = {}
+        children: dict[str, None] = {}
         for _ in range(_CHILDREN):
             turned = second[::-1] if mirror and rng.random() < 0.5 else second
-            cut = int(rng.integers(1, length))
-            child = np.concatenate([first[:cut], turned[cut:]])
-            distance = self._distances(child, length, mirror=mirror)
-            nearest = np.flatnonzero(distance == distance.min())
-            chosen = int(self._members[length][rng.choice(nearest)])
-            if chosen not in (at, other):
-                found[chosen] = None
-        return list(found)
+            cut = int(rng.integers(1, len(first)))
+            child = first[:cut] + turned[cut:]
+            children[min(child, child[::-1]) if mirror else child] = None
+        members = [self._by_sequence[c] for c in children if c in self._by_sequence]
+        found = [i for i in members if i not in (at, other)]
+        return found or self._nearest(next(iter(children)), (at, other), mirror=mirror, rng=rng)
+
+    def _nearest(
+        self, sequence: str, but: tuple[int, int], *, mirror: bool, rng: np.random.Generator
+    ) -> list[int]:
+        """A random one of the members nearest to a sequence, two excepted."""
+        length = len(sequence)
+        code = np.array([self._code[c] for c in sequence])
+        distance = self._distances(code, length, mirror=mirror)
+        distance[[self._place[i][1] for i in but]] = length + 1
+        nearest = np.flatnonzero(distance == distance.min())
+        chosen = int(rng.choice(nearest))
+        return [] if distance[chosen] > length else [int(self._members[length][chosen])]
 
     def _distances(
         self, code: NDArray[np.int64], length: int, *, mirror: bool

@@ -10,19 +10,23 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
-from pymatgen.core import Structure
 from scipy import constants
 
 from oracle.errors import OracleError
 from oracle.material import Array, Crystal
 from oracle.potentials import calculator
 
+if TYPE_CHECKING:
+    from pymatgen.core.structure import Structure
+
 _STEP = 1.05  # ratio of neighbouring lattice parameters while the minimum is looked for
 _STEPS = 7  # in either direction, thus 0.71 to 1.41 of the given lattice parameter
-_STRAINS = (0.93, 0.965, 1.0, 1.035, 1.07)  # volumes of the fit, relative to the minimum's
+# Volumes of the fit, relative to the minimum's: wide enough to average over the ripples of a uMLP.
+_STRAINS = (0.9, 0.95, 1.0, 1.05, 1.1)
 _POISSON = 0.25  # of a Cauchy solid; Toher et al. assume the same
 _GRUNEISEN_RANGE = (0.5, 3.0)  # beyond it, B' is noise of the potential
 
@@ -68,7 +72,7 @@ class EquationOfState:
         shape = (3 / (2 * transverse + longitudinal)) ** (1 / 3)
         volume = self.volume_per_atom * constants.angstrom**3
         mass = self.mean_mass * constants.atomic_mass
-        # sqrt(B V^(1/3) / m) is a frequency per (6 pi^2)^(1/3): all factors of n cancel.
+        # With volume and mass per atom, the number of atoms cancels.
         frequency = math.sqrt(self.bulk_modulus * constants.giga * volume ** (1 / 3) / mass)
         per_kelvin = constants.hbar / constants.k
         return float(per_kelvin * (6 * math.pi**2) ** (1 / 3) * shape * frequency)
@@ -76,7 +80,7 @@ class EquationOfState:
     @property
     def acoustic_debye_temperature(self) -> float:
         """Debye temperature of the acoustic branches, K: smaller by the cube root of the atoms."""
-        return self.debye_temperature / self.atoms ** (1 / 3)
+        return self.debye_temperature / float(self.atoms ** (1 / 3))
 
     @property
     def gruneisen(self) -> float:
@@ -99,7 +103,7 @@ class EquationOfState:
         """
         gamma = self.gruneisen
         prefactor = 2.43e-6 / (1 - 0.514 / gamma + 0.228 / gamma**2)
-        size = (self.volume_per_atom * self.atoms) ** (1 / 3)
+        size = float((self.volume_per_atom * self.atoms) ** (1 / 3))
         theta = self.acoustic_debye_temperature
         return prefactor * self.mean_mass * theta**3 * size / (gamma**2 * temperature)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import OperationalError
 
 from orchestrator.schema import HEAD
 
@@ -61,14 +60,9 @@ def _begin_immediate(connection: Any) -> None:
 def _revision(engine: Engine) -> str | None:
     """Revision of the tables, read without starting Alembic (it takes longer than a query)."""
     with engine.connect().execution_options(reads_only=True) as connection:
-        try:
-            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        except OperationalError:
+        if not inspect(connection).has_table("alembic_version"):
             return None
-        except Exception:
-            if inspect(engine).has_table("alembic_version"):
-                raise
-            return None
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return None if found is None else str(found)
 
 

@@ -6,10 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from oracle.evaluation import EVALUATION, Failed, Measured
+from oracle.evaluation import EVALUATION
 from oracle.material import Crystal, Superlattice
 from oracle.report import evaluation_json
-from oracle.structure_io import write_cif
 from orchestrator.campaign import Campaign
 from orchestrator.state import CampaignState, Ranked, ranking
 from orchestrator.store import Store
@@ -42,7 +41,7 @@ def status(store: Store, name: str) -> Document:
         "failures": len([t for t in state.trials.values() if t.status == "FAILED"]),
         "unstable": len([t for t in finished if t.outcome and t.outcome.status == "unstable"]),
         "in_flight": [t.plan.id for t in state.trials.values() if t.status == "RUNNING"],
-        "best": _row(store, campaign, best_rows[0]) if best_rows else None,
+        "best": _rows(store, campaign, best_rows[:1])[0] if best_rows else None,
         "started": state.created,
         "elapsed_s": round(_elapsed(state, running), 3),
         "cost_h": round(state.cost_s() / 3600, 6),
@@ -71,10 +70,16 @@ def best(store: Store, name: str, k: int = 10) -> list[Document]:
     """
     campaign = Campaign(store, name)
     rows = ranking(campaign.state, campaign.objective)[:k]
-    return [_row(store, campaign, row) for row in rows]
+    return _rows(store, campaign, rows)
 
 
-def _row(store: Store, campaign: Campaign, row: Ranked) -> Document:
+def _rows(store: Store, campaign: Campaign, rows: list[Ranked]) -> list[Document]:
+    # The formula stands in the table: to work it out again would import pymatgen.
+    formulas = store.formulas([row.label.candidate for row in rows])
+    return [_row(store, campaign, row, formulas[row.label.candidate]) for row in rows]
+
+
+def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Document:
     label, evaluation = row.label, row.label.evaluation
     first = next(
         t.plan for t in campaign.state.trials.values() if t.plan.candidate == label.candidate
@@ -85,7 +90,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked) -> Document:
         "rank": row.rank,
         "candidate": label.candidate,
         "label": first.label,
-        "formula": evaluation.material.formula,
+        "formula": formula,
         "value": row.value,
         "unit": quantity.unit,
         "std": row.std,
@@ -98,16 +103,18 @@ def _row(store: Store, campaign: Campaign, row: Ranked) -> Document:
         "purpose": first.purpose,
         "energy_above_best_polymorph": screened.get("energy_above_best_polymorph"),
         "formation_energy": screened.get("formation_energy"),
-        "structure": structure_of(store.home, evaluation.material),
+        "structure": structure_of(store.home, evaluation.material, formula),
     }
 
 
-def structure_of(home: Path, material: Crystal | Superlattice) -> str:
+def structure_of(home: Path, material: Crystal | Superlattice, formula: str) -> str:
     """Path to the material's CIF (written on demand), or a layer sequence itself."""
     if isinstance(material, Superlattice):
         return material.sequence
-    path = home / "structures" / f"{material.formula}-{material.digest[:12]}.cif"
+    path = home / "structures" / f"{formula}-{material.digest[:12]}.cif"
     if not path.exists():
+        from oracle.structure_io import write_cif
+
         write_cif(material.conventional(), path)
     return str(path)
 
@@ -136,8 +143,8 @@ def show(store: Store, candidate: str) -> Document:
         **document,
         "candidate": found.id,
         "label": found.label,
-        "formula": found.material.formula,
-        "structure": structure_of(store.home, found.material),
+        "formula": found.formula,
+        "structure": structure_of(store.home, found.material, found.formula),
         "why": histories,
     }
 
@@ -219,8 +226,3 @@ def _changed(campaign: Campaign, trial: Any) -> Document | None:
 def evaluation_document(evaluation: Any) -> Document:
     """An evaluation as stored (for exports)."""
     return dict(EVALUATION.dump_python(evaluation, mode="json"))
-
-
-def is_success(evaluation: Any) -> bool:
-    """Whether an evaluation is knowledge: measured or unstable."""
-    return not isinstance(evaluation, Failed) or isinstance(evaluation, Measured)

@@ -78,6 +78,7 @@ class StoredCandidate:
 
     id: str
     label: str | None
+    formula: str
     material: Crystal | Superlattice
 
 
@@ -214,7 +215,12 @@ class Store:
         Raises:
             UnknownCandidate: there is none, or more than one.
         """
-        columns = (CandidateRow.id, CandidateRow.label, CandidateRow.material)
+        columns = (
+            CandidateRow.id,
+            CandidateRow.label,
+            CandidateRow.formula,
+            CandidateRow.material,
+        )
         with self._read.connect() as connection:
             rows = connection.execute(
                 select(*columns)
@@ -228,9 +234,23 @@ class Store:
                 f"candidate {prefix!r}: {several if rows else 'not known'}; "
                 "give an id from `phonoscout best`"
             )
-        return StoredCandidate(
-            rows[0].id, rows[0].label, _MATERIAL.validate_json(rows[0].material)
-        )
+        name, label, formula, text = rows[0]
+        return StoredCandidate(name, label, formula, _MATERIAL.validate_json(text))
+
+    def formulas(self, names: Sequence[str]) -> dict[str, str]:
+        """Reduced formula by candidate id."""
+        found: dict[str, str] = {}
+        with self._read.connect() as connection:
+            for start in range(0, len(names), _CHUNK):
+                found |= {
+                    name: formula
+                    for name, formula in connection.execute(
+                        select(CandidateRow.id, CandidateRow.formula).where(
+                            CandidateRow.id.in_(names[start : start + _CHUNK])
+                        )
+                    )
+                }
+        return found
 
     def request_stop(self, name: str, wanted: bool = True) -> None:
         """Ask the campaign's writer to stop, or take that back."""

@@ -54,9 +54,10 @@ class FakeSurrogate:
         kernel = self._kernel(x, self._x)
         gram = self._kernel(self._x, self._x) + 1e-4 * np.eye(len(self._x))
         basis = np.linspace(0.0, 1.0, 24)  # inducing points give a root of finite rank
-        prior = self._kernel(x, basis) @ np.linalg.inv(
-            np.linalg.cholesky(self._kernel(basis, basis) + 1e-6 * np.eye(24))
-        ).T
+        prior = (
+            self._kernel(x, basis)
+            @ np.linalg.inv(np.linalg.cholesky(self._kernel(basis, basis) + 1e-6 * np.eye(24))).T
+        )
         mean = np.zeros(len(x)) if not len(self._x) else kernel @ np.linalg.solve(gram, self._y)
         for value in self._x:  # exact conditioning of the root on every label
             row = prior[int(np.argmin(np.abs(x - value)))]
@@ -73,7 +74,7 @@ class FakeSurrogate:
 
     @staticmethod
     def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.exp(-0.5 * ((a[:, None] - b[None, :]) / 0.08) ** 2)
+        return np.asarray(np.exp(-0.5 * ((a[:, None] - b[None, :]) / 0.08) ** 2))
 
 
 def _measured(material: Material, value: float | None = None) -> Measured:

@@ -63,9 +63,7 @@ def plan(
     st.floats(0, 0.5),
     st.floats(0, 0.5),
 )
-def test_fractional_shares_add_up_over_the_rounds(
-    batch: int, hole: float, audit: float
-) -> None:
+def test_fractional_shares_add_up_over_the_rounds(batch: int, hole: float, audit: float) -> None:
     settings = SelectionSettings(hole_share=hole, audit_share=audit)
     rounds = [slots(settings, batch, r) for r in range(1, 41)]
     assert all(sum(r.values()) == batch for r in rounds)

@@ -13,10 +13,21 @@ from hypothesis import strategies as st
 from agents.chemistry import dissimilarity
 from agents.finite import FiniteSpace
 from agents.pool import PoolSpace
-from agents.prototypes import PrototypeSpace
 from agents.protocol import Space
+from agents.prototypes import PrototypeSpace
 from agents.settings import PoolSpaceSettings, PrototypeSpaceSettings
 from oracle.material import Crystal, Superlattice
+
+
+@pytest.fixture(scope="module")
+def crystal_pool(tmp_path_factory: pytest.TempPathFactory, crystals: PrototypeSpace) -> PoolSpace:
+    path = tmp_path_factory.mktemp("pool") / "pool.jsonl"
+    with path.open("w") as stream:
+        for i, crystal in enumerate(list(crystals)[:20]):
+            assert isinstance(crystal, Crystal)
+            structure = crystal.conventional().as_dict()
+            stream.write(json.dumps({"id": i, "structure": structure}) + "\n")
+    return PoolSpace(PoolSpaceSettings(path=path))
 
 
 class SpaceContract:
@@ -100,14 +111,8 @@ class TestPrototypeSpace(SpaceContract):
 
 class TestCrystalPool(SpaceContract):
     @pytest.fixture
-    def under_test(self, tmp_path: Path, crystals: PrototypeSpace) -> FiniteSpace:
-        path = tmp_path / "pool.jsonl"
-        with path.open("w") as stream:
-            for i, crystal in enumerate(list(crystals)[:20]):
-                assert isinstance(crystal, Crystal)
-                structure = crystal.conventional().as_dict()
-                stream.write(json.dumps({"id": i, "structure": structure}) + "\n")
-        return PoolSpace(PoolSpaceSettings(path=path))
+    def under_test(self, crystal_pool: PoolSpace) -> FiniteSpace:
+        return crystal_pool
 
     def test_holds_what_was_written(
         self, under_test: FiniteSpace, crystals: PrototypeSpace

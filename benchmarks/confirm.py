@@ -1,0 +1,69 @@
+"""The best of a campaign against full finite differences with the same potential.
+
+    python benchmarks/confirm.py [HOME [NAME [K]]]
+
+Without a home the quickstart is run first, in a temporary one. Every candidate is evaluated with
+the full set of displacements, no cutoff, on the supercell and mesh of the campaign's settings.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from oracle.evaluation import scalar
+from oracle.phonon_bte import PhononBTE
+from oracle.protocol import Context
+from orchestrator.campaign import Campaign
+from orchestrator.state import ranking
+from orchestrator.store import Store
+
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "quickstart.yaml"
+
+
+def compare(home: Path, name: str, k: int) -> None:
+    """Print one line per candidate: the campaign's value, the full answer, the deviation."""
+    store = Store(home)
+    campaign = Campaign(store, name)
+    settings = campaign.config.oracle
+    assert settings.kind == "phonon-bte"
+    full = PhononBTE(settings.model_copy(update={"force_constants": "finite-difference"}))
+    print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}\n")
+    print("| formula | label | confirmed | kappa (W/m/K) | ± | full | deviation | force calls |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in ranking(campaign.state, campaign.objective)[:k]:
+        evaluation = row.label.evaluation
+        context = Context(workdir=home / "artefacts", threads=os.cpu_count() or 1)
+        again = full.evaluate(evaluation.material, context=context)
+        found = scalar(again, "kappa", campaign.objective.temperature)
+        calls = [scalar(e, "force_calls") for e in (evaluation, again)]
+        numbers = " / ".join("?" if c is None else f"{c[0]:.0f}" for c in calls)
+        answer = again.status if found is None else f"{found[0]:.4g}"
+        deviation = "" if found is None else f"{100 * (row.value / found[0] - 1):+.1f} %"
+        print(
+            f"| {evaluation.material.formula} | {campaign.state.trials[row.label.trial].plan.label} "
+            f"| {row.label.confirmed} | {row.value:.4g} | {row.std or 0:.2g} | {answer} "
+            f"| {deviation} | {numbers} |",
+            flush=True,
+        )
+
+
+def main(arguments: list[str]) -> None:
+    """Compare in a given home, or run the quickstart first."""
+    if arguments:
+        name = arguments[1] if len(arguments) > 1 else "quickstart"
+        compare(Path(arguments[0]), name, int(arguments[2]) if len(arguments) > 2 else 5)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "orchestrator.cli", "launch", str(CONFIG)]
+        subprocess.run([*command, "--home", folder], check=True, stdout=subprocess.DEVNULL)
+        compare(Path(folder), "quickstart", 5)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

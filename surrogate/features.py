@@ -1,0 +1,175 @@
+"""How a frozen universal potential sees a crystal; computed once, kept on disk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from oracle.eos import EquationOfState, equation_of_state
+from oracle.errors import OracleError
+from oracle.material import Crystal
+from oracle.potentials import calculator, weights_digest
+from surrogate.descriptors import (
+    GLOBALS,
+    edge_descriptors,
+    element_descriptors,
+    global_descriptors,
+)
+
+VERSION = 1
+"""Raised whenever the numbers change, so that files of older versions are not read."""
+
+
+@dataclass(frozen=True)
+class CrystalFeatures:
+    """What surrogates learn from, for one crystal at its equilibrium volume.
+
+    Args:
+        nodes: (a, d), invariant features of each atom; the potential's, after its last
+            interaction, or of the element where the potential offers none.
+        edges: (a, a, b), radial basis of the distances, summed over periodic images.
+        globals: (g,), named by `surrogate.descriptors.GLOBALS`; NaN where unknown.
+        note: why something is missing, or empty.
+    """
+
+    nodes: NDArray[np.float32]
+    edges: NDArray[np.float32]
+    globals: NDArray[np.float64]
+    note: str = ""
+
+
+def features_of(potential: str, crystal: Crystal, cache_dir: Path | None) -> CrystalFeatures:
+    """The features of one crystal, read from the cache or computed and written there.
+
+    Independent of what else is computed. A crystal without an equation of state keeps the
+    features of its given cell, with NaN in what the curve would have told; one that the
+    potential cannot compute at all has nodes of NaN. Surrogates put the mean of their training
+    set where a NaN is, so such a crystal takes part with what is known of it.
+
+    Args:
+        potential: as for `oracle.potentials.calculator`.
+        crystal: any crystal.
+        cache_dir: folder of the cache, or None to compute only.
+
+    Raises:
+        OracleError: stage ``read``; the potential is unknown or not installed.
+    """
+    path = None if cache_dir is None else _path(potential, crystal, cache_dir)
+    if path is not None and path.is_file():
+        return _read(path)
+    calculator(potential)  # a potential that is missing is the user's error, not the crystal's
+    with _one_thread():
+        features = _computed(potential, crystal)
+    if path is not None:
+        _write(path, features)
+    return features
+
+
+def _computed(potential: str, crystal: Crystal) -> CrystalFeatures:
+    eos: EquationOfState | None = None
+    structure, note = crystal.structure(), ""
+    try:
+        eos = equation_of_state(crystal, potential)
+        structure = eos.structure(crystal)
+    except OracleError as error:
+        note = str(error)
+    except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
+        # Potentials refuse elements they do not know, each in its own way.
+        note = f"eos: {potential} failed on {crystal.formula}: {error}"
+    try:
+        nodes = _node_features(potential, structure)
+    except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
+        note = note or f"features: {potential} failed on {crystal.formula}: {error}"
+        nodes = np.full((len(structure), 1), np.nan, dtype=np.float32)
+    return CrystalFeatures(
+        nodes, edge_descriptors(structure), global_descriptors(structure, eos), note
+    )
+
+
+def _node_features(potential: str, structure: Structure) -> NDArray[np.float32]:
+    """Invariant features (a, d) of each atom after the potential's last interaction."""
+    engine = calculator(potential)
+    model = getattr(engine, "model", None)
+    if hasattr(model, "predict_structure"):  # CHGNet
+        prediction = model.predict_structure(structure, task="e", return_atom_feas=True)
+        return np.asarray(prediction["atom_fea"], dtype=np.float32)
+    gates = [
+        module
+        for name, module in (model.named_children() if hasattr(model, "named_children") else ())
+        if name.endswith("equivariant_gate")
+    ]
+    if gates:  # SevenNet
+        return _hooked(engine, gates[-1], structure)
+    return element_descriptors(structure)
+
+
+def _hooked(engine: Any, module: Any, structure: Structure) -> NDArray[np.float32]:
+    """What a SevenNet module hands on as node features; after the last gate all are scalars."""
+    seen: list[NDArray[np.float32]] = []
+    handle = module.register_forward_hook(
+        lambda _module, _inputs, output: seen.append(output["x"].detach().cpu().numpy().copy())
+    )
+    try:
+        engine.calculate(AseAtomsAdaptor.get_atoms(structure))
+    finally:
+        handle.remove()
+    return np.asarray(seen[-1][: len(structure)], dtype=np.float32)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums must not depend on how many threads the process happens to have."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _path(potential: str, crystal: Crystal, cache_dir: Path) -> Path:
+    digest = crystal.digest
+    name = f"{digest}-{weights_digest(potential)[:16]}-v{VERSION}.safetensors"
+    return cache_dir / digest[:2] / name
+
+
+def _read(path: Path) -> CrystalFeatures:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        note = (file.metadata() or {}).get("note", "")
+        nodes, edges, values = (file.get_tensor(k) for k in ("nodes", "edges", "globals"))
+    return CrystalFeatures(nodes, edges, values, note)
+
+
+def _write(path: Path, features: CrystalFeatures) -> None:
+    """Write under another name, then rename: a reader sees a whole file or none."""
+    from safetensors.numpy import save
+
+    tensors = {
+        "nodes": np.ascontiguousarray(features.nodes),
+        "edges": np.ascontiguousarray(features.edges),
+        "globals": np.ascontiguousarray(features.globals),
+    }
+    metadata = {"note": features.note, "globals": ",".join(GLOBALS)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(save(tensors, metadata))
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

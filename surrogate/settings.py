@@ -1,0 +1,46 @@
+"""What a config says about surrogates. Imports only pydantic."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: str = "7net-0"
+    """The frozen potential whose view of a crystal the surrogate learns from: a name of
+    ``oracle.potentials`` or ``package.module:factory``. Layer sequences need none."""
+
+
+class GraphEnsembleSettings(_Settings):
+    """An ensemble of graph networks, each with a Bayesian last layer."""
+
+    kind: Literal["graph-ensemble"] = "graph-ensemble"
+    members: int = Field(default=5, ge=2, le=50)
+    """Networks; the spread among them is part of what is not known."""
+    width: int = Field(default=24, ge=4, le=256)
+    """Hidden features per atom."""
+    steps: int = Field(default=60, ge=0, le=2000)
+    """Gradient steps per fit."""
+    learning_rate: float = Field(default=0.02, gt=0, le=1)
+    """Of Adam."""
+    anchoring: float = Field(default=2.0, gt=0)
+    """How strongly weights are held to their random start; higher trusts the labels less."""
+
+
+class GaussianProcessSettings(_Settings):
+    """A Gaussian process on descriptors."""
+
+    kind: Literal["gaussian-process"] = "gaussian-process"
+    exact_limit: int = Field(default=2000, ge=1)
+    """Most materials for which the full posterior covariance is kept."""
+    rank: int = Field(default=64, ge=1)
+    """Columns of the covariance's root beyond `exact_limit`."""
+
+
+SurrogateSettings = Annotated[
+    GraphEnsembleSettings | GaussianProcessSettings, Field(discriminator="kind")
+]

@@ -1,0 +1,170 @@
+"""Configs: short forms, defaults, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from agents.constraints import after, before, computed, needs_energies
+from agents.prototype_table import prototype
+from agents.settings import (
+    CONSTRAINT_LIMITS,
+    AgentSettings,
+    ConstraintSettings,
+    ObjectiveSettings,
+    PrototypeSpaceSettings,
+    SelectionSettings,
+    SpaceSettings,
+    agent_names,
+)
+from oracle.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.material import Superlattice
+
+CONSTRAINT: TypeAdapter[ConstraintSettings] = TypeAdapter(ConstraintSettings)
+AGENT: TypeAdapter[Any] = TypeAdapter(AgentSettings)
+SPACE: TypeAdapter[Any] = TypeAdapter(SpaceSettings)
+SALT = prototype("rocksalt").decorate(("Na", "Cl"), (1, -1))
+
+
+@pytest.mark.parametrize("written", ["dynamically_stable", "non_metal", {"max_atoms": 8.0}])
+def test_constraints_read_and_write_their_short_form(written: Any) -> None:
+    parsed = CONSTRAINT.validate_python(written)
+    assert CONSTRAINT.dump_python(parsed, mode="json") == written
+    assert CONSTRAINT.validate_json(CONSTRAINT.dump_json(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("stable", "allowed: dynamically_stable"),
+        ({"hardness": 3}, "allowed: dynamically_stable"),
+        ({"non_metal": 1}, "takes no limit"),
+        ("max_atoms", "needs an upper limit"),
+        ({"max_atoms": "many"}, "valid number"),
+        ({"max_atoms": 1, "non_metal": 1}, "Extra inputs"),
+    ],
+)
+def test_bad_constraints_are_refused(written: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        CONSTRAINT.validate_python(written)
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "message"),
+    [
+        (ObjectiveSettings, {"goal": "target"}, "needs a number"),
+        (ObjectiveSettings, {"target": 3}, "needs goal: target"),
+        (ObjectiveSettings, {"goal": "target", "target": -1}, "above 0"),
+        (ObjectiveSettings, {"temperature": -5}, "greater than 0"),
+        (PrototypeSpaceSettings, {"prototypes": ["diamond"]}, "allowed: rocksalt"),
+        (PrototypeSpaceSettings, {"elements": ["Xx"]}, "not an element"),
+        (PrototypeSpaceSettings, {"elements": ["Na"], "exclude_elements": ["Na"]}, "nothing"),
+        (PrototypeSpaceSettings, {"element": ["Na"]}, "Extra inputs"),
+        (SelectionSettings, {"hole_share": 0.8, "audit_share": 0.3}, "must not exceed 1"),
+    ],
+)
+def test_bad_settings_are_refused(model: Any, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        model.model_validate(given)
+
+
+def test_objectives_have_the_temperature_they_need() -> None:
+    assert ObjectiveSettings().temperature == 300.0
+    assert ObjectiveSettings(temperature=500).temperature == 500.0
+    assert ObjectiveSettings(property="conductance").temperature is None
+    assert ObjectiveSettings().in_log
+    assert not ObjectiveSettings(property="formation_energy").in_log
+
+
+def test_kinds_choose_the_settings() -> None:
+    assert AGENT.validate_python({"kind": "bayesian"}).acquisition == "log-ei"
+    assert SPACE.validate_python({"kind": "pool", "path": "x"}).on_error == "stop"
+    with pytest.raises(ValidationError, match="substitution"):
+        AGENT.validate_python({"kind": "magic"})
+    with pytest.raises(ValidationError, match="at least one"):
+        AGENT.validate_python({"kind": "evolution", "crossover": 0, "mutation": 0, "strain": 0})
+
+
+def test_agents_of_one_kind_have_different_names() -> None:
+    kinds = [{"kind": k} for k in ("bayesian", "random", "bayesian", "bayesian")]
+    agents = tuple(AGENT.validate_python(kind) for kind in kinds)
+    assert agent_names(agents) == ("bayesian", "random", "bayesian-2", "bayesian-3")
+
+
+def test_settings_import_nothing_heavy() -> None:
+    code = (
+        "import sys, agents.settings; "
+        "heavy = {'numpy', 'torch', 'pymatgen', 'smact', 'botorch'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def constraints(*written: Any) -> list[ConstraintSettings]:
+    return [CONSTRAINT.validate_python(w) for w in written]
+
+
+def test_what_is_refused_before_anything_is_computed() -> None:
+    assert before(constraints("non_metal", {"max_atoms": 2}), SALT) is None
+    reason = before(constraints({"max_atoms": 1}), SALT)
+    assert reason == "max_atoms is 2, above the limit of 1 (atoms in the primitive cell)"
+    metal = prototype("cscl").decorate(("Ti", "Ni"))
+    assert "metal" in str(before(constraints("non_metal"), metal))
+    assert before(constraints("non_metal", {"max_atoms": 1}), Superlattice(sequence="01")) is None
+
+
+def test_what_is_refused_by_its_energies() -> None:
+    limits = constraints({"energy_above_best_polymorph": 0.05}, {"formation_energy": 0.0})
+    assert needs_energies(limits)
+    assert not needs_energies(constraints("non_metal"))
+    fine = {"energy_above_best_polymorph": 0.05, "formation_energy": -1.0}
+    assert computed(limits, fine) is None
+    assert computed(limits, {"formation_energy": None}) is None
+    assert "formation_energy is 0.1" in str(computed(limits, {**fine, "formation_energy": 0.1}))
+    assert computed(limits, {"energy_above_best_polymorph": float("nan")}) is not None
+
+
+def test_what_is_refused_once_measured() -> None:
+    common = {"material": SALT, "fidelity": "bte", "method": "m", "cost_s": 1.0}
+    measured = Measured(
+        stage="bte",
+        temperature=(100.0, 300.0),
+        properties={
+            "max_msd": Quantity(value=[0.01, 0.06], unit="Å²", per_temperature=True),
+            "anharmonicity": Quantity(value=0.2, unit=""),
+        },
+        **common,
+    )
+    assert after(constraints({"max_msd": 0.05}), measured, 100.0) is None
+    assert "max_msd is 0.06" in str(after(constraints({"max_msd": 0.05}), measured, 300.0))
+    assert after(constraints({"anharmonicity": 0.3}, {"gruneisen_mean": 1}), measured) is None
+    unstable = Unstable(stage="stability", **common)
+    failed = Failed(stage="relax", message="x", permanent=True, **common)
+    assert after([], unstable) == "not dynamically stable"
+    assert after([], failed) == "failed"
+
+
+def test_every_constraint_is_checked_somewhere() -> None:
+    tests = {"dynamically_stable", "non_metal"}
+    for name in CONSTRAINT_LIMITS:
+        if name in tests:
+            continue
+        (constraint,) = constraints({name: -1.0e9})
+        measured = Measured(
+            material=SALT,
+            fidelity="bte",
+            method="m",
+            cost_s=1.0,
+            stage="bte",
+            properties={name: Quantity(value=1.0, unit="")},
+        )
+        reasons = [
+            before([constraint], SALT),
+            computed([constraint], {name: 1.0}),
+            after([constraint], measured),
+        ]
+        assert any(reasons), name
