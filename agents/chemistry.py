@@ -14,7 +14,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from pymatgen.core import Composition, Element
+from pymatgen.core.composition import Composition
+from pymatgen.core.periodic_table import Element
 
 Rule = Literal["common", "any"]
 

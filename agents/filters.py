@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.core import Element
+from pymatgen.core.periodic_table import Element
 
 from oracle.material import Crystal, Superlattice
 

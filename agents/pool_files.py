@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import spglib
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from pymatgen.core import Structure
+from pymatgen.core.structure import Structure
 
 from oracle.errors import OracleError
 from oracle.material import Crystal, Material, Superlattice
@@ -145,7 +145,7 @@ def _from_folder(path: Path) -> Iterator[Record | Bad]:
         try:
             crystal = Crystal.from_structure(read_structure(file))
         except OracleError as error:
-            yield Bad(place=name, reason=error.message)
+            yield Bad(place=name, reason=error.message.removeprefix(f"{file} "))
         else:
             yield Record(place=name, id=name, material=crystal)
 

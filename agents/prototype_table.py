@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core import Composition, Element, Lattice, Structure
+from pymatgen.core.composition import Composition
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.periodic_table import Element
+from pymatgen.core.structure import Structure
 
 from agents.chemistry import bond_length, neutral_charges
 from agents.settings import PROTOTYPE_NAMES
@@ -233,7 +236,9 @@ def prototype(name: str) -> Prototype:
     if not name.startswith("aflow:"):
         return named_prototypes()[name]
     # Its import reads the whole library, which takes seconds.
-    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+    from pymatgen.analysis.prototypes import (  # type: ignore[attr-defined]  # not in __all__
+        AFLOW_PROTOTYPE_LIBRARY,
+    )
 
     label = name.removeprefix("aflow:")
     for entry in AFLOW_PROTOTYPE_LIBRARY:

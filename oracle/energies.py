@@ -1,160 +1,172 @@
-"""Energies to compare crystals by: relaxed with symmetry kept, and remembered on disk.
+"""Energies of crystals with a potential, computed once and kept as JSON.
 
-Good to a few meV/atom, at a fraction of the cost of the relaxation before phonons.
+A kept energy is exactly what a new calculation would give: it is filed under the exact canonical
+form (not its rounded digest) and the potential's weights, and computed on one thread, because the
+sums of a potential depend on how they are shared out.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from ase.constraints import FixSymmetry
-from ase.data import covalent_radii
-from ase.filters import FrechetCellFilter
-from ase.neighborlist import neighbor_list
-from ase.optimize import BFGS
+from ase import Atoms
 
 from oracle.eos import EquationOfState, equation_of_state
 from oracle.errors import OracleError
-from oracle.material import SYMPREC, Crystal, digest_of
+from oracle.material import Crystal, digest_of
 from oracle.potentials import calculator, weights_digest
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
-_VERSION = 1  # raised when the numbers below or the algorithm change: it is part of every key
-_FMAX = 0.02  # eV/Å; leaves about 1 meV/atom
-_STEPS = 80
-_CLOSEST = 0.5  # of the sum of covalent radii; nearer atoms have fallen into a hole of the model
+VERSION = 1
+"""Part of every key: raise it when the same crystal would get another energy."""
+_FORCE_TOLERANCE = 0.02  # eV/Å; leaves less than 1 meV/atom
+_ACCEPTED = 0.2  # eV/Å; what is still worth an energy when the steps are used up
+_STEPS = 60
 
 
-@dataclass(frozen=True)
-class RelaxedEnergy:
-    """The end of a relaxation.
-
-    Args:
-        energy_per_atom: eV; when not `converged`, an upper bound of the minimum.
-        volume_per_atom: Å³.
-        converged: whether forces fell below the threshold within the steps allowed.
-    """
-
-    energy_per_atom: float
-    volume_per_atom: float
-    converged: bool
-
-
-def relaxed_energy(
-    atoms: Atoms, potential: str, *, fixed_cell: bool = False, symmetric: bool = True
-) -> RelaxedEnergy:
-    """Energy of a structure after relaxing its positions and its cell.
-
-    Args:
-        atoms: periodic, not too far from its minimum; left as it is.
-        potential: as for `oracle.potentials.calculator`.
-        fixed_cell: True for a molecule in a box.
-        symmetric: whether the space group found at `SYMPREC` is kept.
-
-    Raises:
-        OracleError: stage ``relax``; the energy is not a number, or atoms have collapsed.
-    """
-    atoms = atoms.copy()
-    atoms.calc = calculator(potential)
-    if symmetric:
-        atoms.set_constraint(FixSymmetry(atoms, symprec=SYMPREC))
-    target = atoms if fixed_cell else FrechetCellFilter(atoms)
-    optimizer = BFGS(target, logfile=None, maxstep=0.1)
-    converged = bool(optimizer.run(fmax=_FMAX, steps=_STEPS))
-    energy = float(atoms.get_potential_energy()) / len(atoms)
-    if not math.isfinite(energy):
-        raise OracleError("relax", f"{atoms.symbols}: {potential} gave no finite energy")
-    _check_distances(atoms)
-    return RelaxedEnergy(energy, float(atoms.get_volume()) / len(atoms), converged)
-
-
-def _check_distances(atoms: Atoms) -> None:
-    radii = {int(z): float(covalent_radii[z]) * _CLOSEST for z in set(atoms.numbers)}
-    pairs = {(a, b): radii[a] + radii[b] for a in radii for b in radii}
-    symbols = {(_symbol(a), _symbol(b)): limit for (a, b), limit in pairs.items()}
-    near = neighbor_list("d", atoms, symbols)
-    if len(near):
-        raise OracleError(
-            "relax",
-            f"{atoms.symbols}: relaxation brought two atoms to {np.min(near):.2f} Å of each other; "
-            "expected bonds of ordinary length: the potential cannot be trusted here",
-        )
-
-
-def _symbol(number: int) -> str:
-    from ase.data import chemical_symbols
-
-    return str(chemical_symbols[number])
-
-
-def remembered_curve(crystal: Crystal, potential: str, cache_dir: Path) -> EquationOfState:
-    """`oracle.eos.equation_of_state`, computed once per crystal and weights.
+def curve(crystal: Crystal, potential: str, cache_dir: Path) -> EquationOfState:
+    """`oracle.eos.equation_of_state`, kept.
 
     Raises:
         OracleError: stage ``eos``.
     """
-    key = {"curve": crystal.model_dump(mode="json"), "weights": weights_digest(potential)}
-    stored = remembered(cache_dir, key, lambda: asdict(equation_of_state(crystal, potential)))
-    return EquationOfState(**stored)
+
+    def compute() -> dict[str, Any]:
+        return dataclasses.asdict(equation_of_state(crystal, potential))
+
+    return EquationOfState(**_kept("eos", crystal, potential, cache_dir, compute))
 
 
-def remembered_energy(crystal: Crystal, potential: str, cache_dir: Path) -> RelaxedEnergy:
-    """The crystal relaxed from the minimum of its energy-volume curve; once per crystal and weights.
+def relaxed_energy(
+    crystal: Crystal, potential: str, cache_dir: Path, *, scaled: bool = True
+) -> float:
+    """Energy of the crystal relaxed within its space group, eV/atom, kept.
+
+    Args:
+        crystal: any crystal.
+        potential: as for `oracle.potentials.calculator`.
+        cache_dir: where energies are kept.
+        scaled: whether to begin at the minimum of the energy-volume curve, as a guessed lattice
+            parameter needs and a molecular crystal does not bear.
 
     Raises:
         OracleError: stage ``eos`` or ``relax``.
     """
 
     def compute() -> dict[str, Any]:
-        curve = remembered_curve(crystal, potential, cache_dir)
-        atoms = curve.structure(crystal).to_ase_atoms()
-        return asdict(relaxed_energy(atoms, potential))
+        structure = crystal.structure()
+        if scaled:
+            structure = curve(crystal, potential, cache_dir).structure(crystal)
+        atoms = Atoms(
+            list(crystal.species),
+            scaled_positions=list(crystal.positions),
+            cell=structure.lattice.matrix,
+            pbc=True,
+        )
+        return {"energy": _relax(atoms, potential, crystal.formula)}
 
-    key = {"relaxed": crystal.model_dump(mode="json"), "weights": weights_digest(potential)}
-    return RelaxedEnergy(**remembered(cache_dir, key, compute))
+    stage = "relaxed" if scaled else "relaxed-as-given"
+    return float(_kept(stage, crystal, potential, cache_dir, compute)["energy"])
 
 
-def remembered(
-    cache_dir: Path, key: dict[str, Any], compute: Callable[[], dict[str, Any]]
+def _relax(atoms: Atoms, potential: str, formula: str) -> float:
+    """Energy per atom (eV) after cell and positions have been relaxed in place."""
+    from ase.constraints import FixSymmetry
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import BFGS
+
+    atoms.calc = calculator(potential)
+    atoms.set_constraint(FixSymmetry(atoms))
+    filtered = FrechetCellFilter(atoms)
+    BFGS(filtered, logfile=None, maxstep=0.1).run(fmax=_FORCE_TOLERANCE, steps=_STEPS)
+    residual = float(np.linalg.norm(filtered.get_forces(), axis=1).max())
+    if not residual < _ACCEPTED:
+        raise OracleError(
+            "relax",
+            f"{formula}: forces of {residual:.2f} eV/Å are left after {_STEPS} steps with "
+            f"{potential}; expected less than {_ACCEPTED}: check the structure",
+        )
+    return float(atoms.get_potential_energy()) / len(atoms)
+
+
+def _kept(
+    stage: str,
+    crystal: Crystal,
+    potential: str,
+    cache_dir: Path,
+    compute: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    """A JSON object from the cache, or computed and put there.
+    """Read the numbers of a stage, or compute and write them; a failure is kept as well."""
+    key = digest_of(
+        {
+            "stage": stage,
+            "version": VERSION,
+            "crystal": crystal.model_dump(mode="json"),
+            "weights": weights_digest(potential),
+        }
+    )
+    path = cache_dir / stage / key[:2] / f"{key}.json"
+    if path.is_file():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        found = _attempt(stage, crystal.formula, potential, compute)
+        write_json(path, found)
+    if "error" in found:
+        raise OracleError(*found["error"])
+    return found
 
-    Several processes may ask for the same key at once: each computes the same object, and each
-    puts a whole file in place. Errors are not remembered. JSON keeps every bit of a float.
 
-    Args:
-        cache_dir: made if absent.
-        key: all that the object depends on, as JSON.
-        compute: called on a miss.
-    """
-    digest = digest_of({"version": _VERSION, **key})
-    path = cache_dir / digest[:2] / f"{digest}.json"
+def _attempt(
+    stage: str, formula: str, potential: str, compute: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    calculator(potential)  # a potential that is missing is the user's error, not the crystal's
     try:
-        found = json.loads(path.read_text())
-        if isinstance(found, dict):
-            return found
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        pass  # absent, or cut off by a full disk: computed again
-    value = compute()
+        with one_thread():
+            found = compute()
+    except OracleError as error:
+        if error.transient:
+            raise
+        return {"error": [error.stage, error.message]}
+    except (ArithmeticError, ValueError, RuntimeError, LookupError) as error:
+        # Potentials refuse elements they do not know, each in its own way.
+        cause = " ".join(str(error).split())[:200]
+        return {"error": [stage, f"{potential} failed on {formula}: {cause}"]}
+    if not all(math.isfinite(number) for number in found.values()):
+        return {"error": [stage, f"{potential} gives no finite energy of {formula}"]}
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write under another name, then rename: a reader sees a whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".json")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(value, file, allow_nan=False)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(value, file)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        Path(temporary).replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
-    return value
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Give torch one thread inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -9,7 +9,6 @@ from typing import Any
 
 from agents.bayesian import BayesianProposer
 from agents.evolution import EvolutionProposer
-from agents.objective import Objective
 from agents.pool import PoolSpace
 from agents.prototypes import PrototypeSpace
 from agents.protocol import Proposer, Space
@@ -17,7 +16,7 @@ from agents.random_agent import RandomProposer
 from agents.settings import ObjectiveSettings, agent_names
 from agents.substitution import SubstitutionProposer
 from oracle.errors import OracleError
-from oracle.material import Superlattice
+from oracle.material import Crystal, Superlattice
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Oracle
 from oracle.replay import ReplayOracle, load_table
@@ -27,9 +26,11 @@ from orchestrator.executor import Executor
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.serial_executor import SerialExecutor
 from orchestrator.settings import ExecutorSettings
+from surrogate.feature_store import FeatureStore, Mapper
+from surrogate.features import CrystalFeatures, is_cached
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
-from surrogate.protocol import Surrogate
+from surrogate.protocol import Output, Surrogate
 from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
 
 SPACES: dict[str, Callable[[Any], Space]] = {
@@ -63,17 +64,6 @@ def build_space(settings: Any) -> Space:
     except (OracleError, ValueError) as error:
         message = getattr(error, "message", str(error))
         raise ConfigError(f"space: {message}") from error
-
-
-def build_objective(settings: ObjectiveSettings) -> Objective:
-    """The objective a config names."""
-    return Objective(
-        property=settings.property,
-        temperature=settings.temperature,
-        goal=settings.goal,
-        target=settings.target,
-        log=settings.in_log,
-    )
 
 
 def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
@@ -161,61 +151,50 @@ def build_proposers(config: CampaignConfig, fidelity: str) -> dict[str, Proposer
     }
 
 
-def build_surrogate(
-    config: CampaignConfig,
-    space: Space,
-    objective: Objective,
-    *,
-    fidelity: str,
-    seed: int,
-    cache: Path,
-    executor: Executor,
-) -> Surrogate:
-    """The surrogate a config names; by default a graph ensemble, for sequences a Gaussian process.
+def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
+    """The surrogate's settings; by default a graph ensemble, for sequences a Gaussian process."""
+    if config.surrogate is not None:
+        return config.surrogate
+    layers = isinstance(next(iter(space)), Superlattice)
+    return GaussianProcessSettings() if layers else GraphEnsembleSettings()
 
-    Args:
-        config: settings in force.
-        space: decides the default.
-        objective: its output is predicted.
-        fidelity: at which it is predicted.
-        seed: of all the surrogate's randomness.
-        cache: folder of features.
-        executor: computes missing features side by side.
-    """
-    settings: Any = config.surrogate
-    if settings is None:
-        first = next(iter(space))
-        layers = isinstance(first, Superlattice)
-        settings = GaussianProcessSettings() if layers else GraphEnsembleSettings()
-    return SURROGATES[settings.kind](
-        settings,
-        outputs=(objective.output,),
-        fidelity=fidelity,
-        seed=seed,
-        cache=cache / "features",
-        mapper=functools.partial(_mapped, executor),
-    )
+
+def build_surrogate(
+    settings: Any, outputs: Sequence[Output], fidelity: str, seed: int, store: FeatureStore
+) -> Surrogate:
+    """The surrogate that settings name, not fitted yet."""
+    return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
+
+
+def build_features(potential: str, cache: Path, executor: Executor) -> FeatureStore:
+    """Features of crystals, computed on all workers where they are missing."""
+    return FeatureStore(potential, cache, parallel_features(executor, potential, cache))
 
 
 _SHARD = 8
-"""Structures per feature call: a second or two of work, so that all workers end together."""
+"""Crystals per feature call: a second or two of work, so that all workers end together."""
 
 
-def _mapped(executor: Executor, potential: str, materials: Sequence[Any], cache: Path) -> None:
-    """Compute missing features in shards, on all workers."""
-    shards: Iterable[Sequence[Any]] = (
-        materials[i : i + _SHARD] for i in range(0, len(materials), _SHARD)
-    )
-    payloads = [
-        {
-            "potential": potential,
-            "materials": [material.model_dump(mode="json") for material in shard],
-            "cache": str(cache),
-        }
-        for shard in shards
-    ]
-    for _ in executor.map("orchestrator.calls:features", payloads):
-        pass
+def parallel_features(executor: Executor, potential: str, cache: Path) -> Mapper:
+    """A mapper that computes missing features on all workers, then reads them from the cache."""
+
+    def mapped(
+        function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
+    ) -> Iterable[CrystalFeatures]:
+        missing = [c for c in crystals if not is_cached(potential, c, cache)]
+        payloads = [
+            {
+                "potential": potential,
+                "crystals": [c.model_dump(mode="json") for c in missing[i : i + _SHARD]],
+                "cache": str(cache),
+            }
+            for i in range(0, len(missing), _SHARD)
+        ]
+        for _ in executor.map("orchestrator.calls:features", payloads):
+            pass
+        return map(function, crystals)
+
+    return mapped
 
 
 def build_executor(settings: ExecutorSettings) -> Executor:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from agents.settings import ObjectiveSettings
 from oracle.errors import OracleError
 from oracle.material import Crystal, Material
 from oracle.protocol import Context, Oracle
@@ -29,6 +28,7 @@ def call_for(trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]) -> Ca
     payload = {
         "oracle": config.oracle.model_dump(mode="json"),
         "fidelity": plan.fidelity,
+        "objective": config.objective.model_dump(mode="json"),
         "level": plan.level,
         "material": campaign.store.candidate(plan.candidate).material.model_dump(mode="json"),
         "label": plan.label,
@@ -45,9 +45,17 @@ def call_for(trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]) -> Ca
 
 def evaluate(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
     """One oracle call; the outcome as JSON."""
-    oracle = _oracle(json.dumps(payload["oracle"], sort_keys=True), payload["fidelity"])
-    found = tightened(oracle, payload["level"]).evaluate(
-        _MATERIAL.validate_python(payload["material"]),
+    material = _MATERIAL.validate_python(payload["material"])
+    oracle = build_oracle(
+        _SETTINGS.validate_python(payload["oracle"]),
+        payload["fidelity"],
+        {material.digest: payload["label"]},
+        ObjectiveSettings.model_validate(payload["objective"]),
+    )
+    tight = tightened(oracle, payload["level"])
+    assert tight is not None  # only levels that exist are planned
+    found = tight.evaluate(
+        material,
         context=Context(
             workdir=Path(payload["workdir"]),
             deadline=context.deadline,
@@ -57,12 +65,6 @@ def evaluate(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
         ),
     )
     return dict(found.model_dump(mode="json"))
-
-
-@functools.lru_cache(maxsize=8)
-def _oracle(settings: str, fidelity: str) -> Oracle:
-    """Built once per worker: loading a potential takes seconds."""
-    return build_oracle(_SETTINGS.validate_json(settings), fidelity)
 
 
 def energies(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
@@ -89,11 +91,10 @@ def energies(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
 
 
 def features(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
-    """Compute and store the surrogate's features of some materials; says how many."""
-    from surrogate.features import compute_and_store
+    """Compute and store the surrogate's features of some crystals; says how many."""
+    from surrogate.features import features_of
 
-    for material in payload["materials"]:
-        compute_and_store(
-            payload["potential"], _MATERIAL.validate_python(material), Path(payload["cache"])
-        )
-    return {"count": len(payload["materials"])}
+    for document in payload["crystals"]:
+        crystal = Crystal.model_validate(document)
+        features_of(payload["potential"], crystal, Path(payload["cache"]))
+    return {"count": len(payload["crystals"])}

@@ -9,7 +9,6 @@ from agents.objective import Objective
 from agents.protocol import Candidate
 from oracle.evaluation import Failed, Measured, Unstable
 from orchestrator import events as ev
-from orchestrator.build import build_objective
 from orchestrator.config import (
     REFUSED,
     STEERED,
@@ -121,7 +120,14 @@ class Campaign:
     @property
     def objective(self) -> Objective:
         """What is sought."""
-        return build_objective(self.config.objective)
+        settings = self.config.objective
+        return Objective(
+            property=settings.property,
+            temperature=settings.temperature,
+            goal=settings.goal,
+            target=settings.target,
+            log=settings.in_log,
+        )
 
     def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
         """Apply ``key.path=value`` changes as an event; returns what changed.

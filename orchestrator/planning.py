@@ -19,7 +19,13 @@ from agents.selection import Selected, select
 from oracle.material import Crystal, Superlattice
 from oracle.protocol import Oracle
 from orchestrator import events as ev
-from orchestrator.build import build_proposers, build_surrogate, tightened
+from orchestrator.build import (
+    build_features,
+    build_proposers,
+    build_surrogate,
+    surrogate_settings,
+    tightened,
+)
 from orchestrator.campaign import Campaign
 from orchestrator.cheap import cheap_trials
 from orchestrator.config import CampaignConfig
@@ -73,8 +79,13 @@ class Planner:
     _seconds: dict[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._proposers: dict[str, Proposer] = build_proposers(self.config)
+        fidelity = list(self.oracles)[-1]
+        self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity)
         self._screener = Screener(self.config, self.space, self.executor, self.cache)
+        self._settings = surrogate_settings(self.config, self.space)
+        self._features = build_features(
+            self._settings.features, self.cache / "features", self.executor
+        )
 
     def plan(self, campaign: Campaign, *, final: bool) -> Plan | None:
         """The next round; with `final`, only the confirmations without which it cannot end.
@@ -207,13 +218,11 @@ class Planner:
         if not any(evaluation.status == "measured" for evaluation in labels):
             return None, Calibration()
         surrogate = build_surrogate(
-            self.config,
-            self.space,
-            objective,
-            fidelity=state.objective_fidelity,
-            seed=int(self._rng(number, _FIT, 0).integers(2**31)),
-            cache=self.cache,
-            executor=self.executor,
+            self._settings,
+            (objective.output,),
+            state.objective_fidelity,
+            int(self._rng(number, _FIT, 0).integers(2**31)),
+            self._features,
         )
         calibration = calibration_of(state, objective)
         self._surrogate = surrogate
@@ -253,6 +262,8 @@ class Planner:
         for label in wanted(state, objective, self.config.confirmation, final=final):
             level = level_for(state, label)
             oracle = tightened(self.oracles[fidelity], level)
+            if oracle is None:  # a table's answers are exact
+                return []
             first = state.trials[label.trial].plan
             plans.append(
                 first.model_copy(

@@ -8,7 +8,6 @@ from typing import Any
 
 from oracle.evaluation import EVALUATION
 from oracle.material import Crystal, Superlattice
-from oracle.report import evaluation_json
 from orchestrator.campaign import Campaign
 from orchestrator.state import CampaignState, Ranked, ranking
 from orchestrator.store import Store
@@ -129,6 +128,8 @@ def show(store: Store, candidate: str) -> Document:
     Raises:
         UnknownCandidate: no such id, or several begin like this.
     """
+    from oracle.report import evaluation_json  # pymatgen: `best` and `status` do without
+
     found = store.candidate(candidate)
     histories = [
         document

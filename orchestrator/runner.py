@@ -63,7 +63,7 @@ def prepare(config: CampaignConfig) -> Prepared:
             f"space: no candidate is left of {config.space.kind!r}; allow more elements or "
             "prototypes"
         )
-    return Prepared(config, space, build_oracles(config.oracle, space))
+    return Prepared(config, space, build_oracles(config, space))
 
 
 def create(store: Store, prepared: Prepared) -> None:

@@ -161,9 +161,9 @@ def _shell(structure: Structure, index: int) -> tuple[float, int]:
     radius = 1.5 * (structure.volume / len(structure)) ** (1 / 3)
     distances: list[float] = []
     while not distances:
-        distances = [neighbour.nn_distance for neighbour in structure.get_neighbors(
-            structure[index], radius
-        )]
+        distances = [
+            neighbour.nn_distance for neighbour in structure.get_neighbors(structure[index], radius)
+        ]
         radius *= 1.5
     near = min(distances)
     return near, sum(distance < _SHELL * near for distance in distances)

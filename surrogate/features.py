@@ -75,6 +75,11 @@ def features_of(potential: str, crystal: Crystal, cache_dir: Path | None) -> Cry
     return features
 
 
+def is_cached(potential: str, crystal: Crystal, cache_dir: Path) -> bool:
+    """Whether the cache holds the features of a crystal."""
+    return _path(potential, crystal, cache_dir).is_file()
+
+
 def _computed(potential: str, crystal: Crystal) -> CrystalFeatures:
     eos: EquationOfState | None = None
     structure, note = crystal.structure(), ""

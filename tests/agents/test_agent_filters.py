@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from pymatgen.core import Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from agents.filters import Admission, overlap
 from agents.prototype_table import prototype

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from pymatgen.core import Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from agents.pool import PoolSpace
 from agents.pool_files import content_sha256
@@ -148,11 +149,8 @@ def test_canonical_forms_are_kept_by_content(tmp_path: Path, write_lines: Write)
     path = write_lines([*records(), "{oops"])
     settings = PoolSpaceSettings(path=path, on_error="skip")
     cache = tmp_path / "cache"
-    fresh, first, second = (
-        PoolSpace(settings),
-        PoolSpace(settings, cache),
-        PoolSpace(settings, cache),
-    )
+    fresh = PoolSpace(settings)
+    first, second = (PoolSpace(settings, cache) for _ in range(2))
     (kept,) = cache.iterdir()
     assert kept.stem.startswith(f"pool-{fresh.content_sha256[:32]}")
     assert fresh.materials == first.materials == second.materials

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymatgen.core import Composition
+from pymatgen.core.composition import Composition
 
 from agents.chemistry import (
     closed_shell_triples,

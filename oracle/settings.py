@@ -1,0 +1,193 @@
+"""What a user may set of the oracles. Only pydantic is imported here: the command line reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_CLOSED = ConfigDict(frozen=True, extra="forbid")
+
+Row = tuple[int, int, int]
+Matrix = tuple[Row, Row, Row]
+
+
+def _as_matrix(value: Any) -> Any:
+    """Three positive integers become the diagonal of a matrix; all else passes through."""
+    if isinstance(value, (list, tuple)) and len(value) == 3:
+        if all(isinstance(n, int) and not isinstance(n, bool) for n in value):
+            if min(value) < 1:
+                raise ValueError(f"got {list(value)}; repetitions must be at least 1")
+            a, b, c = value
+            return ((a, 0, 0), (0, b, 0), (0, 0, c))
+        if all(isinstance(row, (list, tuple)) and len(row) == 3 for row in value):
+            return value
+    raise ValueError(f"got {value!r}; expected 3 integers or a 3x3 matrix of integers")
+
+
+def _right_handed(matrix: Matrix) -> Matrix:
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    if determinant < 1:
+        raise ValueError(f"its determinant is {determinant}; expected at least 1")
+    return matrix
+
+
+Supercell = Annotated[
+    Matrix, BeforeValidator(_as_matrix), Field(description="rows in lattice vectors")
+]
+Mesh = tuple[
+    Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
+]
+
+
+class PhononSettings(BaseModel):
+    """The oracle `phonon-bte`: relaxation, force constants and the phonon Boltzmann equation.
+
+    Supercells refer to the conventional cell, meshes to the primitive cell. The values of all
+    fields enter the method's digest.
+    """
+
+    model_config = _CLOSED
+
+    kind: Literal["phonon-bte"] = "phonon-bte"
+    calculator: str = "7net-0"
+    """A name of `oracle.potentials.POTENTIALS`, or ``package.module:factory``."""
+    temperatures: tuple[Annotated[float, Field(gt=0, le=5000)], ...] = Field((300.0,), min_length=1)
+    """K, strictly ascending."""
+
+    relax_fmax: float = Field(2e-4, gt=0)
+    """Largest force at which relaxation ends, eV/Å (stress times volume counts as force)."""
+    relax_steps: int = Field(300, ge=1)
+    volume_change: float = Field(0.5, gt=0)
+    """Relative change of volume in relaxation from which the structure counts as another one."""
+
+    fc2_supercell: Supercell | None = None
+    fc3_supercell: Supercell | None = None
+    fc2_length: float = Field(12.0, gt=0)
+    """Å; without `fc2_supercell`, every pair of opposite faces is at least this far apart."""
+    fc3_length: float = Field(9.5, gt=0)
+    """Å; the same for the third order."""
+    fc2_atoms: int = Field(220, ge=1)
+    """Most atoms that a supercell of second order chosen from its length may have."""
+    fc3_atoms: int = Field(100, ge=1)
+    """Most atoms that a supercell of third order chosen from its length may have."""
+    displacement: float = Field(0.03, gt=0, le=0.2)
+    """Å, the length by which atoms are displaced."""
+    force_constants: Literal["adaptive", "finite-difference"] = "adaptive"
+    """Third order from random displacements until the error is tolerable, or all pairs of atoms."""
+    fc3_cutoff: float | None = Field(None, gt=0)
+    """Å, longest pair in a third-order constant; None takes what `pairs_start` can determine."""
+    pairs_start: int = Field(12, ge=1)
+    """Most ± pairs of random snapshots before the error is looked at for the first time."""
+    pairs_max: int = Field(24, ge=1)
+    """Most ± pairs of random snapshots altogether."""
+    oversampling: float = Field(1.3, ge=1.05)
+    """Equations per unknown at the first fit."""
+    tolerance: float = Field(0.05, gt=0)
+    """Relative standard error of kappa below which no more snapshots are added."""
+    snapshot_seed: int = Field(0, ge=0)
+    """Mixed into the seed of the snapshots, which otherwise follows from the material."""
+
+    stability_tolerance: float = Field(0.1, ge=0)
+    """THz; frequencies down to minus this count as numerical noise of acoustic modes."""
+    stability_spacing: float = Field(0.12, gt=0)
+    """1/Å (2π included); the stability gate's mesh is at least this dense."""
+
+    transport: Literal["rta", "lbte"] = "rta"
+    """Relaxation-time approximation, or full solution of the linearised equation."""
+    coherence: bool = True
+    """Whether the off-diagonal (Wigner) part is added to kappa."""
+    isotope: bool = True
+    """Whether natural isotopes scatter."""
+    boundary_um: float | None = Field(None, gt=0)
+    """Mean free path of boundary scattering, µm."""
+    mesh: Mesh | None = None
+    mesh_spacing: float = Field(0.16, gt=0)
+    """1/Å (2π included); spacing of the mesh where `mesh` is not given."""
+    bands: bool = True
+    """Whether a band structure and a density of states are written for plots."""
+
+    anharmonicity_limit: float = Field(0.35, gt=0)
+    """Share of the force at the first temperature that second and third order leave unexplained,
+    above which the result is of low confidence: four-phonon scattering is missing."""
+    soft_mode_thz: float = Field(0.15, ge=0)
+    """THz; an optical or zone-boundary mode below this is called barely stable."""
+    std_limit: float = Field(0.25, gt=0)
+    """Relative standard error of kappa above which the result is of low confidence."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PhononSettings:
+        if list(self.temperatures) != sorted(set(self.temperatures)):
+            raise ValueError(
+                f"temperatures: got {list(self.temperatures)}; expected ascending, no repeats"
+            )
+        for name in ("fc2_supercell", "fc3_supercell"):
+            matrix = getattr(self, name)
+            if matrix is not None:
+                try:
+                    _right_handed(matrix)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from error
+        if self.pairs_max < self.pairs_start:
+            raise ValueError(
+                f"pairs_max: got {self.pairs_max}; expected at least pairs_start, "
+                f"{self.pairs_start}"
+            )
+        return self
+
+    def tightened(self) -> PhononSettings:
+        """The settings of a confirmation: other snapshots, half as many again, a denser mesh."""
+        mesh = self.mesh and tuple(n + max(2, n // 4) for n in self.mesh)
+        return self.model_copy(
+            update={
+                "snapshot_seed": self.snapshot_seed + 1,
+                "pairs_start": -(-self.pairs_start * 3 // 2),
+                "pairs_max": self.pairs_max * 2,
+                "oversampling": self.oversampling * 1.5,
+                "tolerance": self.tolerance / 2,
+                "mesh": mesh,
+                "mesh_spacing": self.mesh_spacing * 0.8,
+            }
+        )
+
+
+class ReplayFidelity(BaseModel):
+    """One fidelity of a replay table.
+
+    Args:
+        column: name of the number.
+        stable_column: name of the boolean that says dynamically stable; absent means stable.
+        cost_s: seconds one evaluation is charged with.
+    """
+
+    model_config = _CLOSED
+
+    column: str
+    stable_column: str | None = None
+    cost_s: float = Field(0.0, ge=0)
+
+
+class ReplaySettings(BaseModel):
+    """The oracle `replay`: answers are looked up in a JSON-lines table keyed by ``id``."""
+
+    model_config = _CLOSED
+
+    kind: Literal["replay"] = "replay"
+    table: Path
+    column: str | None = None
+    stable_column: str | None = None
+    fidelities: dict[str, ReplayFidelity] | None = None
+    """Cheapest first; the objective is always the last."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ReplaySettings:
+        if (self.column is None) == (self.fidelities is None):
+            given = "neither" if self.column is None else "both"
+            raise ValueError(f"got {given} of column and fidelities; expected exactly one")
+        if self.fidelities is not None and self.stable_column is not None:
+            raise ValueError("stable_column: belongs inside each of fidelities")
+        if self.fidelities is not None and not self.fidelities:
+            raise ValueError("fidelities: got none; expected at least one")
+        return self

@@ -1,0 +1,2 @@
+"""TEMPORARY."""
+from orchestrator.serial_executor import SerialExecutor as RayExecutor

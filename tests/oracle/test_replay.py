@@ -1,0 +1,177 @@
+"""The oracle that looks answers up, and the tables it reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oracle.errors import OracleError
+from oracle.evaluation import EVALUATION, Failed, Measured, Unstable, scalar
+from oracle.material import Superlattice
+from oracle.protocol import Context, Oracle
+from oracle.replay import ReplayOracle, load_table
+
+NAMES = ("0011", "0101", "0110", "1001", "1100", "1010")
+ROWS: list[dict[str, Any]] = [
+    {"id": "a", "kappa": 3.5, "stable": True},
+    {"id": "b", "kappa": 7, "stable": False},
+    {"id": "c", "kappa": None, "stable": False},
+    {"id": "d", "kappa": None, "stable": True},
+    {"id": "e", "kappa": 2.0},
+]
+MATERIALS = {row["id"]: Superlattice.from_sequence(n) for row, n in zip(ROWS, NAMES, strict=False)}
+UNKNOWN = Superlattice.from_sequence(NAMES[-1])
+
+
+def make(**changes: Any) -> ReplayOracle:
+    settings: dict[str, Any] = {
+        "fidelity": "dft",
+        "property": "kappa",
+        "column": "kappa",
+        "stable_column": "stable",
+        "cost_s": 30.0,
+        "table_sha256": "00",
+    }
+    return ReplayOracle(
+        {MATERIALS[row["id"]].digest: row for row in ROWS}, **{**settings, **changes}
+    )
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(workdir=tmp_path)
+
+
+def test_is_an_oracle() -> None:
+    assert isinstance(make(), Oracle)
+    assert make().fidelity == "dft"
+
+
+def test_a_number_is_measured(context: Context) -> None:
+    found = make().evaluate(MATERIALS["a"], context=context)
+    assert isinstance(found, Measured)
+    assert scalar(found, "kappa", 300) == (3.5, None)
+    assert found.properties["kappa"].unit == "W/m/K"
+    assert (found.cost_s, found.fidelity) == (30.0, "dft")
+    assert found.key == (MATERIALS["a"].digest, make().method_digest)
+    assert EVALUATION.validate_json(EVALUATION.dump_json(found)) == found
+
+
+def test_other_properties_have_the_unit_that_is_given(context: Context) -> None:
+    plain = make(property="conductance").evaluate(MATERIALS["a"], context=context)
+    given = make(property="conductance", unit="MW/m^2/K").evaluate(MATERIALS["a"], context=context)
+    assert isinstance(plain, Measured)
+    assert isinstance(given, Measured)
+    assert plain.properties["conductance"].unit == ""
+    assert given.properties["conductance"].unit == "MW/m^2/K"
+
+
+@pytest.mark.parametrize("name", ["b", "c"])
+def test_false_in_the_stable_column_is_unstable_whatever_the_number(
+    name: str, context: Context
+) -> None:
+    found = make().evaluate(MATERIALS[name], context=context)
+    assert isinstance(found, Unstable)
+    assert not found.properties
+
+
+def test_a_null_number_that_is_not_unstable_is_a_permanent_failure(context: Context) -> None:
+    found = make().evaluate(MATERIALS["d"], context=context)
+    assert isinstance(found, Failed)
+    assert found.permanent
+    assert found.stage == "lookup"
+
+
+def test_a_row_without_stable_column_is_stable(context: Context) -> None:
+    assert isinstance(make().evaluate(MATERIALS["e"], context=context), Measured)
+
+
+def test_without_stable_column_nothing_is_unstable(context: Context) -> None:
+    oracle = make(stable_column=None)
+    found = [oracle.evaluate(m, context=context).status for m in MATERIALS.values()]
+    assert found == ["measured", "measured", "failed", "failed", "measured"]
+
+
+def test_a_material_outside_the_table_fails(context: Context) -> None:
+    found = make().evaluate(UNKNOWN, context=context)
+    assert isinstance(found, Failed)
+    assert found.permanent
+    assert UNKNOWN.formula in found.message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"table_sha256": "01"},
+        {"stable_column": None},
+        {"fidelity": "bte"},
+        {"property": "conductance"},
+        {"cost_s": 31.0},
+        {"temperature": 300.0},
+    ],
+)
+def test_all_that_changes_the_outcome_changes_the_method(change: dict[str, Any]) -> None:
+    assert make(**change).method_digest != make().method_digest
+    assert make().method_digest == make().method_digest
+
+
+def test_a_column_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(OracleError, match=r"'kapa'.*known: kappa, stable"):
+        make(column="kapa")
+    with pytest.raises(OracleError, match="'stabel'"):
+        make(stable_column="stabel")
+
+
+def test_a_column_of_another_type_is_refused() -> None:
+    with pytest.raises(OracleError, match=r"'stable' of 'a' is True; expected a number"):
+        make(column="stable")
+    with pytest.raises(OracleError, match=r"'kappa' of 'a' is 3.5; expected true, false"):
+        make(stable_column="kappa")
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_load_table(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", *[json.dumps(row) for row in ROWS], "", "  ")
+    rows, digest = load_table(path)
+    assert list(rows.values()) == ROWS
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_integer_ids_are_texts(tmp_path: Path) -> None:
+    assert list(load_table(write(tmp_path / "t.jsonl", '{"id": 7}'))[0]) == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: not JSON"),
+        ("[1]", "line 2: given list"),
+        ('{"kappa": 1}', 'line 2: given no "id"'),
+        ('{"id": true}', 'line 2: given no "id"'),
+        ('{"id": "a"}', "line 2: id 'a' is also on line 1"),
+    ],
+)
+def test_load_table_names_file_and_line(tmp_path: Path, line: str, message: str) -> None:
+    path = write(tmp_path / "t.jsonl", '{"id": "a"}', line)
+    with pytest.raises(OracleError, match=message) as caught:
+        load_table(path)
+    assert "t.jsonl" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_load_table_without_content(tmp_path: Path) -> None:
+    with pytest.raises(OracleError, match="empty"):
+        load_table(write(tmp_path / "t.jsonl"))
+    with pytest.raises(OracleError, match=r"absent.jsonl cannot be read"):
+        load_table(tmp_path / "absent.jsonl")
+    (tmp_path / "b.jsonl").write_bytes(b'{"id": "\xff"}')
+    with pytest.raises(OracleError, match="not JSON"):
+        load_table(tmp_path / "b.jsonl")
