@@ -145,15 +145,15 @@ def _template(prototype: Prototype, ranks: tuple[int, ...]) -> tuple[Crystal, tu
 
 def _built(
     name: str,
-    group: str,
     lattice: Lattice,
-    sites: Sequence[Point],
+    sites: Sequence[Sequence[Point]],
     roles: tuple[str, ...] | None,
     *,
     closed_shell: bool = False,
 ) -> Prototype:
-    """A prototype from its space group, cell shape and one position per slot."""
-    structure = Structure.from_spacegroup(group, lattice, list(_DUMMIES[: len(sites)]), list(sites))
+    """A prototype from its primitive cell and the positions of each slot."""
+    species = [_DUMMIES[slot] for slot, points in enumerate(sites) for _ in points]
+    structure = Structure(lattice, species, [point for points in sites for point in points])
     return _sized(name, structure, roles, closed_shell=closed_shell)
 
 
@@ -169,61 +169,65 @@ def _sized(
 
 _AB = ("cation", "anion")
 _BA = ("anion", "cation")
-_HALF: Point = (0.5, 0.5, 0.5)
 _ORIGIN: Point = (0.0, 0.0, 0.0)
+_HALF: Point = (0.5, 0.5, 0.5)
 _QUARTER: Point = (0.25, 0.25, 0.25)
-_THIRD: Point = (1 / 3, 2 / 3, 0.0)
+_THREE_QUARTERS: Point = (0.75, 0.75, 0.75)
 
 
 @functools.cache
 def named_prototypes() -> dict[str, Prototype]:
     """The prototypes that have a name of their own, with their ideal free parameters."""
     cubic = Lattice.cubic(5.0)
+    fcc = Lattice([[0.0, 2.5, 2.5], [2.5, 0.0, 2.5], [2.5, 2.5, 0.0]])
+    fluorite = [[_ORIGIN], [_QUARTER, _THREE_QUARTERS]]
+    perovskite: list[list[Point]] = [
+        [_ORIGIN],
+        [_HALF],
+        [(0.5, 0.5, 0.0), (0.5, 0.0, 0.5), (0.0, 0.5, 0.5)],
+    ]
     table = (
-        _built("rocksalt", "Fm-3m", cubic, [_ORIGIN, _HALF], _AB),
-        _built("cscl", "Pm-3m", cubic, [_ORIGIN, _HALF], _AB),
-        _built("zincblende", "F-43m", cubic, [_ORIGIN, _QUARTER], _AB),
+        _built("rocksalt", fcc, [[_ORIGIN], [_HALF]], _AB),
+        _built("cscl", cubic, [[_ORIGIN], [_HALF]], _AB),
+        _built("zincblende", fcc, [[_ORIGIN], [_QUARTER]], _AB),
         _built(
             "wurtzite",
-            "P6_3mc",
             Lattice.hexagonal(3.0, 3.0 * math.sqrt(8 / 3)),
-            [_THIRD, (1 / 3, 2 / 3, 3 / 8)],
+            [_hexagonal(0.0, 0.5), _hexagonal(3 / 8, 7 / 8)],
             _AB,
         ),
         _built(
             "nickel-arsenide",
-            "P6_3/mmc",
             Lattice.hexagonal(3.0, 4.6),
-            [_ORIGIN, (1 / 3, 2 / 3, 1 / 4)],
+            [[_ORIGIN, (0.0, 0.0, 0.5)], _hexagonal(0.25, 0.75)],
             _AB,
         ),
-        _built("fluorite", "Fm-3m", cubic, [_ORIGIN, _QUARTER], _AB),
-        _built("antifluorite", "Fm-3m", cubic, [_ORIGIN, _QUARTER], _BA),
-        _built(
-            "rutile",
-            "P4_2/mnm",
-            Lattice.tetragonal(4.6, 2.96),
-            [_ORIGIN, (0.305, 0.305, 0.0)],
-            _AB,
-        ),
-        _built("cadmium-iodide", "P-3m1", *_layered(), _AB),
-        _built("anti-cadmium-iodide", "P-3m1", *_layered(), _BA),
-        _built("half-heusler", "F-43m", cubic, [_ORIGIN, _QUARTER, _HALF], None, closed_shell=True),
-        _built(
-            "perovskite",
-            "Pm-3m",
-            cubic,
-            [_ORIGIN, _HALF, (0.5, 0.5, 0.0)],
-            ("cation", "cation", "anion"),
-        ),
+        _built("fluorite", fcc, fluorite, _AB),
+        _built("antifluorite", fcc, fluorite, _BA),
+        _built("rutile", Lattice.tetragonal(4.6, 2.96), _rutile(0.305), _AB),
+        _built("cadmium-iodide", *_layered(), _AB),
+        _built("anti-cadmium-iodide", *_layered(), _BA),
+        _built("half-heusler", fcc, [[_ORIGIN], [_QUARTER], [_HALF]], None, closed_shell=True),
+        _built("perovskite", cubic, perovskite, ("cation", "cation", "anion")),
     )
     found = {prototype.name: prototype for prototype in table}
     assert tuple(found) == PROTOTYPE_NAMES  # what the settings allow
     return found
 
 
-def _layered() -> tuple[Lattice, list[Point]]:
-    return Lattice.hexagonal(4.0, 6.4), [_ORIGIN, (1 / 3, 2 / 3, 0.25)]
+def _hexagonal(low: float, high: float) -> list[Point]:
+    """The two sites of hexagonal stacking, at two heights."""
+    return [(1 / 3, 2 / 3, low), (2 / 3, 1 / 3, high)]
+
+
+def _layered() -> tuple[Lattice, list[list[Point]]]:
+    return Lattice.hexagonal(4.0, 6.4), [[_ORIGIN], _hexagonal(0.25, 0.75)]
+
+
+def _rutile(x: float) -> list[list[Point]]:
+    near: list[Point] = [(x, x, 0.0), (1 - x, 1 - x, 0.0)]
+    centred: list[Point] = [(0.5 + x, 0.5 - x, 0.5), (0.5 - x, 0.5 + x, 0.5)]
+    return [[_ORIGIN, _HALF], near + centred]
 
 
 @functools.cache

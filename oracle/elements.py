@@ -11,6 +11,7 @@ everything without magnetic order beyond what the potential has learned.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,8 +139,7 @@ def element_energy(symbol: str, potential: str, cache_dir: Path) -> float | None
     """
     energies: list[float] = []
     failures: list[OracleError] = []
-    for structure in reference_structures(symbol):
-        crystal = Crystal.from_structure(structure)
+    for crystal in _reference_crystals(symbol):
         try:
             energies.append(relaxed_energy(crystal, potential, cache_dir, scaled=False))
         except OracleError as error:
@@ -149,3 +149,8 @@ def element_energy(symbol: str, potential: str, cache_dir: Path) -> float | None
     if failures:
         raise failures[0]
     return None
+
+
+@functools.lru_cache(maxsize=128)
+def _reference_crystals(symbol: str) -> tuple[Crystal, ...]:
+    return tuple(Crystal.from_structure(found) for found in reference_structures(symbol))

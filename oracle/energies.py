@@ -11,8 +11,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,13 @@ from ase import Atoms
 
 from oracle.eos import EquationOfState, equation_of_state
 from oracle.errors import OracleError
+from oracle.files import write_whole
 from oracle.material import Crystal, digest_of
 from oracle.potentials import calculator, weights_digest
 
 VERSION = 1
 """Part of every key: raise it when the same crystal would get another energy."""
-_FORCE_TOLERANCE = 0.02  # eV/Å; leaves less than 1 meV/atom
+_FORCE_TOLERANCE = 0.04  # eV/Å; leaves less than 1 meV/atom
 _ACCEPTED = 0.2  # eV/Å; what is still worth an energy when the steps are used up
 _STEPS = 60
 
@@ -118,7 +117,7 @@ def _kept(
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     else:
         found = _attempt(stage, crystal.formula, potential, compute)
-        write_json(path, found)
+        write_whole(path, json.dumps(found).encode())
     if "error" in found:
         raise OracleError(*found["error"])
     return found
@@ -142,21 +141,6 @@ def _attempt(
     if not all(math.isfinite(number) for number in found.values()):
         return {"error": [stage, f"{potential} gives no finite energy of {formula}"]}
     return found
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write under another name, then rename: a reader sees a whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

@@ -1,116 +1,138 @@
-"""Is a crystal more than a phantom? Its energy against other prototypes and against the elements.
+"""Whether a crystal is a phantom: a better polymorph of it exists, or it falls into its elements.
 
-Everything is computed with the potential that measures the crystal, so that its errors cancel.
+The same potential gives all energies, so that its systematic errors cancel as far as they can.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from oracle.elements import WINDOW, element_reference
-from oracle.energies import remembered_curve, remembered_energy
+from oracle.elements import element_energy
+from oracle.energies import curve, relaxed_energy
 from oracle.errors import OracleError
 from oracle.material import Crystal
 
-ITSELF = "itself"
+_WINDOW = 0.15  # eV/atom; relaxing shape and positions seldom gains more than this over the curve
+_RAW_ENERGIES = frozenset({"7net-0", "7net-l3i5", "7net-mf-0"})
+"""Potentials that learned the uncorrected GGA and GGA+U energies of the Materials Project; CHGNet
+learned the corrected ones."""
 
 
 @dataclass(frozen=True)
 class Thermochemistry:
-    """Static energies at zero pressure and temperature, eV/atom.
+    """Energies of a crystal relative to what it might become, eV/atom.
 
     Args:
-        energy_per_atom: of the crystal, relaxed with its symmetry kept.
-        energy_above_best_polymorph: zero when no competitor is lower.
-        best_polymorph: name of the lowest competitor, or ``itself``.
-        formation_energy: against the elements in their reference structures; negative when bound.
-        polymorphs: name and energy of every competitor that has a minimum, lowest first; those
-            far above were not relaxed, which overestimates them slightly.
-        references: element and the name of the structure its reference energy is of.
-        approximations: elements whose reference is not their real ground state, and why.
+        energy_per_atom: of the crystal, relaxed within its space group.
+        energy_above_best_polymorph: 0 when the crystal itself is the best.
+        best_polymorph: label of the best competitor, or None when it is the crystal itself.
+        formation_energy: from the elements, negative for a compound that does not fall apart;
+            None where the reference state of an element is not known.
     """
 
     energy_per_atom: float
     energy_above_best_polymorph: float
-    best_polymorph: str
-    formation_energy: float
-    polymorphs: tuple[tuple[str, float], ...]
-    references: tuple[tuple[str, str], ...]
-    approximations: tuple[tuple[str, str], ...]
+    best_polymorph: str | None
+    formation_energy: float | None
 
 
 def thermochemistry(
     crystal: Crystal, competitors: Mapping[str, Crystal], potential: str, cache_dir: Path
 ) -> Thermochemistry:
-    """Where a crystal stands among other prototypes of its composition and against its elements.
+    """Energies of a crystal against its polymorphs and its elements.
 
     Args:
-        crystal: the one in question.
-        competitors: name of a prototype to the same composition in it, at any sensible lattice
-            parameter; may be empty.
+        crystal: in question; its lattice parameter may be a guess.
+        competitors: the same composition in other structures, by label; those without a
+            minimum of energy are left out.
         potential: as for `oracle.potentials.calculator`.
-        cache_dir: where energies are remembered, per structure or element and weights; several
-            processes may share it.
+        cache_dir: where energies are kept, for all crystals of a home.
 
     Raises:
-        OracleError: stage ``read``, a competitor has another composition; stage ``eos`` or
-            ``relax``, the crystal or an element of it is not bound. A competitor that is not
-            bound is left out.
+        OracleError: stage ``eos`` or ``relax``; the potential fails on the crystal or an element.
     """
-    for name, other in competitors.items():
-        if _reduced(other) != _reduced(crystal):
-            raise OracleError(
-                "read",
-                f"competitor {name!r} is {other.formula}; expected the composition "
-                f"{crystal.formula}",
-            )
-    energy = remembered_energy(crystal, potential, cache_dir).energy_per_atom
-    polymorphs = _polymorph_energies(competitors, energy, potential, cache_dir)
-    name, lowest = polymorphs[0] if polymorphs else (ITSELF, energy)
-    if lowest >= energy:
-        name, lowest = ITSELF, energy
-    counts = Counter(crystal.species)
-    references = [element_reference(symbol, potential, cache_dir) for symbol in sorted(counts)]
-    of_elements = sum(counts[r.element] * r.energy_per_atom for r in references)
+    own = relaxed_energy(crystal, potential, cache_dir)
+    best, label = own, None
+    for name, energy in _rivals(competitors, potential, cache_dir).items():
+        if energy < best:
+            best, label = energy, name
     return Thermochemistry(
-        energy_per_atom=energy,
-        energy_above_best_polymorph=energy - lowest,
-        best_polymorph=name,
-        formation_energy=energy - of_elements / len(crystal.species),
-        polymorphs=tuple(polymorphs),
-        references=tuple((r.element, r.structure) for r in references),
-        approximations=tuple((r.element, r.approximation) for r in references if r.approximation),
+        energy_per_atom=own,
+        energy_above_best_polymorph=own - best,
+        best_polymorph=label,
+        formation_energy=_formation(crystal, own, potential, cache_dir),
     )
 
 
-def _polymorph_energies(
-    competitors: Mapping[str, Crystal], reference: float, potential: str, cache_dir: Path
-) -> list[tuple[str, float]]:
-    """Energies per atom of the bound competitors, lowest first; relaxed where that can matter."""
-    energies: dict[str, float] = {}
-    for name in sorted(competitors):
+def _rivals(
+    competitors: Mapping[str, Crystal], potential: str, cache_dir: Path
+) -> dict[str, float]:
+    """Relaxed energies (eV/atom) of the competitors that could be the best; may be empty."""
+    unrelaxed: dict[str, float] = {}
+    for name, rival in competitors.items():
         try:
-            energies[name] = remembered_curve(competitors[name], potential, cache_dir).energy_per_atom
-        except OracleError as error:
-            if error.transient:
-                raise
-    threshold = min([reference, *energies.values()]) + WINDOW
-    for name, energy in list(energies.items()):
-        if energy <= threshold:
-            try:
-                relaxed = remembered_energy(competitors[name], potential, cache_dir)
-                energies[name] = relaxed.energy_per_atom
-            except OracleError as error:
-                if error.transient:
-                    raise
-                del energies[name]
-    return sorted(energies.items(), key=lambda item: (item[1], item[0]))
+            unrelaxed[name] = curve(rival, potential, cache_dir).energy_per_atom
+        except OracleError:
+            continue  # a structure without a minimum is no rival
+    limit = min(unrelaxed.values(), default=0.0) + _WINDOW
+    found: dict[str, float] = {}
+    for name, energy in unrelaxed.items():
+        if energy > limit:
+            continue
+        try:
+            found[name] = relaxed_energy(competitors[name], potential, cache_dir)
+        except OracleError:
+            found[name] = energy  # relaxation only lowers it: an upper bound
+    return found
 
 
-def _reduced(crystal: Crystal) -> dict[str, float]:
-    """Share of each element."""
-    total = len(crystal.species)
-    return {symbol: n / total for symbol, n in Counter(crystal.species).items()}
+def _formation(crystal: Crystal, energy: float, potential: str, cache_dir: Path) -> float | None:
+    """Formation energy, eV/atom, or None."""
+    total = energy * len(crystal.species) + correction(crystal, energy, potential)
+    for symbol, count in sorted(Counter(crystal.species).items()):
+        reference = element_energy(symbol, potential, cache_dir)
+        if reference is None:
+            return None
+        total -= count * reference
+    return total / len(crystal.species)
+
+
+def correction(crystal: Crystal, energy: float, potential: str) -> float:
+    """What the energy (eV) of the primitive cell lacks to be comparable with the elements'.
+
+    Oxides, halides and other compounds of anions are too weakly bound in GGA, and energies with
+    a Hubbard U stand on another level: Wang et al., Sci. Rep. 11, 15496 (2021). Zero for
+    potentials that learned corrected energies, or of which it is not known.
+
+    Args:
+        crystal: any crystal.
+        energy: eV/atom.
+        potential: as for `oracle.potentials.calculator`.
+    """
+    if potential not in _RAW_ENERGIES or len(set(crystal.species)) < 2:
+        return 0.0
+    from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
+    from pymatgen.entries.computed_entries import ComputedStructureEntry
+
+    scheme = MaterialsProject2020Compatibility(check_potcar=False)
+    anion = next((a for a in ("O", "F") if a in crystal.species), None)
+    settings = {} if anion is None else scheme.u_settings[anion]
+    hubbards = {s: settings[s] for s in sorted(set(crystal.species)) if settings.get(s)}
+    entry = ComputedStructureEntry(
+        crystal.structure(),
+        energy * len(crystal.species),
+        parameters={"run_type": "GGA+U" if hubbards else "GGA", "hubbards": hubbards},
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells when it has to guess oxidation states
+        try:
+            return float(sum(a.value for a in scheme.get_adjustments(entry)))
+        except CompatibilityError as error:
+            cause = " ".join(str(error).split())
+            raise OracleError(
+                "energy", f"{crystal.formula} cannot be corrected: {cause}"
+            ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ class ReplayOracle:
         table_sha256: of the table's content, as `load_table` gives it.
         temperature: K, the number holds for, or None.
         unit: of the number; W/m/K for kappa where not given.
+        std_column: where the number's standard error stands, in its unit; null where unknown.
+        confirm_column: where the better number stands that confirms this one, or None when the
+            number is exact.
 
     Raises:
         OracleError: stage ``read``; no row has such a column, or it holds something else.
@@ -51,17 +54,33 @@ class ReplayOracle:
         table_sha256: str,
         temperature: float | None = None,
         unit: str | None = None,
+        std_column: str | None = None,
+        confirm_column: str | None = None,
     ) -> None:
+        if confirm_column == column:
+            raise OracleError(
+                "read",
+                f"confirm_column: given {column!r}, which is the column itself; expected another, "
+                "or none when its numbers are exact",
+            )
         self._rows = rows
         self._fidelity = fidelity
         self._property = property
         self._column = column
         self._stable_column = stable_column
+        self._std_column = std_column
+        self._confirm_column = confirm_column
         self._cost_s = cost_s
         self._temperature = temperature
         self._unit = _UNITS.get(property, "") if unit is None else unit
-        self._provenance = {"table": table_sha256, "column": column, "stable_column": stable_column}
-        # The cost counts as science here: it is part of what the table says of a material.
+        self._provenance: dict[str, Any] = {
+            "table": table_sha256,
+            "column": column,
+            "stable_column": stable_column,
+            "std_column": std_column,
+        }
+        # The cost counts as science here: it is part of what the table says of a material. What
+        # may confirm a number does not change it, so the confirming column is left out.
         self._method_digest = digest_of(
             {
                 **self._provenance,
@@ -73,9 +92,14 @@ class ReplayOracle:
                 "cost_s": cost_s,
             }
         )
-        _check_column(rows, column, _is_number, "a number or null")
-        if stable_column is not None:
-            _check_column(rows, stable_column, _is_boolean, "true, false or null")
+        for name, allowed, expected in (
+            (column, _is_number, "a number or null"),
+            (stable_column, _is_boolean, "true, false or null"),
+            (std_column, _is_error, "a finite number of at least 0, or null"),
+            (confirm_column, _is_number, "a number or null"),
+        ):
+            if name is not None:
+                _check_column(rows, name, allowed, expected)
 
     @property
     def fidelity(self) -> str:
@@ -86,6 +110,29 @@ class ReplayOracle:
     def method_digest(self) -> str:
         """SHA-256 of the table's content and of what is read from it."""
         return self._method_digest
+
+    def tightened(self, level: int) -> ReplayOracle | None:
+        """The oracle that confirms this one's numbers; None when they are exact.
+
+        Args:
+            level: 0 for this oracle itself; a table has one confirming number, so that all
+                higher levels read the same, and a number that moved is final when asked again.
+        """
+        if level == 0:
+            return self
+        if self._confirm_column is None:
+            return None
+        return ReplayOracle(
+            self._rows,
+            fidelity=self._fidelity,
+            property=self._property,
+            column=self._confirm_column,
+            stable_column=self._stable_column,
+            cost_s=self._cost_s,
+            table_sha256=self._provenance["table"],
+            temperature=self._temperature,
+            unit=self._unit,
+        )
 
     def evaluate(
         self, material: Crystal | Superlattice, *, context: Context
@@ -116,15 +163,22 @@ class ReplayOracle:
                 permanent=True,
                 **common,
             )
+        std = None if self._std_column is None else row.get(self._std_column)
+        quantity = Quantity(
+            value=float(number), unit=self._unit, std=None if std is None else float(std)
+        )
         return Measured(
             temperature=() if self._temperature is None else (self._temperature,),
-            properties={self._property: Quantity(value=float(number), unit=self._unit)},
+            properties={self._property: quantity},
             **common,
         )
 
 
 def load_table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
     """The rows of a JSON-lines file by their ``id``, and the SHA-256 of its content.
+
+    What a row leaves out that others have is null in it, so that any selection of rows, one alone
+    included, has all columns of the table.
 
     Raises:
         OracleError: stage ``read``, naming file and line; not JSON, no id, an id given twice.
@@ -151,7 +205,8 @@ def load_table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
         rows[name], lines[name] = row, number
     if not rows:
         raise OracleError("read", f"table {path} is empty; expected one JSON object per line")
-    return rows, hashlib.sha256(content).hexdigest()
+    blank = dict.fromkeys(name for row in rows.values() for name in row)
+    return {k: blank | row for k, row in rows.items()}, hashlib.sha256(content).hexdigest()
 
 
 def _parsed(line: bytes, place: str) -> dict[str, Any]:
@@ -169,7 +224,9 @@ def _parsed(line: bytes, place: str) -> dict[str, Any]:
     return row
 
 
-def _check_column(rows: Mapping[str, Row], column: str, allowed: Any, expected: str) -> None:
+def _check_column(
+    rows: Mapping[str, Row], column: str, allowed: Callable[[Any], bool], expected: str
+) -> None:
     """Refuse a misspelt column here, rather than as a thousand failed evaluations."""
     if rows and not any(column in row for row in rows.values()):
         known = sorted({name for row in rows.values() for name in row} - {"id"})
@@ -190,3 +247,7 @@ def _is_number(value: Any) -> bool:
 
 def _is_boolean(value: Any) -> bool:
     return value is None or isinstance(value, bool)
+
+
+def _is_error(value: Any) -> bool:
+    return value is None or (_is_number(value) and math.isfinite(value) and value >= 0)

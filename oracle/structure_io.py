@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from pymatgen.core.periodic_table import DummySpecies
 from pymatgen.core.structure import Structure
 
 from oracle.errors import OracleError
+from oracle.files import write_whole
 from oracle.material import SYMPREC
 
 _OVERLAP = 0.5  # Å; no two nuclei of any solid are closer
 _CIF = (".cif", ".mcif")
 _JSON = (".json", ".yaml", ".yml")
 _POSCAR = ("poscar", "contcar")
+_COMPRESSED = (".gz", ".bz2", ".xz")
 
 
 def read_structure(path: Path) -> Structure:
@@ -47,6 +48,8 @@ def read_structure(path: Path) -> Structure:
             ) from error
     if not structures:
         raise OracleError("read", f"{path} holds no structure; expected one crystal")
+    for structure in structures:
+        _check_elements(structure, path)
     formulas = list(dict.fromkeys(s.composition.reduced_formula for s in structures))
     if len(formulas) > 1:
         raise OracleError(
@@ -66,23 +69,16 @@ def write_cif(structure: Structure, path: Path) -> None:
     """
     from pymatgen.io.cif import CifWriter
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         text = str(CifWriter(structure, symprec=SYMPREC, significant_figures=9))
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode())
 
 
 def _parsed(path: Path) -> Sequence[Structure]:
     """All structures of a file, by the reader that knows most of its format."""
-    name, suffix = path.name.lower(), path.suffix.lower()
+    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
+    name, suffix = plain.name.lower(), plain.suffix.lower()
     if suffix in _CIF:
         from pymatgen.io.cif import CifParser
 
@@ -91,9 +87,11 @@ def _parsed(path: Path) -> Sequence[Structure]:
             CifParser(path, occupancy_tolerance=1.0 + 1e-6).parse_structures(primitive=False)
         )
     if name.startswith(_POSCAR) or suffix in (".vasp", ".poscar"):
+        from monty.io import zopen
         from pymatgen.io.vasp.inputs import Poscar
 
-        return [Poscar.from_str(path.read_text(encoding="utf-8")).structure]
+        with zopen(path, "rt", encoding="utf-8") as file:
+            return [Poscar.from_str(str(file.read())).structure]
     if suffix in _JSON:
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             return [Structure.from_file(path)]  # else it is JSON of ASE
@@ -116,6 +114,18 @@ def _with_ase(path: Path) -> Sequence[Structure]:
     return [AseAtomsAdaptor.get_structure(atoms) for atoms in images]
 
 
+def _check_elements(structure: Structure, path: Path) -> None:
+    """Refuse dummies, by class: their Z is a hash that differs from process to process.
+
+    pymatgen cannot even name the formula of some.
+    """
+    for species in (key for site in structure for key in site.species):
+        if isinstance(species, DummySpecies):
+            raise OracleError(
+                "read", f"{path}: {species.symbol!r} is no element; expected symbols such as Na"
+            )
+
+
 def _checked(structure: Structure, path: Path) -> Structure:
     formula = structure.composition.reduced_formula
     if not structure.is_ordered:
@@ -124,16 +134,13 @@ def _checked(structure: Structure, path: Path) -> Structure:
             f"{path}: {formula} has partial occupancies; "
             "expected one element per site: give an ordered structure",
         )
-    if not structure.is_valid(tol=_OVERLAP):
+    # Distances between sites leave out an atom's distance to its own images.
+    shortest = min(structure.lattice.get_lll_reduced_lattice().abc)
+    if shortest < _OVERLAP or not structure.is_valid(tol=_OVERLAP):
         raise OracleError(
             "read",
             f"{path}: two atoms of {formula} are less than {_OVERLAP} Å apart; "
             "expected separate atoms: check lattice and units",
-        )
-    unknown = [s.specie.symbol for s in structure if getattr(s.specie, "Z", 0) < 1]
-    if unknown:
-        raise OracleError(
-            "read", f"{path}: {unknown[0]!r} is no element; expected symbols such as Na"
         )
     structure.remove_oxidation_states()
     return Structure(structure.lattice, [s.specie.symbol for s in structure], structure.frac_coords)

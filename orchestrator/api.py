@@ -55,7 +55,9 @@ def create_app(store: Store, token: str) -> FastAPI:
         store: the home's database.
         token: what a client must send as a bearer token to change anything.
     """
-    app = FastAPI(title="phonoscout", docs_url="/docs", redoc_url=None)
+    # The interactive pages of FastAPI load their scripts from elsewhere, so they are left out.
+    app = FastAPI(title="phonoscout", docs_url=None, redoc_url=None)
+    app.state.home = store.home
 
     def authorized(
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
@@ -80,8 +82,8 @@ def create_app(store: Store, token: str) -> FastAPI:
     def launch(request: LaunchRequest) -> dict[str, Any]:
         from orchestrator.runner import create, prepare
 
-        config = validate(request.config, "config", base=None)
         _require_absolute(request.config)
+        config = validate(request.config, "config")
         create(store, prepare(config))
         _start(store.home, config.name, [])
         return queries.status(store, config.name)

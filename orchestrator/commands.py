@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from orchestrator import queries
 from orchestrator.config import ConfigError, load_config
-from orchestrator.rendering import best_table, print_details, status_table
+from orchestrator.rendering import best_table, console, print_details, status_table
 from orchestrator.store import Store, database_of
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def _run(
 ) -> int:
     from orchestrator.runner import run_campaign
 
-    progress = Console(stderr=True)
+    progress = console(stderr=True)
     command = f"phonoscout resume {shlex.quote(name)}{_home_option(home)}"
     try:
         stopped = run_campaign(
@@ -73,13 +71,13 @@ def _run(
         _json(queries.status(store, name))
     else:
         rows = queries.best(store, name, 10)
-        console = Console()
-        console.print(best_table(rows, f"Best of {name}"))
-        console.print(f"{stopped.state}: {stopped.reason}", highlight=False)
+        out = console()
+        out.print(best_table(rows, f"Best of {name}"))
+        out.print(f"{stopped.state}: {stopped.reason}", highlight=False)
         if rows:
             example = f"phonoscout show {rows[0]['candidate']}{_home_option(home)}"
-            console.print(f"look further:  {example}", highlight=False, soft_wrap=True)
-        console.print(f"extend it:     {command} --set budget.oracle_calls=N", highlight=False)
+            out.print(f"look further:  {example}", highlight=False, soft_wrap=True)
+        out.print(f"extend it:     {command} --set budget.oracle_calls=N", highlight=False)
     return RUN_FAILED if stopped.state == "failed" else DONE
 
 
@@ -108,16 +106,16 @@ def status(home: Path, name: str | None, *, as_json: bool) -> int:
         document = queries.status(store, name)
         if as_json:
             return _json(document)
-        Console().print(status_table([document]))
+        console().print(status_table([document]))
         for note in document["notes"]:
-            Console().print(note, highlight=False)
+            console().print(note, highlight=False)
         if document["stop_reason"]:
-            Console().print(document["stop_reason"], highlight=False)
+            console().print(document["stop_reason"], highlight=False)
         return DONE
     documents = [queries.status(store, row.name) for row in store.campaigns()]
     if as_json:
         return _json(documents)
-    Console().print(status_table(documents) if documents else f"no campaigns in {home}")
+    console().print(status_table(documents) if documents else f"no campaigns in {home}")
     return DONE
 
 
@@ -133,7 +131,7 @@ def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
         writer.writeheader()
         writer.writerows(rows)
         return DONE
-    Console().print(best_table(rows, f"Best of {name}") if rows else "nothing measured yet")
+    console().print(best_table(rows, f"Best of {name}") if rows else "nothing measured yet")
     return DONE
 
 
@@ -167,7 +165,7 @@ def evaluate(
     """Run the oracle on one structure file."""
     from orchestrator.single import evaluate_file
 
-    document = evaluate_file(home, structure, oracle, overrides, Console(stderr=True))
+    document = evaluate_file(home, structure, oracle, overrides, console(stderr=True))
     code = RUN_FAILED if document["status"] == "failed" else DONE
     return _print(document, as_json) or code
 
@@ -190,9 +188,9 @@ def _print(document: Any, as_json: bool, text: str | None = None) -> int:
     if as_json:
         return _json(document)
     if text is None:
-        print_details(Console(), document)
+        print_details(console(), document)
     else:
-        Console().print(text, highlight=False, soft_wrap=True)
+        console().print(text, highlight=False, soft_wrap=True)
     return DONE
 
 

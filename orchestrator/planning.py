@@ -176,7 +176,7 @@ class Planner:
                 shares=slots,
                 rng=self._rng(number, _SELECT, 0),
                 admit=lambda material: self._screener.admits(material, state.rejected),
-                reserve=_RESERVE * count if self._screener.computes else 0,
+                reserve=_RESERVE * count if self._needs_reserves else 0,
             )
         with self._stage("screen"):
             chosen, rejected = self._screener.first_allowed(plan, count)
@@ -210,6 +210,11 @@ class Planner:
         if screened.best is None or not stable.any():
             return 0.0
         return float(np.maximum(scores[:, stable].max(axis=1) - screened.best, 0.0).mean())
+
+    @property
+    def _needs_reserves(self) -> bool:
+        """Screening may refuse some of a batch, and cheaper fidelities look at what comes next."""
+        return self._screener.computes or len(self.oracles) > 1
 
     def _fit(
         self, state: CampaignState, objective: Objective, number: int

@@ -10,6 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 Document = dict[str, Any]
+_WIDTH = 132
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console; where there is no terminal to fit, tables get the width they need."""
+    made = Console(stderr=stderr)
+    return made if made.is_terminal else Console(stderr=stderr, width=_WIDTH)
 
 
 def best_table(rows: Sequence[Document], title: str) -> Table:
@@ -17,13 +24,19 @@ def best_table(rows: Sequence[Document], title: str) -> Table:
     table = Table(title=title, title_justify="left")
     unit = rows[0]["unit"] if rows else ""
     energies = any(row.get("energy_above_best_polymorph") is not None for row in rows)
-    for name in ("#", "candidate", "formula", "label", f"value ({unit})", "±"):
-        table.add_column(name, justify="right" if name in ("#", "±") or "value" in name else "left")
-    for name in ("confirmed", "round", "agent"):
-        table.add_column(name)
+    right: dict[str, Any] = {"justify": "right", "no_wrap": True}
+    table.add_column("#", **right)
+    table.add_column("candidate", no_wrap=True)
+    table.add_column("formula", no_wrap=True)
+    table.add_column("label", no_wrap=True)
+    table.add_column(f"value ({unit})" if unit else "value", **right)
+    table.add_column("±", **right)
+    table.add_column("confirmed")
+    table.add_column("round", **right)
+    table.add_column("agent", no_wrap=True)
     if energies:
-        table.add_column("above best polymorph (meV/atom)", justify="right")
-        table.add_column("formation (eV/atom)", justify="right")
+        table.add_column("meV/atom above best polymorph", justify="right")
+        table.add_column("formation eV/atom", justify="right")
     table.add_column("caution")
     for row in rows:
         cells = [

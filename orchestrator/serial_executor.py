@@ -1,19 +1,77 @@
-"""TEMPORARY."""
-import importlib, time
-from orchestrator.executor import *
+"""Runs calls one after another in this process, without Ray."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from orchestrator.executor import Call, CallContext, Payload, Reply
+from orchestrator.settings import ExecutorSettings
+from orchestrator.worker import one_line, run
+
+
 class SerialExecutor:
+    """One call at a time; a limit in time is only as good as the function's own checks.
+
+    Args:
+        settings: threads per call.
+    """
+
     slots = 1
-    def __init__(self, settings): self.q=[]
-    def start(self): pass
-    def submit(self, call): self.q.append((call,time.time()))
-    def next_reply(self, timeout):
-        if not self.q: return None
-        call,s=self.q.pop(0); t=time.time()
-        try: v=self._f(call.function)(call.payload, CallContext(None if call.time_limit is None else t+call.time_limit)); return Reply(call.id,v,None,"ok",s,t,time.time())
-        except Exception as e: return Reply(call.id,None,repr(e),"error",s,t,time.time())
-    def _f(self, n):
-        m,_,a=n.partition(":"); return getattr(importlib.import_module(m),a)
-    def progress(self): return {}
-    def map(self, function, payloads):
-        for p in payloads: yield self._f(function)(p, CallContext())
-    def shutdown(self): pass
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._threads = settings.cpus_per_call
+        self._waiting: deque[tuple[Call, float]] = deque()
+
+    def start(self) -> None:
+        """Nothing has to be set up."""
+
+    def submit(self, call: Call) -> None:
+        """Put the call in line; it runs when its reply is asked for."""
+        self._waiting.append((call, time.time()))
+
+    def next_reply(self, timeout: float) -> Reply | None:
+        """Run the next call, however long it takes; None at once when there is none."""
+        if not self._waiting:
+            return None
+        call, submitted = self._waiting.popleft()
+        started = time.time()
+        limit = None if call.time_limit is None else started + call.time_limit
+        context = CallContext(limit, threads=self._threads)
+        try:
+            value = run(call.function, call.payload, context)
+        except Exception as error:  # whatever a call raises is its reply
+            return Reply(
+                call.id,
+                "error",
+                error=one_line(error),
+                submitted=submitted,
+                started=started,
+                finished=time.time(),
+            )
+        return Reply(
+            call.id,
+            "ok",
+            value=value,
+            submitted=submitted,
+            started=started,
+            finished=time.time(),
+        )
+
+    def progress(self) -> dict[str, tuple[str, float]]:
+        """Nothing runs while anybody can ask."""
+        return {}
+
+    def map(self, function: str, payloads: Sequence[Payload]) -> Iterator[Payload]:
+        """Results one by one."""
+        context = CallContext(threads=self._threads)
+        for payload in payloads:
+            try:
+                yield run(function, payload, context)
+            except Exception as error:
+                raise RuntimeError(f"{function}: {one_line(error)}") from error
+
+    def shutdown(self) -> None:
+        """Forget what is in line."""
+        self._waiting.clear()

@@ -235,9 +235,7 @@ class BaseSurrogate(ABC):
             mean = scale.centre + scale.spread * prediction.mean + target.prior.mean(inputs)
             predictions.append((mean, scale.spread, prediction))
         factor = self._calibration.scale
-        p_stable = fitted.stability.probability(
-            inputs, extras.columns(materials, self._outputs[0])
-        )
+        p_stable = fitted.stability.probability(inputs, extras.columns(materials, self._outputs[0]))
         return Posterior(
             mean=np.stack([mean for mean, _, _ in predictions], axis=1),
             root=_stacked([factor * spread * p.root for _, spread, p in predictions]),
@@ -338,9 +336,7 @@ class _Extras:
         return table
 
 
-def _rows(
-    materials: Sequence[Crystal | Superlattice], row: dict[str, int]
-) -> NDArray[np.int64]:
+def _rows(materials: Sequence[Crystal | Superlattice], row: dict[str, int]) -> NDArray[np.int64]:
     return np.array([row[material.digest] for material in materials], dtype=np.int64)
 
 

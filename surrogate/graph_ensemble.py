@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from surrogate.base import BaseSurrogate, Model, Prediction, Problem, StabilityP
 from surrogate.compression import Compressor
 from surrogate.feature_store import FeatureStore
 from surrogate.inputs import Inputs
-from surrogate.network import Networks, Scales, Shape, features, graphs
+from surrogate.network import Graphs, Networks, Scales, Shape, features, graphs
 from surrogate.protocol import Output
 from surrogate.scaling import InputScale
 from surrogate.settings import GraphEnsembleSettings
@@ -28,6 +28,18 @@ _CHUNK = 4096  # materials in memory at once
 _EXACT = 2000  # most materials for which all columns of the root are kept
 _RANK = 64  # columns beyond
 _DEFAULTS = GraphEnsembleSettings()
+
+
+Chunks = list[tuple[NDArray[np.int64], Tensor]]
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """Features of some inputs."""
+
+    inputs: Inputs
+    extras: Array
+    chunks: Chunks
 
 
 @dataclass(frozen=True)
@@ -44,13 +56,14 @@ class EnsembleModel:
     scales: Scales
     layer: LastLayer
     scale: InputScale
+    _last: list[_Evaluated] = field(default_factory=list, compare=False)
 
     def predict(self, inputs: Inputs, extras: Array) -> Prediction:
         """See `surrogate.base.Model`."""
         compress = None
         if inputs.n > _EXACT:
             sample = np.arange(0, inputs.n, -(-inputs.n // _EXACT))
-            compress = Compressor.of(self._sample_root(inputs.take(sample), extras[sample]), _RANK)
+            compress = Compressor.of(self._sampled(inputs.take(sample), extras[sample]), _RANK)
         members, width, _ = self.layer.root.shape
         mean = np.empty(inputs.n)
         root = np.empty((inputs.n, _RANK if compress else members * (1 + width)))
@@ -60,27 +73,36 @@ class EnsembleModel:
         noise = float(self.layer.noise.square().mean().sqrt())
         return Prediction(mean, root, np.full(inputs.n, noise))
 
-    def last_features(
-        self, inputs: Inputs, extras: Array
-    ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-        """Features of the last layer (e, m, r) in chunks, with the rows (m,) they are of."""
+    def last_features(self, inputs: Inputs, extras: Array) -> Chunks:
+        """Features of the last layer (e, m, r) in chunks, with the rows (m,) they are of.
+
+        Those of the last inputs are kept: stability is asked about the same materials next.
+        """
+        for known in self._last:
+            if known.inputs is inputs and np.array_equal(known.extras, extras):
+                return known.chunks
         networks, scales = self.networks.to(torch.float32), self.scales.to(torch.float32)
         with torch.no_grad(), pinned_threads():
-            for rows, part in inputs.parts(_CHUNK):
-                tensors = graphs(part, self.scale, extras[rows], torch.float32)
-                yield rows, features(networks, scales, tensors)
+            chunks = [
+                (rows, features(networks, scales, _tensors(part, self.scale, extras[rows])))
+                for rows, part in inputs.parts(_CHUNK)
+            ]
+        self._last[:] = [_Evaluated(inputs, extras, chunks)]
+        return chunks
 
-    def _sample_root(self, inputs: Inputs, extras: Array) -> NDArray[np.float32]:
-        roots = [self._belief(phi)[1] for _, phi in self.last_features(inputs, extras)]
-        return np.concatenate(roots)
+    def _sampled(self, inputs: Inputs, extras: Array) -> NDArray[np.float32]:
+        """Rows (n, e (1 + r)) of the root, in any order."""
+        chunks = self.last_features(inputs, extras)
+        return np.concatenate([self._belief(phi)[1] for _, phi in chunks])
 
     def _belief(self, phi: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean (m,) and root (m, e (1 + r)) of the mixture."""
-        own = torch.matmul(phi, self.layer.mean.float()[:, :, None])[:, :, 0]
-        mean = own.mean(dim=0)
-        wide = torch.matmul(phi, self.layer.root.float()).permute(1, 0, 2)
-        root = torch.cat([(own - mean).T, wide.reshape(len(mean), -1)], dim=1)
-        return mean.numpy(), (root / len(own) ** 0.5).numpy()
+        with torch.no_grad(), pinned_threads():
+            own = torch.matmul(phi, self.layer.mean.float()[:, :, None])[:, :, 0]
+            mean = own.mean(dim=0)
+            wide = torch.matmul(phi, self.layer.root.float()).permute(1, 0, 2)
+            root = torch.cat([(own - mean).T, wide.reshape(len(mean), -1)], dim=1)
+            return mean.numpy(), (root / len(own) ** 0.5).numpy()
 
 
 @dataclass(frozen=True)
@@ -148,9 +170,7 @@ class GraphEnsemble(BaseSurrogate):
             start = Networks.random(shape, generator)
             scales = start_scales(shape)
             tensors = graphs(inputs, scale, problem.extras, torch.float64)
-            networks, scales = train(
-                start, scales, tensors, targets, noise, how, generator
-            )
+            networks, scales = train(start, scales, tensors, targets, noise, how, generator)
             with torch.no_grad():
                 phi = features(networks, scales, tensors)
                 layer = last_layer(phi, targets, noise, scales.noise)
@@ -180,11 +200,14 @@ class GraphEnsemble(BaseSurrogate):
         tensors: dict[str, Tensor] = {}
         for output, (model, target) in self._fitted.models.items():
             assert isinstance(model, EnsembleModel)
-            name = output.property if output.temperature is None else (
-                f"{output.property}@{output.temperature:g}K"
+            name = (
+                output.property
+                if output.temperature is None
+                else (f"{output.property}@{output.temperature:g}K")
             )
             parts = {
-                "network": vars(model.networks), "scale": vars(model.scales),
+                "network": vars(model.networks),
+                "scale": vars(model.scales),
                 "layer": vars(model.layer),
                 "target": {
                     "centre": torch.tensor(target.scale.centre),
@@ -198,3 +221,7 @@ class GraphEnsemble(BaseSurrogate):
         for k, head in enumerate(stability.heads):
             tensors[f"stability/{k}/weights"] = torch.from_numpy(head.weights)
         save_file(tensors, path)
+
+
+def _tensors(inputs: Inputs, scale: InputScale, extras: Array) -> Graphs:
+    return graphs(inputs, scale, extras, torch.float32)

@@ -55,7 +55,7 @@ class Inputs:
     @property
     def width(self) -> int:
         """Features per atom, d; the largest where potentials could not compute some."""
-        return max(int(group.nodes.shape[2]) for group in self.groups)
+        return max((int(group.nodes.shape[2]) for group in self.groups), default=0)
 
     def pooled(self) -> Array:
         """Mean over each material's atoms (n, d); NaN where nodes are unknown."""

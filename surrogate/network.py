@@ -150,15 +150,28 @@ class Networks:
             m, a, _ = nodes.shape
             flat = nodes.reshape(m * a, -1)
             hidden = torch.matmul(flat, self.project).reshape(members, m, a, width)
-            # (m, a, b, a') x (e, m, a', w): what each basis function collects around an atom.
-            around = edges.permute(0, 1, 3, 2).reshape(len(edges), -1, a)
-            seen = torch.matmul(around, hidden).reshape(members, m, a, -1, width)
-            message = (seen * self.radial[:, None, None]).sum(dim=3)
+            message = _collected(edges, self.radial, hidden)
             own = torch.matmul(hidden.reshape(members, -1, width), self.mix).reshape(hidden.shape)
             inner = (message + own) * width**0.5 + self.bias[:, None, None]
             hidden = hidden + _RESIDUAL / width**0.5 * torch.tanh(inner)
             out = out.index_copy(1, rows, hidden.mean(dim=2))
         return out
+
+
+def _collected(edges: Tensor, radial: Tensor, hidden: Tensor) -> Tensor:
+    """What each atom receives from its neighbours, weighted by distance: (e, m, a, w).
+
+    Args:
+        edges: (m or 1, a, a, b).
+        radial: (e, b, w).
+        hidden: (e, m, a, w).
+    """
+    members, m, a, width = hidden.shape
+    weights = torch.matmul(edges.reshape(-1, edges.shape[3]), radial)
+    weights = weights.reshape(members, len(edges), a, a, width)
+    if len(edges) < m:
+        return torch.einsum("eijw,emjw->emiw", weights[:, 0], hidden)
+    return (weights * hidden[:, :, None]).sum(dim=3)
 
 
 @dataclass(frozen=True)
@@ -211,7 +224,12 @@ def features(networks: Networks, scales: Scales, inputs: Graphs) -> Tensor:
     columns = inputs.extras.shape[1]
     weight = scales.extra.exp().repeat_interleave(3, dim=1)[:, None, :columns]
     return torch.cat(
-        [constant, amplitude * phase.cos(), amplitude * phase.sin(), *linear,
-         inputs.extras * weight],
+        [
+            constant,
+            amplitude * phase.cos(),
+            amplitude * phase.sin(),
+            *linear,
+            inputs.extras * weight,
+        ],
         dim=2,
     )

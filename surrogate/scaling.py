@@ -66,8 +66,10 @@ class InputScale:
         squares = [float(np.mean(np.square(g.edges, dtype=np.float64))) for g in inputs.groups]
         return cls(
             tuple(
-                Columns.of(table, spreads)
-                for table, spreads in zip(inputs.blocks, inputs.spreads, strict=True)
+                Columns.of(_with_mirror(table, mirror), spreads)
+                for table, mirror, spreads in zip(
+                    inputs.blocks, inputs.mirrors, inputs.spreads, strict=True
+                )
             ),
             Columns.of(pooled, typical),
             max(float(np.sqrt(np.mean(squares))), 1e-6),
@@ -117,6 +119,13 @@ class TargetScale:
         centre = float(residuals.mean()) if n else 0.0
         spread = float(residuals.std()) if n >= 3 else max(_TRUST, 0.5 * abs(centre))
         return cls(centre, max(spread, 1e-6 * max(1.0, abs(centre))))
+
+
+def _with_mirror(table: Array, mirror: NDArray[np.int64]) -> Array:
+    """A table (n, g), with the reversed sequences below, so that both get the same statistics."""
+    if np.array_equal(mirror, np.arange(table.shape[1])):
+        return table
+    return np.concatenate([table, table[:, mirror]])
 
 
 def joined(blocks: Sequence[Array]) -> Array:

@@ -25,10 +25,12 @@ class GraphEnsembleSettings(_Settings):
     """Hidden features per atom."""
     steps: int = Field(default=60, ge=0, le=2000)
     """Gradient steps per fit."""
-    learning_rate: float = Field(default=0.02, gt=0, le=1)
-    """Of Adam."""
-    anchoring: float = Field(default=2.0, gt=0)
-    """How strongly weights are held to their random start; higher trusts the labels less."""
+    learning_rate: float = Field(default=0.003, gt=0, le=1)
+    """Of Adam, for the networks' weights."""
+    anchoring: float = Field(default=20.0, gt=0)
+    """How strongly the networks are held to their random start. Tens of labels are overfitted by
+    less (on PhononDB with 30 labels, 1 covers 54 % within one standard deviation, 10 covers 66 %);
+    hundreds outweigh it by themselves."""
 
 
 class GaussianProcessSettings(_Settings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from oracle.replay import ReplayOracle, load_table
 
 NAMES = ("0011", "0101", "0110", "1001", "1100", "1010")
 ROWS: list[dict[str, Any]] = [
-    {"id": "a", "kappa": 3.5, "stable": True},
-    {"id": "b", "kappa": 7, "stable": False},
+    {"id": "a", "kappa": 3.5, "stable": True, "error": 0.4, "tight": 3.1},
+    {"id": "b", "kappa": 7, "stable": False, "tight": 6.0},
     {"id": "c", "kappa": None, "stable": False},
     {"id": "d", "kappa": None, "stable": True},
-    {"id": "e", "kappa": 2.0},
+    {"id": "e", "kappa": 2.0, "error": None},
 ]
 MATERIALS = {row["id"]: Superlattice.from_sequence(n) for row, n in zip(ROWS, NAMES, strict=False)}
 UNKNOWN = Superlattice.from_sequence(NAMES[-1])
@@ -112,6 +113,7 @@ def test_a_material_outside_the_table_fails(context: Context) -> None:
         {"property": "conductance"},
         {"cost_s": 31.0},
         {"temperature": 300.0},
+        {"std_column": "error"},
     ],
 )
 def test_all_that_changes_the_outcome_changes_the_method(change: dict[str, Any]) -> None:
@@ -120,7 +122,7 @@ def test_all_that_changes_the_outcome_changes_the_method(change: dict[str, Any])
 
 
 def test_a_column_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(OracleError, match=r"'kapa'.*known: kappa, stable"):
+    with pytest.raises(OracleError, match=r"'kapa'.*known: error, kappa, stable, tight"):
         make(column="kapa")
     with pytest.raises(OracleError, match="'stabel'"):
         make(stable_column="stabel")
@@ -133,6 +135,65 @@ def test_a_column_of_another_type_is_refused() -> None:
         make(stable_column="kappa")
 
 
+def test_the_error_of_a_number_is_read_where_it_is_known(context: Context) -> None:
+    oracle = make(std_column="error")
+    assert scalar(oracle.evaluate(MATERIALS["a"], context=context), "kappa") == (3.5, 0.4)
+    assert scalar(oracle.evaluate(MATERIALS["e"], context=context), "kappa") == (2.0, None)
+
+
+@pytest.mark.parametrize("value", [-0.1, math.inf, math.nan, True, "0.1"])
+def test_an_error_is_a_finite_number_from_0(value: Any) -> None:
+    row = {"id": "a", "kappa": 1.0, "error": value}
+    with pytest.raises(OracleError, match="'error' of 'a'"):
+        ReplayOracle(
+            {"x": row}, fidelity="f", property="kappa", column="kappa", std_column="error",
+            table_sha256="00",
+        )  # fmt: skip
+
+
+def test_exact_numbers_need_no_confirmation() -> None:
+    oracle = make()
+    assert oracle.tightened(0) is oracle
+    assert oracle.tightened(1) is None
+
+
+def test_confirmation_reads_the_better_number(context: Context) -> None:
+    oracle = make(confirm_column="tight", std_column="error", temperature=300.0)
+    tight = oracle.tightened(1)
+    assert tight is not None
+    assert (tight.fidelity, tight.method_digest != oracle.method_digest) == ("dft", True)
+    found = tight.evaluate(MATERIALS["a"], context=context)
+    assert scalar(found, "kappa", 300.0) == (3.1, None)
+    assert found.cost_s == 30.0
+    statuses = [tight.evaluate(m, context=context).status for m in MATERIALS.values()]
+    assert statuses == ["measured", "unstable", "unstable", "failed", "failed"]
+
+
+def test_a_table_confirms_once() -> None:
+    oracle = make(confirm_column="tight")
+    first, second = oracle.tightened(1), oracle.tightened(2)
+    assert first is not None
+    assert second is not None
+    assert first.method_digest == second.method_digest
+    assert first.tightened(1) is None
+
+
+def test_what_confirms_a_number_does_not_change_it() -> None:
+    assert make(confirm_column="tight").method_digest == make().method_digest
+
+
+def test_a_number_cannot_confirm_itself() -> None:
+    with pytest.raises(OracleError, match="confirm_column: given 'kappa', which is the column"):
+        make(confirm_column="kappa")
+
+
+def test_optional_columns_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(OracleError, match="'tihgt' is in no row"):
+        make(confirm_column="tihgt")
+    with pytest.raises(OracleError, match="'eror' is in no row"):
+        make(std_column="eror")
+
+
 def write(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -141,8 +202,29 @@ def write(path: Path, *lines: str) -> Path:
 def test_load_table(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", *[json.dumps(row) for row in ROWS], "", "  ")
     rows, digest = load_table(path)
-    assert list(rows.values()) == ROWS
+    assert [{k: v for k, v in row.items() if v is not None} for row in rows.values()] == [
+        {k: v for k, v in row.items() if v is not None} for row in ROWS
+    ]
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_one_row_alone_is_judged_as_within_its_table(tmp_path: Path, context: Context) -> None:
+    rows, digest = load_table(write(tmp_path / "t.jsonl", *[json.dumps(row) for row in ROWS]))
+    columns: dict[str, Any] = {
+        "stable_column": "stable",
+        "std_column": "error",
+        "confirm_column": "tight",
+    }
+    for name, material in MATERIALS.items():
+        alone = ReplayOracle(
+            {material.digest: rows[name]}, fidelity="dft", property="kappa", column="kappa",
+            cost_s=30.0, table_sha256=digest, **columns,
+        )  # fmt: skip
+        among = make(table_sha256=digest, **columns)
+        assert alone.method_digest == among.method_digest
+        assert alone.evaluate(material, context=context) == among.evaluate(
+            material, context=context
+        )
 
 
 def test_integer_ids_are_texts(tmp_path: Path) -> None:

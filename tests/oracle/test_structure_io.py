@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import warnings
 from pathlib import Path
@@ -12,6 +13,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 from pymatgen.core.lattice import Lattice
+from pymatgen.core.periodic_table import DummySpecies
 from pymatgen.core.structure import Structure
 
 from oracle.errors import OracleError
@@ -28,6 +30,9 @@ FORMATS = [
     "a.xsf",
     "a.traj",
     "a.db",
+    "a.cif.gz",
+    "POSCAR.gz",
+    "a.extxyz.gz",
 ]
 
 
@@ -45,10 +50,13 @@ def rutile() -> Structure:
 def test_formats_of_ase_and_pymatgen(tmp_path: Path, name: str) -> None:
     atoms = gallium_arsenide()
     path = tmp_path / name
+    plain = path.with_name(name.removesuffix(".gz"))
     if name.startswith("POSCAR") or name.endswith(".vasp"):
-        write(path, atoms, format="vasp")
+        write(plain, atoms, format="vasp")
     else:
-        write(path, atoms)
+        write(plain, atoms)
+    if plain != path:
+        path.write_bytes(gzip.compress(plain.read_bytes()))
     found = read_structure(path)
     assert found.composition.reduced_formula == "GaAs"
     assert found.lattice.volume == pytest.approx(5.7**3, rel=1e-6)
@@ -145,8 +153,12 @@ def bad(folder: Path, name: str) -> Path:
         write(path, [bulk("Si"), bulk("Ge"), bulk("NaCl", "rocksalt", a=5.6)])
     elif name == "unknown.extxyz":
         write(path, Atoms("XCl", [(0, 0, 0), (2, 2, 2)], cell=[4, 4, 4], pbc=True))
+    elif name == "nanometres.cif":
+        write(path, bulk("Cu", a=0.361))
     elif name == "partial.cif":
         path.write_text(PARTIAL)
+    elif name == "partial.cif.gz":
+        path.write_bytes(gzip.compress(PARTIAL.encode()))
     elif name == "POSCAR_without_names":
         path.write_text("x\n1\n4 0 0\n0 4 0\n0 0 4\n1 1\nDirect\n0 0 0\n.5 .5 .5\n")
     elif name == "folder.cif":
@@ -170,7 +182,9 @@ def bad(folder: Path, name: str) -> Path:
         ("overlap.extxyz", "two atoms of NaCl are less than 0.5 Å apart"),
         ("many.extxyz", "3 compounds"),
         ("unknown.extxyz", "is no element"),
+        ("nanometres.cif", "two atoms of Cu are less than 0.5 Å apart"),
         ("partial.cif", "partial occupancies"),
+        ("partial.cif.gz", "partial occupancies"),
         ("POSCAR_without_names", "cannot be read"),
         ("text.cif", "cannot be read"),
         ("text.dat", "cannot be read"),
@@ -191,3 +205,12 @@ def test_bad_files_are_named_with_cause_and_remedy(
     assert "expected" in caught.value.message
     assert "\n" not in caught.value.message
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("number", [-5, 5])
+def test_a_placeholder_is_no_element_whatever_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(DummySpecies, "Z", number)
+    with pytest.raises(OracleError, match="'X' is no element"):
+        read_structure(bad(tmp_path, "unknown.extxyz"))

@@ -1,0 +1,126 @@
+"""Forces of supercells from an ASE calculator: checked, counted, and never computed twice."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from oracle.energies import one_thread
+from oracle.errors import OracleError
+from oracle.material import digest_of
+from oracle.potentials import calculator, weights_digest
+from oracle.protocol import Context
+from oracle.stages import StageStore
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class ForceField:
+    """One potential, asked for the forces of one supercell after another.
+
+    Every answer is stored under the digest of the exact positions, so that a killed evaluation
+    loses at most one supercell and a tighter one reuses what it shares with a looser one.
+
+    Args:
+        potential: as for `oracle.potentials.calculator`.
+        store: where forces are kept.
+        context: of the evaluation; its deadline is looked at before every call.
+    """
+
+    potential: str
+    store: StageStore
+    context: Context
+    calls: int = field(default=0, init=False)
+    """Supercells asked for, computed now or found in the store."""
+    computed: int = field(default=0, init=False)
+    """Supercells computed now."""
+
+    def forces(self, atoms: Atoms, stage: str) -> Array:
+        """Forces (n_atoms, 3) in eV/Å.
+
+        Args:
+            atoms: any periodic structure.
+            stage: named in errors.
+
+        Raises:
+            OracleError: the calculator fails, or gives what are no forces.
+        """
+        self.calls += 1
+        key = digest_of(
+            {
+                "weights": weights_digest(self.potential),
+                "cell": atoms.cell.array.tolist(),
+                "positions": atoms.positions.tolist(),
+                "numbers": atoms.numbers.tolist(),
+            }
+        )
+        found = self.store.load("forces", key)
+        if found is not None:
+            return found[0]["forces"]
+        self.context.check(stage)
+        with self.attached(atoms, stage) as ready:
+            forces = checked(ready.get_forces(), len(atoms), stage, self.potential)
+        self.computed += 1
+        self.store.save("forces", key, {"forces": forces}, {})
+        return forces
+
+    @contextlib.contextmanager
+    def attached(self, atoms: Atoms, stage: str) -> Iterator[Atoms]:
+        """A copy of the atoms with the calculator; what that raises becomes an `OracleError`.
+
+        One thread, because the sums of a potential depend on how they are shared out, and
+        nothing on stdout, where some potentials talk.
+        """
+        ready = atoms.copy()
+        with contextlib.redirect_stdout(io.StringIO()), one_thread():
+            try:
+                ready.calc = calculator(self.potential)
+                yield ready
+            except OracleError:
+                raise
+            except MemoryError as error:
+                raise OracleError(
+                    stage,
+                    f"out of memory for {len(atoms)} atoms; give smaller supercells or more memory",
+                    transient=True,
+                ) from error
+            except Exception as error:
+                # Each potential refuses unknown elements in its own way.
+                memory = "out of memory" in str(error).lower()
+                raise OracleError(
+                    stage,
+                    f"calculator {self.potential} failed on {atoms.get_chemical_formula('metal')}: "
+                    f"{type(error).__name__}: {_one_line(error)}",
+                    transient=memory,
+                ) from error
+
+
+def checked(forces: Any, n_atoms: int, stage: str, potential: str) -> Array:
+    """Forces as float64 (n_atoms, 3), or an `OracleError` where they are not finite or not that."""
+    array = np.asarray(forces, dtype=np.float64)
+    if array.shape != (n_atoms, 3):
+        raise OracleError(
+            stage,
+            f"calculator {potential} gave forces of shape {array.shape}; "
+            f"expected ({n_atoms}, 3): check the calculator",
+        )
+    if not np.isfinite(array).all():
+        bad = int(np.count_nonzero(~np.isfinite(array).all(axis=1)))
+        raise OracleError(
+            stage,
+            f"calculator {potential} gave forces that are not finite on {bad} of {n_atoms} atoms; "
+            "check the structure or use another calculator",
+        )
+    return np.ascontiguousarray(array)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or "no message"

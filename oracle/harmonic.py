@@ -1,0 +1,169 @@
+"""What follows from force constants of second order alone, through phonopy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from phonopy import Phonopy
+from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
+from phonopy.structure.atoms import PhonopyAtoms
+from phonopy.structure.cells import Primitive
+
+from oracle.errors import OracleError
+
+Array = NDArray[np.float64]
+_NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here acoustic modes are noise and small
+_POINTS_PER_SEGMENT = 41
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The lowest mode found, and what is known of the spectrum.
+
+    Args:
+        lowest: lowest frequency, THz; imaginary ones are negative. Acoustic modes near the
+            zone centre count as zero where they are within the tolerance.
+        q_point: where it lies, reduced coordinates of the primitive cell.
+        highest: THz.
+        softest: lowest frequency at the commensurate points, without the three zeros of Γ, THz.
+        stable: whether `lowest` is within the tolerance.
+    """
+
+    lowest: float
+    q_point: tuple[float, float, float]
+    highest: float
+    softest: float
+    stable: bool
+
+
+def dynamics(
+    unitcell: PhonopyAtoms, supercell: NDArray[np.int64], primitive: Primitive, fc2: Array
+) -> Phonopy:
+    """phonopy's object for a conventional cell, its supercell (3, 3) and compact constants."""
+    transform = np.linalg.inv(unitcell.cell.T) @ primitive.cell.T
+    phonons = Phonopy(
+        unitcell, supercell_matrix=supercell, primitive_matrix=transform, log_level=0
+    )
+    if not np.array_equal(phonons.primitive.p2s_map, primitive.p2s_map):
+        raise OracleError("fc2", "the primitive cell is ambiguous; give a symmetric structure")
+    phonons.force_constants = fc2
+    return phonons
+
+
+def mesh_of(cell: Array, spacing: float) -> tuple[int, int, int]:
+    """Mesh of a primitive cell (3, 3) whose points are at most `spacing` apart (1/Å, with 2π)."""
+    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell), axis=0)
+    a, b, c = (max(1, int(np.ceil(length / spacing - 1e-6))) for length in lengths)
+    return a, b, c
+
+
+def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
+    """Look for imaginary modes on all commensurate points and a dense mesh.
+
+    At commensurate points frequencies are exact for the supercell; between them they are
+    interpolated, and near the zone centre an acoustic branch may dip below zero by noise.
+
+    Args:
+        phonons: with force constants.
+        tolerance: THz by which a mode may be imaginary and still count as noise.
+        spacing: of the mesh, 1/Å with 2π.
+    """
+    commensurate = get_commensurate_points(
+        np.rint(np.linalg.inv(phonons.primitive.primitive_matrix) @ phonons.supercell_matrix)
+        .astype(int)
+    )
+    phonons.run_mesh(mesh_of(phonons.primitive.cell, spacing), is_gamma_center=True)
+    points = np.vstack([commensurate, phonons.mesh.qpoints])
+    frequencies = np.asarray(phonons.run_qpoints(points).frequencies).copy()
+    centred = points - np.rint(points)
+    lengths = np.linalg.norm(centred @ np.linalg.inv(phonons.primitive.cell).T, axis=1)
+    zone = 1.0 / np.linalg.norm(phonons.primitive.cell, axis=1).max()
+    acoustic = np.zeros(frequencies.shape, dtype=bool)
+    acoustic[lengths < _NEAR_GAMMA * zone, :3] = True
+    # Only Γ itself is zero by the sum rule; near it, a dip within the tolerance is noise.
+    gamma = lengths < 1e-8
+    frequencies[np.ix_(gamma, range(3))] = 0.0
+    seen = np.where(acoustic & (frequencies > -tolerance), np.maximum(frequencies, 0.0), frequencies)
+    where = np.unravel_index(int(np.argmin(seen)), seen.shape)
+    x, y, z = (float(v) for v in centred[where[0]])
+    return Stability(
+        lowest=float(seen[where]),
+        q_point=(x, y, z),
+        highest=float(frequencies.max()),
+        softest=_softest(frequencies[: len(commensurate)], gamma[: len(commensurate)]),
+        stable=bool(seen[where] >= -tolerance),
+    )
+
+
+def _softest(frequencies: Array, gamma: NDArray[np.bool_]) -> float:
+    """Lowest of (n_q, n_bands) but for the three acoustic modes where `gamma` (n_q,) is set."""
+    kept = frequencies.copy()
+    kept[np.ix_(gamma, range(3))] = np.inf
+    lowest = float(kept.min())
+    return lowest if np.isfinite(lowest) else float(frequencies.max())
+
+
+def max_msd(phonons: Phonopy, temperatures: tuple[float, ...], mesh: tuple[int, int, int]) -> Array:
+    """Largest mean square displacement (n_temperatures,) of an atom in any direction, Å².
+
+    The largest eigenvalue of ``<u u>`` over atoms; acoustic modes at Γ are left out.
+    """
+    phonons.run_mesh(mesh, with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True)
+    found = phonons.run_thermal_displacement_matrices(
+        temperatures=list(temperatures), exclude_gamma_acoustic=True
+    )
+    matrices = np.asarray(found.thermal_displacement_matrices)
+    return np.linalg.eigvalsh((matrices + matrices.conj().swapaxes(-1, -2)) / 2).max(axis=(1, 2))
+
+
+def heat_capacity(frequencies: Array, weights: Array, temperatures: tuple[float, ...]) -> Array:
+    """Harmonic heat capacity (n_temperatures,) in k_B per primitive cell.
+
+    ``C = sum x² e^x / (e^x - 1)²`` with ``x = h ν / k_B T``; modes below 1e-3 THz count as 1.
+
+    Args:
+        frequencies: (n_q, n_bands), THz.
+        weights: (n_q,), multiplicity of each point.
+        temperatures: K.
+    """
+    planck = 47.99243073366221  # h / k_B in K/THz
+    x = planck * np.maximum(frequencies, 1e-3)[None] / np.array(temperatures)[:, None, None]
+    half = np.minimum(x / 2, 350.0)
+    modes = np.square(half / np.sinh(half))
+    return np.einsum("tqb,q->t", modes, weights / weights.sum())
+
+
+def bands_and_dos(phonons: Phonopy, mesh: tuple[int, int, int]) -> dict[str, Any]:
+    """A band structure along a seekpath path and the total density of states, as JSON.
+
+    Keys ``distances``, ``frequencies`` (THz), ``labels`` and ``connections`` are as phonopy
+    gives them; ``dos_frequency`` (THz) and ``dos`` (1/THz per primitive cell).
+    """
+    phonons.auto_band_structure(npoints=_POINTS_PER_SEGMENT)
+    bands = phonons.band_structure
+    phonons.run_mesh(mesh, is_gamma_center=True)
+    phonons.run_total_dos()
+    dos = phonons.total_dos
+    return {
+        "distances": [np.asarray(d).tolist() for d in bands.distances],
+        "frequencies": [np.asarray(f).tolist() for f in bands.frequencies],
+        "labels": [str(label) for label in bands.labels],
+        "connections": [bool(c) for c in bands.path_connections],
+        "dos_frequency": np.asarray(dos.frequency_points).tolist(),
+        "dos": np.asarray(dos.dos).tolist(),
+    }
+
+
+def thermal_displacements(
+    phonons: Phonopy, temperature: float, snapshots: int, seed: int
+) -> Array:
+    """Displacements (n_snapshots, n_supercell, 3) as harmonic phonons make them at T, Å."""
+    phonons.init_random_displacements(cutoff_frequency=0.05)
+    return np.asarray(
+        phonons.get_random_displacements_at_temperature(
+            temperature, snapshots, random_seed=seed % 2**31
+        )
+    )

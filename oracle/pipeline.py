@@ -1,0 +1,302 @@
+"""The stages of one evaluation, one after another."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from ase import Atoms
+from ase.io import write
+from numpy.typing import NDArray
+from phono3py import Phono3py
+
+from oracle import harmonic, supercells, transport
+from oracle.evaluation import Measured, Quantity, Unstable
+from oracle.forces import ForceField
+from oracle.harmonic import Stability
+from oracle.material import Crystal, digest_of
+from oracle.potentials import weights_digest
+from oracle.relax import Relaxed, relax
+from oracle.settings import PhononSettings
+from oracle.third_order import ThirdOrder, adaptive, finite_differences
+
+Array = NDArray[np.float64]
+_T = TypeVar("_T")
+_COARSE = 1.6  # ratio of spacings of the mesh on which errors are judged to that of the result
+_MESH_ERROR = 0.5  # of the change from the coarse to the final mesh; between 1/N and 1/N² decay
+_REFERENCE = 300.0  # K; single numbers that depend on temperature are taken nearest to it
+_ANHARMONIC_SNAPSHOTS = 2
+_GRUNEISEN_MESH = (4, 4, 4)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the stages found, still without the evaluation's record.
+
+    Args:
+        stage: the last one reached.
+        outcome: makes the evaluation from the record's fields.
+    """
+
+    stage: str
+    outcome: Callable[..., Measured | Unstable]
+
+
+@dataclass
+class Pipeline:
+    """Runs the stages for one crystal and writes artefacts on the way.
+
+    Args:
+        crystal: what is evaluated.
+        settings: of the oracle.
+        forces: gives forces, counts and stores them.
+        folder: where artefacts are written; exists.
+    """
+
+    crystal: Crystal
+    settings: PhononSettings
+    forces: ForceField
+    folder: Path
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Sizes, errors and seconds of the stages, as JSON."""
+    artefacts: dict[str, str] = field(default_factory=dict)
+    """Name to file name within the folder."""
+
+    def run(self) -> Result:
+        """All stages.
+
+        Raises:
+            OracleError: a stage cannot be completed.
+        """
+        relaxed = self._timed("relax", lambda: relax(self.crystal, self.settings, self.forces))
+        self.provenance["relax_steps"] = relaxed.steps
+        self._write_cif(relaxed)
+        if relaxed.change is not None:
+            reason = f"left its prototype in relaxation: {relaxed.change}"
+            properties = self._structural(relaxed)
+            return Result("relax", lambda **r: Unstable(reason=reason, properties=properties, **r))
+        phonons = supercells.phonons3(relaxed, self.settings, second=True)
+        fc2 = self._timed("fc2", lambda: self._second_order(phonons))
+        dynamics = harmonic.dynamics(
+            phonons.unitcell, phonons.phonon_supercell_matrix, phonons.phonon_primitive, fc2
+        )
+        stability = self._timed(
+            "stability",
+            lambda: harmonic.stability(
+                dynamics, self.settings.stability_tolerance, self.settings.stability_spacing
+            ),
+        )
+        properties = self._structural(relaxed) | self._spectral(stability)
+        plots = self._bands(dynamics) if self.settings.bands else {}
+        if not stability.stable:
+            self.artefacts |= supercells.write_files(self.folder, phonons, fc2, None, large=False)
+            self._write_plots(plots)
+            return Result(
+                "stability",
+                lambda **r: Unstable(
+                    min_frequency=stability.lowest,
+                    q_point=stability.q_point,
+                    properties=properties,
+                    **r,
+                ),
+            )
+        return self._conduct(relaxed, phonons, fc2, dynamics, stability, properties, plots)
+
+    def _conduct(
+        self,
+        relaxed: Relaxed,
+        phonons: Phono3py,
+        fc2: Array,
+        dynamics: Any,
+        stability: Stability,
+        properties: dict[str, Quantity],
+        plots: dict[str, Any],
+    ) -> Result:
+        """Third order and transport of a stable crystal."""
+        settings = self.settings
+        mesh = settings.mesh or harmonic.mesh_of(phonons.primitive.cell, settings.mesh_spacing)
+        a, b, c = (max(3, round(n / _COARSE)) for n in mesh)
+        coarse = (a, b, c)
+        third = self._timed("fc3", lambda: self._third_order(relaxed, phonons, fc2, coarse))
+        anharmonicity = self._timed("anharmonicity", lambda: self._anharmonicity(relaxed, third))
+        phonons.fc2, phonons.fc3 = fc2, third.fc3
+        self.forces.context.check("bte")
+        found = self._timed("bte", lambda: transport.conductivity(phonons, settings, mesh))
+        error = float(np.hypot(third.error, self._mesh_error(found, third)))
+        self.provenance |= {
+            "mesh": list(mesh),
+            "supercell": np.asarray(phonons.supercell_matrix).tolist(),
+            "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).tolist(),
+            "fc3_cutoff": third.cutoff,
+            "fc3_constants": third.constants,
+            "fc3_supercells": third.supercells,
+            "relative_error": {"fc3": third.error, "total": error},
+        }
+        properties = properties | self._conductive(found, error)
+        properties["anharmonicity"] = Quantity(value=anharmonicity, unit="")
+        properties["gruneisen_mean"] = Quantity(
+            value=transport.mean_gruneisen(
+                supercells.phonons3(relaxed, settings, second=False),
+                third.fc2, third.fc3, _GRUNEISEN_MESH, self._reference,
+            ),
+            unit="",
+        )  # fmt: skip
+        msd = harmonic.max_msd(dynamics, settings.temperatures, mesh)
+        properties["max_msd"] = Quantity(value=msd.tolist(), unit="Å²", per_temperature=True)
+        properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
+        self.artefacts |= supercells.write_files(
+            self.folder, phonons, fc2, third.fc3, large=self.forces.context.keep_large
+        )
+        temperatures = np.array(settings.temperatures)
+        self.artefacts["kappa"] = transport.write_kappa(self.folder, phonons, found, temperatures)
+        self._write_plots(plots | {"cumulative_kappa": transport.cumulative(found)})
+        doubt = self._doubt(stability, anharmonicity, error)
+        return Result(
+            "bte",
+            lambda **r: Measured(
+                temperature=settings.temperatures,
+                properties=properties,
+                low_confidence=doubt,
+                **r,
+            ),
+        )
+
+    def _second_order(self, phonons: Phono3py) -> Array:
+        moved = supercells.second_order_displacements(phonons, self.settings.displacement)
+        forces = []
+        for done, supercell in enumerate(moved):
+            forces.append(self.forces.forces(supercell, "fc2"))
+            self.forces.context.progress("fc2", (done + 1) / len(moved))
+        return supercells.second_order(phonons, np.array(forces))
+
+    def _third_order(
+        self, relaxed: Relaxed, phonons: Phono3py, fc2: Array, coarse: tuple[int, int, int]
+    ) -> ThirdOrder:
+        small = supercells.phonons3(relaxed, self.settings, second=False)
+
+        def kappa(fc3: Array) -> float:
+            phonons.fc2, phonons.fc3 = fc2, fc3
+            found = transport.conductivity(
+                phonons, self.settings, coarse, coherence=False, temperatures=(self._reference,)
+            )
+            return float(found.mean[0])
+
+        if self.settings.force_constants == "finite-difference":
+            return finite_differences(small, self.settings, self.forces, kappa)
+        return adaptive(small, self.settings, self.forces, kappa, self._seed)
+
+    def _anharmonicity(self, relaxed: Relaxed, third: ThirdOrder) -> float:
+        """Share of the thermal force that second and third order leave unexplained.
+
+        ``sqrt(sum |F - F2 - F3|² / sum |F|²)`` over snapshots with the displacements of harmonic
+        phonons at the reference temperature; after Knoop et al., Phys. Rev. Materials 4, 083809
+        (2020), whose measure leaves the third order in.
+        """
+        small = supercells.phonons3(relaxed, self.settings, second=False)
+        modes = harmonic.dynamics(
+            small.unitcell, small.supercell_matrix, small.primitive, third.fc2
+        )
+        moved = harmonic.thermal_displacements(
+            modes, self._reference, _ANHARMONIC_SNAPSHOTS, int(self._seed[:8], 16)
+        )
+        rest = supercells.as_atoms(small.supercell)
+        predicted = supercells.predicted_forces(small, third.fc2, third.fc3, moved)
+        actual = []
+        for displacement in moved:
+            snapshot = rest.copy()
+            snapshot.positions += displacement
+            actual.append(self.forces.forces(snapshot, "fc3"))
+        unexplained = np.array(actual) - predicted
+        return float(np.linalg.norm(unexplained) / np.linalg.norm(actual))
+
+    def _mesh_error(self, found: transport.Transport, third: ThirdOrder) -> float:
+        nearest = self.settings.temperatures.index(self._reference)
+        particle = float(np.trace(found.particle[nearest])) / 3
+        return _MESH_ERROR * abs(float(np.log(particle / third.kappa)))
+
+    def _structural(self, relaxed: Relaxed) -> dict[str, Quantity]:
+        n = len(relaxed.symbols)
+        return {
+            "energy_per_atom": Quantity(value=relaxed.energy_per_atom, unit="eV"),
+            "volume": Quantity(value=relaxed.volume / n, unit="Å³/atom"),
+            "force_calls": Quantity(value=self.forces.calls, unit=""),
+        }
+
+    def _spectral(self, stability: Stability) -> dict[str, Quantity]:
+        return {
+            "min_frequency_thz": Quantity(value=stability.lowest, unit="THz"),
+            "max_frequency_thz": Quantity(value=stability.highest, unit="THz"),
+            "force_calls": Quantity(value=self.forces.calls, unit=""),
+        }
+
+    def _conductive(self, found: transport.Transport, error: float) -> dict[str, Quantity]:
+        capacity = harmonic.heat_capacity(
+            found.frequencies, found.weights, self.settings.temperatures
+        )
+        atoms = found.frequencies.shape[1] / 3
+        per_temperature = functools.partial(Quantity, per_temperature=True)
+        properties = {
+            "kappa": per_temperature(
+                value=found.kappa.tolist(), unit="W/m/K", std=(error * found.mean).tolist()
+            ),
+            "kappa_particle": per_temperature(value=found.particle.tolist(), unit="W/m/K"),
+            "heat_capacity": per_temperature(value=(capacity / atoms).tolist(), unit="k_B/atom"),
+        }
+        if found.coherence is not None:
+            properties["kappa_coherence"] = per_temperature(
+                value=found.coherence.tolist(), unit="W/m/K"
+            )
+        return properties
+
+    def _doubt(self, stability: Stability, anharmonicity: float, error: float) -> str | None:
+        """Why the conductivity should not be trusted, or None."""
+        settings = self.settings
+        doubts = []
+        if anharmonicity > settings.anharmonicity_limit:
+            doubts.append(
+                f"strong anharmonicity: {anharmonicity:.0%} of the force at {self._reference:g} K "
+                "is beyond third order, four-phonon scattering is missing"
+            )
+        if stability.softest < settings.soft_mode_thz:
+            doubts.append(f"barely stable: a mode lies at {stability.softest:.2f} THz")
+        if error > settings.std_limit:
+            doubts.append(f"numerical error of {error:.0%}")
+        return "; ".join(doubts) or None
+
+    @property
+    def _reference(self) -> float:
+        return min(self.settings.temperatures, key=lambda t: (abs(t - _REFERENCE), t))
+
+    @functools.cached_property
+    def _seed(self) -> str:
+        weights = weights_digest(self.settings.calculator)
+        return digest_of([self.crystal.digest, weights, self.settings.snapshot_seed])
+
+    def _bands(self, dynamics: Any) -> dict[str, Any]:
+        mesh = harmonic.mesh_of(dynamics.primitive.cell, self.settings.stability_spacing)
+        return harmonic.bands_and_dos(dynamics, mesh)
+
+    def _write_cif(self, relaxed: Relaxed) -> None:
+        atoms = Atoms(
+            list(relaxed.symbols), cell=relaxed.cell, scaled_positions=relaxed.positions, pbc=True
+        )
+        write(self.folder / "relaxed.cif", atoms)
+        self.artefacts["structure"] = "relaxed.cif"
+
+    def _write_plots(self, plots: dict[str, Any]) -> None:
+        (self.folder / "phonons.json").write_text(json.dumps(plots))
+        self.artefacts["phonons"] = "phonons.json"
+
+    def _timed(self, stage: str, work: Callable[[], _T]) -> _T:
+        self.forces.context.check(stage)
+        self.forces.context.progress(stage, 0.0)
+        started = time.perf_counter()
+        result = work()
+        self.provenance.setdefault("seconds", {})[stage] = round(time.perf_counter() - started, 3)
+        return result

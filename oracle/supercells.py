@@ -1,0 +1,183 @@
+"""Supercells, displacements and force constants by finite differences, through phono3py.
+
+With `oracle.transport` the only module that imports phono3py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from phono3py import Phono3py
+from phono3py.file_IO import write_fc2_to_hdf5, write_fc3_to_hdf5
+from phono3py.phonon3.fc3 import compact_fc3_to_full_fc3
+from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+from phonopy.structure.atoms import PhonopyAtoms
+
+from oracle.relax import Relaxed
+from oracle.settings import Matrix, PhononSettings
+
+Array = NDArray[np.float64]
+_SYMPREC = 1e-5  # Å; a relaxed structure is symmetric to rounding
+_MOST_REPETITIONS = 8
+
+
+def supercell_matrix(
+    cell: Array, n_atoms: int, given: Matrix | None, length: float, most_atoms: int
+) -> NDArray[np.int64]:
+    """The supercell (3, 3) in lattice vectors of the conventional cell.
+
+    Args:
+        cell: (3, 3), row vectors of the conventional cell, Å.
+        n_atoms: of the conventional cell.
+        given: what the user asked for; taken as it is.
+        length: least distance of opposite faces, Å.
+        most_atoms: where that length would need more, the widest supercell within is taken.
+    """
+    if given is not None:
+        return np.array(given, dtype=np.int64).T  # phonopy takes the new vectors as columns
+    heights = abs(np.linalg.det(cell)) / np.linalg.norm(
+        np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1
+    )
+    choices = [
+        (min(float((np.array(n) * heights).min()), length), -int(np.prod(n)), n)
+        for n in itertools.product(range(1, _MOST_REPETITIONS + 1), repeat=3)
+        if np.prod(n) * n_atoms <= most_atoms
+    ]
+    best = max(choices, default=(0.0, 0, (1, 1, 1)))
+    return np.diag(np.array(best[2], dtype=np.int64))
+
+
+def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Phono3py:
+    """phono3py's description of a relaxed structure and its supercells.
+
+    Args:
+        relaxed: the conventional cell.
+        settings: of the oracle.
+        second: whether the supercell of second order is distinguished from that of third.
+    """
+    n_atoms = len(relaxed.symbols)
+    fc3 = supercell_matrix(
+        relaxed.cell, n_atoms, settings.fc3_supercell, settings.fc3_length, settings.fc3_atoms
+    )
+    fc2 = supercell_matrix(
+        relaxed.cell, n_atoms, settings.fc2_supercell, settings.fc2_length, settings.fc2_atoms
+    )
+    if abs(np.linalg.det(fc2)) < abs(np.linalg.det(fc3)) and settings.fc2_supercell is None:
+        fc2 = fc3
+    return Phono3py(
+        PhonopyAtoms(
+            cell=relaxed.cell, scaled_positions=relaxed.positions, symbols=list(relaxed.symbols)
+        ),
+        supercell_matrix=fc3,
+        phonon_supercell_matrix=fc2 if second else None,
+        primitive_matrix="auto",
+        symprec=_SYMPREC,
+        log_level=0,
+    )
+
+
+def as_atoms(cell: PhonopyAtoms) -> Atoms:
+    """A phonopy cell as ASE atoms."""
+    return Atoms(list(cell.symbols), positions=cell.positions, cell=cell.cell, pbc=True)
+
+
+def second_order_displacements(phonons: Phono3py, displacement: float) -> list[Atoms]:
+    """Supercells (of second order) with one atom displaced, both ways, Å."""
+    phonons.generate_fc2_displacements(distance=displacement, is_plusminus=True)
+    return [as_atoms(cell) for cell in phonons.phonon_supercells_with_displacements]
+
+
+def second_order(phonons: Phono3py, forces: Array) -> Array:
+    """Force constants of second order (n_primitive, n_supercell, 3, 3) in eV/Å².
+
+    They obey the sum rule and permutation symmetry.
+
+    Args:
+        phonons: with the displacements of `second_order_displacements`.
+        forces: (n_displacements, n_supercell, 3), eV/Å.
+    """
+    phonons.phonon_forces = forces
+    phonons.produce_fc2()
+    phonons.symmetrize_fc2()
+    assert phonons.fc2 is not None  # just produced
+    return np.ascontiguousarray(phonons.fc2, dtype=np.float64)
+
+
+def pair_displacements(phonons: Phono3py, displacement: float) -> Iterator[Atoms]:
+    """Every supercell of the full finite-difference set, one or two atoms displaced."""
+    phonons.generate_displacements(distance=displacement)
+    for cell in phonons.supercells_with_displacements:
+        if cell is not None:
+            yield as_atoms(cell)
+
+
+def third_order(phonons: Phono3py, forces: Array) -> tuple[Array, Array]:
+    """Force constants of second and third order in the same supercell by finite differences.
+
+    Args:
+        phonons: made with ``second=False``, with the displacements of `pair_displacements`.
+        forces: (n_displacements, n_supercell, 3), eV/Å.
+
+    Returns:
+        (n_primitive, n_supercell, 3, 3) in eV/Å² and
+        (n_primitive, n_supercell, n_supercell, 3, 3, 3) in eV/Å³.
+    """
+    phonons.forces = forces
+    phonons.produce_fc3()
+    phonons.symmetrize_fc3()
+    phonons.symmetrize_fc2()
+    assert phonons.fc2 is not None
+    assert phonons.fc3 is not None
+    return np.asarray(phonons.fc2), np.asarray(phonons.fc3)
+
+
+def predicted_forces(phonons: Phono3py, fc2: Array, fc3: Array, displacements: Array) -> Array:
+    """Forces (n_snapshots, n_supercell, 3) in eV/Å that the force constants give.
+
+    Args:
+        phonons: whose supercell of third order is meant.
+        fc2: compact, in that supercell.
+        fc3: compact.
+        displacements: (n_snapshots, n_supercell, 3), Å.
+    """
+    n = len(phonons.supercell)
+    full2 = np.asarray(compact_fc_to_full_fc(phonons.primitive, np.ascontiguousarray(fc2)))
+    full3 = np.asarray(compact_fc3_to_full_fc3(phonons.primitive, np.ascontiguousarray(fc3)))
+    flat3 = full3.transpose(0, 3, 1, 4, 2, 5).reshape(3 * n, 3 * n, 3 * n)
+    flat2 = full2.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+    forces = [
+        -(flat2 @ u) - 0.5 * ((flat3 @ u) @ u) for u in displacements.reshape(len(displacements), -1)
+    ]
+    return np.array(forces).reshape(-1, n, 3)
+
+
+def write_files(
+    folder: Path, phonons: Phono3py, fc2: Array, fc3: Array | None, *, large: bool
+) -> dict[str, str]:
+    """Write what phono3py needs to go on; returns artefact names to file names.
+
+    Args:
+        folder: exists.
+        phonons: made with ``second=True``.
+        fc2: compact force constants of second order.
+        fc3: compact force constants of third order, or None.
+        large: whether fc3 is written too.
+    """
+    phonons.fc2 = fc2
+    content = str(phonons.to_phono3py_yaml(settings={"force_sets": True, "displacements": True}))
+    with lzma.open(folder / "phono3py_params.yaml.xz", "wt") as file:
+        file.write(content)
+    cell = phonons.phonon_primitive
+    write_fc2_to_hdf5(fc2, filename=str(folder / "fc2.hdf5"), p2s_map=cell.p2s_map)
+    written = {"phono3py": "phono3py_params.yaml.xz", "fc2": "fc2.hdf5"}
+    if large and fc3 is not None:
+        path = str(folder / "fc3.hdf5")
+        write_fc3_to_hdf5(fc3, filename=path, p2s_map=phonons.primitive.p2s_map)
+        written["fc3"] = "fc3.hdf5"
+    return written

@@ -1,0 +1,183 @@
+"""Third-order force constants by either engine, with an honest error of the conductivity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from phono3py import Phono3py
+
+from oracle.forces import ForceField
+from oracle.settings import PhononSettings
+from oracle.snapshots import (
+    AMPLITUDES,
+    Basis,
+    Equations,
+    Fit,
+    equations,
+    random_displacements,
+    second_order_fit,
+    solve,
+    third_order_basis,
+)
+from oracle.supercells import as_atoms, pair_displacements, third_order
+
+Array = NDArray[np.float64]
+Conductivity = Callable[[Array], float]
+"""A third of the trace of kappa for compact third-order constants, on a coarse mesh."""
+_DRAWS = 2
+_GROWTH = 0.34  # share by which snapshots are added
+_FLOOR = 0.01  # relative; what comparisons of engines leave where both look converged
+
+
+@dataclass(frozen=True)
+class ThirdOrder:
+    """Third-order force constants and what they rest on.
+
+    Args:
+        fc3: compact (n_primitive, n, n, 3, 3, 3), eV/Å³.
+        fc2: compact second order of the same supercell, eV/Å².
+        kappa: on the coarse mesh, W/m/K.
+        error: relative standard error that they give kappa.
+        supercells: displaced supercells used.
+        cutoff: Å, longest pair of atoms; None where the supercell is the limit.
+        constants: number of independent constants, None for finite differences.
+    """
+
+    fc3: Array
+    fc2: Array
+    kappa: float
+    error: float
+    supercells: int
+    cutoff: float | None
+    constants: int | None
+
+
+def finite_differences(
+    phonons: Phono3py, settings: PhononSettings, field: ForceField, kappa: Conductivity
+) -> ThirdOrder:
+    """All pairs of displaced atoms that symmetry leaves different.
+
+    The stated error is the floor alone: there is no redundancy to estimate it from.
+    """
+    supercells = list(pair_displacements(phonons, settings.displacement))
+    rest = field.forces(as_atoms(phonons.supercell), "fc3")
+    forces = []
+    for done, supercell in enumerate(supercells):
+        forces.append(field.forces(supercell, "fc3") - rest)
+        field.context.progress("fc3", (done + 1) / len(supercells))
+    fc2, fc3 = third_order(phonons, np.array(forces))
+    return ThirdOrder(fc3, fc2, kappa(fc3), _FLOOR, len(supercells), None, None)
+
+
+def adaptive(
+    phonons: Phono3py,
+    settings: PhononSettings,
+    field: ForceField,
+    kappa: Conductivity,
+    seed: str,
+) -> ThirdOrder:
+    """± pairs of random snapshots until kappa is known to the tolerance, or the most are used.
+
+    Args:
+        phonons: made with ``second=False``.
+        settings: of the oracle.
+        field: gives forces.
+        kappa: what the error is judged by.
+        seed: hexadecimal digest that the snapshots follow from.
+    """
+    basis = third_order_basis(
+        phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
+    )
+    snapshots = _Snapshots(phonons, field, settings.displacement, seed)
+    wanted = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
+    while True:
+        snapshots.extend(wanted)
+        fit, best, error = _judged(basis, snapshots, kappa, seed)
+        if error <= settings.tolerance or wanted >= settings.pairs_max:
+            break
+        wanted = min(settings.pairs_max, wanted + max(2, round(_GROWTH * wanted)))
+    displacements, _, odd = snapshots.arrays()
+    return ThirdOrder(
+        fc3=basis.compact(fit.coefficients),
+        fc2=second_order_fit(phonons, displacements, odd),
+        kappa=best,
+        error=float(np.hypot(error, _FLOOR)),
+        supercells=2 * wanted + 1,
+        cutoff=basis.cutoff,
+        constants=basis.size,
+    )
+
+
+class _Snapshots:
+    """Forces of ± pairs, more of them on demand."""
+
+    def __init__(
+        self, phonons: Phono3py, field: ForceField, displacement: float, seed: str
+    ) -> None:
+        self._rest = as_atoms(phonons.supercell)
+        self._field = field
+        self._displacement = displacement
+        self._seed = seed
+        self._rest_forces = field.forces(self._rest, "fc3")
+        self._displacements: list[Array] = []
+        self._even: list[Array] = []
+        self._odd: list[Array] = []
+
+    def extend(self, pairs: int) -> None:
+        """Have at least so many pairs."""
+        start = len(self._displacements)
+        new = range(start, pairs)
+        drawn = random_displacements(len(self._rest), new, self._displacement, self._seed)
+        for number, displacement in zip(new, drawn, strict=True):
+            plus, minus = (self._forces(sign * displacement) for sign in (1.0, -1.0))
+            self._displacements.append(displacement)
+            self._even.append((plus + minus) / 2 - self._rest_forces)
+            self._odd.append((plus - minus) / 2)
+            self._field.context.progress("fc3", (number + 1) / pairs)
+
+    def _forces(self, displacement: Array) -> Array:
+        moved = self._rest.copy()
+        moved.positions += displacement
+        return self._field.forces(moved, "fc3")
+
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """Displacements, even and odd forces, each (n_pairs, n_atoms, 3)."""
+        return np.array(self._displacements), np.array(self._even), np.array(self._odd)
+
+
+def _judged(
+    basis: Basis, snapshots: _Snapshots, kappa: Conductivity, seed: str
+) -> tuple[Fit, float, float]:
+    """The fit, its kappa, and the relative standard error of that.
+
+    Two signs of error are looked for. One more draw of the fit's own error moves kappa as far as
+    the first did from the truth, to which noise that only ever adds to scattering belongs. And
+    the constants are fitted again with more weight on the smaller or the larger displacements:
+    that differs where higher orders, or a potential that is not smooth, have leaked in.
+    """
+    displacements, even, _ = snapshots.arrays()
+    groups = [
+        equations(basis, displacements[k :: len(AMPLITUDES)], even[k :: len(AMPLITUDES)])
+        for k in range(len(AMPLITUDES))
+    ]
+    fit = solve(_total(groups, [1.0, 1.0]))
+    best = kappa(basis.compact(fit.coefficients))
+    rng = np.random.default_rng([int(seed[:16], 16), len(displacements), 1])
+    drawn = [kappa(basis.compact(fit.drawn(rng))) for _ in range(_DRAWS)]
+    leaning = [
+        kappa(basis.compact(solve(_total(groups, weights)).coefficients))
+        for weights in ([1.5, 0.5], [0.5, 1.5])
+    ]
+    noise = float(np.sqrt(np.mean(np.square(np.log(np.array(drawn) / best)))))
+    amplitude = float(abs(np.log(leaning[0] / leaning[1]))) / 2
+    return fit, best, float(np.hypot(noise, amplitude))
+
+
+def _total(groups: list[Equations], weights: list[float]) -> Equations:
+    first, *others = (g.times(w) for g, w in zip(groups, weights, strict=True))
+    for other in others:
+        first = first + other
+    return first

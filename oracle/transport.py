@@ -1,0 +1,206 @@
+"""The phonon Boltzmann equation, through phono3py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from phono3py import Phono3py
+from phono3py.phonon3.gruneisen import Gruneisen
+
+from oracle.errors import OracleError
+from oracle.settings import PhononSettings
+
+Array = NDArray[np.float64]
+_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # phono3py's order of tensors
+_PLANCK_BOLTZMANN = 47.99243073366221  # h / k_B, K/THz
+_SLOW = 0.1  # THz; parameters of slower modes are ratios of noise
+_HEAVY = 1e6  # W/m/K; above it the lifetimes are those of a mesh too coarse to scatter
+
+
+@dataclass(frozen=True)
+class Transport:
+    """Conductivity and what it is made of.
+
+    Args:
+        mesh: of q points.
+        particle: (n_temperatures, 3, 3), W/m/K, the populations' part.
+        coherence: the same of the off-diagonal (Wigner) part, or None where not asked for.
+        frequencies: (n_q, n_bands), THz, at the irreducible points.
+        weights: (n_q,), multiplicities.
+        mode_kappa: (n_temperatures, n_q, n_bands), W/m/K; a third of the trace of each mode's
+            part, whose sum is a third of the trace of `particle`.
+    """
+
+    mesh: tuple[int, int, int]
+    particle: Array
+    coherence: Array | None
+    frequencies: Array
+    weights: Array
+    mode_kappa: Array
+
+    @property
+    def kappa(self) -> Array:
+        """Total (n_temperatures, 3, 3), W/m/K."""
+        return self.particle if self.coherence is None else self.particle + self.coherence
+
+    @property
+    def mean(self) -> Array:
+        """A third of the trace of the total (n_temperatures,), W/m/K."""
+        return np.trace(self.kappa, axis1=1, axis2=2) / 3
+
+
+def conductivity(
+    phonons: Phono3py,
+    settings: PhononSettings,
+    mesh: tuple[int, int, int],
+    *,
+    coherence: bool | None = None,
+    temperatures: tuple[float, ...] | None = None,
+) -> Transport:
+    """Solve the Boltzmann equation for given force constants.
+
+    Args:
+        phonons: with fc2 and fc3 set.
+        settings: transport, isotope, boundary_um, and the defaults of the following.
+        mesh: of q points.
+        coherence: whether the off-diagonal part is computed.
+        temperatures: K.
+
+    Raises:
+        OracleError: stage ``bte``; out of memory, or a conductivity that is not finite.
+    """
+    off_diagonal = settings.coherence if coherence is None else coherence
+    grid = settings.temperatures if temperatures is None else temperatures
+    phonons.mesh_numbers = list(mesh)
+    try:
+        phonons.init_phph_interaction()
+        phonons.run_thermal_conductivity(
+            is_LBTE=settings.transport == "lbte",
+            temperatures=list(grid),
+            is_isotope=settings.isotope,
+            boundary_mfp=settings.boundary_um,
+            transport_type="SMM19" if off_diagonal else None,
+            log_level=0,
+        )
+    except MemoryError as error:
+        raise OracleError(
+            "bte", f"out of memory at mesh {mesh}; give a coarser mesh", transient=True
+        ) from error
+    found = phonons.thermal_conductivity
+    particle, off = _parts(phonons, settings, off_diagonal)
+    modes = _mode_kappa(found, len(grid), off_diagonal) / np.prod(mesh)
+    result = Transport(
+        mesh=mesh,
+        particle=_symmetrised(phonons, particle),
+        coherence=None if off is None else _symmetrised(phonons, off),
+        frequencies=np.asarray(found.frequencies, dtype=np.float64),
+        weights=np.asarray(found.grid_weights, dtype=np.float64),
+        mode_kappa=modes,
+    )
+    if not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < _HEAVY):
+        raise OracleError("bte", f"kappa is not finite at mesh {mesh}; give a denser mesh")
+    return result
+
+
+def _parts(
+    phonons: Phono3py, settings: PhononSettings, off_diagonal: bool
+) -> tuple[Array, Array | None]:
+    """Particle and coherence part of kappa as tensors (n_temperatures, 3, 3)."""
+    found = phonons.thermal_conductivity
+    total = np.asarray(found.kappa)[0]
+    if not off_diagonal:
+        return _tensors(total), None
+    extra = found._kappa_solver.get_extra_kappa_output()
+    inter = np.asarray(extra["kappa_inter"])[0]
+    if settings.transport == "lbte":  # whose `kappa` leaves the off-diagonal part out
+        return _tensors(np.asarray(extra["kappa_intra_exact"])[0]), _tensors(inter)
+    return _tensors(total - inter), _tensors(inter)
+
+
+def _mode_kappa(found: object, n_temperatures: int, off_diagonal: bool) -> Array:
+    """A third of the trace of each mode's part (n_temperatures, n_q, n_bands), times mesh."""
+    if off_diagonal:
+        matrix = np.asarray(found._kappa_solver.mode_kappa_matrix)[0]  # type: ignore[attr-defined]
+        modes = np.einsum("tqbbv->tqbv", matrix)
+    else:
+        modes = np.asarray(found.mode_kappa)[0]  # type: ignore[attr-defined]
+    return modes[..., :3].mean(axis=-1)[:n_temperatures]
+
+
+def _tensors(voigt: Array) -> Array:
+    tensors = np.zeros((len(voigt), 3, 3))
+    for column, (i, j) in enumerate(_VOIGT):
+        tensors[:, i, j] = tensors[:, j, i] = voigt[:, column]
+    return tensors
+
+
+def _symmetrised(phonons: Phono3py, tensors: Array) -> Array:
+    """Average over the point group, in Cartesian coordinates."""
+    cell = phonons.primitive.cell.T
+    rotations = [
+        cell @ r @ np.linalg.inv(cell) for r in phonons.primitive_symmetry.pointgroup_operations
+    ]
+    return np.mean([r @ tensors @ r.T for r in rotations], axis=0)
+
+
+def mean_gruneisen(
+    phonons: Phono3py, fc2: Array, fc3: Array, mesh: tuple[int, int, int], temperature: float
+) -> float:
+    """Root mean square of the mode Grüneisen parameters, weighted by heat capacity.
+
+    From third-order constants, with the ions following the strain; of each mode's tensor a third
+    of the trace is taken.
+
+    Args:
+        phonons: whose supercell of third order is meant.
+        fc2: compact, in the supercell of third order.
+        fc3: compact.
+        mesh: of q points, shifted off the zone centre.
+        temperature: K, of the weights.
+    """
+    solver = Gruneisen(fc2, fc3, phonons.supercell, phonons.primitive)
+    axes = [(np.arange(n) + 0.5) / n for n in mesh]
+    solver.set_qpoints(np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 3))
+    solver.run()
+    tensors = np.asarray(solver.gruneisen_parameters, dtype=np.float64)
+    gamma = np.trace(tensors, axis1=-2, axis2=-1) / 3
+    frequencies = np.asarray(solver.frequencies, dtype=np.float64)
+    x = np.minimum(_PLANCK_BOLTZMANN * np.maximum(frequencies, 1e-3) / temperature, 600.0)
+    capacity = np.square(x / 2 / np.sinh(x / 2)) * (frequencies > _SLOW)
+    return float(np.sqrt(np.sum(capacity * gamma**2) / np.sum(capacity)))
+
+
+def cumulative(found: Transport, points: int = 200) -> dict[str, list[float]]:
+    """Cumulative kappa of the first temperature by frequency, as JSON: THz and W/m/K."""
+    frequencies, modes = found.frequencies.ravel(), found.mode_kappa[0].ravel()
+    grid = np.linspace(0.0, float(frequencies.max()) * 1.02, points)
+    order = np.argsort(frequencies, kind="stable")
+    running = np.concatenate([[0.0], np.cumsum(modes[order])])
+    return {
+        "frequency": grid.tolist(),
+        "kappa": running[np.searchsorted(frequencies[order], grid, side="right")].tolist(),
+    }
+
+
+def write_kappa(folder: Path, phonons: Phono3py, found: Transport, temperatures: Array) -> str:
+    """Write ``kappa-m*.hdf5`` with phono3py's names of data sets; returns the file's name."""
+    calculator = phonons.thermal_conductivity
+    name = "kappa-m" + "".join(str(n) for n in found.mesh) + ".hdf5"
+    with h5py.File(folder / name, "w") as file:
+        file["temperature"] = temperatures
+        file["mesh"] = np.array(found.mesh)
+        file["frequency"] = found.frequencies
+        file["weight"] = found.weights.astype(np.int64)
+        file["qpoint"] = np.asarray(calculator.qpoints)
+        file["gamma"] = np.asarray(calculator.gamma)[0]
+        file["group_velocity"] = np.asarray(calculator.group_velocities)
+        file["heat_capacity"] = np.asarray(calculator.mode_heat_capacities)
+        for key, tensor in (("kappa", found.kappa), ("kappa_intra", found.particle)):
+            file[key] = np.stack([tensor[:, i, j] for i, j in _VOIGT], axis=1)
+        if found.coherence is not None:
+            file["kappa_inter"] = np.stack([found.coherence[:, i, j] for i, j in _VOIGT], axis=1)
+    return name

@@ -1,0 +1,150 @@
+"""Connects to Ray: starts it on this machine, or joins a cluster, without blocking the caller."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from orchestrator.executor import Payload
+from orchestrator.settings import ExecutorSettings
+from orchestrator.worker import THREAD_VARIABLES, one_line
+
+_OBJECT_STORE_BYTES = 200 * 2**20  # calls carry kilobytes; big results are files
+_LONGEST_TEMP = 36  # characters; paths of sockets end at 107, and Ray appends up to 70
+
+
+class RayCluster:
+    """A connection to Ray, held by a thread of its own until it is closed.
+
+    The kernel kills the processes Ray starts when the thread that started them ends, so that
+    nothing survives a killed campaign; hence the thread lives as long as the connection.
+
+    Args:
+        settings: address, workers and resources per call.
+    """
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._settings = settings
+        self._thread: threading.Thread | None = None
+        self._connected = threading.Event()
+        self._closing = threading.Event()
+        self._failure: Exception | None = None
+        self._slots = settings.workers or 1
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._hold, name="ray", daemon=True)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until calls can be made.
+
+        Raises:
+            RuntimeError: Ray did not start, or has not what a call needs.
+        """
+        self.start()
+        self._connected.wait()
+        if self._failure is not None:
+            raise RuntimeError(f"Ray did not start: {one_line(self._failure)}") from self._failure
+
+    @property
+    def slots(self) -> int:
+        """How many calls fit at the same time; waits for the connection."""
+        if self._settings.workers is None:
+            self.wait()
+        return self._slots
+
+    def lives(self) -> bool:
+        """Whether any node is left to run calls."""
+        import ray
+
+        return any(node["Alive"] for node in ray.nodes())
+
+    def actor_options(self) -> dict[str, Any]:
+        """Resources and environment of one worker."""
+        settings = self._settings
+        variables = dict.fromkeys(THREAD_VARIABLES, str(settings.cpus_per_call))
+        return {
+            "num_cpus": settings.cpus_per_call,
+            "num_gpus": settings.gpus_per_call,
+            "memory": None if settings.memory_gb is None else int(settings.memory_gb * 2**30),
+            "runtime_env": {"env_vars": {**variables, "PYTHONPATH": _python_path()}},
+        }
+
+    def close(self) -> None:
+        """End Ray here, or leave the cluster; waits until that is done."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _hold(self) -> None:
+        import ray
+
+        try:
+            self._connect()
+        except Exception as error:  # told to whoever needs Ray first
+            self._failure = error
+        finally:
+            self._connected.set()
+        self._closing.wait()
+        ray.shutdown()
+
+    def _connect(self) -> None:
+        import ray
+
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Whatever happens to workers is told by replies; Ray would print it on stdout.
+        ray._private.worker._worker_logs_enabled = False
+        ray.init(**_arguments(self._settings), logging_level=logging.ERROR, log_to_driver=False)
+        fitting = _fitting(self._settings, ray.cluster_resources())
+        self._slots = self._settings.workers or max(1, fitting)
+
+
+def _arguments(settings: ExecutorSettings) -> Payload:
+    """Of `ray.init`: an address, or what Ray on this machine is to have."""
+    address = settings.address or os.environ.get("RAY_ADDRESS")
+    if address:
+        return {"address": address}
+    needed = (settings.workers or 1) * settings.cpus_per_call
+    temp = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    return {
+        "address": "local",  # never somebody else's Ray that happens to run here
+        # None lets Ray count, which knows of containers; a user may ask for more than there are.
+        "num_cpus": needed if needed > len(os.sched_getaffinity(0)) else None,
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "_temp_dir": "/tmp/ray" if len(temp) > _LONGEST_TEMP else None,
+    }
+
+
+def _fitting(settings: ExecutorSettings, found: dict[str, float]) -> int:
+    """How many calls the found resources can run side by side.
+
+    Raises:
+        RuntimeError: not even one, on a machine that will not grow.
+    """
+    needs = {
+        "cpus_per_call": (float(settings.cpus_per_call), found.get("CPU", 0.0)),
+        "gpus_per_call": (settings.gpus_per_call, found.get("GPU", 0.0)),
+        "memory_gb": (settings.memory_gb or 0.0, found.get("memory", 0.0) / 2**30),
+    }
+    for name, (need, have) in needs.items():
+        if need > have and settings.address is None:
+            raise RuntimeError(
+                f"executor.{name} is {need:g}, but Ray finds only {have:.3g}; lower it, or name a "
+                "larger cluster in executor.address"
+            )
+    return min(int(have // need) for need, have in needs.values() if need > 0)
+
+
+def _python_path() -> str:
+    """Where workers find this program: as here, but for what their own Python brings along."""
+    own = (sys.prefix, sys.base_prefix, sys.exec_prefix)
+    folders = [str(Path(entry).absolute()) for entry in sys.path]
+    return os.pathsep.join(dict.fromkeys(f for f in folders if not f.startswith(own)))

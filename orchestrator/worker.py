@@ -1,0 +1,53 @@
+"""What every worker does with a call: find the function, pin the threads, catch what it raises."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+from orchestrator.executor import CallContext, Payload
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Read by the numerical libraries when they are loaded."""
+
+
+def run(function: str, payload: Payload, context: CallContext) -> Payload:
+    """Call ``module:name`` with a payload on `context.threads` threads.
+
+    Whatever it raises goes to the caller.
+
+    Raises:
+        TypeError: it returned something else than a dictionary.
+    """
+    module, _, name = function.partition(":")
+    for variable in THREAD_VARIABLES:  # for what the function imports
+        os.environ[variable] = str(context.threads)
+    target: Callable[[Payload, CallContext], Payload] = getattr(
+        importlib.import_module(module), name
+    )
+    pin_threads(context.threads)
+    value = target(payload, context)
+    if not isinstance(value, dict):
+        raise TypeError(f"{function} returned {type(value).__name__}, expected a dictionary")
+    return value
+
+
+def pin_threads(threads: int) -> None:
+    """Let torch use so many threads, if it is loaded; results depend on it in the last digits."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
+def one_line(error: BaseException) -> str:
+    """Class and message of an exception in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,36 @@
+"""Random Fourier features of descriptors, for models whose weights are finite in number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+_WAVES = 64
+_LENGTH = 1.6  # over which stability changes, in units of a descriptor block's typical length
+
+
+@dataclass(frozen=True)
+class RandomFeatures:
+    """A constant, the descriptors themselves, and random waves of them.
+
+    Args:
+        frequencies: (g, q).
+    """
+
+    frequencies: Array
+
+    @classmethod
+    def draw(cls, width: int, seed: int) -> RandomFeatures:
+        """Frequencies for descriptors of a total width g."""
+        draws = np.random.default_rng(seed).standard_normal((width, _WAVES))
+        return cls(draws / _LENGTH)
+
+    def __call__(self, descriptors: Array, extras: Array) -> Array:
+        """Features (n, 1 + 2 q + g + c) of descriptors (n, g) and extra columns (n, c)."""
+        phase = descriptors @ self.frequencies
+        waves = np.concatenate([np.cos(phase), np.sin(phase)], axis=1) / np.sqrt(_WAVES)
+        constant = np.ones((len(descriptors), 1))
+        return np.concatenate([constant, waves, descriptors, extras], axis=1)

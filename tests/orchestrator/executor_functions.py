@@ -1,0 +1,69 @@
+"""Functions that the tests of executors call in workers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from orchestrator.executor import CallContext
+
+
+def add(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    time.sleep(payload.get("seconds", 0.0))
+    return {"sum": payload["a"] + payload["b"], "name": payload.get("name")}
+
+
+def surroundings(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    import torch
+
+    return {
+        "pid": os.getpid(),
+        "deadline": context.deadline,
+        "threads": context.threads,
+        "torch_threads": torch.get_num_threads(),
+        "variable": os.environ["OMP_NUM_THREADS"],
+    }
+
+
+def refuse(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    raise ValueError("the cell is\nflat")
+
+
+def nothing(payload: dict[str, Any], context: CallContext) -> None:
+    return None
+
+
+def report(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    """Says how far it is until its file `go` exists."""
+    context.progress("fc3", 0.25)
+    while not Path(payload["go"]).exists():
+        time.sleep(0.02)
+    return {}
+
+
+def hang(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    """Never ends, and takes no notice of its deadline."""
+    Path(payload["file"]).write_text(str(os.getpid()))
+    while True:
+        pass
+
+
+def exit_at_once(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    os._exit(3)
+
+
+def segfault(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    ctypes.string_at(0)
+    return {}
+
+
+def die_once(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    """Takes its worker with it the first time it is called with a file."""
+    mark = Path(payload["file"])
+    if not mark.exists():
+        mark.touch()
+        os._exit(1)
+    return {"index": payload["index"]}

@@ -1,0 +1,352 @@
+"""Every executor runs calls alike; Ray's survives all that can happen to its workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from orchestrator.executor import Call, Executor, Reply
+from orchestrator.ray_cluster import _arguments, _fitting
+from orchestrator.ray_executor import RayExecutor
+from orchestrator.serial_executor import SerialExecutor
+from orchestrator.settings import Duration, ExecutorSettings
+
+HERE = Path(__file__).parent
+_PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _functions() -> Iterator[None]:
+    """Workers must find what is importable here, and nowhere else."""
+    sys.path.insert(0, str(HERE))
+    yield
+    sys.path.remove(str(HERE))
+
+
+def call(name: str, /, *, id: str = "t-1", limit: float | None = None, **payload: Any) -> Call:
+    return Call(id, f"executor_functions:{name}", payload, limit)
+
+
+def answer(executor: Executor, asked: Call) -> Reply:
+    executor.submit(asked)
+    reply = executor.next_reply(_PATIENCE_S)
+    assert reply is not None
+    assert reply.id == asked.id
+    return reply
+
+
+def until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return true()
+
+
+class ExecutorContract:
+    """What the loop relies on."""
+
+    def test_is_an_executor(self, executor: Executor) -> None:
+        assert isinstance(executor, Executor)
+        assert executor.slots >= 1
+
+    def test_value_and_times(self, executor: Executor) -> None:
+        before = time.time()
+        reply = answer(executor, call("add", a=1, b=2, name="Å κ", seconds=0.05))
+        assert (reply.kind, reply.value) == ("ok", {"sum": 3, "name": "Å κ"})
+        assert reply.error is None
+        assert reply.submitted is not None
+        assert reply.started is not None
+        assert reply.finished is not None
+        assert before <= reply.submitted <= reply.started <= reply.finished - 0.05
+        assert reply.finished <= time.time()
+
+    def test_what_a_call_raises_is_one_line(self, executor: Executor) -> None:
+        reply = answer(executor, call("refuse"))
+        assert (reply.kind, reply.error) == ("error", "ValueError: the cell is flat")
+
+    def test_a_function_that_is_not_there(self, executor: Executor) -> None:
+        reply = answer(executor, Call("t-1", "no_such_module:f", {}))
+        assert reply.kind == "error"
+        assert "no_such_module" in str(reply.error)
+
+    def test_an_answer_that_is_no_dictionary(self, executor: Executor) -> None:
+        reply = answer(executor, call("nothing"))
+        assert reply.kind == "error"
+        assert "NoneType, expected a dictionary" in str(reply.error)
+
+    def test_deadline_and_threads_reach_the_function(self, executor: Executor) -> None:
+        before = time.time()
+        value = answer(executor, call("surroundings", limit=500.0)).value
+        assert value is not None
+        assert before + 500 <= value["deadline"] <= time.time() + 500
+        assert value["threads"] == value["torch_threads"] == 1
+        assert value["variable"] == "1"
+
+    def test_no_limit_is_no_deadline(self, executor: Executor) -> None:
+        value = answer(executor, call("surroundings")).value
+        assert value is not None
+        assert value["deadline"] is None
+
+    def test_nothing_under_way_gives_nothing(self, executor: Executor) -> None:
+        before = time.monotonic()
+        assert executor.next_reply(30.0) is None
+        assert time.monotonic() - before < 5
+        assert executor.progress() == {}
+
+    def test_more_calls_than_slots(self, executor: Executor) -> None:
+        names = {f"t-{i}" for i in range(7)}
+        for name in names:
+            executor.submit(call("add", id=name, a=0, b=int(name[2:])))
+        replies = [executor.next_reply(_PATIENCE_S) for _ in names]
+        assert {r.id: (r.value or {})["sum"] for r in replies if r} == {
+            name: int(name[2:]) for name in names
+        }
+
+    def test_map_keeps_the_order(self, executor: Executor) -> None:
+        payloads = [{"a": i, "b": 0, "seconds": 0.03 * (i % 2 == 0)} for i in range(9)]
+        found = executor.map("executor_functions:add", payloads)
+        assert [value["sum"] for value in found] == list(range(9))
+
+    def test_map_of_nothing(self, executor: Executor) -> None:
+        assert list(executor.map("executor_functions:add", [])) == []
+
+    def test_map_raises_the_first_error(self, executor: Executor) -> None:
+        with pytest.raises(RuntimeError, match=r"executor_functions:add: KeyError: 'b'"):
+            list(executor.map("executor_functions:add", [{"a": 1, "b": 1}, {"a": 1}]))
+        assert executor.next_reply(0.2) is None
+
+    def test_map_leaves_other_replies_alone(self, executor: Executor) -> None:
+        executor.submit(call("add", id="t-9", a=4, b=5))
+        found = executor.map("executor_functions:add", [{"a": i, "b": 0} for i in range(4)])
+        assert [value["sum"] for value in found] == [0, 1, 2, 3]
+        reply = executor.next_reply(_PATIENCE_S)
+        assert reply is not None
+        assert (reply.id, reply.value) == ("t-9", {"sum": 9, "name": None})
+
+
+class TestSerialExecutor(ExecutorContract):
+    @pytest.fixture
+    def executor(self) -> Iterator[Executor]:
+        executor = SerialExecutor(ExecutorSettings(kind="serial"))
+        executor.start()
+        yield executor
+        executor.shutdown()
+
+    def test_shutdown_forgets_what_is_in_line(self, executor: Executor) -> None:
+        executor.submit(call("add", a=1, b=1))
+        executor.shutdown()
+        assert executor.next_reply(0.0) is None
+
+
+@pytest.fixture(scope="module")
+def ray_executor(_functions: None) -> Iterator[RayExecutor]:
+    """Started once: it takes seconds. Every test leaves it without calls under way."""
+    executor = RayExecutor(ExecutorSettings(workers=2))
+    before = time.monotonic()
+    executor.start()
+    assert time.monotonic() - before < 0.5
+    yield executor
+    executor.shutdown()
+    assert until(lambda: not psutil.Process().children(recursive=True))
+
+
+class TestRayExecutor(ExecutorContract):
+    @pytest.fixture
+    def executor(self, ray_executor: RayExecutor) -> Executor:
+        return ray_executor
+
+    def test_calls_run_side_by_side_and_end_in_their_order(self, executor: Executor) -> None:
+        list(executor.map("executor_functions:add", [{"a": 1, "b": 1, "seconds": 0.3}] * 2))
+        executor.submit(call("add", id="slow", a=1, b=1, seconds=1.0))
+        executor.submit(call("add", id="quick", a=1, b=1, seconds=0.1))
+        replies = [executor.next_reply(_PATIENCE_S), executor.next_reply(_PATIENCE_S)]
+        quick, slow = replies
+        assert quick is not None
+        assert slow is not None
+        assert (quick.id, slow.id) == ("quick", "slow")
+        assert slow.started is not None
+        assert quick.finished is not None
+        assert slow.started < quick.finished
+
+    def test_a_worker_serves_many_calls(self, executor: Executor) -> None:
+        pids = [(answer(executor, call("surroundings")).value or {})["pid"] for _ in range(5)]
+        assert len(set(pids)) == 1
+        assert os.getpid() not in pids
+
+    def test_progress_of_calls_under_way(self, executor: Executor, tmp_path: Path) -> None:
+        go = tmp_path / "go"
+        executor.submit(call("report", id="t-3", go=str(go)))
+        assert until(lambda: executor.progress() == {"t-3": ("fc3", 0.25)})
+        go.touch()
+        reply = executor.next_reply(_PATIENCE_S)
+        assert reply is not None
+        assert reply.kind == "ok"
+        assert executor.progress() == {}
+
+    @pytest.mark.parametrize("death", ["exit_at_once", "segfault"])
+    def test_a_call_that_ends_its_worker_is_lost(self, executor: Executor, death: str) -> None:
+        reply = answer(executor, call(death))
+        assert reply.kind == "lost"
+        assert reply.value is None
+        assert "worker died" in str(reply.error)
+        assert "\n" not in str(reply.error)
+        assert answer(executor, call("add", a=2, b=2)).kind == "ok"
+
+    def test_a_killed_worker_is_replaced(self, executor: Executor, tmp_path: Path) -> None:
+        file = tmp_path / "pid"
+        executor.submit(call("hang", file=str(file)))
+        assert until(lambda: file.exists() and file.read_text() != "")
+        os.kill(int(file.read_text()), signal.SIGKILL)
+        reply = executor.next_reply(_PATIENCE_S)
+        assert reply is not None
+        assert reply.kind == "lost"
+        assert answer(executor, call("add", a=2, b=2)).kind == "ok"
+
+    def test_a_call_that_hangs_is_stopped(self, executor: Executor, tmp_path: Path) -> None:
+        file = tmp_path / "pid"
+        reply = answer(executor, call("hang", limit=1.0, file=str(file)))
+        assert reply.kind == "timeout"
+        assert "executor.time_limit" in str(reply.error)
+        assert until(lambda: not psutil.pid_exists(int(file.read_text())))
+        assert answer(executor, call("add", a=2, b=2)).kind == "ok"
+
+    def test_map_repeats_what_a_lost_worker_had(self, executor: Executor, tmp_path: Path) -> None:
+        payloads = [{"index": i, "file": str(tmp_path / str(i == 1))} for i in range(4)]
+        (tmp_path / "False").touch()
+        found = executor.map("executor_functions:die_once", payloads)
+        assert [value["index"] for value in found] == [0, 1, 2, 3]
+
+    def test_a_map_nobody_reads_to_its_end_leaves_nothing(self, executor: Executor) -> None:
+        found = executor.map(
+            "executor_functions:add", [{"a": i, "b": 0, "seconds": 0.1} for i in range(20)]
+        )
+        assert next(found)["sum"] == 0
+        assert isinstance(found, Iterator)
+        found.close()  # type: ignore[attr-defined]
+        before = time.monotonic()
+        assert answer(executor, call("add", id="t-5", a=1, b=1)).value == {"sum": 2, "name": None}
+        assert time.monotonic() - before < 1.0
+
+
+def test_ray_is_started_again_when_it_dies(ray_executor: RayExecutor) -> None:
+    ray_executor.shutdown()  # one process has one Ray
+    executor = RayExecutor(ExecutorSettings(workers=1))
+    try:
+        assert answer(executor, call("add", a=1, b=1)).kind == "ok"
+        executor.submit(call("add", id="t-2", a=1, b=1, seconds=600))
+        assert executor.next_reply(0.5) is None
+        raylets = [p for p in psutil.Process().children() if p.name() == "raylet"]
+        assert len(raylets) == 1
+        raylets[0].kill()
+        reply = executor.next_reply(_PATIENCE_S)
+        assert reply is not None
+        assert (reply.id, reply.kind) == ("t-2", "lost")
+        assert answer(executor, call("add", a=2, b=3)).value == {"sum": 5, "name": None}
+    finally:
+        executor.shutdown()
+
+
+_DRIVER = """
+import json, os, sys, time
+sys.path.insert(0, sys.argv[1])
+from orchestrator.executor import Call
+from orchestrator.ray_executor import RayExecutor
+from orchestrator.settings import ExecutorSettings
+
+executor = RayExecutor(ExecutorSettings(workers=2))
+executor.submit(Call("1", "executor_functions:exit_at_once", {}))
+reply = executor.next_reply(60.0)
+for i in range(2):
+    executor.submit(Call(str(i), "executor_functions:hang", {"file": f"pid-{i}"}))
+executor.next_reply(0.1)
+print(json.dumps(reply.kind), flush=True)
+while True:
+    executor.next_reply(1.0)
+"""
+
+
+def test_nothing_survives_a_killed_campaign(tmp_path: Path) -> None:
+    """The driver runs from elsewhere, with the longest folder for temporary files there is."""
+    temp = tmp_path / ("long-" * 20)
+    temp.mkdir()
+    driver = subprocess.Popen(
+        [sys.executable, "-c", _DRIVER, str(HERE)],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(temp), "PYTHONPATH": str(HERE.parent.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    files = [tmp_path / f"pid-{i}" for i in range(2)]
+    working = until(lambda: all(f.exists() and f.read_text() for f in files), 90.0)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    out, errors = driver.communicate(timeout=30)
+    assert working, errors
+    # Ray's own reports of the dead worker would spoil `--json`.
+    assert json.loads(out) == "lost"
+    assert errors == ""
+    workers = {int(file.read_text()) for file in files}
+    assert workers <= {child.pid for child in children}
+    assert until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
+    names = {"raylet", "gcs_server"}
+    assert until(lambda: not any(c.is_running() and c.name() in names for c in children))
+
+
+@pytest.mark.parametrize(
+    ("settings", "fitting"),
+    [
+        ({}, 8),
+        ({"cpus_per_call": 3}, 2),
+        ({"memory_gb": 12}, 2),
+        ({"gpus_per_call": 0.5}, 2),
+    ],
+)
+def test_as_many_calls_as_resources_allow(settings: dict[str, Any], fitting: int) -> None:
+    found = {"CPU": 8.0, "GPU": 1.0, "memory": 32.0 * 2**30}
+    assert _fitting(ExecutorSettings(**settings), found) == fitting
+
+
+def test_resources_that_are_not_there_are_named() -> None:
+    with pytest.raises(RuntimeError, match=r"executor\.gpus_per_call is 1, but .* only 0"):
+        _fitting(ExecutorSettings(gpus_per_call=1), {"CPU": 8.0, "memory": 2.0**35})
+
+
+def test_a_cluster_is_joined_by_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert _arguments(ExecutorSettings())["address"] == "local"
+    assert _arguments(ExecutorSettings(address="10.0.0.1:6379")) == {"address": "10.0.0.1:6379"}
+    assert _arguments(ExecutorSettings(workers=4096))["num_cpus"] == 4096
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
+    assert _arguments(ExecutorSettings()) == {"address": "10.0.0.2:6379"}
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("30min", 1800.0), ("1.5 h", 5400.0), ("90s", 90.0), ("2d", 172800.0), (45, 45.0)],
+)
+def test_durations(written: Any, seconds: float) -> None:
+    assert TypeAdapter(Duration).validate_python(written) == seconds
+
+
+@pytest.mark.parametrize("written", ["30 minutes", "-5s", 0, -1, "", "nan", float("inf")])
+def test_what_is_no_duration(written: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Duration).validate_python(written)
+
+
+def test_serial_has_neither_address_nor_workers() -> None:
+    with pytest.raises(ValidationError, match="belong to kind: ray"):
+        ExecutorSettings(kind="serial", workers=2)
