@@ -1,0 +1,1 @@
+"""Deciding what to ask next."""

@@ -67,9 +67,7 @@ class Space(Protocol):
         ...
 
     def neighbours(self, material: Crystal | Superlattice) -> list[Crystal | Superlattice]:
-        """Materials one small change away, nearest first (chemically similar elements, one layer
-        exchanged); empty for a material the space does not hold.
-        """
+        """Materials one small change away, nearest first; none for one the space does not hold."""
         ...
 
     def label(self, material: Crystal | Superlattice) -> str | None:

@@ -45,8 +45,9 @@ def compare(home: Path, name: str, k: int) -> None:
         numbers = " / ".join("?" if c is None else f"{c[0]:.0f}" for c in calls)
         answer = again.status if found is None else f"{found[0]:.4g}"
         deviation = "" if found is None else f"{100 * (row.value / found[0] - 1):+.1f} %"
+        prototype = campaign.state.trials[row.label.trial].plan.label
         print(
-            f"| {evaluation.material.formula} | {campaign.state.trials[row.label.trial].plan.label} "
+            f"| {evaluation.material.formula} | {prototype} "
             f"| {row.label.confirmed} | {row.value:.4g} | {row.std or 0:.2g} | {answer} "
             f"| {deviation} | {numbers} |",
             flush=True,

@@ -7,6 +7,7 @@ Everything runs in temporary homes, in this order, one after another.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -30,9 +31,11 @@ from oracle.material import Superlattice
 from orchestrator.campaign import Campaign
 from orchestrator.lease import Lease
 from orchestrator.store import NewEvent, Store
+from surrogate.feature_store import FeatureStore
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.settings import GaussianProcessSettings
 
+SETTINGS = GaussianProcessSettings()
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 Row = tuple[str, str, str]
 
@@ -121,7 +124,7 @@ def replay() -> list[Row]:
 
 
 def _interfaces(design: str) -> float:
-    return float(sum(a != b for a, b in zip(design, design[1:], strict=False)))
+    return float(sum(a != b for a, b in itertools.pairwise(design)))
 
 
 def _write_lines(path: Path, rows: list[dict[str, object]]) -> None:
@@ -166,19 +169,16 @@ def _measurement(sequence: str, value: float) -> Measured:
 def propose() -> list[Row]:
     """Seconds to propose from a pool of 100,000 with 500 evaluations known."""
     rng = np.random.default_rng(0)
-    space = FiniteSpace([Superlattice(sequence=f"{i:017b}") for i in range(100_000)], [None] * 100_000)
+    space = FiniteSpace(
+        [Superlattice(sequence=f"{i:017b}") for i in range(100_000)], [None] * 100_000
+    )
     objective = Objective("conductance", None, "minimize", log=False)
     known = [
         _measurement(space.materials[i].formula, _interfaces(space.materials[i].formula))
         for i in rng.choice(100_000, 500, replace=False)
     ]
     surrogate = GaussianProcess(
-        GaussianProcessSettings(),
-        outputs=(objective.output,),
-        fidelity="table",
-        seed=0,
-        cache=Path(tempfile.gettempdir()),
-        mapper=None,
+        (objective.output,), "table", seed=0, store=FeatureStore("7net-0"), settings=SETTINGS
     )
     began = time.perf_counter()
     surrogate.fit(known)

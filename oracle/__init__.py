@@ -1,0 +1,1 @@
+"""The physics: what a material is, and what measuring it gives."""

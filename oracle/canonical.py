@@ -8,7 +8,9 @@ import itertools
 import numpy as np
 import spglib
 from numpy.typing import NDArray
-from pymatgen.core import Element, Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.periodic_table import Element
+from pymatgen.core.structure import Structure
 
 from oracle.errors import OracleError
 from oracle.material import (
@@ -72,9 +74,9 @@ def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
     chosen = wrapped_positions((in_basis - in_basis[origin]) @ np.linalg.inv(transform))[order]
     rows = Lattice.from_parameters(*Lattice(transform @ basis).parameters).matrix
     crystal = Crystal(
-        lattice=tuple(tuple(round(float(x), STORED_DECIMALS) for x in row) for row in rows),  # type: ignore[arg-type]
+        lattice=tuple(tuple(round(float(x), STORED_DECIMALS) for x in row) for row in rows),
         species=tuple(Element.from_Z(int(numbers[i])).symbol for i in order),
-        positions=tuple(tuple(float(x) for x in row) for row in chosen),  # type: ignore[arg-type]
+        positions=tuple(tuple(float(x) for x in row) for row in chosen),
     )
     return crystal, np.linalg.solve(transform @ basis, rows).T
 

@@ -102,6 +102,7 @@ def scalar(
     """One number of an evaluation, with its standard error.
 
     Args:
+        evaluation: any outcome.
         name: a key of ``properties``, for instance ``kappa``.
         temperature: K; needed for quantities per temperature unless there is only one.
             Between two temperatures the value is interpolated (log-log for positive numbers).
@@ -141,7 +142,9 @@ def _at_temperature(
         return None
     order = np.argsort(grid)
     if np.all(values > 0):
-        return float(np.exp(np.interp(np.log(temperature), np.log(grid[order]), np.log(values[order]))))
+        return float(
+            np.exp(np.interp(np.log(temperature), np.log(grid[order]), np.log(values[order])))
+        )
     return float(np.interp(temperature, grid[order], values[order]))
 
 

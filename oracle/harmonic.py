@@ -42,11 +42,9 @@ class Stability:
 def dynamics(
     unitcell: PhonopyAtoms, supercell: NDArray[np.int64], primitive: Primitive, fc2: Array
 ) -> Phonopy:
-    """phonopy's object for a conventional cell, its supercell (3, 3) and compact constants."""
+    """Phonopy's object for a conventional cell, its supercell (3, 3) and compact constants."""
     transform = np.linalg.inv(unitcell.cell.T) @ primitive.cell.T
-    phonons = Phonopy(
-        unitcell, supercell_matrix=supercell, primitive_matrix=transform, log_level=0
-    )
+    phonons = Phonopy(unitcell, supercell_matrix=supercell, primitive_matrix=transform, log_level=0)
     if not np.array_equal(phonons.primitive.p2s_map, primitive.p2s_map):
         raise OracleError("fc2", "the primitive cell is ambiguous; give a symmetric structure")
     phonons.force_constants = fc2
@@ -58,6 +56,25 @@ def mesh_of(cell: Array, spacing: float) -> tuple[int, int, int]:
     lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell), axis=0)
     a, b, c = (max(1, int(np.ceil(length / spacing - 1e-6))) for length in lengths)
     return a, b, c
+
+
+def affordable_mesh(
+    cell: Array, spacing: float, bands: int, operations: int, effort: float
+) -> tuple[int, int, int]:
+    """The densest mesh not finer than a spacing whose Boltzmann equation is not too dear.
+
+    Args:
+        cell: (3, 3), primitive, Å.
+        spacing: 1/Å with 2π.
+        bands: three per atom.
+        operations: of the reciprocal point group.
+        effort: most ``n_q² bands³ / operations``, about the number of three-phonon processes.
+    """
+    mesh = mesh_of(cell, spacing)
+    while np.prod(mesh) ** 2 * bands**3 / operations > effort and max(mesh) > 4:
+        spacing *= 1.02
+        mesh = mesh_of(cell, spacing)
+    return mesh
 
 
 def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
@@ -72,8 +89,9 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
         spacing: of the mesh, 1/Å with 2π.
     """
     commensurate = get_commensurate_points(
-        np.rint(np.linalg.inv(phonons.primitive.primitive_matrix) @ phonons.supercell_matrix)
-        .astype(int)
+        np.rint(
+            np.linalg.inv(phonons.primitive.primitive_matrix) @ phonons.supercell_matrix
+        ).astype(int)
     )
     phonons.run_mesh(mesh_of(phonons.primitive.cell, spacing), is_gamma_center=True)
     points = np.vstack([commensurate, phonons.mesh.qpoints])
@@ -86,7 +104,9 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
     # Only Γ itself is zero by the sum rule; near it, a dip within the tolerance is noise.
     gamma = lengths < 1e-8
     frequencies[np.ix_(gamma, range(3))] = 0.0
-    seen = np.where(acoustic & (frequencies > -tolerance), np.maximum(frequencies, 0.0), frequencies)
+    seen = np.where(
+        acoustic & (frequencies > -tolerance), np.maximum(frequencies, 0.0), frequencies
+    )
     where = np.unravel_index(int(np.argmin(seen)), seen.shape)
     x, y, z = (float(v) for v in centred[where[0]])
     return Stability(
@@ -101,7 +121,7 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
 def _softest(frequencies: Array, gamma: NDArray[np.bool_]) -> float:
     """Lowest of (n_q, n_bands) but for the three acoustic modes where `gamma` (n_q,) is set."""
     kept = frequencies.copy()
-    kept[np.ix_(gamma, range(3))] = np.inf
+    kept[gamma, :3] = np.inf
     lowest = float(kept.min())
     return lowest if np.isfinite(lowest) else float(frequencies.max())
 
@@ -157,9 +177,7 @@ def bands_and_dos(phonons: Phonopy, mesh: tuple[int, int, int]) -> dict[str, Any
     }
 
 
-def thermal_displacements(
-    phonons: Phonopy, temperature: float, snapshots: int, seed: int
-) -> Array:
+def thermal_displacements(phonons: Phonopy, temperature: float, snapshots: int, seed: int) -> Array:
     """Displacements (n_snapshots, n_supercell, 3) as harmonic phonons make them at T, Å."""
     phonons.init_random_displacements(cutoff_frequency=0.05)
     return np.asarray(

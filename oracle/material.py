@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    from pymatgen.core.structure import Structure
 
 SYMPREC = 1e-2  # Å; positions closer than this to a symmetric arrangement are taken as symmetric
 _LENGTH_DECIMALS = 3  # Å, in the digest only
@@ -58,7 +58,8 @@ class Crystal(BaseModel):
     def structure(self) -> Structure:
         """The primitive cell as a pymatgen structure."""
         # pymatgen takes half a second to import, which a mere query of results need not pay.
-        from pymatgen.core import Lattice, Structure
+        from pymatgen.core.lattice import Lattice
+        from pymatgen.core.structure import Structure
 
         return Structure(Lattice(self.lattice), list(self.species), list(self.positions))
 
@@ -110,9 +111,7 @@ class Superlattice(BaseModel):
     @classmethod
     def from_sequence(cls, sequence: str, *, mirror: bool = False) -> Superlattice:
         """The canonical form: of a mirror pair, the alphabetically smaller."""
-        return cls(
-            sequence=min(sequence, sequence[::-1]) if mirror else sequence, mirror=mirror
-        )
+        return cls(sequence=min(sequence, sequence[::-1]) if mirror else sequence, mirror=mirror)
 
     @property
     def formula(self) -> str:

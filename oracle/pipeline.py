@@ -28,7 +28,8 @@ from oracle.third_order import ThirdOrder, adaptive, finite_differences
 
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
-_COARSE = 1.6  # ratio of spacings of the mesh on which errors are judged to that of the result
+_COARSE = 1.6  # ratio of spacings of the mesh that tells the mesh's own error to the result's
+_JUDGING = 2.2  # the same for the mesh on which fits are compared; only ratios matter there
 _MESH_ERROR = 0.5  # of the change from the coarse to the final mesh; between 1/N and 1/N² decay
 _REFERENCE = 300.0  # K; single numbers that depend on temperature are taken nearest to it
 _ANHARMONIC_SNAPSHOTS = 2
@@ -120,15 +121,22 @@ class Pipeline:
     ) -> Result:
         """Third order and transport of a stable crystal."""
         settings = self.settings
-        mesh = settings.mesh or harmonic.mesh_of(phonons.primitive.cell, settings.mesh_spacing)
-        a, b, c = (max(3, round(n / _COARSE)) for n in mesh)
-        coarse = (a, b, c)
-        third = self._timed("fc3", lambda: self._third_order(relaxed, phonons, fc2, coarse))
+        mesh = settings.mesh or harmonic.affordable_mesh(
+            phonons.primitive.cell,
+            settings.mesh_spacing,
+            3 * len(phonons.primitive),
+            len(phonons.primitive_symmetry.reciprocal_operations),
+            settings.mesh_effort,
+        )
+        judging = _coarsened(mesh, _JUDGING)
+        third = self._timed("fc3", lambda: self._third_order(relaxed, phonons, fc2, judging))
         anharmonicity = self._timed("anharmonicity", lambda: self._anharmonicity(relaxed, third))
-        phonons.fc2, phonons.fc3 = fc2, third.fc3
+        phonons.fc2, phonons.fc3 = fc2, third.scattering
         self.forces.context.check("bte")
         found = self._timed("bte", lambda: transport.conductivity(phonons, settings, mesh))
-        error = float(np.hypot(third.error, self._mesh_error(found, third)))
+        temperatures = np.array(settings.temperatures)
+        self.artefacts["kappa"] = transport.write_kappa(self.folder, phonons, found, temperatures)
+        error = float(np.hypot(third.error, self._mesh_error(found, phonons, mesh)))
         self.provenance |= {
             "mesh": list(mesh),
             "supercell": np.asarray(phonons.supercell_matrix).tolist(),
@@ -151,10 +159,8 @@ class Pipeline:
         properties["max_msd"] = Quantity(value=msd.tolist(), unit="Å²", per_temperature=True)
         properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
         self.artefacts |= supercells.write_files(
-            self.folder, phonons, fc2, third.fc3, large=self.forces.context.keep_large
+            self.folder, phonons, fc2, third.scattering, large=self.forces.context.keep_large
         )
-        temperatures = np.array(settings.temperatures)
-        self.artefacts["kappa"] = transport.write_kappa(self.folder, phonons, found, temperatures)
         self._write_plots(plots | {"cumulative_kappa": transport.cumulative(found)})
         doubt = self._doubt(stability, anharmonicity, error)
         return Result(
@@ -215,10 +221,20 @@ class Pipeline:
         unexplained = np.array(actual) - predicted
         return float(np.linalg.norm(unexplained) / np.linalg.norm(actual))
 
-    def _mesh_error(self, found: transport.Transport, third: ThirdOrder) -> float:
+    def _mesh_error(
+        self, found: transport.Transport, phonons: Phono3py, mesh: tuple[int, int, int]
+    ) -> float:
+        """Relative error of the mesh, from a coarser one."""
+        coarse = transport.conductivity(
+            phonons,
+            self.settings,
+            _coarsened(mesh, _COARSE),
+            coherence=False,
+            temperatures=(self._reference,),
+        )
         nearest = self.settings.temperatures.index(self._reference)
         particle = float(np.trace(found.particle[nearest])) / 3
-        return _MESH_ERROR * abs(float(np.log(particle / third.kappa)))
+        return _MESH_ERROR * abs(float(np.log(particle / coarse.mean[0])))
 
     def _structural(self, relaxed: Relaxed) -> dict[str, Quantity]:
         n = len(relaxed.symbols)
@@ -300,3 +316,8 @@ class Pipeline:
         result = work()
         self.provenance.setdefault("seconds", {})[stage] = round(time.perf_counter() - started, 3)
         return result
+
+
+def _coarsened(mesh: tuple[int, int, int], ratio: float) -> tuple[int, int, int]:
+    a, b, c = (max(3, round(n / ratio)) for n in mesh)
+    return a, b, c

@@ -5,10 +5,12 @@ SevenNet and CHGNet ship their weights inside their wheels, so nothing is fetche
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
 import importlib.util
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +41,17 @@ class PotentialSpec:
 def _sevennet(name: str, modal: str | None = None) -> Calculator:
     from sevenn.calculator import SevenNetCalculator
 
-    return SevenNetCalculator(name, device=_device(), modal=modal)  # type: ignore[no-any-return]
+    return SevenNetCalculator(name, device=_device(), modal=modal)
 
 
 def _chgnet(name: str) -> Calculator:
     from chgnet.model.dynamics import CHGNetCalculator
     from chgnet.model.model import CHGNet
 
-    model = CHGNet.load(model_name=name, use_device=_device(), verbose=False)
-    return CHGNetCalculator(model, use_device=_device())  # type: ignore[no-any-return]
+    # It prints two lines, but stdout is for documents.
+    with contextlib.redirect_stdout(io.StringIO()):
+        model = CHGNet.load(model_name=name, use_device=_device(), verbose=False)
+        return CHGNetCalculator(model, use_device=_device())
 
 
 def _device() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -11,6 +12,7 @@ from ase.filters import FrechetCellFilter
 from ase.neighborlist import neighbor_list
 from ase.optimize import BFGS
 from numpy.typing import NDArray
+from pymatgen.core.structure import Structure
 
 from oracle.canonical import spacegroup_of
 from oracle.errors import OracleError
@@ -85,7 +87,8 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
         )
         return relaxed
     arrays, facts = found
-    return Relaxed(**arrays, **{**facts, "symbols": tuple(facts["symbols"])})
+    fields: dict[str, Any] = {**arrays, **facts, "symbols": tuple(facts["symbols"])}
+    return Relaxed(**fields)
 
 
 def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Relaxed:
@@ -102,7 +105,8 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
         filtered = FrechetCellFilter(atoms)
         optimizer = BFGS(filtered, logfile=None, maxstep=0.1)
         converged = False
-        for converged in optimizer.irun(fmax=settings.relax_fmax, steps=settings.relax_steps):
+        for reached in optimizer.irun(fmax=settings.relax_fmax, steps=settings.relax_steps):
+            converged = bool(reached)
             field.context.check("relax")
             largest = float(np.abs(filtered.get_forces()).max())
             if not np.isfinite(largest):
@@ -161,15 +165,11 @@ def _coordination(atoms: Atoms) -> NDArray[np.int64]:
         nearest = np.full(len(atoms), np.inf)
         np.minimum.at(nearest, centres, distances)
         if nearest.max() * _SHELL < radius:
-            return np.bincount(
-                centres[distances < nearest[centres] * _SHELL], minlength=len(atoms)
-            )
+            return np.bincount(centres[distances < nearest[centres] * _SHELL], minlength=len(atoms))
         radius *= 1.5
 
 
-def _pymatgen(atoms: Atoms) -> object:
-    from pymatgen.core import Structure
-
+def _pymatgen(atoms: Atoms) -> Structure:
     return Structure(
         atoms.cell.array, atoms.get_chemical_symbols(), atoms.get_scaled_positions(wrap=False)
     )

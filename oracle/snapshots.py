@@ -31,9 +31,7 @@ Array = NDArray[np.float64]
 AMPLITUDES = (0.8, 1.2)
 
 
-def random_displacements(
-    n_atoms: int, pairs: range, displacement: float, seed: str
-) -> Array:
+def random_displacements(n_atoms: int, pairs: range, displacement: float, seed: str) -> Array:
     """Displacements (n_pairs, n_atoms, 3) of random direction, Å.
 
     Args:
@@ -109,9 +107,7 @@ def _symfc(phonons: Phono3py, cutoff: float | None) -> Symfc:
     cell = phonons.supercell
     operations = phonons.symmetry.symmetry_operations
     return Symfc(
-        SymfcAtoms(
-            cell=cell.cell, scaled_positions=cell.scaled_positions, numbers=cell.numbers
-        ),
+        SymfcAtoms(cell=cell.cell, scaled_positions=cell.scaled_positions, numbers=cell.numbers),
         spacegroup_operations={
             "rotations": operations["rotations"],
             "translations": operations["translations"],

@@ -53,7 +53,8 @@ class StageStore:
     ) -> None:
         """Write a stage's result; of two writers of the same digest the first wins."""
         with self.directory(name, digest) as path:
-            np.savez(path / "arrays.npz", **{key: np.asarray(a) for key, a in arrays.items()})
+            named: dict[str, Any] = {key: np.asarray(a) for key, a in arrays.items()}
+            np.savez(path / "arrays.npz", **named)
             (path / "facts.json").write_text(json.dumps(facts, sort_keys=True))
 
     def directory(self, name: str, digest: str) -> AtomicDirectory:

@@ -152,7 +152,8 @@ def predicted_forces(phonons: Phono3py, fc2: Array, fc3: Array, displacements: A
     flat3 = full3.transpose(0, 3, 1, 4, 2, 5).reshape(3 * n, 3 * n, 3 * n)
     flat2 = full2.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
     forces = [
-        -(flat2 @ u) - 0.5 * ((flat3 @ u) @ u) for u in displacements.reshape(len(displacements), -1)
+        -(flat2 @ u) - 0.5 * ((flat3 @ u) @ u)
+        for u in displacements.reshape(len(displacements), -1)
     ]
     return np.array(forces).reshape(-1, n, 3)
 

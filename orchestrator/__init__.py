@@ -1,0 +1,1 @@
+"""The campaign: loop, store, executors, tracking, command line and HTTP."""

@@ -18,7 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator import queries
 from orchestrator.config import ConfigError, validate
 from orchestrator.failures import INPUT_ERRORS
-from orchestrator.store import CampaignExists, CampaignRunning, Store, UnknownCampaign, UnknownCandidate
+from orchestrator.store import (
+    CampaignExists,
+    CampaignRunning,
+    Store,
+    UnknownCampaign,
+    UnknownCandidate,
+)
 
 _CODES: dict[type[Exception], int] = {
     UnknownCampaign: 404,

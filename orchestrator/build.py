@@ -10,8 +10,8 @@ from typing import Any
 from agents.bayesian import BayesianProposer
 from agents.evolution import EvolutionProposer
 from agents.pool import PoolSpace
-from agents.prototypes import PrototypeSpace
 from agents.protocol import Proposer, Space
+from agents.prototypes import PrototypeSpace
 from agents.random_agent import RandomProposer
 from agents.settings import ObjectiveSettings, agent_names
 from agents.substitution import SubstitutionProposer
@@ -120,7 +120,8 @@ def build_oracle(
 
 def _column(settings: ReplaySettings, fidelity: str) -> dict[str, Any]:
     if settings.fidelities is None:
-        return {"column": settings.column, "stable_column": settings.stable_column, "cost_s": 0.0}
+        names = ("column", "stable_column", "std_column", "confirm_column")
+        return {name: getattr(settings, name) for name in names}
     return dict(settings.fidelities[fidelity].model_dump())
 
 
@@ -131,22 +132,28 @@ def _table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
 
 
 def tightened(oracle: Oracle, level: int) -> Oracle | None:
-    """The oracle at the settings that confirm; None when its answers need no confirmation."""
+    """The oracle at the settings that confirm, or None where it has none so tight.
+
+    Level 0 is the oracle itself; a table has at most one more column to confirm with.
+    """
     if level == 0:
         return oracle
-    tighten = getattr(oracle, "tightened", None)
-    return None if tighten is None else tighten(level)
+    if isinstance(oracle, ReplayOracle):
+        return oracle.tightened(level) if level == 1 else None
+    assert isinstance(oracle, PhononBTE)
+    for _ in range(level):
+        oracle = oracle.tightened()
+    return oracle
 
 
 def build_proposers(config: CampaignConfig, fidelity: str) -> dict[str, Proposer]:
     """Proposers by name, in the order of the config."""
+    common: dict[str, Any] = {
+        "fidelity": fidelity,
+        "near_duplicates": config.selection.near_duplicates,
+    }
     return {
-        name: PROPOSERS[settings.kind](
-            settings,
-            name=name,
-            fidelity=fidelity,
-            near_duplicates=config.selection.near_duplicates,
-        )
+        name: PROPOSERS[settings.kind](settings, name=name, **common)
         for name, settings in zip(agent_names(config.agents), config.agents, strict=True)
     }
 

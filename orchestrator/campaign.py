@@ -1,4 +1,4 @@
-"""A campaign: its events in the database, and the state they add up to. The only stateful object."""
+"""A campaign: its events, and the state they add up to. The only stateful object."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class Campaign:
     def refresh(self) -> None:
         """Fold what was recorded since the last look."""
         events = self.store.events(self.name, after=self.state.seq)
-        parsed = [(row, ev.EVENT.validate_python({**row.payload, "kind": row.kind})) for row in events]
+        parsed = [
+            (row, ev.EVENT.validate_python({**row.payload, "kind": row.kind})) for row in events
+        ]
         planned = {
             trial.id: (trial.digest, trial.method)
             for _, event in parsed

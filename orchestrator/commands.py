@@ -140,9 +140,7 @@ def show(home: Path, candidate: str, *, as_json: bool) -> int:
     return _print(queries.show(_store(home), candidate), as_json)
 
 
-def export(
-    home: Path, name: str, *, directory: Path, form: str, k: int, as_json: bool
-) -> int:
+def export(home: Path, name: str, *, directory: Path, form: str, k: int, as_json: bool) -> int:
     """Write the best candidates into a folder."""
     from orchestrator.export import export_best
 
@@ -198,5 +196,3 @@ def _json(document: Any) -> int:
     # NaN is no JSON; a document that holds one is a defect to be seen, not to be passed on.
     sys.stdout.write(json.dumps(document, allow_nan=False, indent=2) + "\n")
     return DONE
-
-

@@ -147,7 +147,9 @@ PROPERTIES = (
 """What an objective may be, with the phonon oracle."""
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), name: str | None = None) -> CampaignConfig:
+def load_config(
+    path: Path, overrides: Sequence[str] = (), name: str | None = None
+) -> CampaignConfig:
     """Read and validate a config file; its paths become absolute.
 
     Args:

@@ -84,7 +84,11 @@ class Lease:
         self._ended.set()
         self._thread.join()
         self._write(
-            writer_token=None, writer_host=None, writer_pid=None, writer_started=None, heartbeat=None
+            writer_token=None,
+            writer_host=None,
+            writer_pid=None,
+            writer_started=None,
+            heartbeat=None,
         )
 
     def _beat(self) -> None:

@@ -116,7 +116,7 @@ class Loop:
             self.executor.submit(self.call_for(trial))
 
     def _reuse_known(self) -> None:
-        """Answer trials whose evaluation is already stored: no oracle call is ever paid for twice."""
+        """Answer trials whose evaluation is stored: no oracle call is ever paid for twice."""
         for trial in self._open_trials():
             if trial.status != "PROPOSED":
                 continue
@@ -135,9 +135,7 @@ class Loop:
         retry = trial.failures + 1 < self.campaign.config.executor.attempts
         if isinstance(outcome, Failed) and not outcome.permanent and retry:
             self.campaign.record(
-                ev.TrialRequeued(
-                    trial=trial.plan.id, stage=outcome.stage, message=outcome.message
-                )
+                ev.TrialRequeued(trial=trial.plan.id, stage=outcome.stage, message=outcome.message)
             )
             return
         stored = isinstance(outcome, Failed) and not outcome.permanent

@@ -40,13 +40,14 @@ class Mirror:
         self._settings = settings
         self._folder = store.home / "rounds" / campaign.name
         self._jobs: queue.Queue[int | None] = queue.Queue()
+        self._backlog: dict[int, list[Path]] = {}
         self._problems: list[str] = []
         self._thread = threading.Thread(target=self._follow, name="mirror", daemon=True)
         self.weights_of: Callable[[Path], Path | None] = lambda path: None
         """Writes the surrogate's current weights; set by the runner."""
 
     def start(self) -> None:
-        """Begin to follow; rounds that an earlier process recorded but did not mirror come first."""
+        """Begin to follow; rounds that were recorded but not mirrored come first."""
         self._thread.start()
         state = Campaign(self._store, self._name).state
         mirrored = self._store.campaign(self._name).mirrored
@@ -64,7 +65,7 @@ class Mirror:
         self.weights_of(folder / "surrogate.safetensors")
         self._jobs.put(campaign.state.rounds[-1].number)
 
-    def finish(self, campaign: Campaign) -> list[str]:
+    def finish(self) -> list[str]:
         """Wait until all rounds are mirrored; returns what went wrong, once each."""
         self._jobs.put(None)
         self._thread.join()
@@ -90,24 +91,29 @@ class Mirror:
                 self._problems.append(f"round {number}: plots: {error}")
                 artefacts = []
             if tracker is not None:
-                self._mirror(tracker, campaign, found, artefacts)
-        if tracker is not None and campaign.state.stopped is not None:
-            tracker.close(campaign.state.stopped.reason)
+                self._backlog[number] = artefacts
+                self._mirror(tracker, campaign)
+        campaign.refresh()
+        stopped = campaign.state.stopped
+        if tracker is not None and stopped is not None:
+            tracker.close(stopped.reason, stopped.state)
 
-    def _mirror(
-        self, tracker: Tracker, campaign: Campaign, found: Round, artefacts: list[Path]
-    ) -> None:
-        problem = tracker.log_round(
-            found.number,
-            params=_round_params(campaign, found),
-            metrics=found.metrics or {},
-            artefacts=artefacts,
-            config=campaign.state.config,
-        )
-        if problem is None and tracker.parent_run is not None:
-            self._store.set_mirror(self._name, tracker.parent_run, found.number)
-        elif problem is not None:
-            self._problems.append(problem)
+    def _mirror(self, tracker: Tracker, campaign: Campaign) -> None:
+        """Mirror what is waiting, in order; the cursor never passes a round that failed."""
+        for number in sorted(self._backlog):
+            found = next(r for r in campaign.state.rounds if r.number == number)
+            problem = tracker.log_round(
+                number,
+                params=_round_params(campaign, found),
+                metrics=found.metrics or {},
+                artefacts=self._backlog[number],
+                config=campaign.state.config,
+            )
+            if problem is not None or tracker.parent_run is None:
+                self._problems.append(problem or "MLflow gave no run")
+                return
+            del self._backlog[number]
+            self._store.set_mirror(self._name, tracker.parent_run, number)
 
     def _write_round(self, campaign: Campaign, found: Round) -> list[Path]:
         """The table of the best and the plots, as files; returns all that is to be logged."""

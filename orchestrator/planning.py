@@ -16,7 +16,6 @@ from agents.protocol import Candidate, Proposer, Space
 from agents.screening import SharedSurrogate, screen
 from agents.selection import Plan as Selection
 from agents.selection import Selected, select
-from oracle.material import Crystal, Superlattice
 from oracle.protocol import Oracle
 from orchestrator import events as ev
 from orchestrator.build import (
@@ -108,7 +107,9 @@ class Planner:
         number = len(state.rounds) + (1 if chosen or not state.rounds else 0)
         trials = [*self._trials(state, chosen), *confirmations]
         if chosen:
-            trials += cheap_trials(state, self.config, self.oracles, chosen, self._screener.reserves)
+            trials += cheap_trials(
+                state, self.config, self.oracles, chosen, self._screener.reserves
+            )
         trials = [
             trial.model_copy(update={"id": f"t-{len(state.trials) + i:04d}"})
             for i, trial in enumerate(trials, start=1)
@@ -267,8 +268,8 @@ class Planner:
         for label in wanted(state, objective, self.config.confirmation, final=final):
             level = level_for(state, label)
             oracle = tightened(self.oracles[fidelity], level)
-            if oracle is None:  # a table's answers are exact
-                return []
+            if oracle is None:  # nothing tighter to ask
+                continue
             first = state.trials[label.trial].plan
             plans.append(
                 first.model_copy(

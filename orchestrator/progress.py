@@ -99,7 +99,9 @@ class ProgressView:
         for name, trial in state.trials.items():
             if trial.status == "RUNNING":
                 stage, share = in_flight.get(name, ("waiting", 0.0))
-                table.add_row("  " + name, trial.plan.label or trial.plan.candidate, stage, f"{share:.0%}")
+                table.add_row(
+                    "  " + name, trial.plan.label or trial.plan.candidate, stage, f"{share:.0%}"
+                )
         return Group(self._bar, table, Text(f"  best {_best(campaign)}", style="bold"))
 
 

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -112,16 +111,10 @@ def run_campaign(
             ev.Opened(host=socket.gethostname(), pid=os.getpid(), environment=library_versions())
         )
         with _signals_interrupt():
-            try:
-                return _work(store, campaign, prepared, console)
-            except KeyboardInterrupt:
-                campaign.record(ev.Stopped(state="interrupted", reason="interrupted"))
-                raise
+            return _work(store, campaign, prepared, console)
 
 
-def _work(
-    store: Store, campaign: Campaign, prepared: Prepared, console: Console
-) -> ev.Stopped:
+def _work(store: Store, campaign: Campaign, prepared: Prepared, console: Console) -> ev.Stopped:
     config = campaign.config
     for note in campaign.state.notes:
         console.print(note, style="dim", highlight=False, soft_wrap=True)
@@ -149,10 +142,13 @@ def _work(
             )
             stopped = loop.run()
             view.say("recording")
+    except KeyboardInterrupt:
+        campaign.record(ev.Stopped(state="interrupted", reason="interrupted"))
+        raise
     finally:
         executor.shutdown()
-    for problem in mirror.finish(campaign):
-        console.print(f"tracking: {problem}", style="yellow", highlight=False, soft_wrap=True)
+        for problem in mirror.finish():
+            console.print(f"tracking: {problem}", style="yellow", highlight=False, soft_wrap=True)
     return stopped
 
 
@@ -193,5 +189,3 @@ def _signals_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-

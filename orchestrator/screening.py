@@ -1,4 +1,4 @@
-"""Constraints that are checked before the oracle is asked, in parallel where they cost something."""
+"""Constraints that are checked before the oracle is asked, in parallel where that costs."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ class Screener:
             return False
         return before(self._constraints, material) is None
 
-    def first_allowed(
-        self, plan: Plan, count: int
-    ) -> tuple[list[Selected], dict[str, str]]:
+    def first_allowed(self, plan: Plan, count: int) -> tuple[list[Selected], dict[str, str]]:
         """The first `count` candidates within the constraints, and why others were refused.
 
         Candidates are screened in groups of the size of what is still wanted, so that the

@@ -11,8 +11,8 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
-from oracle.evaluation import Failed
 from oracle.canonical import canonicalize
+from oracle.evaluation import Failed
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Context
 from oracle.report import evaluation_json

@@ -109,7 +109,7 @@ class CampaignState:
         return [t for t in self.trials.values() if t.plan.purpose in purposes]
 
     def objective_trials(self) -> list[Trial]:
-        """Trials that count as oracle calls: at the objective's fidelity, confirmations left out."""
+        """Trials that count as oracle calls: at the objective's fidelity, no confirmations."""
         return [
             t
             for t in self.trials.values()

@@ -23,9 +23,7 @@ def failure_reason(state: CampaignState, config: CampaignConfig) -> str | None:
     )
 
 
-def stop_reason(
-    state: CampaignState, config: CampaignConfig, objective: Objective
-) -> str | None:
+def stop_reason(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:
     """Why the campaign is complete, or None while it is not."""
     budget = config.budget
     used = len([t for t in state.objective_trials() if t.status != "CANCELLED"])

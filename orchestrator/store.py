@@ -278,9 +278,7 @@ class Store:
 
     def _update(self, name: str, **values: Any) -> None:
         with self.engine.begin() as connection:
-            connection.execute(
-                update(CampaignRow).where(CampaignRow.name == name).values(**values)
-            )
+            connection.execute(update(CampaignRow).where(CampaignRow.name == name).values(**values))
 
     def _insert_events(
         self, connection: Any, name: str, last: int, events: Sequence[NewEvent], now: float

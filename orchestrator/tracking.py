@@ -131,7 +131,7 @@ class Tracker:
             work()
         except Exception as error:  # a campaign goes on, whatever MLflow or its server does
             self._resting_until = time.monotonic() + self._rest_s
-            self.problem = f"MLflow at {_SECRET.sub('//', self._uri)}: {one_line(error)}"
+            self.problem = _SECRET.sub("//", f"MLflow at {self._uri}: {one_line(error)}")
         else:
             self.problem = None
         return self.problem

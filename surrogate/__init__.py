@@ -1,0 +1,1 @@
+"""Learned approximations of the oracle that know their uncertainty."""

@@ -5,144 +5,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Unstable
 from oracle.material import Crystal, Superlattice
-from surrogate.descriptors import prior_mean
 from surrogate.feature_store import FeatureStore, MaterialInputs
 from surrogate.inputs import Inputs
-from surrogate.labels import Labels, Outcome, labels_of, latest, stabilities_of
+from surrogate.labels import Outcome, labels_of, latest, stabilities_of
+from surrogate.problem import Model, Problem, StabilityPredictor, StabilityProblem
 from surrogate.protocol import Calibration, Output, Posterior
-from surrogate.scaling import InputScale, TargetScale
+from surrogate.scaling import InputScale
+from surrogate.targets import Extras, Target, rows_of
+from surrogate.threads import pinned_threads
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A regression on the scale of 1.
-
-    Args:
-        inputs: n labelled materials; may hold more rows than `rows` names.
-        rows: (n,), the labelled ones among them.
-        extras: (n, c), what cheaper fidelities say of them; 0 where they say nothing.
-        targets: (n,).
-        noise: (n,), standard errors of the targets.
-    """
-
-    inputs: Inputs
-    rows: NDArray[np.int64]
-    extras: Array
-    targets: Array
-    noise: Array
-
-
-@dataclass(frozen=True)
-class StabilityProblem:
-    """A classification: as `Problem`, with outcomes 1 (stable) or 0 and how much each counts."""
-
-    inputs: Inputs
-    rows: NDArray[np.int64]
-    extras: Array
-    stable: Array
-    confidence: Array
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Mean (n,), root of the epistemic covariance (n, r) and aleatoric spread (n,), unit scale."""
-
-    mean: Array
-    root: Array
-    aleatoric: Array
-
-
-class Model(Protocol):
-    """A fitted model of one output."""
-
-    def predict(self, inputs: Inputs, extras: Array) -> Prediction:
-        """Predictions for n materials."""
-        ...
-
-
-class StabilityPredictor(Protocol):
-    """A fitted model of stability."""
-
-    def probability(self, inputs: Inputs, extras: Array) -> Array:
-        """Probability (n,) of being stable."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Prior:
-    """Prior mean of one output.
-
-    Args:
-        output: which.
-        physical: whether physics offers one.
-        typical: what it is where too little is known of a material.
-    """
-
-    output: Output
-    physical: bool
-    typical: float
-
-    @classmethod
-    def of(cls, output: Output, inputs: Inputs) -> _Prior:
-        """The prior, with what is typical taken from a training set."""
-        mean = prior_mean(output, inputs.descriptors) if inputs.descriptors else None
-        if mean is None:
-            return cls(output, False, 0.0)
-        known = mean[np.isfinite(mean)]
-        return cls(output, True, float(known.mean()) if len(known) else 0.0)
-
-    def mean(self, inputs: Inputs) -> Array:
-        """Prior mean (n,) on the modelled scale."""
-        mean = prior_mean(self.output, inputs.descriptors) if self.physical else None
-        if mean is None:
-            return np.zeros(inputs.n)
-        return np.where(np.isfinite(mean), mean, self.typical)
-
-
-@dataclass(frozen=True)
-class _Target:
-    """One output: its labels and where they are expected.
-
-    Args:
-        labels: of the fidelity that is predicted.
-        rows: (n,), of the labelled materials among the inputs.
-        prior: mean before any label.
-        scale: of the labels' differences from it.
-    """
-
-    labels: Labels
-    rows: NDArray[np.int64]
-    prior: _Prior
-    scale: TargetScale
-
-    @classmethod
-    def of(cls, output: Output, labels: Labels, row: dict[str, int], inputs: Inputs) -> _Target:
-        """The target that labels define."""
-        rows, prior = _rows(labels.materials, row), _Prior.of(output, inputs)
-        residuals = labels.values - prior.mean(inputs)[rows]
-        return cls(labels, rows, prior, TargetScale.of(residuals, physical=prior.physical))
-
-    def problem(self, inputs: Inputs, extras: Array) -> Problem:
-        """The regression on the scale of 1."""
-        residuals = self.labels.values - self.prior.mean(inputs)[self.rows] - self.scale.centre
-        spread = self.scale.spread
-        return Problem(inputs, self.rows, extras, residuals / spread, self.labels.noise / spread)
+UNCALIBRATED = Calibration()
 
 
 @dataclass(frozen=True)
 class _Fitted:
-    models: dict[Output, tuple[Model, _Target]]
+    models: dict[Output, tuple[Model, Target]]
     stability: StabilityPredictor
-    extras: _Extras
+    extras: Extras
 
 
 class BaseSurrogate(ABC):
@@ -193,7 +79,7 @@ class BaseSurrogate(ABC):
         self,
         evaluations: Sequence[Measured | Unstable | Failed],
         *,
-        calibration: Calibration = Calibration(),
+        calibration: Calibration = UNCALIBRATED,
     ) -> None:
         """Learn from scratch.
 
@@ -206,7 +92,8 @@ class BaseSurrogate(ABC):
         self._inputs.begin(list(materials.values()))
         inputs = self._inputs(list(materials.values()))
         self._calibration = calibration
-        self._fitted = self._fit(found, materials, inputs)
+        with pinned_threads():
+            self._fitted = self._fit(found, materials, inputs)
 
     def posterior(
         self,
@@ -222,25 +109,34 @@ class BaseSurrogate(ABC):
         """
         self._check(outputs, fidelity)
         inputs = self._inputs(materials)
-        fitted = self._fitted
-        if fitted is None:
-            # Descriptors have no scale yet: the one of the materials asked about serves.
-            fitted = self._fit({}, {}, inputs)
-        extras = fitted.extras
-        predictions = []
+        with pinned_threads():
+            # Before any fit descriptors have no scale: that of the materials asked about serves.
+            fitted = self._fitted or self._fit({}, {}, inputs)
+            return self._belief(fitted, materials, inputs, outputs)
+
+    def _belief(
+        self,
+        fitted: _Fitted,
+        materials: Sequence[Crystal | Superlattice],
+        inputs: Inputs,
+        outputs: Sequence[Output],
+    ) -> Posterior:
+        """Predictions back on the modelled scale, with calibrated spreads."""
+        means, roots, spreads = [], [], []
         for output in outputs:
             model, target = fitted.models[output]
-            prediction = model.predict(inputs, extras.columns(materials, output))
-            scale = target.scale
-            mean = scale.centre + scale.spread * prediction.mean + target.prior.mean(inputs)
-            predictions.append((mean, scale.spread, prediction))
-        factor = self._calibration.scale
-        p_stable = fitted.stability.probability(inputs, extras.columns(materials, self._outputs[0]))
+            unit = model.predict(inputs, fitted.extras.columns(materials, output))
+            spread = self._calibration.scale * target.scale.spread
+            offset = target.scale.centre + target.prior.mean(inputs)
+            means.append(offset + target.scale.spread * unit.mean)
+            roots.append(spread * unit.root)
+            spreads.append(spread * unit.aleatoric)
+        extras = fitted.extras.columns(materials, self._outputs[0])
         return Posterior(
-            mean=np.stack([mean for mean, _, _ in predictions], axis=1),
-            root=_stacked([factor * spread * p.root for _, spread, p in predictions]),
-            aleatoric=np.stack([factor * s * p.aleatoric for _, s, p in predictions], axis=1),
-            p_stable=p_stable,
+            mean=np.stack(means, axis=1),
+            root=_stacked(roots),
+            aleatoric=np.stack(spreads, axis=1),
+            p_stable=fitted.stability.probability(inputs, extras),
             calibration=self._calibration,
         )
 
@@ -264,11 +160,11 @@ class BaseSurrogate(ABC):
         outcomes = found.get(self._fidelity, {})
         scale = InputScale.of(inputs)
         targets = {
-            output: _Target.of(output, labels_of(outcomes, output), row, inputs)
+            output: Target.of(output, labels_of(outcomes, output), row, inputs)
             for output in self._outputs
         }
-        extras = _Extras.of(found, self._fidelity, targets, row, inputs)
-        models: dict[Output, tuple[Model, _Target]] = {}
+        extras = Extras.of(found, self._fidelity, targets, row, inputs)
+        models: dict[Output, tuple[Model, Target]] = {}
         for k, (output, target) in enumerate(targets.items()):
             columns = extras.columns(target.labels.materials, output)
             problem = target.problem(inputs, columns)
@@ -276,7 +172,7 @@ class BaseSurrogate(ABC):
         stabilities = stabilities_of(outcomes)
         stability = StabilityProblem(
             inputs,
-            _rows(stabilities.materials, row),
+            rows_of(stabilities.materials, row),
             extras.columns(stabilities.materials, self._outputs[0]),
             stabilities.stable,
             stabilities.confidence,
@@ -284,60 +180,6 @@ class BaseSurrogate(ABC):
         first = models[self._outputs[0]][0]
         predictor = self._learn_stability(stability, scale, first, self._seed)
         return _Fitted(models, predictor, extras)
-
-
-@dataclass(frozen=True)
-class _Extras:
-    """What cheaper fidelities found, as input columns.
-
-    For each fidelity, in alphabetical order, three columns: the value on the scale of the
-    targets, whether there is one, and whether the material is unstable there.
-    """
-
-    fidelities: tuple[str, ...]
-    rows: dict[Output, dict[str, Array]]
-
-    @classmethod
-    def of(
-        cls,
-        found: dict[str, dict[str, Outcome]],
-        fidelity: str,
-        targets: dict[Output, _Target],
-        row: dict[str, int],
-        inputs: Inputs,
-    ) -> _Extras:
-        cheaper = tuple(sorted(name for name in found if name != fidelity))
-        rows: dict[Output, dict[str, Array]] = {output: {} for output in targets}
-        for output, target in targets.items():
-            for k, name in enumerate(cheaper):
-                blank = np.zeros(3 * len(cheaper))
-                labels = labels_of(found[name], output)
-                at = _rows(labels.materials, row)
-                residuals = labels.values - target.prior.mean(inputs)[at]
-                own = TargetScale.of(residuals, physical=target.prior.physical)
-                values = (residuals - own.centre) / max(own.spread, target.scale.spread)
-                for material, value in zip(labels.materials, values, strict=True):
-                    columns = rows[output].setdefault(material.digest, blank.copy())
-                    columns[3 * k : 3 * k + 2] = value, 1.0
-                for digest, outcome in found[name].items():
-                    if isinstance(outcome, Unstable):
-                        rows[output].setdefault(digest, blank.copy())[3 * k + 2] = 1.0
-        return cls(cheaper, rows)
-
-    def columns(self, materials: Sequence[Crystal | Superlattice], output: Output) -> Array:
-        """The columns (n, c) of n materials; 0 where nothing is known."""
-        table = np.zeros((len(materials), 3 * len(self.fidelities)))
-        known = self.rows.get(output, {})
-        if known:
-            for k, material in enumerate(materials):
-                found = known.get(material.digest)
-                if found is not None:
-                    table[k] = found
-        return table
-
-
-def _rows(materials: Sequence[Crystal | Superlattice], row: dict[str, int]) -> NDArray[np.int64]:
-    return np.array([row[material.digest] for material in materials], dtype=np.int64)
 
 
 def _stacked(roots: list[Array]) -> Array:

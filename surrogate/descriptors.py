@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core import Element, Structure
+from pymatgen.core.periodic_table import Element, Species
+from pymatgen.core.structure import Structure
 from scipy import constants
 
 from oracle.eos import EquationOfState
@@ -169,7 +170,7 @@ def _shell(structure: Structure, index: int) -> tuple[float, int]:
     return near, sum(distance < _SHELL * near for distance in distances)
 
 
-def _electronegativity(element: Element) -> float:
+def _electronegativity(element: Element | Species) -> float:
     """Pauling electronegativity; 0 for the noble gases that have none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pymatgen warns where there is none

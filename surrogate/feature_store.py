@@ -80,7 +80,8 @@ class MaterialInputs:
 
     def begin(self, materials: Sequence[Crystal | Superlattice]) -> None:
         """Let a training set decide what descriptors of sequences there are."""
-        chains = Chains.of([m.sequence for m in materials if isinstance(m, Superlattice)])
+        sequences = [m.sequence for m in materials if isinstance(m, Superlattice)]
+        chains = Chains.of(sequences) if sequences else None
         if chains != self._chains:
             self._chains = chains
             self._stacked.clear()
@@ -106,7 +107,8 @@ class MaterialInputs:
         if crystals and not sequences:
             return self._store.inputs(crystals)
         if sequences and not crystals:
-            self._chains = self._chains or Chains.of(sequences)
+            if self._chains is None:
+                self._chains = Chains.of(sequences)
             return self._chains.inputs(sequences)
         raise ValueError(
             f"a surrogate learns from materials of one kind; given: {len(crystals)} crystals "

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core import Structure
+from pymatgen.core.structure import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from oracle.eos import EquationOfState, equation_of_state
@@ -25,6 +23,7 @@ from surrogate.descriptors import (
     element_descriptors,
     global_descriptors,
 )
+from surrogate.threads import pinned_threads
 
 VERSION = 1
 """Raised whenever the numbers change, so that files of older versions are not read."""
@@ -68,7 +67,7 @@ def features_of(potential: str, crystal: Crystal, cache_dir: Path | None) -> Cry
     if path is not None and path.is_file():
         return _read(path)
     calculator(potential)  # a potential that is missing is the user's error, not the crystal's
-    with _one_thread():
+    with pinned_threads():
         features = _computed(potential, crystal)
     if path is not None:
         _write(path, features)
@@ -104,7 +103,7 @@ def _computed(potential: str, crystal: Crystal) -> CrystalFeatures:
 def _node_features(potential: str, structure: Structure) -> NDArray[np.float32]:
     """Invariant features (a, d) of each atom after the potential's last interaction."""
     engine = calculator(potential)
-    model = getattr(engine, "model", None)
+    model: Any = getattr(engine, "model", None)
     if hasattr(model, "predict_structure"):  # CHGNet
         prediction = model.predict_structure(structure, task="e", return_atom_feas=True)
         return np.asarray(prediction["atom_fea"], dtype=np.float32)
@@ -129,19 +128,6 @@ def _hooked(engine: Any, module: Any, structure: Structure) -> NDArray[np.float3
     finally:
         handle.remove()
     return np.asarray(seen[-1][: len(structure)], dtype=np.float32)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums must not depend on how many threads the process happens to have."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _path(potential: str, crystal: Crystal, cache_dir: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,91 +16,23 @@ from gpytorch.priors import NormalPrior
 from numpy.typing import NDArray
 from torch import Tensor
 
-from surrogate.base import BaseSurrogate, Model, Prediction, Problem, StabilityProblem
+from surrogate.base import BaseSurrogate
+from surrogate.block_kernel import SCALE_SPREAD, BlockKernel
 from surrogate.feature_store import FeatureStore
 from surrogate.inputs import Inputs
+from surrogate.problem import Model, Prediction, Problem, StabilityProblem
 from surrogate.protocol import Output
 from surrogate.random_features import RandomFeatures
 from surrogate.scaling import InputScale, joined
 from surrogate.settings import GaussianProcessSettings
 from surrogate.stability import StabilityModel
-from surrogate.training import pinned_threads
 
 Array = NDArray[np.float64]
-# Prior means of the logarithms of the scales, in units of the target's spread.
-_WAVE, _LENGTH, _SLOPE, _EXTRA, _NOISE = -0.3, 0.5, -0.5, -1.0, -2.0
-_SCALE_SPREAD = 0.7
-_MIRROR = 1.0  # logit of how far a sequence and its reverse are alike
-_MIRROR_SPREAD = 1.5
+_NOISE = -2.0  # prior mean of the logarithm of the noise, in units of the target's spread
 _JITTER = 1e-6  # of variances, in units of the target's
 _ITERATIONS = 60  # of L-BFGS
 _CHUNK = 8192
 _DEFAULTS = GaussianProcessSettings()
-
-
-class BlockKernel(gpytorch.kernels.Kernel):  # type: ignore[misc]  # GPyTorch has no types
-    """Covariance of functions of descriptors that come in blocks of one meaning.
-
-    ``1 + a² exp(-½ Σ_b |x_b - x'_b|² / l_b²) + Σ_b s_b² x_b · x'_b + Σ_f e_f² c_f · c'_f`` with
-    blocks b and cheaper fidelities f. For sequences it is averaged over reflection: with R x the
-    reversed sequence, ``(k(x, x') + m k(x, R x')) / (1 + m)``, where m between 0 and 1 is learned.
-    Between equal leads conductance does not depend on direction, so m tends to 1 there.
-
-    Args:
-        blocks: widths of the blocks.
-        fidelities: cheaper ones, of three columns each.
-        mirror: order of the columns of a reversed sequence, or None where there is no reverse.
-    """
-
-    def __init__(
-        self, blocks: Sequence[int], fidelities: int, mirror: NDArray[np.int64] | None
-    ) -> None:
-        super().__init__()
-        ends = np.cumsum([0, *blocks])
-        self._blocks = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
-        self._width = int(ends[-1])
-        self._fidelities = fidelities
-        self._mirror = None if mirror is None else torch.from_numpy(mirror.copy())
-        self._logs("wave", _WAVE, 1)
-        self._logs("length", _LENGTH, len(blocks))
-        self._logs("slope", _SLOPE, len(blocks))
-        if fidelities:
-            self._logs("extra", _EXTRA, fidelities)
-        if mirror is not None:
-            self._logs("mirror", _MIRROR, 1, _MIRROR_SPREAD)
-
-    def _logs(self, name: str, start: float, size: int, spread: float = _SCALE_SPREAD) -> None:
-        value = torch.full((size,), start, dtype=torch.float64)
-        self.register_parameter(f"log_{name}", torch.nn.Parameter(value))
-        self.register_prior(
-            f"{name}_prior", NormalPrior(value.clone(), spread), lambda m: getattr(m, f"log_{name}")
-        )
-
-    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: object) -> Tensor:
-        """Covariance (..., n1, n2), or its diagonal (..., n)."""
-        k = self._plain(x1, x2, diag)
-        if self._mirror is None:
-            return k
-        share = torch.sigmoid(self.log_mirror)
-        reverse = torch.cat([x2[..., self._mirror], x2[..., self._width :]], dim=-1)
-        return (k + share * self._plain(x1, reverse, diag)) / (1.0 + share)
-
-    def _plain(self, x1: Tensor, x2: Tensor, diag: bool) -> Tensor:
-        squares: Tensor | float = 0.0
-        linear: Tensor | float = 1.0
-        for b, block in enumerate(self._blocks):
-            u, v = x1[..., block], x2[..., block]
-            product = _product(u, v, diag)
-            distance = _lengths(u, v, diag) - 2.0 * product
-            squares = squares + distance * torch.exp(-2.0 * self.log_length[b])
-            linear = linear + product * torch.exp(2.0 * self.log_slope[b])
-        for f in range(self._fidelities):
-            columns = slice(self._width + 3 * f, self._width + 3 * f + 3)
-            product = _product(x1[..., columns], x2[..., columns], diag)
-            linear = linear + product * torch.exp(2.0 * self.log_extra[f])
-        assert isinstance(squares, Tensor)
-        wave = torch.exp(2.0 * self.log_wave) * torch.exp(-0.5 * squares.clamp_min(0.0))
-        return wave + linear
 
 
 @dataclass(frozen=True)
@@ -123,7 +54,7 @@ class ProcessModel:
 
     def predict(self, inputs: Inputs, extras: Array) -> Prediction:
         """See `surrogate.base.Model`."""
-        with torch.no_grad(), pinned_threads():
+        with torch.no_grad():
             x = torch.from_numpy(self.descriptors(inputs, extras))
             if len(x) <= self.settings.exact_limit:
                 mean, explained = self._explained(x)
@@ -216,15 +147,14 @@ class GaussianProcess(BaseSurrogate):
         descriptors = _Descriptors(scale)
         widths = [block.shape[1] for block in descriptors.blocks(problem.inputs)]
         kernel = BlockKernel(widths, problem.extras.shape[1] // 3, _mirror(problem.inputs))
-        with pinned_threads():
-            x = torch.from_numpy(descriptors(inputs, problem.extras))
-            y = torch.from_numpy(problem.targets)
-            stated = torch.from_numpy(np.square(problem.noise) + _JITTER)
-            extra = _fit_scales(kernel, x, y, stated)
-            with torch.no_grad():
-                covariance = kernel.forward(x, x) + torch.diag(stated + extra)
-                lower = torch.linalg.cholesky(covariance)
-                weights = torch.cholesky_solve(y[:, None], lower)[:, 0]
+        x = torch.from_numpy(descriptors(inputs, problem.extras))
+        y = torch.from_numpy(problem.targets)
+        stated = torch.from_numpy(np.square(problem.noise) + _JITTER)
+        extra = _fit_scales(kernel, x, y, stated)
+        with torch.no_grad():
+            covariance = kernel.forward(x, x) + torch.diag(stated + extra)
+            lower = torch.linalg.cholesky(covariance)
+            weights = torch.cholesky_solve(y[:, None], lower)[:, 0]
         return ProcessModel(
             kernel, descriptors, x, lower, weights, float(np.sqrt(extra)), self._settings
         )
@@ -248,7 +178,7 @@ def _fit_scales(kernel: BlockKernel, x: Tensor, y: Tensor, stated: Tensor) -> fl
     likelihood = FixedNoiseGaussianLikelihood(noise=stated, learn_additional_noise=True)
     likelihood.second_noise_covar.register_prior(
         "noise_prior",
-        NormalPrior(_NOISE, _SCALE_SPREAD),
+        NormalPrior(_NOISE, SCALE_SPREAD),
         lambda module: 0.5 * module.noise.log(),
     )
     likelihood.second_noise = start
@@ -278,22 +208,13 @@ def _mirror(inputs: Inputs) -> NDArray[np.int64] | None:
     return np.concatenate([m + s for m, s in zip(inputs.mirrors, starts[:-1], strict=True)])
 
 
-def _product(u: Tensor, v: Tensor, diag: bool) -> Tensor:
-    return (u * v).sum(dim=-1) if diag else u @ v.mT
-
-
-def _lengths(u: Tensor, v: Tensor, diag: bool) -> Tensor:
-    """Sum of the squared lengths of each pair."""
-    first, second = u.square().sum(dim=-1), v.square().sum(dim=-1)
-    return first + second if diag else first[..., :, None] + second[..., None, :]
-
-
 def _cholesky(covariance: Tensor) -> Tensor:
     """Factor of a covariance that rounding may have made slightly indefinite."""
     scale = float(covariance.diagonal().clamp_min(1e-12).max())
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
     for power in range(-7, 0):
-        lower, failed = torch.linalg.cholesky_ex(covariance + scale * 10.0**power * identity)
-        if not failed:
+        factor = torch.linalg.cholesky_ex(covariance + scale * 10.0**power * identity)
+        lower: Tensor = factor.L
+        if not factor.info:
             return lower
     raise ValueError("the posterior covariance is not positive; are there NaN among the inputs?")

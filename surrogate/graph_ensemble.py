@@ -11,16 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from surrogate.base import BaseSurrogate, Model, Prediction, Problem, StabilityProblem
+from surrogate.base import BaseSurrogate
 from surrogate.compression import Compressor
 from surrogate.feature_store import FeatureStore
 from surrogate.inputs import Inputs
 from surrogate.network import Graphs, Networks, Scales, Shape, features, graphs
+from surrogate.problem import Model, Prediction, Problem, StabilityProblem
 from surrogate.protocol import Output
 from surrogate.scaling import InputScale
 from surrogate.settings import GraphEnsembleSettings
 from surrogate.stability import StabilityModel
-from surrogate.training import LastLayer, Training, last_layer, pinned_threads, start_scales, train
+from surrogate.training import LastLayer, Training, last_layer, start_scales, train
 
 Array = NDArray[np.float64]
 _WAVES = 24  # random frequencies per member
@@ -82,7 +83,7 @@ class EnsembleModel:
             if known.inputs is inputs and np.array_equal(known.extras, extras):
                 return known.chunks
         networks, scales = self.networks.to(torch.float32), self.scales.to(torch.float32)
-        with torch.no_grad(), pinned_threads():
+        with torch.no_grad():
             chunks = [
                 (rows, features(networks, scales, _tensors(part, self.scale, extras[rows])))
                 for rows, part in inputs.parts(_CHUNK)
@@ -97,7 +98,7 @@ class EnsembleModel:
 
     def _belief(self, phi: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean (m,) and root (m, e (1 + r)) of the mixture."""
-        with torch.no_grad(), pinned_threads():
+        with torch.no_grad():
             own = torch.matmul(phi, self.layer.mean.float()[:, :, None])[:, :, 0]
             mean = own.mean(dim=0)
             wide = torch.matmul(phi, self.layer.root.float()).permute(1, 0, 2)
@@ -166,14 +167,13 @@ class GraphEnsemble(BaseSurrogate):
         generator = torch.Generator().manual_seed(seed)
         targets, noise = torch.from_numpy(problem.targets), torch.from_numpy(problem.noise)
         how = Training(settings.steps, settings.learning_rate, settings.anchoring)
-        with pinned_threads():
-            start = Networks.random(shape, generator)
-            scales = start_scales(shape)
-            tensors = graphs(inputs, scale, problem.extras, torch.float64)
-            networks, scales = train(start, scales, tensors, targets, noise, how, generator)
-            with torch.no_grad():
-                phi = features(networks, scales, tensors)
-                layer = last_layer(phi, targets, noise, scales.noise)
+        start = Networks.random(shape, generator)
+        scales = start_scales(shape)
+        tensors = graphs(inputs, scale, problem.extras, torch.float64)
+        networks, scales = train(start, scales, tensors, targets, noise, how, generator)
+        with torch.no_grad():
+            phi = features(networks, scales, tensors)
+            layer = last_layer(phi, targets, noise, scales.noise)
         return EnsembleModel(networks, scales, layer, scale)
 
     def _learn_stability(

@@ -5,7 +5,8 @@ Every tensor of parameters has the members of the ensemble as its first dimensio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -131,7 +132,13 @@ class Networks:
 
     def to(self, dtype: torch.dtype) -> Networks:
         """The same parameters in another precision."""
-        return Networks(*(p.detach().to(dtype) for p in self.trained), self.waves.to(dtype))
+        changed = replace(self, waves=self.waves.to(dtype))
+        return changed.with_trained([p.detach().to(dtype) for p in self.trained])
+
+    def with_trained(self, trained: Sequence[Tensor]) -> Networks:
+        """The networks with other values of the parameters that training changes."""
+        project, radial, mix, bias = trained
+        return Networks(project, radial, mix, bias, self.waves)
 
     @property
     def trained(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _WAVES = 64
+_WAVE, _SLOPE = 0.6, 0.6  # sizes of the two parts, relative to the constant
 _LENGTH = 1.6  # over which stability changes, in units of a descriptor block's typical length
 
 
@@ -33,4 +34,4 @@ class RandomFeatures:
         phase = descriptors @ self.frequencies
         waves = np.concatenate([np.cos(phase), np.sin(phase)], axis=1) / np.sqrt(_WAVES)
         constant = np.ones((len(descriptors), 1))
-        return np.concatenate([constant, waves, descriptors, extras], axis=1)
+        return np.concatenate([constant, _WAVE * waves, _SLOPE * descriptors, extras], axis=1)

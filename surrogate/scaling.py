@@ -88,7 +88,7 @@ class InputScale:
         pooled = inputs.pooled()
         if pooled.shape[1] != width:  # nothing but unknown nodes, or nothing but known ones
             pooled = np.full((inputs.n, width), np.nan)
-        return self.nodes.apply(pooled) / np.sqrt(width)
+        return np.asarray(self.nodes.apply(pooled) / np.sqrt(width))
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,8 @@ class Chains:
     length: int
 
     @classmethod
-    def of(cls, sequences: Sequence[str]) -> Chains | None:
-        """The descriptors that a training set asks for; None without sequences."""
-        if not sequences:
-            return None
+    def of(cls, sequences: Sequence[str]) -> Chains:
+        """The descriptors that a training set of at least one sequence asks for."""
         return cls(tuple(sorted(set("".join(sequences)) | {"0", "1"})), len(sequences[0]))
 
     def inputs(self, sequences: Sequence[str]) -> Inputs:

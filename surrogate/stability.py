@@ -11,6 +11,7 @@ Array = NDArray[np.float64]
 PRIOR_STABLE = 0.75
 """Share of stable materials expected before any is known: proposals are sensible compounds."""
 _NEWTON_STEPS = 12
+_TYPICAL_LENGTH = 1.4  # of the features, the constant among them
 _LOGIT_SPREAD = 2.0  # prior standard deviation of a logit, per unit of the features' length
 
 
@@ -62,7 +63,11 @@ class StabilityModel:
         return _sigmoid(mean / np.sqrt(1.0 + np.pi * variance / 8.0))
 
 
-_BASE = float(np.log(PRIOR_STABLE / (1.0 - PRIOR_STABLE)))
+# So that the average over the prior of the weights, for features of typical length, is the share.
+_BASE = float(
+    np.log(PRIOR_STABLE / (1.0 - PRIOR_STABLE))
+    * np.sqrt(1.0 + np.pi * (_LOGIT_SPREAD * _TYPICAL_LENGTH) ** 2 / 8.0)
+)
 
 
 def _curvature(x: Array, confidence: Array, p: Array) -> Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -47,17 +45,6 @@ class LastLayer:
     mean: Tensor
     root: Tensor
     noise: Tensor
-
-
-@contextmanager
-def pinned_threads() -> Iterator[None]:
-    """One thread: sums are then added in one order, and results are equal to the last bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def start_scales(shape: Shape) -> Scales:
@@ -113,7 +100,7 @@ def train(
     strengths = [how.anchoring] * len(weights) + [1.0] * len(logs)
     for _ in range(how.steps):
         optimizer.zero_grad()
-        current = Networks(*weights, waves=networks.waves)
+        current = networks.with_trained(weights)
         phi = features(current, Scales(*logs), inputs)
         loss = negative_log_evidence(phi, targets, noise, logs[-1], shares).sum()
         for p, start, width, strength in zip(
@@ -123,7 +110,7 @@ def train(
         torch.autograd.backward(loss)
         optimizer.step()
     return (
-        Networks(*(p.detach() for p in weights), waves=networks.waves),
+        networks.with_trained([p.detach() for p in weights]),
         Scales(*(p.detach() for p in logs)),
     )
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from pymatgen.core import Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 from scipy.spatial.transform import Rotation
 
 from oracle.canonical import canonicalize
@@ -16,18 +17,17 @@ from oracle.material import Crystal, Material, Superlattice
 
 
 def _rocksalt() -> Structure:
-    return Structure.from_spacegroup(
-        "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
-    )
+    sites = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
+    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], sites)
 
 
 def _wurtzite() -> Structure:
-    sites = [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 0.3748]]
+    sites = [[1 / 3, 2 / 3, 0.0], [1 / 3, 2 / 3, 0.3748]]
     return Structure.from_spacegroup("P6_3mc", Lattice.hexagonal(3.82, 6.26), ["Zn", "S"], sites)
 
 
 def _half_heusler() -> Structure:
-    sites = [[0, 0, 0], [0.25, 0.25, 0.25], [0.5, 0.5, 0.5]]
+    sites = [[0.0] * 3, [0.25] * 3, [0.5] * 3]
     return Structure.from_spacegroup("F-43m", Lattice.cubic(5.9), ["Zr", "Ni", "Sn"], sites)
 
 
@@ -89,7 +89,7 @@ def test_canonical_form_is_its_own_canonical_form(name: str) -> None:
 
 def test_different_crystals_have_different_digests() -> None:
     exchanged = Structure.from_spacegroup(
-        "F-43m", Lattice.cubic(5.9), ["Ni", "Zr", "Sn"], [[0, 0, 0], [0.25] * 3, [0.5] * 3]
+        "F-43m", Lattice.cubic(5.9), ["Ni", "Zr", "Sn"], [[0.0] * 3, [0.25] * 3, [0.5] * 3]
     )
     digests = {Crystal.from_structure(s).digest for s in (*STRUCTURES.values(), exchanged)}
     assert len(digests) == len(STRUCTURES) + 1
@@ -113,9 +113,9 @@ def test_mirror_images_are_one_design_only_when_declared(sequence: str) -> None:
 
 
 def test_partial_occupancy_and_overlap_are_refused_with_a_reason() -> None:
-    mixed = Structure(Lattice.cubic(4.0), [{"Na": 0.5, "K": 0.5}], [[0, 0, 0]])
+    mixed = Structure(Lattice.cubic(4.0), [{"Na": 0.5, "K": 0.5}], [[0.0, 0.0, 0.0]])
     with pytest.raises(OracleError, match="partial occupancies"):
         Crystal.from_structure(mixed)
-    close = Structure(Lattice.cubic(4.0), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0.05]])
+    close = Structure(Lattice.cubic(4.0), ["Na", "Cl"], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.05]])
     with pytest.raises(OracleError, match="apart; expected at least"):
         Crystal.from_structure(close)

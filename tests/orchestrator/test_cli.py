@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def _config(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     rows = [{"id": d, "sequence": d} for d in designs]
     (tmp_path / "pool.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     table = [
-        {"id": d, "conductance": 1.0 + sum(a != b for a, b in zip(d, d[1:], strict=False))}
+        {"id": d, "conductance": 1.0 + sum(a != b for a, b in itertools.pairwise(d))}
         for d in designs
     ]
     (tmp_path / "table.jsonl").write_text("".join(json.dumps(r) + "\n" for r in table))

@@ -229,14 +229,14 @@ class TestRayExecutor(ExecutorContract):
 
     def test_a_map_nobody_reads_to_its_end_leaves_nothing(self, executor: Executor) -> None:
         found = executor.map(
-            "executor_functions:add", [{"a": i, "b": 0, "seconds": 0.1} for i in range(20)]
+            "executor_functions:add", [{"a": i, "b": 0, "seconds": 0.5} for i in range(20)]
         )
         assert next(found)["sum"] == 0
         assert isinstance(found, Iterator)
         found.close()  # type: ignore[attr-defined]
         before = time.monotonic()
         assert answer(executor, call("add", id="t-5", a=1, b=1)).value == {"sum": 2, "name": None}
-        assert time.monotonic() - before < 1.0
+        assert time.monotonic() - before < 4.0  # all of them would take 5 s
 
 
 def test_ray_is_started_again_when_it_dies(ray_executor: RayExecutor) -> None:

@@ -179,7 +179,10 @@ def test_the_tables_can_be_made_in_postgresql() -> None:
 
 
 def test_two_processes_may_open_a_new_home_at_once(tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from orchestrator.store import Store; Store(Path(sys.argv[1])).campaigns()"
+    script = (
+        "import sys; from pathlib import Path; from orchestrator.store import Store; "
+        "Store(Path(sys.argv[1])).campaigns()"
+    )
     runs = [
         subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "new")]) for _ in range(4)
     ]

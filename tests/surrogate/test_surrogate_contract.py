@@ -1,0 +1,426 @@
+"""What every surrogate must do, on crystals and on sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from oracle.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.material import Crystal, Superlattice
+from surrogate.base import BaseSurrogate
+from surrogate.feature_store import FeatureStore
+from surrogate.features import CrystalFeatures
+from surrogate.gaussian_process import GaussianProcess
+from surrogate.graph_ensemble import GraphEnsemble
+from surrogate.protocol import Calibration, Output, Posterior, Surrogate
+from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
+from surrogate.stability import PRIOR_STABLE
+
+Material = Crystal | Superlattice
+KAPPA = Output("kappa", 300.0)
+
+
+def crystal(k: int) -> Crystal:
+    """The k-th of many distinct rocksalt cells."""
+    a = 2.5 + 0.002 * k
+    return Crystal(
+        lattice=((0.0, a, a), (a, 0.0, a), (a, a, 0.0)),
+        species=("Na", "Cl"),
+        positions=((0.0, 0.0, 0.0), (0.5, 0.5, 0.5)),
+    )
+
+
+def measured(
+    material: Material, log_value: float, std: float | None = None, fidelity: str = "bte"
+) -> Measured:
+    value = 10.0**log_value
+    return Measured(
+        material=material,
+        fidelity=fidelity,
+        method="m",
+        cost_s=1.0,
+        stage="bte",
+        temperature=(300.0,),
+        properties={
+            "kappa": Quantity(value=value, unit="W/m/K", std=std and std * value * np.log(10)),
+            "heat_capacity": Quantity(value=40.0 + log_value, unit="J/K/mol"),
+        },
+    )
+
+
+def unstable(material: Material, fidelity: str = "bte") -> Unstable:
+    return Unstable(material=material, fidelity=fidelity, method="m", cost_s=1.0, stage="stability")
+
+
+def failed(material: Material, stage: str, *, permanent: bool) -> Failed:
+    return Failed(
+        material=material,
+        fidelity="bte",
+        method="m",
+        cost_s=1.0,
+        stage=stage,
+        message="x",
+        permanent=permanent,
+    )
+
+
+class SurrogateContract:
+    """Inherited by each pair of surrogate and kind of material."""
+
+    @pytest.fixture
+    def materials(self) -> list[Material]:
+        raise NotImplementedError
+
+    def truth(self, material: Any) -> float:
+        raise NotImplementedError
+
+    def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
+        raise NotImplementedError
+
+    def ask(self, surrogate: BaseSurrogate, materials: Sequence[Material]) -> Posterior:
+        return surrogate.posterior(materials, outputs=[KAPPA], fidelity="bte")
+
+    def fitted(self, evaluations: Sequence[Measured | Unstable | Failed]) -> BaseSurrogate:
+        surrogate = self.make()
+        surrogate.fit(evaluations)
+        return surrogate
+
+    def labels(self, materials: Sequence[Material]) -> list[Measured]:
+        return [measured(m, self.truth(m)) for m in materials]
+
+    def test_is_a_surrogate(self) -> None:
+        assert isinstance(self.make(), Surrogate)
+
+    def test_shapes_and_ranges(self, materials: list[Material]) -> None:
+        surrogate = self.make((KAPPA, Output("heat_capacity", None, log=False)))
+        surrogate.fit([*self.labels(materials[:8]), unstable(materials[8])])
+        asked = materials[5:25]
+        both = [KAPPA, Output("heat_capacity", None, log=False)]
+        posterior = surrogate.posterior(asked, outputs=both, fidelity="bte")
+        assert posterior.mean.shape == posterior.aleatoric.shape == (20, 2)
+        assert posterior.root.shape[:2] == (2, 20)
+        assert posterior.epistemic.shape == posterior.std.shape == (20, 2)
+        assert np.all(posterior.epistemic > 0)
+        assert np.all(posterior.aleatoric > 0)
+        assert np.all((posterior.p_stable > 0) & (posterior.p_stable < 1))
+        assert np.allclose(posterior.mean[:, 1] - posterior.mean[:, 0], 40.0, atol=1.0)
+        one = surrogate.posterior(asked, outputs=both[1:], fidelity="bte")
+        assert np.allclose(one.mean[:, 0], posterior.mean[:, 1])
+
+    def test_equal_to_the_last_bit(self, materials: list[Material]) -> None:
+        evaluations = [*self.labels(materials[:9]), unstable(materials[9])]
+        first = self.ask(self.fitted(evaluations), materials)
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            surrogate = self.fitted([unstable(materials[20])])
+            surrogate.fit(evaluations)  # what was learned before leaves no trace
+            second = self.ask(surrogate, materials)
+            assert torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(before)
+        assert np.array_equal(first.mean, second.mean)
+        assert np.array_equal(first.root, second.root)
+        assert np.array_equal(first.aleatoric, second.aleatoric)
+        assert np.array_equal(first.p_stable, second.p_stable)
+
+    def test_prior_is_wide_and_knows_no_label(self, materials: list[Material]) -> None:
+        prior = self.ask(self.make(), materials)
+        assert np.all(prior.std > 0.4)
+        assert np.all(np.abs(prior.p_stable - PRIOR_STABLE) < 0.12)
+        assert np.all(np.isfinite(prior.sample(3, np.random.default_rng(0))))
+
+    def test_single_label_pulls_and_narrows(self, materials: list[Material]) -> None:
+        before = self.ask(self.make(), materials)
+        label = before.mean[0, 0] + 0.6
+        after = self.ask(self.fitted([measured(materials[0], label)]), materials)
+        assert abs(after.mean[0, 0] - label) < 0.15
+        assert after.epistemic[0, 0] < 0.3 * before.epistemic[0, 0]
+        assert np.all(np.isfinite(after.mean))
+        assert after.epistemic[0, 0] == after.epistemic[:, 0].min()
+
+    def test_learns_the_truth(self, materials: list[Material]) -> None:
+        posterior = self.ask(self.fitted(self.labels(materials[:30])), materials)
+        truth = np.array([self.truth(m) for m in materials])
+        errors = np.abs(posterior.mean[:, 0] - truth)[30:]
+        assert errors.mean() < 0.5 * np.abs(truth[30:] - truth[:30].mean()).mean()
+        assert posterior.epistemic[:30].mean() < posterior.epistemic[30:].mean()
+
+    def test_noisy_label_counts_less(self, materials: list[Material]) -> None:
+        others = self.labels(materials[1:12])
+        wrong = self.truth(materials[0]) + 1.0
+        exact = self.ask(self.fitted([measured(materials[0], wrong), *others]), materials[:1])
+        noisy = self.ask(
+            self.fitted([measured(materials[0], wrong, std=2.0), *others]), materials[:1]
+        )
+        assert noisy.mean[0, 0] < exact.mean[0, 0] - 0.3
+        right = measured(materials[0], self.truth(materials[0]))
+        vague = measured(materials[0], self.truth(materials[0]), std=2.0)
+        sure = self.ask(self.fitted([right, *others]), materials[:1])
+        unsure = self.ask(self.fitted([vague, *others]), materials[:1])
+        assert unsure.epistemic[0, 0] > sure.epistemic[0, 0]
+
+    def test_unstable_and_failed_train_stability(self, materials: list[Material]) -> None:
+        stable, soft = materials[:4], materials[4:8]
+        posterior = self.ask(
+            self.fitted([*self.labels(stable), *(unstable(m) for m in soft)]), materials
+        )
+        assert posterior.p_stable[4:8].max() < posterior.p_stable[:4].min()
+        telling = self.fitted([*self.labels(stable), failed(soft[0], "relax", permanent=True)])
+        silent = self.fitted([*self.labels(stable), failed(soft[0], "relax", permanent=False)])
+        assert self.ask(telling, soft[:1]).p_stable < self.ask(silent, soft[:1]).p_stable
+        elsewhere = self.fitted([*self.labels(stable), failed(soft[0], "bte", permanent=True)])
+        assert self.ask(elsewhere, soft[:1]).p_stable == self.ask(silent, soft[:1]).p_stable
+
+    def test_without_a_single_label_of_the_output(self, materials: list[Material]) -> None:
+        posterior = self.ask(self.fitted([unstable(materials[0])]), materials)
+        assert np.all(posterior.std > 0.4)
+
+    def test_order_of_questions_does_not_matter(self, materials: list[Material]) -> None:
+        surrogate = self.fitted(self.labels(materials[:8]))
+        order = np.random.default_rng(0).permutation(len(materials))
+        straight = self.ask(surrogate, materials).take(order)
+        shuffled = self.ask(surrogate, [materials[i] for i in order])
+        assert np.allclose(straight.mean, shuffled.mean, atol=1e-5)
+        assert np.allclose(straight.epistemic, shuffled.epistemic, rtol=1e-3, atol=1e-4)
+        assert np.allclose(straight.p_stable, shuffled.p_stable, atol=1e-5)
+        some = self.ask(surrogate, [materials[i] for i in order[:3]])
+        assert np.allclose(some.mean, shuffled.mean[:3], atol=1e-5)
+
+    def test_joint_covariance(self, materials: list[Material]) -> None:
+        posterior = self.ask(self.fitted(self.labels(materials[:8])), materials[:12])
+        draws = posterior.sample(20_000, np.random.default_rng(1))[:, :, 0]
+        expected = posterior.root[0] @ posterior.root[0].T
+        scale = posterior.epistemic[:, 0]
+        assert np.all(np.abs(draws.mean(axis=0) - posterior.mean[:, 0]) < 0.05 * scale)
+        found = np.cov(draws.T)
+        assert np.allclose(found, expected, atol=0.05 * float(scale.max()) ** 2)
+        # Materials alike are believed together.
+        assert np.corrcoef(draws.T)[8:, 8:].max() > 0.1
+
+    def test_calibration_scales_the_spreads_only(self, materials: list[Material]) -> None:
+        labels, surrogate = self.labels(materials[:8]), self.make()
+        surrogate.fit(labels)
+        plain = self.ask(surrogate, materials)
+        surrogate.fit(labels, calibration=Calibration(2.0, 7))
+        scaled = self.ask(surrogate, materials)
+        assert np.array_equal(scaled.root, 2.0 * plain.root)
+        assert np.array_equal(scaled.aleatoric, 2.0 * plain.aleatoric)
+        assert np.array_equal(scaled.mean, plain.mean)
+        assert np.array_equal(scaled.p_stable, plain.p_stable)
+        assert scaled.calibration.trials == 7
+
+    def test_confirmation_replaces_a_label(self, materials: list[Material]) -> None:
+        others = self.labels(materials[1:10])
+        old, new = measured(materials[0], 3.0), measured(materials[0], self.truth(materials[0]))
+        both = self.ask(self.fitted([old, *others, new]), materials[:1])
+        only = self.ask(self.fitted([new, *others]), materials[:1])
+        assert np.allclose(both.mean, only.mean, atol=0.05)
+
+    def test_good_cheap_fidelity_helps_and_bad_one_is_ignored(
+        self, materials: list[Material]
+    ) -> None:
+        labels, rest = self.labels(materials[:15]), materials[15:]
+        truth = np.array([self.truth(m) for m in rest])
+        rng = np.random.default_rng(0)
+
+        def error(cheap: Sequence[Measured | Unstable]) -> float:
+            posterior = self.ask(self.fitted([*labels, *cheap]), rest)
+            return float(np.abs(posterior.mean[:, 0] - truth).mean())
+
+        alone = error([])
+        good = [measured(m, self.truth(m) + 0.3, fidelity="cheap") for m in materials]
+        bad = [measured(m, float(rng.normal(1.5, 0.5)), fidelity="cheap") for m in materials]
+        assert error(good) < 0.8 * alone
+        assert error(bad) < 1.3 * alone + 0.1 * truth.std()
+        assert np.isfinite(error([unstable(m, fidelity="cheap") for m in materials[:5]]))
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+    def test_label_that_is_no_number(self, materials: list[Material], value: float) -> None:
+        bad = measured(materials[0], 1.0).model_copy(
+            update={"properties": {"kappa": Quantity(value=value, unit="W/m/K")}}
+        )
+        with pytest.raises(ValueError, match=r"kappa of .* is -?(nan|inf); expected a finite"):
+            self.make().fit([bad])
+        with pytest.raises(ValueError, match=materials[0].digest[:12]):
+            self.make().fit([bad])
+
+    def test_other_bad_labels(self, materials: list[Material]) -> None:
+        def with_kappa(material: Material, quantity: Quantity) -> Measured:
+            return measured(material, 1.0).model_copy(update={"properties": {"kappa": quantity}})
+
+        negative = with_kappa(materials[0], Quantity(value=-1.0, unit="W/m/K"))
+        with pytest.raises(ValueError, match="expected a positive number"):
+            self.make().fit([negative])
+        error = with_kappa(materials[0], Quantity(value=1.0, unit="W/m/K", std=float("nan")))
+        with pytest.raises(ValueError, match="the error of kappa"):
+            self.make().fit([error])
+        other = with_kappa(materials[1], Quantity(value=1.0, unit="mW/m/K"))
+        with pytest.raises(ValueError, match="one unit"):
+            self.make().fit([measured(materials[0], 1.0), other])
+
+    def test_bad_questions(self, materials: list[Material]) -> None:
+        surrogate = self.fitted(self.labels(materials[:3]))
+        with pytest.raises(ValueError, match="at least one"):
+            surrogate.fit([])
+        with pytest.raises(ValueError, match="fidelity 'bte'; asked for 'dft'"):
+            surrogate.posterior(materials, outputs=[KAPPA], fidelity="dft")
+        with pytest.raises(ValueError, match="not made for"):
+            surrogate.posterior(materials, outputs=[Output("density")], fidelity="bte")
+        with pytest.raises(ValueError, match="0 crystals and 0 sequences"):
+            self.ask(surrogate, [])
+        with pytest.raises(ValueError, match="one kind"):
+            self.ask(surrogate, [crystal(0), Superlattice(sequence="0101")])
+        with pytest.raises(ValueError, match="at least one output"):
+            self.make(())
+
+
+class OnCrystals(SurrogateContract):
+    store: FeatureStore
+
+    @pytest.fixture
+    def materials(self) -> list[Material]:
+        return [crystal(k) for k in range(60)]
+
+    @pytest.fixture(autouse=True)
+    def _store(self, synthetic: Any) -> None:
+        self.store = synthetic
+
+    def truth(self, material: Any) -> float:
+        return float(self.store.truth(material))  # type: ignore[attr-defined]
+
+    def test_prior_mean_is_physical(self, materials: list[Material]) -> None:
+        prior = self.ask(self.make(), materials)
+        slack = [self.store.get([m])[0].globals[5] for m in materials]  # type: ignore[list-item]
+        assert np.allclose(prior.mean[:, 0], slack, atol=1e-9)
+
+    def test_crystal_of_which_nothing_is_known(self, materials: list[Material]) -> None:
+        stranger = materials[50]
+
+        def get(crystals: Sequence[Crystal]) -> list[CrystalFeatures]:
+            known = type(self.store).get(self.store, crystals)
+            return [
+                f
+                if c.digest != stranger.digest
+                else CrystalFeatures(
+                    np.full((2, 1), np.nan, dtype=np.float32),
+                    f.edges,
+                    np.full_like(f.globals, np.nan),
+                    "unknown",
+                )
+                for c, f in zip(crystals, known, strict=True)
+            ]
+
+        surrogate = self.make()
+        surrogate._inputs._store.get = get  # type: ignore[method-assign]
+        surrogate.fit([*self.labels(materials[:8]), measured(stranger, 1.0)])
+        posterior = self.ask(surrogate, [*materials[10:20], stranger])
+        assert np.all(np.isfinite(posterior.mean))
+        assert np.all(np.isfinite(posterior.root))
+        alone = self.ask(surrogate, [stranger])
+        assert np.allclose(alone.mean, posterior.mean[-1:], atol=1e-5)
+
+    def test_large_pools_keep_exact_spreads(self) -> None:
+        pool: list[Material] = [crystal(k) for k in range(2300)]
+        surrogate = self.fitted(self.labels(pool[:10]))
+        large, small = self.ask(surrogate, pool), self.ask(surrogate, pool[:300])
+        assert large.root.shape[2] < small.root.shape[2]
+        assert np.allclose(large.mean[:300], small.mean, atol=1e-5)
+        assert np.allclose(large.epistemic[:300], small.epistemic, rtol=1e-3, atol=1e-4)
+        exact = small.root[0] @ small.root[0].T
+        short = large.root[0, :300] @ large.root[0, :300].T
+        norm = np.outer(small.epistemic, small.epistemic)
+        assert np.abs((exact - short) / norm)[10:, 10:].mean() < 0.1
+
+
+class OnSequences(SurrogateContract):
+    store = FeatureStore("7net-0")  # never asked
+
+    @pytest.fixture
+    def materials(self) -> list[Material]:
+        rng = np.random.default_rng(5)
+        rows = {"".join(row): None for row in rng.choice(["0", "1"], size=(70, 10))}
+        return [Superlattice(sequence=row) for row in rows][:60]
+
+    def truth(self, material: Any) -> float:
+        x = _signs(material.sequence)
+        return float(1.0 + 0.3 * (x[1:] * x[:-1]).mean() + 0.2 * x.mean())
+
+    def test_letter_that_training_lacked(self, materials: list[Material]) -> None:
+        surrogate = self.fitted(self.labels(materials[:8]))
+        posterior = self.ask(surrogate, [Superlattice(sequence="0102010201")])
+        assert np.isfinite(posterior.mean).all()
+
+    def test_other_length(self, materials: list[Material]) -> None:
+        with pytest.raises(ValueError, match="has 4 layers; expected 10"):
+            self.ask(self.fitted(self.labels(materials[:3])), [Superlattice(sequence="0101")])
+
+
+def _signs(sequence: str) -> NDArray[np.float64]:
+    return np.array([2.0 * int(letter) - 1.0 for letter in sequence])
+
+
+class _Graph(SurrogateContract):
+    store: FeatureStore
+
+    def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
+        settings = GraphEnsembleSettings(members=3, steps=20)
+        return GraphEnsemble(outputs, "bte", seed=seed, store=self.store, settings=settings)
+
+
+class _Process(SurrogateContract):
+    store: FeatureStore
+
+    def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
+        settings = GaussianProcessSettings()
+        return GaussianProcess(outputs, "bte", seed=seed, store=self.store, settings=settings)
+
+
+class TestGraphEnsembleOnCrystals(_Graph, OnCrystals):
+    def test_seed_decides(self, materials: list[Material]) -> None:
+        labels = self.labels(materials[:8])
+        a, b = self.make(seed=1), self.make(seed=2)
+        a.fit(labels)
+        b.fit(labels)
+        first, second = self.ask(a, materials), self.ask(b, materials)
+        assert not np.array_equal(first.mean, second.mean)
+        assert np.abs(first.mean - second.mean).max() < 2 * first.epistemic.max()
+
+    def test_weights_are_written(self, materials: list[Material], tmp_path: Any) -> None:
+        from safetensors.numpy import load_file
+
+        surrogate = self.make()
+        assert isinstance(surrogate, GraphEnsemble)
+        with pytest.raises(ValueError, match="fit it first"):
+            surrogate.save(tmp_path / "w.safetensors")
+        surrogate.fit(self.labels(materials[:8]))
+        surrogate.save(tmp_path / "w.safetensors")
+        tensors = load_file(tmp_path / "w.safetensors")
+        assert tensors["kappa@300K/network/project"].shape[0] == 3
+        assert all(np.isfinite(t).all() for t in tensors.values())
+
+
+class TestGraphEnsembleOnSequences(_Graph, OnSequences):
+    pass
+
+
+class TestGaussianProcessOnCrystals(_Process, OnCrystals):
+    pass
+
+
+class TestGaussianProcessOnSequences(_Process, OnSequences):
+    def test_learns_that_direction_does_not_matter(self, materials: list[Material]) -> None:
+        """A truth without direction: a sequence tells about its reverse."""
+        surrogate = self.fitted(self.labels(materials[:30]))
+        known = [m for m in materials[:30] if isinstance(m, Superlattice)]
+        reverse = [Superlattice(sequence=m.sequence[::-1]) for m in known]
+        posterior = self.ask(surrogate, reverse)
+        truth = np.array([self.truth(m) for m in reverse])
+        strangers = self.ask(surrogate, materials[30:])
+        assert np.abs(posterior.mean[:, 0] - truth).mean() < 0.05
+        assert posterior.epistemic.mean() < strangers.epistemic.mean()
