@@ -43,7 +43,7 @@ demo: install  ## A real campaign: 10 minutes on 2 cores at most.
 	$(BIN)/phonoscout launch configs/quickstart.yaml --home "$(DEMO_HOME)"
 
 test: install-test check  ## Linters, types, layers and all but the slow tests.
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-slow: install-test  ## The long physics.
 	$(BIN)/python -m pytest -m slow

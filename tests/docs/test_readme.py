@@ -1,0 +1,154 @@
+"""Every command and code block of the README is executed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase.build import bulk
+from ase.io import write
+
+from oracle.material import Crystal
+from oracle.protocol import Context, Oracle
+from orchestrator.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+# `make` runs in continuous integration and by hand; servers do not end by themselves.
+_ELSEWHERE = ("make ", "cd ", "mlflow ui", "phonoscout serve", "phonoscout launch` it")
+_SMALL = (
+    "budget.oracle_calls=2",
+    "budget.batch=2",
+    "confirmation.leaders=1",
+    "space.elements=[Na, K, Rb, Cl, Br, I]",
+    "constraints=[dynamically_stable]",
+    "oracle.mesh=[5, 5, 5]",
+    "oracle.pairs_start=4",
+    "oracle.pairs_max=5",
+    "oracle.fc3_cutoff=5.0",
+    "oracle.fc3_length=6.0",
+    "oracle.fc2_length=6.0",
+)
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def _commands() -> list[str]:
+    lines = [line for block in _blocks("console") for line in block.splitlines()]
+    inline = re.findall(r"`(phonoscout [a-z]+ [^`]+)`", README)
+    found = [line.partition("    #")[0].strip() for line in (*lines, *inline)]
+    chosen = [c for c in found if c.startswith("phonoscout") and not c.startswith(_ELSEWHERE)]
+    return list(dict.fromkeys(c for c in chosen if "NAME" not in c))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart in miniature: real potential and physics, two candidates, loose settings."""
+    folder = tmp_path_factory.mktemp("readme")
+    command = [sys.executable, "-m", "orchestrator.cli", "launch", "configs/quickstart.yaml"]
+    for change in _SMALL:
+        command += ["--set", change]
+    done = subprocess.run(
+        [*command, "--home", str(folder / "home")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Best of quickstart" in done.stdout
+    write(folder / "STRUCTURE.cif", bulk("NaCl", "rocksalt", 5.64, cubic=True))
+    return folder / "home"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("command", _commands())
+def test_commands_run_as_printed(command: str, home: Path) -> None:
+    with_candidate = command
+    if "CANDIDATE" in command:
+        rows = Store(home).campaigns()
+        assert rows
+        from orchestrator.queries import best
+
+        with_candidate = command.replace(
+            "CANDIDATE", best(Store(home), "quickstart", 1)[0]["candidate"]
+        )
+    words = shlex.split(with_candidate)[1:]
+    if words[0] == "resume":
+        words[-1] = "budget.oracle_calls=3"
+    words = [str(home.parent / w) if w in ("STRUCTURE.cif", "exported") else w for w in words]
+    if words[0] == "evaluate":
+        for change in _SMALL[5:]:
+            words += ["--set", change.removeprefix("oracle.")]
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", *words],
+        cwd=ROOT,
+        env={**os.environ, "PHONOSCOUT_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_there_are_commands_and_blocks() -> None:
+    assert len(_commands()) >= 9
+    assert len(_blocks("python")) == 3
+
+
+def test_potential_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    from oracle import potentials
+
+    monkeypatch.setattr(potentials, "POTENTIALS", dict(potentials.POTENTIALS))
+    exec(_blocks("python")[0].replace("from oracle.potentials", "from oracle.potentials"), {})
+    assert type(potentials.calculator("emt")).__name__ == "EMT"
+
+
+def test_proposer_block() -> None:
+    import numpy as np
+
+    from agents.objective import Objective
+    from agents.protocol import Proposer
+    from agents.prototypes import PrototypeSpace
+    from agents.settings import PrototypeSpaceSettings
+
+    names: dict[str, Any] = {}
+    exec(_blocks("python")[1], names)
+    proposer = names["HeaviestFirst"]()
+    assert isinstance(proposer, Proposer)
+    space = PrototypeSpace(PrototypeSpaceSettings(prototypes=("rocksalt",)))
+    found = proposer.propose(
+        4,
+        space=space,
+        objective=Objective(),
+        evaluations=[],
+        pending=[],
+        surrogate=None,
+        rng=np.random.default_rng(0),
+    )
+    assert len(found) == 4
+    assert all(c.material in space for c in found)
+
+
+def test_oracle_block(tmp_path: Path) -> None:
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
+
+    names: dict[str, Any] = {}
+    exec(_blocks("python")[2], names)
+    oracle = names["MeanMass"]()
+    assert isinstance(oracle, Oracle)
+    silicon = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0.0, 0.0, 0.0]])
+    found = oracle.evaluate(Crystal.from_structure(silicon), context=Context(tmp_path))
+    assert found.properties["mean_mass"].value == pytest.approx(28.085, abs=0.01)
