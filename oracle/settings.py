@@ -78,7 +78,7 @@ class PhononSettings(BaseModel):
     """Third order from random displacements until the error is tolerable, or all pairs of atoms."""
     fc3_cutoff: float | None = Field(None, gt=0)
     """Å, longest pair in a third-order constant; None takes what `pairs_start` can determine."""
-    pairs_start: int = Field(12, ge=1)
+    pairs_start: int = Field(13, ge=1)
     """Most ± pairs of random snapshots before the error is looked at for the first time."""
     pairs_max: int = Field(24, ge=1)
     """Most ± pairs of random snapshots altogether."""

@@ -94,7 +94,8 @@ class Lease:
     def _beat(self) -> None:
         while not self._ended.wait(_HEARTBEAT_S):
             try:
-                self._write(heartbeat=time.time())
+                # The creation time is reckoned from the clock, which may have been set meanwhile.
+                self._write(heartbeat=time.time(), writer_started=psutil.Process().create_time())
             except SQLAlchemyError:
                 continue  # the next beat may succeed; a holder on this host is known by its process
 

@@ -81,6 +81,8 @@ class Planner:
         fidelity = list(self.oracles)[-1]
         self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity)
         self._screener = Screener(self.config, self.space, self.executor, self.cache)
+        # What no constraint will ever let through need not be looked at by the surrogate.
+        self.space = self._screener.admissible(self.space)
         self._settings = surrogate_settings(self.config, self.space)
         self._features = build_features(
             self._settings.features, self.cache / "features", self.executor

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agents.constraints import before, computed, needs_energies
+from agents.finite import FiniteSpace
 from agents.protocol import Space, candidate_id
 from agents.prototype_table import competitors
 from agents.selection import Plan, Selected
@@ -57,6 +58,15 @@ class Screener:
         if candidate_id(material) in rejected:
             return False
         return before(self._constraints, material) is None
+
+    def admissible(self, space: Space) -> Space:
+        """The part of a listed space that may be considered, by what costs nothing to know."""
+        if not isinstance(space, FiniteSpace):
+            return space
+        kept = [m for m in space.materials if before(self._constraints, m) is None]
+        if len(kept) == space.size:
+            return space
+        return FiniteSpace(kept, [space.label(m) for m in kept])
 
     def first_allowed(self, plan: Plan, count: int) -> tuple[list[Selected], dict[str, str]]:
         """The first `count` candidates within the constraints, and why others were refused.

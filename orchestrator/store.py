@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import time as clock
 from collections.abc import Iterable, Sequence
@@ -20,14 +19,15 @@ from sqlalchemy.exc import IntegrityError
 from agents.protocol import Candidate
 from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from oracle.material import Crystal, Material, Superlattice
-from orchestrator.database import database_of, open_engine
+from orchestrator.database import database_of, has_database, open_engine
 from orchestrator.schema import CampaignRow, CandidateRow, EvaluationRow, EventRow
 
-__all__ = ["Store", "database_of"]
+__all__ = ["Store", "database_of", "has_database"]
 
 Outcome = Measured | Unstable | Failed
 SILENT_S = 60.0
 """A writer on another host that has not been heard of for so long is taken for dead."""
+_SAME_PROCESS_S = 2.0  # how far two readings of one process's creation time may differ
 _MATERIAL: TypeAdapter[Any] = TypeAdapter(Material)
 _CHUNK = 400  # keys per query, below every database's limit of parameters
 
@@ -92,7 +92,7 @@ class Store:
 
     def __init__(self, home: Path, url: str | None = None) -> None:
         self.home = home
-        self.engine = open_engine(home, url or os.environ.get("PHONOSCOUT_DATABASE"))
+        self.engine = open_engine(home, url)
         self._read = self.engine.execution_options(reads_only=True)
 
     def create_campaign(
@@ -160,11 +160,11 @@ class Store:
         """
         now = clock.time()
         with self.engine.begin() as connection:
+            # Locked, lest another process take over between this look and the commit.
             writer, last = connection.execute(
-                select(CampaignRow.writer_token, func.coalesce(func.max(EventRow.seq), 0))
-                .outerjoin(EventRow, EventRow.campaign == CampaignRow.name)
+                select(CampaignRow.writer_token, _last_seq(name))
                 .where(CampaignRow.name == name)
-                .group_by(CampaignRow.name, CampaignRow.writer_token)
+                .with_for_update()
             ).one()
             if token is None or writer != token:
                 raise LeaseLost(f"campaign {name}: another process has taken over")
@@ -320,8 +320,14 @@ def writer_lives(row: Any) -> bool:
             started = psutil.Process(row.writer_pid).create_time()
         except psutil.NoSuchProcess:
             return False
-        return abs(started - row.writer_started) < 1.0
+        return bool(abs(started - row.writer_started) < _SAME_PROCESS_S)
     return bool(clock.time() - row.heartbeat < SILENT_S)
+
+
+def _last_seq(name: str) -> Any:
+    """Number of a campaign's last event, 0 without any; a look at one end of an index."""
+    last = select(func.max(EventRow.seq)).where(EventRow.campaign == name).scalar_subquery()
+    return func.coalesce(last, 0)
 
 
 def _candidate(candidate: Candidate, now: float) -> dict[str, Any]:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import pwd
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from agents.protocol import Candidate
 from oracle.evaluation import Measured, Quantity
 from oracle.material import Superlattice
+from orchestrator import lease as lease_module
+from orchestrator.config import ConfigError
+from orchestrator.database import has_database
 from orchestrator.lease import Lease
-from orchestrator.schema import Base
+from orchestrator.schema import HEAD, Base
 from orchestrator.store import (
     CampaignExists,
     CampaignRunning,
@@ -29,8 +40,71 @@ from orchestrator.store import (
 )
 
 
+def _program(name: str) -> str | None:
+    """A program of PostgreSQL's, which Debian keeps off the path."""
+    kept = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(kept[-1]) if kept else None)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """URL of a PostgreSQL server of our own, without the database's name; it has no port."""
+    initdb, postgres = _program("initdb"), _program("postgres")
+    if initdb is None or postgres is None:
+        pytest.skip("PostgreSQL is not installed on this machine")
+    # PostgreSQL refuses to run as root.
+    user = "nobody" if os.geteuid() == 0 else getpass.getuser()
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: it holds a socket
+    if os.geteuid() == 0:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    common: dict[str, Any] = {"cwd": "/", "user": user if os.geteuid() == 0 else None}
+    data = str(folder / "data")
+    made = [initdb, "-D", data, "--auth=trust", "--username=tester", "--no-sync", "-E", "UTF8"]
+    subprocess.run(made, check=True, capture_output=True, **common)
+    with (folder / "log").open("w") as log:
+        command = [postgres, "-D", data, "-k", str(folder), "-c", "listen_addresses="]
+        process = subprocess.Popen(command, stdout=log, stderr=log, **common)
+    try:
+        end = time.monotonic() + 30
+        while not list(folder.glob(".s.PGSQL.*")) and time.monotonic() < end:
+            time.sleep(0.05)
+        yield f"postgresql+psycopg://tester@/{{}}?host={folder}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+        shutil.rmtree(folder)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def postgresql_url(server: str, tmp_path: Path) -> str:
+    """URL of a new, empty database."""
+    pytest.importorskip("psycopg", reason="the extra phonoscout[postgresql] is not installed")
+    name = f"db{abs(hash(str(tmp_path)))}"
+    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.format(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A store with a campaign, in each kind of database."""
+    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else None
+    with pytest.MonkeyPatch.context() as patch:
+        # By the environment, so that processes started by a test find the same database.
+        patch.delenv("PHONOSCOUT_DATABASE", raising=False)
+        if url is not None:
+            patch.setenv("PHONOSCOUT_DATABASE", url)
+        made = Store(tmp_path / "home")
+        made.create_campaign("one", {"name": "one"}, [NewEvent("created", {"x": 1})])
+        yield made
+        made.engine.dispose()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.delenv("PHONOSCOUT_DATABASE", raising=False)
     made = Store(tmp_path / "home")
     made.create_campaign("one", {"name": "one"}, [NewEvent("created", {"x": 1})])
     return made
@@ -152,14 +226,130 @@ def test_a_dead_writer_is_replaced_at_once(store: Store) -> None:
 
 def test_readers_see_the_last_commit_while_a_writer_holds_the_lock(store: Store) -> None:
     with store.engine.begin() as writer:
-        writer.execute(text("UPDATE campaigns SET stop_requested = 1"))
-        assert [e.kind for e in Store(store.home).events("one")] == ["created"]
-        assert not store.stop_requested("one")
+        writer.execute(text("UPDATE campaigns SET stop_requested = true"))
+        other = Store(store.home)
+        assert [e.kind for e in other.events("one")] == ["created"]
+        assert not other.stop_requested("one")
+        other.engine.dispose()
     assert store.stop_requested("one")
 
 
-def test_commits_are_durable_and_readers_are_not_locked_out(store: Store) -> None:
-    with store.engine.connect() as connection:
+_RACER = """
+import sys, time
+from pathlib import Path
+from orchestrator.lease import Lease
+from orchestrator.store import CampaignRunning, NewEvent, Store
+store = Store(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with Lease.acquire(store, "one") as lease:
+        for i in range(30):
+            store.append("one", [NewEvent("tick", {"i": i})], token=lease.token)
+        print("won", flush=True)
+        sys.stdin.readline()
+except CampaignRunning:
+    print("refused", flush=True)
+"""
+
+
+def test_of_processes_that_start_together_one_writes_and_readers_follow(store: Store) -> None:
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _RACER, str(store.home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    lengths = []
+    while not lengths or lengths[-1] < 31:
+        seqs = [event.seq for event in store.events("one")]
+        assert seqs == list(range(1, len(seqs) + 1))
+        lengths.append(len(seqs))
+    answers = []
+    for racer in racers:
+        assert racer.stdout is not None
+        answers.append(racer.stdout.readline().strip())
+    assert sorted(answers) == ["refused", "refused", "refused", "won"]
+    for racer in racers:
+        racer.communicate("end\n", timeout=30)
+    assert [event.seq for event in store.events("one")] == list(range(1, 32))
+    assert not store.is_running("one")
+
+
+def test_a_writer_taken_over_between_look_and_commit_is_refused(store: Store) -> None:
+    """Whoever takes the lease over waits for an append under way; the next append sees it."""
+    with Lease.acquire(store, "one") as lease:
+        with store.engine.begin() as usurper:
+            usurper.execute(text("UPDATE campaigns SET writer_token = 'other'"))
+        with pytest.raises(LeaseLost):
+            store.append("one", [NewEvent("late", {})], token=lease.token)
+    # Its end must not take the lease from the new holder.
+    assert store.campaign("one").writer_token == "other"
+    assert [e.kind for e in store.events("one")] == ["created"]
+
+
+def test_a_silent_writer_on_another_host_is_replaced_after_a_minute(store: Store) -> None:
+    with Lease.acquire(store, "one"):
+        for age, lives in ((55.0, True), (65.0, False)):
+            with store.engine.begin() as connection:
+                connection.execute(
+                    text("UPDATE campaigns SET writer_host = 'elsewhere', heartbeat = :beat"),
+                    {"beat": time.time() - age},
+                )
+            assert store.is_running("one") is lives
+
+
+def test_a_process_number_used_again_is_no_writer(store: Store) -> None:
+    with Lease.acquire(store, "one"):
+        with store.engine.begin() as connection:
+            connection.execute(text("UPDATE campaigns SET writer_started = writer_started - 100"))
+        assert not store.is_running("one")
+
+
+def test_the_heart_beats_and_follows_the_clock(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "_HEARTBEAT_S", 0.05)
+    with Lease.acquire(store, "one"):
+        first = store.campaign("one")
+        with store.engine.begin() as connection:
+            # As if the clock had been set: creation times are reckoned from it.
+            connection.execute(text("UPDATE campaigns SET writer_started = writer_started - 100"))
+        end = time.monotonic() + 20
+        while not store.is_running("one") and time.monotonic() < end:
+            time.sleep(0.05)
+        assert store.is_running("one")
+        assert store.campaign("one").heartbeat > first.heartbeat
+
+
+def test_an_append_costs_the_same_after_many_events(store: Store) -> None:
+    with Lease.acquire(store, "one") as lease:
+        many = [NewEvent("x", {"i": i}) for i in range(5000)]
+        assert store.append("one", many, token=lease.token)[-1].seq == 5001
+        assert store.append("one", [NewEvent("y", {})], token=lease.token)[0].seq == 5002
+        query = (
+            "SELECT max(seq) FROM events WHERE campaign = 'one'"
+            if store.engine.dialect.name == "sqlite"
+            else None
+        )
+        if query is not None:
+            with store.engine.connect() as connection:
+                plan = str(connection.execute(text(f"EXPLAIN QUERY PLAN {query}")).all())
+            assert "USING COVERING INDEX" in plan
+
+
+def test_commits_are_durable_and_readers_are_not_locked_out(sqlite_store: Store) -> None:
+    with sqlite_store.engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
 
@@ -178,12 +368,60 @@ def test_the_tables_can_be_made_in_postgresql() -> None:
         assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=dialect))
 
 
-def test_two_processes_may_open_a_new_home_at_once(tmp_path: Path) -> None:
+def _open_at_once(home: Path, environment: dict[str, str]) -> list[int]:
     script = (
         "import sys; from pathlib import Path; from orchestrator.store import Store; "
         "Store(Path(sys.argv[1])).campaigns()"
     )
-    runs = [
-        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "new")]) for _ in range(4)
-    ]
-    assert [run.wait(timeout=60) for run in runs] == [0, 0, 0, 0]
+    command = [sys.executable, "-c", script, str(home)]
+    runs = [subprocess.Popen(command, env=os.environ | environment) for _ in range(3)]
+    return [run.wait(timeout=60) for run in runs]
+
+
+def test_processes_may_open_a_new_home_at_once(tmp_path: Path) -> None:
+    assert _open_at_once(tmp_path / "new", {}) == [0, 0, 0]
+
+
+def test_processes_may_open_a_new_postgresql_database_at_once(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    assert _open_at_once(tmp_path, {"PHONOSCOUT_DATABASE": postgresql_url}) == [0, 0, 0]
+
+
+def test_a_database_of_a_newer_program_is_refused(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match=f"newer phonoscout .* revision {HEAD}; update"):
+        Store(store.home)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("what is this", "PHONOSCOUT_DATABASE: what it holds is no URL"),
+        ("nosuch://host/name", "nosuch.*whose driver is installed"),
+        ("postgresql+nosuch://host/name", "nosuch.*whose driver is installed"),
+        ("postgresql+psycopg://me:secret@127.0.0.1:1/x", r"me:\*\*\*@.*can be reached"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named(tmp_path: Path, url: str, message: str) -> None:
+    pytest.importorskip("psycopg", reason="the extra phonoscout[postgresql] is not installed")
+    with pytest.raises(ConfigError, match=message) as caught:
+        Store(tmp_path, url)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "phonoscout.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(ConfigError, match=r"phonoscout\.db: .*not a database"):
+        Store(tmp_path)
+
+
+def test_where_there_is_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PHONOSCOUT_DATABASE", raising=False)
+    assert not has_database(tmp_path)
+    Store(tmp_path)
+    assert has_database(tmp_path)
+    monkeypatch.setenv("PHONOSCOUT_DATABASE", "postgresql://host/name")
+    assert has_database(tmp_path / "elsewhere")

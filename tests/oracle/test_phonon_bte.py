@@ -1,0 +1,269 @@
+"""The phonon oracle, on real potentials and against numbers from outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator, all_changes
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from oracle import transport
+from oracle.canonical import canonicalize
+from oracle.evaluation import Failed, Measured, Unstable, scalar
+from oracle.forces import ForceField
+from oracle.material import Crystal, Superlattice
+from oracle.phonon_bte import PhononBTE
+from oracle.protocol import Context, Oracle
+from oracle.report import evaluation_json
+from oracle.settings import PhononSettings
+
+SILICON = Path(__file__).resolve().parents[3] / "shared" / "data" / "phono3py_si"
+SMALL = PhononSettings(mesh=(6, 6, 6), bands=False, coherence=False)
+
+
+def _binary(spacegroup: str, a: float, species: tuple[str, str], second: float) -> Structure:
+    sites = [[0.0] * 3, [second] * 3]
+    return Structure.from_spacegroup(spacegroup, Lattice.cubic(a), list(species), sites)
+
+
+PROMISED = (
+    "status",
+    "formula",
+    "spacegroup",
+    "temperature",
+    "kappa",
+    "kappa_unit",
+    "kappa_particle",
+    "kappa_coherence",
+    "heat_capacity",
+    "min_frequency_thz",
+    "max_frequency_thz",
+    "gruneisen_mean",
+    "max_msd",
+    "anharmonicity",
+    "force_calls",
+    "seconds",
+    "oracle_digest",
+)
+NACL = _binary("Fm-3m", 5.64, ("Na", "Cl"), 0.5)
+
+
+class Broken(Calculator):  # type: ignore[misc]
+    """Gives NaN for every force."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def calculate(
+        self,
+        atoms: object = None,
+        properties: object = None,
+        system_changes: object = all_changes,
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        n = len(self.atoms)
+        self.results = {
+            "energy": 0.0,
+            "forces": np.full((n, 3), np.nan),
+            "stress": np.zeros(6),
+        }
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("oracle")
+
+
+@pytest.fixture(scope="module")
+def nacl(workdir: Path) -> Measured:
+    """Rocksalt NaCl with 7net-0 at the default settings."""
+    oracle = PhononBTE(PhononSettings(temperatures=(150.0, 300.0, 2000.0)))
+    assert isinstance(oracle, Oracle)
+    found = oracle.evaluate(Crystal.from_structure(NACL), context=Context(workdir, keep_large=True))
+    assert isinstance(found, Measured), found
+    return found
+
+
+def test_nacl_lies_where_full_finite_differences_put_it(nacl: Measured) -> None:
+    # 111 supercells displaced one pair at a time gave 5.53 to 5.68 W/m/K with the same potential.
+    found = scalar(nacl, "kappa", 300.0)
+    assert found is not None
+    value, std = found
+    assert value == pytest.approx(5.6, rel=0.06)
+    assert std is not None
+    assert 0.005 * value < std < 0.15 * value
+    assert nacl.properties["force_calls"].value < 40
+    assert nacl.low_confidence is None
+
+
+def test_tensor_of_a_cubic_crystal_is_isotropic_and_falls_with_temperature(nacl: Measured) -> None:
+    kappa = np.array(nacl.properties["kappa"].value)
+    assert kappa.shape == (3, 3, 3)
+    for tensor in kappa:
+        np.testing.assert_allclose(tensor, np.eye(3) * tensor[0, 0], atol=1e-6 * tensor[0, 0])
+    assert kappa[0, 0, 0] > kappa[1, 0, 0] > kappa[2, 0, 0]
+
+
+def test_heat_capacity_reaches_three_boltzmann_constants_per_atom(nacl: Measured) -> None:
+    assert np.array(nacl.properties["heat_capacity"].value)[-1] == pytest.approx(3.0, rel=5e-3)
+
+
+def test_document_has_every_promised_key(nacl: Measured) -> None:
+    document = evaluation_json(nacl)
+    for key in PROMISED:
+        assert document[key] is not None, key
+    assert (document["formula"], document["spacegroup"]) == ("NaCl", "Fm-3m")
+    assert json.loads(json.dumps(document, allow_nan=False))["status"] == "measured"
+
+
+def test_files_are_those_that_phonopy_and_phono3py_read(nacl: Measured, workdir: Path) -> None:
+    names = {Path(path).name for path in nacl.artefacts.values()}
+    assert {"fc2.hdf5", "fc3.hdf5", "relaxed.cif"} <= names
+    assert all((workdir / path).is_file() for path in nacl.artefacts.values())
+
+
+def test_finished_stages_are_not_computed_again(
+    nacl: Measured, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a force was computed again")
+
+    settings = PhononSettings(temperatures=(150.0, 300.0, 2000.0))
+    monkeypatch.setattr(Calculator, "calculate", refuse)
+    again = PhononBTE(settings).evaluate(nacl.material, context=Context(workdir, keep_large=True))
+    assert again == nacl
+    # Another mesh needs the transport stage alone.
+    coarse = settings.model_copy(update={"mesh": (5, 5, 5), "bands": False})
+    other = PhononBTE(coarse).evaluate(nacl.material, context=Context(workdir))
+    assert isinstance(other, Measured), other
+
+
+def test_answer_does_not_depend_on_how_the_crystal_is_written(workdir: Path) -> None:
+    primitive = NACL.get_primitive_structure()
+    primitive.translate_sites([0, 1], [0.1, 0.2, 0.3])
+    assert Crystal.from_structure(primitive) == Crystal.from_structure(NACL)
+
+
+def test_tensors_turn_with_the_crystal() -> None:
+    wurtzite = Structure.from_spacegroup(
+        "P6_3mc",
+        Lattice.hexagonal(3.82, 6.26),
+        ["Zn", "S"],
+        [[1 / 3, 2 / 3, 0.0], [1 / 3, 2 / 3, 0.3748]],
+    )
+    crystal, _ = canonicalize(wurtzite)
+    # With c along x in the given frame, the element along c must come out at xx.
+    turned = Structure(
+        Lattice(wurtzite.lattice.matrix[:, [2, 0, 1]]), wurtzite.species, wurtzite.frac_coords
+    )
+    _, rotation = canonicalize(turned)
+    tensor = np.diag([1.0, 1.0, 3.0])
+    made = Measured.model_validate(
+        {
+            "material": crystal,
+            "fidelity": "bte",
+            "method": "m",
+            "cost_s": 1.0,
+            "stage": "bte",
+            "temperature": (300.0,),
+            "properties": {
+                "kappa": {"value": [tensor.tolist()], "unit": "W/m/K", "per_temperature": True}
+            },
+        }
+    )
+    np.testing.assert_allclose(
+        evaluation_json(made, rotation)["kappa"][0], np.diag([3.0, 1.0, 1.0]), atol=1e-9
+    )
+
+
+def test_a_structure_with_imaginary_modes_never_gets_a_conductivity(workdir: Path) -> None:
+    # Face-centred tungsten shears itself into the body-centred structure.
+    cubic = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.0), ["W"], [[0.0] * 3])
+    found = PhononBTE(SMALL).evaluate(Crystal.from_structure(cubic), context=Context(workdir))
+    assert isinstance(found, Unstable), found
+    assert found.min_frequency is not None
+    assert found.min_frequency < -0.5
+    assert found.q_point is not None
+    document = evaluation_json(found)
+    assert document["kappa"] is None
+    assert document["min_frequency_thz"] == found.min_frequency
+
+
+@pytest.mark.parametrize(
+    ("calculator", "words"),
+    [("tests_broken:Broken", "finite"), ("7net-0", "")],
+)
+def test_failures_name_their_stage_and_cause(
+    calculator: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+    import types
+
+    module = types.ModuleType("tests_broken")
+    module.Broken = Broken  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tests_broken", module)
+    material: Crystal | Superlattice = Crystal.from_structure(NACL)
+    if calculator == "7net-0":
+        material = Superlattice(sequence="01")
+    settings = SMALL.model_copy(update={"calculator": calculator})
+    found = PhononBTE(settings).evaluate(material, context=Context(tmp_path))
+    assert isinstance(found, Failed)
+    assert found.permanent
+    assert words in found.message
+    assert "\n" not in found.message
+
+
+def test_a_deadline_is_a_failure_that_may_pass(tmp_path: Path) -> None:
+    oracle = PhononBTE(SMALL)
+    context = Context(tmp_path, deadline=0.0)
+    found = oracle.evaluate(Crystal.from_structure(NACL), context=context)
+    assert isinstance(found, Failed)
+    assert not found.permanent
+    assert "time limit" in found.message
+
+
+def test_method_digest_follows_what_changes_the_science() -> None:
+    plain = PhononBTE(SMALL).method_digest
+    assert PhononBTE(SMALL.model_copy()).method_digest == plain
+    for change in ({"mesh": (7, 7, 7)}, {"calculator": "chgnet"}, {"isotope": False}):
+        assert PhononBTE(SMALL.model_copy(update=change)).method_digest != plain
+    assert PhononBTE(SMALL).tightened().method_digest != plain
+
+
+@pytest.mark.skipif(not SILICON.is_dir(), reason=f"no reference data at {SILICON}")
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"isotope": False}, 107.8),
+        ({"isotope": True}, 97.0),
+        ({"isotope": False, "boundary_um": 1.0}, 76.4),
+    ],
+)
+def test_silicon_from_published_forces(changes: dict[str, object], expected: float) -> None:
+    """phono3py's example of Si (PBEsol), 9x9x9, 300 K."""
+    import phono3py
+
+    phonons = phono3py.load(
+        SILICON / "si_pbesol_222.yaml",
+        forces_fc3_filename=SILICON / "FORCES_FC3_si_pbesol",
+        log_level=0,
+    )
+    settings = PhononSettings.model_validate({**changes, "coherence": False})
+    found = transport.conductivity(phonons, settings, (9, 9, 9), temperatures=(300.0,))
+    assert found.mean[0] == pytest.approx(expected, rel=0.01)
+
+
+def test_forces_are_kept_one_by_one(tmp_path: Path) -> None:
+    """A killed evaluation loses the supercell it was at, no more."""
+    from ase.build import bulk
+
+    from oracle.stages import StageStore
+
+    atoms = bulk("NaCl", "rocksalt", 5.64)
+    first = ForceField("7net-0", StageStore(tmp_path), Context(tmp_path))
+    forces = first.forces(atoms, "fc2")
+    second = ForceField("7net-0", StageStore(tmp_path), Context(tmp_path))
+    np.testing.assert_array_equal(second.forces(atoms, "fc2"), forces)
