@@ -77,6 +77,7 @@ class AtomicDirectory:
     def __enter__(self) -> Path:
         self._target.parent.mkdir(parents=True, exist_ok=True)
         self._scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._target.parent))
+        self._scratch.chmod(0o755)  # made for its owner alone
         return self._scratch
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -46,12 +46,7 @@ def open_engine(home: Path, url: str | None = None) -> Engine:
     address = _address(home, url or os.environ.get(_VARIABLE))
     shown = address.render_as_string(hide_password=True)
     try:
-        engine = create_engine(address)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _configure_sqlite)
-            event.listen(engine, "begin", _begin_immediate)
-        if _revision(engine) != HEAD:
-            _upgrade(engine)
+        return _ready_engine(address)
     except (ArgumentError, ImportError) as error:
         raise ConfigError(
             f"database {shown}: {one_line(error)}; expected a URL such as {_EXAMPLE} whose driver "
@@ -62,6 +57,19 @@ def open_engine(home: Path, url: str | None = None) -> Engine:
         raise ConfigError(
             f"database {shown}: {one_line(cause)}; check that it can be reached and written to"
         ) from error
+
+
+def _ready_engine(address: URL) -> Engine:
+    engine = create_engine(address)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+    try:
+        if _revision(engine) != HEAD:
+            _upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

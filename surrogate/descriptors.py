@@ -42,7 +42,7 @@ GLOBALS = (
 GLOBAL_SPREADS: Array = np.array(
     [0.2, 0.25, 0.3, 0.5, 0.2, 0.5, 1.5, 0.4, 0.8, 0.2, 0.5, 0.3, 0.07, 1.5]
 )
-"""Typical standard deviations of them among inorganic compounds, to one digit."""
+"""Rough standard deviations of them among simple compounds; they matter for a few labels only."""
 EDGE_CENTRES: Array = np.arange(0.7, 2.2, 0.2)
 """Centres of the radial basis, in units of the cube root of the volume per atom."""
 _EDGE_WIDTH = 0.15
@@ -146,8 +146,7 @@ def _log_slack(eos: EquationOfState, coordination: float) -> float:
 
     The acoustic Grüneisen parameter, on which kappa depends squared, hardly shows in an isotropic
     energy-volume curve. Measured ones are about 0.7 for tetrahedral compounds and 1.5 for
-    rocksalts: Morelli & Slack, in High Thermal Conductivity Materials (Springer 2006), tables
-    2.3 to 2.5.
+    rocksalts: Morelli & Slack, in High Thermal Conductivity Materials (Springer 2006).
     """
     gruneisen = math.exp(
         float(np.interp(coordination, _COORDINATIONS, np.log(_GRUNEISEN_BY_COORDINATION)))

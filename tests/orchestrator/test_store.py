@@ -13,6 +13,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def _program(name: str) -> str | None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """URL of a PostgreSQL server of our own, without the database's name; it has no port."""
+    """URL of a PostgreSQL server of our own, which listens on no port."""
     initdb, postgres = _program("initdb"), _program("postgres")
     if initdb is None or postgres is None:
         pytest.skip("PostgreSQL is not installed on this machine")
@@ -62,29 +63,39 @@ def server() -> Iterator[str]:
     made = [initdb, "-D", data, "--auth=trust", "--username=tester", "--no-sync", "-E", "UTF8"]
     subprocess.run(made, check=True, capture_output=True, **common)
     with (folder / "log").open("w") as log:
-        command = [postgres, "-D", data, "-k", str(folder), "-c", "listen_addresses="]
+        command = [
+            postgres,
+            "-D",
+            data,
+            "-k",
+            str(folder),
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+        ]
         process = subprocess.Popen(command, stdout=log, stderr=log, **common)
     try:
         end = time.monotonic() + 30
         while not list(folder.glob(".s.PGSQL.*")) and time.monotonic() < end:
             time.sleep(0.05)
-        yield f"postgresql+psycopg://tester@/{{}}?host={folder}"
+        yield f"postgresql+psycopg://tester@/postgres?host={folder}"
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGQUIT)  # at once: nothing is kept
         process.wait(timeout=30)
         shutil.rmtree(folder)
 
 
 @pytest.fixture
 def postgresql_url(server: str, tmp_path: Path) -> str:
-    """URL of a new, empty database."""
+    """URL of an empty schema, which is much quicker to make than a database."""
     pytest.importorskip("psycopg", reason="the extra phonoscout[postgresql] is not installed")
-    name = f"db{abs(hash(str(tmp_path)))}"
-    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+    name = f"s{abs(hash(str(tmp_path)))}"
+    engine = create_engine(server)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
     engine.dispose()
-    return server.format(name)
+    return f"{server}&options=-csearch_path%3D{name}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -261,7 +272,7 @@ def test_of_processes_that_start_together_one_writes_and_readers_follow(store: S
             stdout=subprocess.PIPE,
             text=True,
         )
-        for _ in range(4)
+        for _ in range(3)
     ]
     for racer in racers:
         assert racer.stdout is not None
@@ -270,16 +281,15 @@ def test_of_processes_that_start_together_one_writes_and_readers_follow(store: S
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    lengths = []
-    while not lengths or lengths[-1] < 31:
+    seqs: list[int] = []
+    while len(seqs) < 31:
         seqs = [event.seq for event in store.events("one")]
         assert seqs == list(range(1, len(seqs) + 1))
-        lengths.append(len(seqs))
     answers = []
     for racer in racers:
         assert racer.stdout is not None
         answers.append(racer.stdout.readline().strip())
-    assert sorted(answers) == ["refused", "refused", "refused", "won"]
+    assert sorted(answers) == ["refused", "refused", "won"]
     for racer in racers:
         racer.communicate("end\n", timeout=30)
     assert [event.seq for event in store.events("one")] == list(range(1, 32))
@@ -287,12 +297,14 @@ def test_of_processes_that_start_together_one_writes_and_readers_follow(store: S
 
 
 def test_a_writer_taken_over_between_look_and_commit_is_refused(store: Store) -> None:
-    """Whoever takes the lease over waits for an append under way; the next append sees it."""
-    with Lease.acquire(store, "one") as lease:
+    """An append that meets a take-over under way waits for its end, and then sees it."""
+    with Lease.acquire(store, "one") as lease, ThreadPoolExecutor(1) as other:
         with store.engine.begin() as usurper:
             usurper.execute(text("UPDATE campaigns SET writer_token = 'other'"))
+            late = other.submit(store.append, "one", [NewEvent("late", {})], token=lease.token)
+            assert wait([late], timeout=0.5).not_done
         with pytest.raises(LeaseLost):
-            store.append("one", [NewEvent("late", {})], token=lease.token)
+            late.result(timeout=30)
     # Its end must not take the lease from the new holder.
     assert store.campaign("one").writer_token == "other"
     assert [e.kind for e in store.events("one")] == ["created"]
@@ -374,18 +386,18 @@ def _open_at_once(home: Path, environment: dict[str, str]) -> list[int]:
         "Store(Path(sys.argv[1])).campaigns()"
     )
     command = [sys.executable, "-c", script, str(home)]
-    runs = [subprocess.Popen(command, env=os.environ | environment) for _ in range(3)]
+    runs = [subprocess.Popen(command, env=os.environ | environment) for _ in range(2)]
     return [run.wait(timeout=60) for run in runs]
 
 
 def test_processes_may_open_a_new_home_at_once(tmp_path: Path) -> None:
-    assert _open_at_once(tmp_path / "new", {}) == [0, 0, 0]
+    assert _open_at_once(tmp_path / "new", {}) == [0, 0]
 
 
 def test_processes_may_open_a_new_postgresql_database_at_once(
     tmp_path: Path, postgresql_url: str
 ) -> None:
-    assert _open_at_once(tmp_path, {"PHONOSCOUT_DATABASE": postgresql_url}) == [0, 0, 0]
+    assert _open_at_once(tmp_path, {"PHONOSCOUT_DATABASE": postgresql_url}) == [0, 0]
 
 
 def test_a_database_of_a_newer_program_is_refused(store: Store) -> None:

@@ -1,0 +1,198 @@
+"""Force constants, spectra and supercells against exact relations, with a cheap potential."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+from phono3py import Phono3py
+
+from oracle import harmonic, snapshots, supercells
+from oracle.errors import OracleError
+from oracle.relax import Relaxed
+from oracle.settings import PhononSettings
+
+SETTINGS = PhononSettings(fc3_supercell=((2, 0, 0), (0, 2, 0), (0, 0, 2)), displacement=0.01)
+SEED = "0123456789abcdef" * 4
+LENGTH = 5.26  # Å, argon near the minimum of the potential below
+
+
+def _forces(atoms: Atoms) -> np.ndarray:
+    atoms = atoms.copy()
+    # Smooth at its cutoff, so that derivatives exist.
+    atoms.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=5.2, ro=4.0, smooth=True)
+    return np.asarray(atoms.get_forces())
+
+
+@pytest.fixture(scope="module")
+def relaxed() -> Relaxed:
+    cell = bulk("Ar", "fcc", a=LENGTH, cubic=True)
+    return Relaxed(cell.cell.array, cell.get_scaled_positions(), tuple(cell.symbols), 0.0, 1, None)
+
+
+@pytest.fixture(scope="module")
+def phonons(relaxed: Relaxed) -> Phono3py:
+    return supercells.phonons3(relaxed, SETTINGS, second=False)
+
+
+@pytest.fixture(scope="module")
+def full(relaxed: Relaxed) -> tuple[np.ndarray, np.ndarray]:
+    """Second and third order by finite differences of all pairs."""
+    made = supercells.phonons3(relaxed, SETTINGS, second=False)
+    moved = list(supercells.pair_displacements(made, SETTINGS.displacement))
+    return supercells.third_order(made, np.array([_forces(atoms) for atoms in moved]))
+
+
+@pytest.fixture(scope="module")
+def pairs(phonons: Phono3py) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Displacements, even and odd forces of ± pairs."""
+    rest = supercells.as_atoms(phonons.supercell)
+    drawn = snapshots.random_displacements(len(rest), range(10), SETTINGS.displacement, SEED)
+    both = []
+    for sign in (1.0, -1.0):
+        moved = [rest.copy() for _ in drawn]
+        for atoms, displacement in zip(moved, drawn, strict=True):
+            atoms.positions += sign * displacement
+        both.append(np.array([_forces(atoms) for atoms in moved]))
+    return drawn, (both[0] + both[1]) / 2 - _forces(rest), (both[0] - both[1]) / 2
+
+
+def test_snapshots_give_the_constants_of_all_pairs(
+    phonons: Phono3py,
+    full: tuple[np.ndarray, np.ndarray],
+    pairs: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    drawn, even, odd = pairs
+    basis = snapshots.third_order_basis(phonons, None, 10, 1.3)
+    assert basis.pairs_needed(1.3) <= 10
+    fit = snapshots.solve(snapshots.equations(basis, drawn, even))
+    fc3 = basis.compact(fit.coefficients)
+    assert np.linalg.norm(fc3 - full[1]) < 0.02 * np.linalg.norm(full[1])
+    fc2 = snapshots.second_order_fit(phonons, drawn, odd)
+    assert np.linalg.norm(fc2 - full[0]) < 0.005 * np.linalg.norm(full[0])
+
+
+def test_sum_rule_and_permutations_hold_after_the_fit(
+    phonons: Phono3py, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> None:
+    basis = snapshots.third_order_basis(phonons, None, 10, 1.3)
+    fit = snapshots.solve(snapshots.equations(basis, pairs[0], pairs[1]))
+    fc3 = basis.compact(fit.coefficients)
+    largest = np.abs(fc3).max()
+    np.testing.assert_allclose(fc3.sum(axis=1), 0.0, atol=1e-9 * largest)
+    np.testing.assert_allclose(fc3.sum(axis=2), 0.0, atol=1e-9 * largest)
+    swapped = fc3.transpose(0, 2, 1, 3, 5, 4)
+    np.testing.assert_allclose(fc3, swapped, atol=1e-9 * largest)
+
+
+def test_constants_predict_forces_of_unseen_displacements(
+    phonons: Phono3py, full: tuple[np.ndarray, np.ndarray]
+) -> None:
+    rest = supercells.as_atoms(phonons.supercell)
+    moved = snapshots.random_displacements(len(rest), range(100, 101), 0.02, SEED)
+    predicted = supercells.predicted_forces(phonons, *full, moved)[0]
+    linear = supercells.predicted_forces(phonons, full[0], 0 * full[1], moved)[0]
+    atoms = rest.copy()
+    atoms.positions += moved[0]
+    actual = _forces(atoms)
+    left = np.linalg.norm(actual - predicted)
+    assert left < 0.02 * np.linalg.norm(actual)
+    assert left < 0.3 * np.linalg.norm(actual - linear)
+
+
+def test_draws_of_the_error_scatter_as_much_as_the_error() -> None:
+    rng = np.random.default_rng(3)
+    rows, truth = rng.standard_normal((4000, 6)), np.arange(6.0)
+    right = rows @ truth + 0.1 * rng.standard_normal(4000)
+    fit = snapshots.solve(
+        snapshots.Equations(rows.T @ rows, rows.T @ right, float(right @ right), 4000)
+    )
+    assert fit.variance == pytest.approx(0.01, rel=0.1)
+    drawn = np.array([fit.drawn(rng) for _ in range(2000)])
+    expected = np.sqrt(fit.variance * np.diag(np.linalg.inv(rows.T @ rows)))
+    np.testing.assert_allclose(drawn.std(axis=0), expected, rtol=0.1)
+
+
+def test_too_few_snapshots_are_said_to_be_too_few(phonons: Phono3py) -> None:
+    basis = snapshots.third_order_basis(phonons, 6.0, 10, 1.3)
+    per_pair = 3 * (len(phonons.supercell) - 1)
+    empty = np.zeros(basis.size)
+    system = snapshots.Equations(np.outer(empty, empty), empty, 0.0, min(per_pair, basis.size))
+    with pytest.raises(OracleError, match="raise pairs_start"):
+        snapshots.solve(system)
+
+
+def test_snapshots_depend_on_nothing_but_their_number() -> None:
+    some = snapshots.random_displacements(8, range(2, 4), 0.03, SEED)
+    more = snapshots.random_displacements(8, range(6), 0.03, SEED)
+    np.testing.assert_array_equal(some, more[2:4])
+    assert not np.allclose(more[0], more[2])
+    lengths = np.linalg.norm(more, axis=2)
+    np.testing.assert_allclose(lengths.mean(), 0.03)
+
+
+def test_gate_passes_a_crystal_and_refuses_what_is_upside_down(
+    relaxed: Relaxed, full: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = supercells.phonons3(relaxed, SETTINGS, second=False)
+
+    def gate(fc2: np.ndarray) -> harmonic.Stability:
+        dynamics = harmonic.dynamics(made.unitcell, made.supercell_matrix, made.primitive, fc2)
+        return harmonic.stability(dynamics, 0.1, 0.12)
+
+    good, bad = gate(full[0]), gate(-full[0])
+    assert good.stable
+    assert good.lowest >= 0.0
+    assert good.softest > 0.3
+    assert not bad.stable
+    assert bad.lowest == pytest.approx(-good.highest, rel=1e-3)
+    assert np.linalg.norm(bad.q_point) > 0.1
+
+
+def test_mean_square_displacements_agree_with_sampled_ones(
+    relaxed: Relaxed, full: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = supercells.phonons3(relaxed, SETTINGS, second=False)
+    dynamics = harmonic.dynamics(made.unitcell, made.supercell_matrix, made.primitive, full[0])
+    # The supercell's own points, so that both averages are over the same modes.
+    drawn = harmonic.thermal_displacements(dynamics, 40.0, 400, 7)
+    again = harmonic.thermal_displacements(dynamics, 40.0, 400, 7)
+    np.testing.assert_array_equal(drawn, again)
+    dense = harmonic.max_msd(dynamics, (40.0, 80.0), (8, 8, 8))
+    assert dense[1] > 1.5 * dense[0]
+    # A finite supercell misses the longest waves.
+    assert 0.6 * dense[0] < np.square(drawn).mean() < 1.05 * dense[0]
+
+
+def test_heat_capacity_of_one_oscillator() -> None:
+    frequency, temperature = 3.0, 100.0
+    x = 6.62607015e-34 * frequency * 1e12 / (1.380649e-23 * temperature)
+    expected = x**2 * np.exp(x) / (np.exp(x) - 1) ** 2
+    found = harmonic.heat_capacity(np.array([[frequency]]), np.ones(1), (temperature,))
+    assert found[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_supercells_follow_from_lengths_unless_they_are_given() -> None:
+    cubic, flat = np.eye(3) * 5.0, np.diag([3.0, 3.0, 12.0])
+    assert (
+        supercells.supercell_matrix(cubic, 8, None, 9.5, 100).tolist()
+        == np.diag([2, 2, 2]).tolist()
+    )
+    assert np.diag(supercells.supercell_matrix(flat, 2, None, 9.5, 100)).tolist() == [4, 4, 1]
+    # The widest that the number of atoms allows.
+    assert np.diag(supercells.supercell_matrix(cubic, 8, None, 14.0, 100)).tolist() == [2, 2, 2]
+    given = ((1, 1, 0), (0, 2, 0), (0, 0, 1))
+    found = supercells.supercell_matrix(cubic, 8, given, 9.5, 100)
+    # phonopy's columns are our rows.
+    np.testing.assert_array_equal(found.T, np.array(given))
+
+
+def test_mesh_becomes_coarser_where_it_would_be_too_dear() -> None:
+    cell = np.eye(3) * 4.0
+    free = harmonic.mesh_of(cell, 0.15)
+    assert free == (11, 11, 11)
+    assert harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e12) == free
+    dear = harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e6)
+    assert np.prod(dear) ** 2 * 6**3 / 48 <= 1e6
