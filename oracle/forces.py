@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from oracle.energies import one_thread
@@ -20,6 +22,8 @@ from oracle.protocol import Context
 from oracle.stages import StageStore
 
 Array = NDArray[np.float64]
+# Each potential refuses elements in its own words; SevenNet gives their number.
+_UNKNOWN_ELEMENT = re.compile(r"not know atomic number:? (\d+)")
 
 
 @dataclass
@@ -93,7 +97,13 @@ class ForceField:
                     transient=True,
                 ) from error
             except Exception as error:
-                # Each potential refuses unknown elements in its own way.
+                unknown = _UNKNOWN_ELEMENT.search(str(error))
+                if unknown is not None:
+                    raise OracleError(
+                        stage,
+                        f"calculator {self.potential} does not know "
+                        f"{chemical_symbols[int(unknown[1])]}; use another calculator",
+                    ) from error
                 memory = "out of memory" in str(error).lower()
                 raise OracleError(
                     stage,

@@ -16,6 +16,7 @@ from oracle.errors import OracleError
 
 Array = NDArray[np.float64]
 _NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here acoustic modes are noise and small
+_VANISHING = 0.02  # THz
 _POINTS_PER_SEGMENT = 41
 
 
@@ -87,15 +88,22 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
         phonons: with force constants.
         tolerance: THz by which a mode may be imaginary and still count as noise.
         spacing: of the mesh, 1/Å with 2π.
+
+    Raises:
+        OracleError: stage ``stability``; all frequencies vanish.
     """
+    # phonopy's primitive matrix is in the vectors of the supercell.
     commensurate = get_commensurate_points(
-        np.rint(
-            np.linalg.inv(phonons.primitive.primitive_matrix) @ phonons.supercell_matrix
-        ).astype(int)
+        np.rint(np.linalg.inv(phonons.primitive.primitive_matrix)).astype(int)
     )
     phonons.run_mesh(mesh_of(phonons.primitive.cell, spacing), is_gamma_center=True)
     points = np.vstack([commensurate, phonons.mesh.qpoints])
     frequencies = np.asarray(phonons.run_qpoints(points).frequencies).copy()
+    if np.abs(frequencies).max() < _VANISHING:
+        raise OracleError(
+            "stability",
+            "all frequencies vanish: atoms do not interact; check the lattice parameter",
+        )
     centred = points - np.rint(points)
     lengths = np.linalg.norm(centred @ np.linalg.inv(phonons.primitive.cell).T, axis=1)
     zone = 1.0 / np.linalg.norm(phonons.primitive.cell, axis=1).max()

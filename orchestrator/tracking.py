@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -149,6 +151,7 @@ class Tracker:
             artefacts = self._folder / "artifacts"
             artefacts.mkdir(parents=True, exist_ok=True)
             location = artefacts.as_uri()
+            _write_ahead(self._folder / "mlflow.db")
         client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         self._experiment = _experiment(client, location)
         self._client = client
@@ -218,6 +221,12 @@ class Tracker:
         for i in range(0, max(len(points), len(named), len(marks)), _BATCH):
             part = slice(i, i + _BATCH)
             self._client.log_batch(run, points[part], named[part], marks[part])
+
+
+def _write_ahead(database: Path) -> None:
+    """Let MLflow's pages be looked at while rounds are written, which then also takes less long."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _experiment(client: Any, location: str | None) -> str:

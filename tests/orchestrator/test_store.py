@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
 from agents.protocol import Candidate
@@ -50,6 +51,7 @@ def _program(name: str) -> str | None:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """URL of a PostgreSQL server of our own, which listens on no port."""
+    pytest.importorskip("psycopg", reason="the extra phonoscout[postgresql] is not installed")
     initdb, postgres = _program("initdb"), _program("postgres")
     if initdb is None or postgres is None:
         pytest.skip("PostgreSQL is not installed on this machine")
@@ -63,33 +65,36 @@ def server() -> Iterator[str]:
     made = [initdb, "-D", data, "--auth=trust", "--username=tester", "--no-sync", "-E", "UTF8"]
     subprocess.run(made, check=True, capture_output=True, **common)
     with (folder / "log").open("w") as log:
-        command = [
-            postgres,
-            "-D",
-            data,
-            "-k",
-            str(folder),
-            "-c",
-            "listen_addresses=",
-            "-c",
-            "fsync=off",
-        ]
+        options = ["-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
+        command = [postgres, "-D", data, *options]
         process = subprocess.Popen(command, stdout=log, stderr=log, **common)
+    url = f"postgresql+psycopg://tester@/postgres?host={folder}"
     try:
-        end = time.monotonic() + 30
-        while not list(folder.glob(".s.PGSQL.*")) and time.monotonic() < end:
-            time.sleep(0.05)
-        yield f"postgresql+psycopg://tester@/postgres?host={folder}"
+        _wait_for(url)
+        yield url
     finally:
         process.send_signal(signal.SIGQUIT)  # at once: nothing is kept
         process.wait(timeout=30)
         shutil.rmtree(folder)
 
 
+def _wait_for(url: str) -> None:
+    engine, end = create_engine(url), time.monotonic() + 30
+    while True:
+        try:
+            engine.connect().close()
+        except OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            engine.dispose()
+            return
+
+
 @pytest.fixture
 def postgresql_url(server: str, tmp_path: Path) -> str:
     """URL of an empty schema, which is much quicker to make than a database."""
-    pytest.importorskip("psycopg", reason="the extra phonoscout[postgresql] is not installed")
     name = f"s{abs(hash(str(tmp_path)))}"
     engine = create_engine(server)
     with engine.begin() as connection:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -246,6 +248,16 @@ def test_killed_at_any_write(home: Path, artefact: Path, after: bool) -> None:
         for run in rounds:
             assert len(curve(client, run.info.run_id, "best")) == 1
     assert 5 < writes < 29  # there were writes to be killed at, and all were
+
+
+def test_a_reader_of_the_store_keeps_nobody_waiting(home: Path, artefact: Path) -> None:
+    tracker = make(home)
+    with contextlib.closing(sqlite3.connect(home / "mlflow" / "mlflow.db")) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+        assert show(tracker, 1, artefact) is None
+        assert reader.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+    assert len(runs_of(client_of(home))[1]) == 1
 
 
 def test_trouble_is_told_and_passes(home: Path, artefact: Path) -> None:
