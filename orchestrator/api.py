@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -138,13 +139,15 @@ def _start(home: Path, name: str, changes: list[str]) -> None:
     for change in changes:
         command += ["--set", change]
     with log.open("ab") as stream:
-        subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             start_new_session=True,
         )
+    # Somebody has to take note of its end, or it stays in the table of processes.
+    threading.Thread(target=process.wait, name=f"campaign-{name}", daemon=True).start()
 
 
 def run_server(store: Store, host: str, port: int) -> None:
