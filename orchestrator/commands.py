@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import queries
 from orchestrator.config import ConfigError, load_config
+from orchestrator.database import has_database
 from orchestrator.rendering import best_table, console, print_details, status_table
-from orchestrator.store import Store, database_of
+from orchestrator.store import Store
 
 if TYPE_CHECKING:
     from orchestrator.runner import Prepared
@@ -99,7 +100,7 @@ def stop(home: Path, name: str, *, as_json: bool) -> int:
 
 def status(home: Path, name: str | None, *, as_json: bool) -> int:
     """Print one campaign's status, or a table of all."""
-    if name is None and not database_of(home).exists():
+    if name is None and not has_database(home):
         return _json([]) if as_json else _print({}, False, f"no campaigns in {home}")
     store = _store(home)
     if name is not None:
@@ -177,7 +178,7 @@ def serve(home: Path, *, host: str, port: int) -> int:
 
 
 def _store(home: Path, *, new: bool = False) -> Store:
-    if not new and not database_of(home).exists():
+    if not new and not has_database(home):
         raise ConfigError(f"{home} holds no campaigns; give the right one with --home")
     return Store(home=home)
 

@@ -55,8 +55,13 @@ def best_table(rows: Sequence[Document], title: str) -> Table:
                 _number(row["energy_above_best_polymorph"], 1000, ".0f"),
                 _number(row["formation_energy"], 1, ".2f"),
             ]
-        table.add_row(*cells, row["low_confidence"] or "")
+        table.add_row(*cells, _short(row["low_confidence"]))
     return table
+
+
+def _short(caution: str | None) -> str:
+    """The kinds of doubt alone; `show` has the figures."""
+    return ", ".join(part.partition(":")[0].strip() for part in (caution or "").split(";"))
 
 
 def _number(value: float | None, factor: float, form: str) -> str:

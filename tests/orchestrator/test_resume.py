@@ -19,9 +19,10 @@ _SLOWED = """
 import sys, time
 import oracle.replay
 plain = oracle.replay.ReplayOracle.evaluate
+calls = sys.argv[1]
 def slow(self, material, *, context):
     time.sleep(0.05)
-    open(sys.argv[1], "a").write(material.formula + "\\n")
+    open(calls, "a").write(material.formula + "\\n")
     return plain(self, material, context=context)
 oracle.replay.ReplayOracle.evaluate = slow
 sys.argv[1:] = sys.argv[2:]
@@ -99,9 +100,10 @@ def test_killed_at_random_instants(tmp_path: Path, seed: int) -> None:
             time.sleep(0.02)
         time.sleep(rng.uniform(0.0, 0.6))
         if process.poll() is not None:
+            process.communicate()
             break
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
         kills += 1
         words = ["resume", "killed"]
     assert kills > 0
@@ -144,7 +146,8 @@ def test_interrupt_and_stop_leave_a_campaign_that_goes_on(tmp_path: Path) -> Non
     while _lines(tmp_path / "home.calls") < 6 and second.poll() is None:
         time.sleep(0.02)
     asked = _start(tmp_path, home, "stop", "killed")
-    assert asked.wait(timeout=60) == 0
+    asked.communicate(timeout=60)
+    assert asked.returncode == 0
     second.communicate(timeout=60)
     assert second.returncode == 0
     assert len(_results(home)) < 25
