@@ -6,11 +6,12 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 Document = dict[str, Any]
-_WIDTH = 132
+_WIDTH = 150
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -21,7 +22,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def best_table(rows: Sequence[Document], title: str) -> Table:
     """The best candidates; columns that hold nothing are left out."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     unit = rows[0]["unit"] if rows else ""
     energies = any(row.get("energy_above_best_polymorph") is not None for row in rows)
     right: dict[str, Any] = {"justify": "right", "no_wrap": True}
@@ -35,8 +36,8 @@ def best_table(rows: Sequence[Document], title: str) -> Table:
     table.add_column("round", **right)
     table.add_column("agent", no_wrap=True)
     if energies:
-        table.add_column("meV/atom above best polymorph", justify="right")
-        table.add_column("formation eV/atom", justify="right")
+        table.add_column("meV/atom above\nbest polymorph", **right)
+        table.add_column("formation\neV/atom", **right)
     table.add_column("caution")
     for row in rows:
         cells = [
