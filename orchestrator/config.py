@@ -62,6 +62,8 @@ class ConfirmationSettings(_Settings):
     """Whether a new leader is confirmed in the round after it was found."""
     sigmas: float = Field(default=2.0, gt=0)
     """How many combined standard errors a leader may move and still be confirmed."""
+    max_error: float = Field(default=0.25, gt=0)
+    """Largest relative standard error of the tighter evaluation; a vaguer one confirms nothing."""
     default_error: float = Field(default=0.1, gt=0)
     """Relative standard error taken for an evaluation that states none."""
 

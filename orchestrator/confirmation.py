@@ -65,7 +65,8 @@ def judge(
     """Compare a leader's label with its tighter evaluation; None when that failed.
 
     It may move by ``sigmas`` combined standard errors,
-    ``sigmas * sqrt(std_before**2 + std_after**2)``.
+    ``sigmas * sqrt(std_before**2 + std_after**2)``, and the tighter error must itself be small:
+    an evaluation that could be anything agrees with everything.
     """
     if isinstance(again, Failed):
         return None
@@ -80,7 +81,12 @@ def judge(
         for found in (before, after)
     ]
     allowed = settings.sigmas * math.hypot(*errors)
-    agrees = before is not None and after is not None and abs(after[0] - before[0]) <= allowed
+    agrees = (
+        before is not None
+        and after is not None
+        and abs(after[0] - before[0]) <= allowed
+        and errors[1] <= settings.max_error * abs(after[0])
+    )
     return ev.Confirmation(
         trial=trial,
         candidate=label.candidate,

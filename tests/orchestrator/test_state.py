@@ -142,6 +142,17 @@ def test_a_leader_that_moves_beyond_its_error_is_demoted(again: float | None, ve
     assert values == ([] if again is None else [again])
 
 
+def test_a_vague_evaluation_confirms_nothing() -> None:
+    history = History()
+    history.plan(1, _trial(1, "01"))
+    history.measure(_trial(1, "01"), 1.0, 0.5)
+    (label,) = wanted(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
+    plan = _confirm(2, "01", 1)
+    found = judge(label, _outcome(plan, 1.1, 0.5), OBJECTIVE, ConfirmationSettings(), plan.id)
+    assert found is not None
+    assert found.verdict == "demoted"
+
+
 def test_a_failed_confirmation_says_nothing() -> None:
     history = History()
     history.plan(1, _trial(1, "01"))

@@ -1,0 +1,135 @@
+"""Whole evaluations with a potential that costs nothing: files, interruption, equivalent cells."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from ase.calculators.lj import LennardJones
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from oracle.evaluation import Measured, scalar
+from oracle.material import Crystal
+from oracle.phonon_bte import PhononBTE
+from oracle.protocol import Context
+from oracle.settings import PhononSettings
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing in the oracle may catch it."""
+
+
+class Argon(LennardJones):  # type: ignore[misc]
+    """A Lennard-Jones solid, smooth at its cutoff, that counts and can be killed."""
+
+    supercells: ClassVar[int] = 0
+    kill_at: ClassVar[int | None] = None
+
+    def __init__(self) -> None:
+        super().__init__(sigma=3.4, epsilon=0.0104, rc=5.2, ro=4.0, smooth=True)
+
+    def calculate(self, atoms: object = None, *rest: object, **more: object) -> None:
+        super().calculate(atoms, *rest, **more)
+        if len(self.atoms) > 4:
+            Argon.supercells += 1
+            if Argon.supercells == Argon.kill_at:
+                raise Killed
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> PhononSettings:
+    module = types.ModuleType("cheap_calculators")
+    module.Argon = Argon  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cheap_calculators", module)
+    monkeypatch.setattr(Argon, "supercells", 0)
+    monkeypatch.setattr(Argon, "kill_at", None)
+    return PhononSettings.model_validate(
+        {
+            "calculator": "cheap_calculators:Argon",
+            "temperatures": [20.0],
+            "mesh": [6, 6, 6],
+            "fc3_supercell": [2, 2, 2],
+            "fc2_supercell": [2, 2, 2],
+            "relax_fmax": 1e-5,
+        }
+    )
+
+
+ARGON = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.26), ["Ar"], [[0.0] * 3])
+
+
+def _measured(
+    settings: PhononSettings, workdir: Path, structure: Structure = ARGON, large: bool = False
+) -> Measured:
+    found = PhononBTE(settings).evaluate(
+        Crystal.from_structure(structure), context=Context(workdir, keep_large=large)
+    )
+    assert isinstance(found, Measured), found
+    return found
+
+
+def test_phono3py_goes_on_from_the_files_and_gets_the_same(
+    settings: PhononSettings, tmp_path: Path
+) -> None:
+    import phono3py
+
+    found = _measured(settings, tmp_path, large=True)
+    paths = {name: tmp_path / path for name, path in found.artefacts.items()}
+    phonons = phono3py.load(
+        paths["phono3py"],
+        fc2_filename=paths["fc2"],
+        fc3_filename=paths["fc3"],
+        log_level=0,
+    )
+    phonons.mesh_numbers = [6, 6, 6]
+    phonons.init_phph_interaction()
+    phonons.run_thermal_conductivity(temperatures=[20.0], is_isotope=True)
+    again = np.asarray(phonons.thermal_conductivity.kappa)[0, 0, :3]
+    ours = np.diag(np.array(found.properties["kappa_particle"].value[0]))
+    np.testing.assert_allclose(again, ours, rtol=1e-6)
+
+
+def test_a_killed_evaluation_goes_on_where_it_was(settings: PhononSettings, tmp_path: Path) -> None:
+    whole = _measured(settings, tmp_path / "whole")
+    needed, Argon.supercells = Argon.supercells, 0
+    Argon.kill_at = needed // 2
+    with pytest.raises(Killed):
+        _measured(settings, tmp_path / "killed")
+    assert not list((tmp_path / "killed").rglob("evaluation.json"))
+    Argon.kill_at, Argon.supercells = None, 0
+    resumed = _measured(settings, tmp_path / "killed")
+    # The supercell at which it was killed is the only one computed twice.
+    assert Argon.supercells == needed - needed // 2 + 1
+    assert resumed.properties == whole.properties
+    assert resumed.low_confidence == whole.low_confidence
+
+
+def test_a_second_evaluation_and_a_tighter_one_reuse_the_first(
+    settings: PhononSettings, tmp_path: Path
+) -> None:
+    first = _measured(settings, tmp_path)
+    needed, Argon.supercells = Argon.supercells, 0
+    assert _measured(settings, tmp_path) == first
+    assert Argon.supercells == 0
+    # Another mesh needs no forces at all.
+    _measured(settings.model_copy(update={"mesh": (5, 5, 5)}), tmp_path)
+    assert Argon.supercells == 0
+    # Other snapshots need theirs; relaxation and second order are there.
+    _measured(settings.model_copy(update={"snapshot_seed": 1}), tmp_path)
+    assert 0 < Argon.supercells < needed
+
+
+def test_equivalent_cells_conduct_alike(settings: PhononSettings, tmp_path: Path) -> None:
+    doubled = ARGON.copy()
+    doubled.make_supercell([[1, 1, 0], [0, 1, 0], [0, 0, 2]])
+    doubled.translate_sites(range(len(doubled)), [0.13, 0.21, 0.07])
+    shuffled = Structure.from_sites(list(reversed(doubled.sites)))
+    first = _measured(settings, tmp_path / "a")
+    other = _measured(settings, tmp_path / "b", shuffled)
+    assert scalar(other, "kappa") == pytest.approx(scalar(first, "kappa"), rel=1e-6)
+    assert first.material.digest == other.material.digest
