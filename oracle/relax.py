@@ -22,10 +22,6 @@ from oracle.potentials import weights_digest
 from oracle.settings import PhononSettings
 
 Array = NDArray[np.float64]
-# A cell must survive being written to a file: of directions that are equal by symmetry the
-# tetrahedron method takes the one that is shortest by noise, and kappa depends on it by 1 %.
-_DECIMALS = 12
-_VERSION = 2  # part of the key of stored relaxations
 _SHELL = 1.2  # neighbours are atoms within this factor of an atom's nearest one
 
 
@@ -68,7 +64,6 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
     """
     key = digest_of(
         {
-            "version": _VERSION,
             "crystal": crystal.model_dump(mode="json"),
             "weights": weights_digest(settings.calculator),
             "fmax": settings.relax_fmax,
@@ -129,7 +124,7 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
             f"expected {settings.relax_fmax:g}: raise relax_steps or relax_fmax",
         )
     return Relaxed(
-        cell=np.round(atoms.cell.array, _DECIMALS) + 0.0,
+        cell=atoms.cell.array,
         positions=_wrapped(atoms.get_scaled_positions(wrap=False)),
         symbols=tuple(atoms.get_chemical_symbols()),
         energy_per_atom=energy,
@@ -140,7 +135,7 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
 
 def _wrapped(positions: Array) -> Array:
     """Fractional coordinates in [0, 1), where noise around 0 does not become almost 1."""
-    wrapped = np.round(positions % 1.0, _DECIMALS)
+    wrapped = positions % 1.0
     return np.where(wrapped > 1.0 - 1e-9, 0.0, wrapped)
 
 

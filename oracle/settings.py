@@ -84,7 +84,7 @@ class PhononSettings(BaseModel):
     """Most ± pairs of random snapshots altogether."""
     oversampling: float = Field(1.3, ge=1.05)
     """Equations per unknown at the first fit."""
-    tolerance: float = Field(0.05, gt=0)
+    tolerance: float = Field(0.03, gt=0)
     """Relative standard error of kappa below which no more snapshots are added."""
     snapshot_seed: int = Field(0, ge=0)
     """Mixed into the seed of the snapshots, which otherwise follows from the material."""
