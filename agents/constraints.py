@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agents.chemistry import is_metallic
-from agents.protocol import Outcome
 from agents.settings import CONSTRAINT_LIMITS, ConstraintSettings
-from oracle.evaluation import Measured, scalar
 from oracle.material import Crystal, Superlattice
 
 _COMPUTED = ("energy_above_best_polymorph", "formation_energy")
@@ -23,6 +20,8 @@ def before(
     """
     if not isinstance(material, Crystal):
         return None
+    from agents.chemistry import is_metallic  # pymatgen: queries read limits without it
+
     for constraint in constraints:
         if constraint.name == "non_metal" and is_metallic(material.structure().composition):
             return f"{material.formula} counts as a metal; non_metal is asked for"
@@ -57,29 +56,11 @@ def needs_energies(constraints: Sequence[ConstraintSettings]) -> bool:
     return any(constraint.name in _COMPUTED for constraint in constraints)
 
 
-def after(
-    constraints: Sequence[ConstraintSettings],
-    evaluation: Outcome,
-    temperature: float | None = None,
-) -> str | None:
-    """Why an outcome does not count as a find, or None.
-
-    Args:
-        constraints: of the campaign.
-        evaluation: the oracle's outcome; unstable and failed ones are always refused.
-        temperature: K, for properties per temperature.
-    """
-    if not isinstance(evaluation, Measured):
-        return "not dynamically stable" if evaluation.status == "unstable" else "failed"
-    for constraint in constraints:
-        if constraint.name not in (*_MEASURED, *_COMPUTED):
-            continue
-        found = scalar(evaluation, constraint.name, temperature)
-        if found is not None:
-            reason = _above(constraint, found[0])
-            if reason:
-                return reason
-    return None
+def limits(constraints: Sequence[ConstraintSettings]) -> tuple[tuple[str, float], ...]:
+    """The upper limits on what the oracle measures, for `Objective.limits`."""
+    return tuple(
+        (c.name, c.limit) for c in constraints if c.name in _MEASURED and c.limit is not None
+    )
 
 
 def _above(constraint: ConstraintSettings, value: float) -> str | None:

@@ -26,6 +26,8 @@ class Objective:
         goal: direction.
         target: the value sought, in the property's unit, when ``goal`` is ``target``.
         log: whether log10 of the property is modelled.
+        limits: (property, upper limit) pairs that a find must keep, in the properties' units; a
+            property that was not measured refuses nothing.
     """
 
     property: str = "kappa"
@@ -33,6 +35,7 @@ class Objective:
     goal: Literal["minimize", "maximize", "target"] = "minimize"
     target: float | None = None
     log: bool = True
+    limits: tuple[tuple[str, float], ...] = ()
 
     @builtins.property  # `property` is a field of this class
     def output(self) -> Output:
@@ -59,8 +62,16 @@ class Objective:
         return -np.abs(modelled - self.modelled(self.target))
 
     def score_of(self, evaluation: Measured | Unstable | Failed) -> float | None:
-        """Score of an outcome; None where there is no value (unstable, failed, not positive)."""
+        """Score of an outcome; None where it has no value or breaks a limit."""
         found = self.value(evaluation)
-        if found is None or (self.log and found[0] <= 0):
+        if found is None or (self.log and found[0] <= 0) or self.refusal(evaluation):
             return None
         return float(self.score(np.array(self.modelled(found[0]))))
+
+    def refusal(self, evaluation: Measured | Unstable | Failed) -> str | None:
+        """Which limit an outcome breaks (NaN does), or None."""
+        for name, limit in self.limits:
+            found = scalar(evaluation, name, self.temperature)
+            if found is not None and not found[0] <= limit:
+                return f"{name} is {found[0]:.4g}, above the limit of {limit:g}"
+        return None

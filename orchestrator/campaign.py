@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from agents.constraints import limits
 from agents.objective import Objective
 from agents.protocol import Candidate
 from oracle.evaluation import Failed, Measured, Unstable
@@ -129,6 +130,7 @@ class Campaign:
             goal=settings.goal,
             target=settings.target,
             log=settings.in_log,
+            limits=limits(self.config.constraints or ()),
         )
 
     def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:

@@ -156,6 +156,9 @@ def _run(command: str, home: Path, *arguments: Any, **options: Any) -> None:
     except INPUT_ERRORS as error:
         click.echo(f"phonoscout {command}: {error}", err=True)
         code = 2
+    except KeyboardInterrupt:
+        click.echo(f"phonoscout {command}: interrupted", err=True)
+        code = 130
     except BrokenPipeError:
         sys.stderr.close()
         code = 0

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agents.protocol import Space
 from oracle.evaluation import Measured
 from orchestrator import queries
 from orchestrator.campaign import Campaign
@@ -29,12 +28,9 @@ class Mirror:
         store: the home's database.
         campaign: being run.
         settings: where MLflow is.
-        space: for the labels of materials.
     """
 
-    def __init__(
-        self, store: Store, campaign: Campaign, settings: TrackingSettings, space: Space
-    ) -> None:
+    def __init__(self, store: Store, campaign: Campaign, settings: TrackingSettings) -> None:
         self._store = store
         self._name = campaign.name
         self._settings = settings

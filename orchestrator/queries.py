@@ -6,7 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from oracle.evaluation import EVALUATION
+from oracle.files import write_whole
 from oracle.material import Crystal, Superlattice
 from orchestrator.campaign import Campaign
 from orchestrator.state import CampaignState, Ranked, ranking
@@ -97,12 +100,14 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "stable": True,
         "confirmed": label.confirmed,
         "low_confidence": getattr(evaluation, "low_confidence", None),
+        "refusal": row.refusal,
         "round": label.round,
         "agent": first.agent,
         "purpose": first.purpose,
         "energy_above_best_polymorph": screened.get("energy_above_best_polymorph"),
         "formation_energy": screened.get("formation_energy"),
         "structure": structure_of(store.home, evaluation.material, formula),
+        "oracle": settings_of(store.home, evaluation),
     }
 
 
@@ -115,6 +120,20 @@ def structure_of(home: Path, material: Crystal | Superlattice, formula: str) -> 
         from oracle.structure_io import write_cif
 
         write_cif(material.conventional(), path)
+    return str(path)
+
+
+def settings_of(home: Path, evaluation: Any) -> str | None:
+    """Path to the oracle's settings of an evaluation (written on demand); None for a table's.
+
+    ``phonoscout evaluate STRUCTURE --oracle FILE`` repeats the evaluation with them.
+    """
+    settings = evaluation.provenance.get("settings")
+    if settings is None:
+        return None
+    path = home / "structures" / f"oracle-{evaluation.method[:12]}.yaml"
+    if not path.exists():
+        write_whole(path, yaml.safe_dump(settings, sort_keys=False).encode())
     return str(path)
 
 

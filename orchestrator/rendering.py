@@ -56,7 +56,7 @@ def best_table(rows: Sequence[Document], title: str) -> Table:
                 _number(row["energy_above_best_polymorph"], 1000, ".0f"),
                 _number(row["formation_energy"], 1, ".2f"),
             ]
-        table.add_row(*cells, _short(row["low_confidence"]))
+        table.add_row(*cells, row["refusal"] or _short(row["low_confidence"]))
     return table
 
 

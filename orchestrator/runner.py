@@ -119,7 +119,7 @@ def _work(store: Store, campaign: Campaign, prepared: Prepared, console: Console
     for note in campaign.state.notes:
         console.print(note, style="dim", highlight=False, soft_wrap=True)
     executor = build_executor(config.executor)
-    mirror = Mirror(store, campaign, config.tracking, prepared.space)
+    mirror = Mirror(store, campaign, config.tracking)
     executor.start()
     mirror.start()
     try:

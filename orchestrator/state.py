@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import numpy as np
 
 from agents.objective import Objective
 from oracle.evaluation import Failed, Measured, Unstable
@@ -255,34 +257,43 @@ def _label(state: CampaignState, trial: Trial) -> None:
 
 @dataclass(frozen=True)
 class Ranked:
-    """One line of the table of best candidates."""
+    """One line of the table of best candidates.
+
+    `refusal` says which limit on a measured property it breaks, or is None.
+    """
 
     rank: int
     label: Label
     value: float
     std: float | None
     score: float
+    refusal: str | None
 
 
 def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
-    """All candidates evaluated as stable: confirmed ones first, then by score, ties by id."""
-    rows: list[tuple[bool, float, str, Label, float, float | None]] = []
+    """All candidates evaluated as stable, ties by id.
+
+    Those within the limits come before those that break one, confirmed ones before others, then
+    by score.
+    """
+    rows: list[Ranked] = []
     for label in state.labels.values():
-        score, found = objective.score_of(label.evaluation), objective.value(label.evaluation)
-        if score is not None and found is not None:
-            rows.append((not label.confirmed, -score, label.candidate, label, *found))
-    rows.sort(key=lambda row: row[:3])
-    return [
-        Ranked(i, label, value, std, -negative)
-        for i, (_, negative, _, label, value, std) in enumerate(rows, start=1)
-    ]
+        found = objective.value(label.evaluation)
+        if found is not None and (found[0] > 0 or not objective.log):
+            score = float(objective.score(np.array(objective.modelled(found[0]))))
+            rows.append(Ranked(0, label, *found, score, objective.refusal(label.evaluation)))
+    rows.sort(
+        key=lambda r: (
+            r.refusal is not None,
+            not r.label.confirmed,
+            -r.score,
+            r.label.candidate,
+        )
+    )
+    return [replace(row, rank=i) for i, row in enumerate(rows, start=1)]
 
 
 def leaders(state: CampaignState, objective: Objective, k: int) -> list[Ranked]:
-    """The k best by value alone, whether confirmed or not."""
-    return sorted(ranking(state, objective), key=lambda r: (-r.score, r.label.candidate))[:k]
-
-
-def finished(trials: Iterable[Trial]) -> list[Trial]:
-    """Those of the trials that are done or failed."""
-    return [t for t in trials if t.status in ("DONE", "FAILED")]
+    """The k best within the limits by value alone, whether confirmed or not."""
+    rows = [row for row in ranking(state, objective) if row.refusal is None]
+    return sorted(rows, key=lambda r: (-r.score, r.label.candidate))[:k]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agents.constraints import after, before, computed, needs_energies
+from agents.constraints import before, computed, limits, needs_energies
+from agents.objective import Objective
 from agents.prototype_table import prototype
 from agents.settings import (
     CONSTRAINT_LIMITS,
@@ -21,7 +22,7 @@ from agents.settings import (
     SpaceSettings,
     agent_names,
 )
-from oracle.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.evaluation import Measured, Quantity, Unstable
 from oracle.material import Superlattice
 
 CONSTRAINT: TypeAdapter[ConstraintSettings] = TypeAdapter(ConstraintSettings)
@@ -118,14 +119,14 @@ def test_what_is_refused_before_anything_is_computed() -> None:
 
 
 def test_what_is_refused_by_its_energies() -> None:
-    limits = constraints({"energy_above_best_polymorph": 0.05}, {"formation_energy": 0.0})
-    assert needs_energies(limits)
+    both = constraints({"energy_above_best_polymorph": 0.05}, {"formation_energy": 0.0})
+    assert needs_energies(both)
     assert not needs_energies(constraints("non_metal"))
     fine = {"energy_above_best_polymorph": 0.05, "formation_energy": -1.0}
-    assert computed(limits, fine) is None
-    assert computed(limits, {"formation_energy": None}) is None
-    assert "formation_energy is 0.1" in str(computed(limits, {**fine, "formation_energy": 0.1}))
-    assert computed(limits, {"energy_above_best_polymorph": float("nan")}) is not None
+    assert computed(both, fine) is None
+    assert computed(both, {"formation_energy": None}) is None
+    assert "formation_energy is 0.1" in str(computed(both, {**fine, "formation_energy": 0.1}))
+    assert computed(both, {"energy_above_best_polymorph": float("nan")}) is not None
 
 
 def test_what_is_refused_once_measured() -> None:
@@ -139,13 +140,19 @@ def test_what_is_refused_once_measured() -> None:
         },
         **common,
     )
-    assert after(constraints({"max_msd": 0.05}), measured, 100.0) is None
-    assert "max_msd is 0.06" in str(after(constraints({"max_msd": 0.05}), measured, 300.0))
-    assert after(constraints({"anharmonicity": 0.3}, {"gruneisen_mean": 1}), measured) is None
-    unstable = Unstable(stage="stability", **common)
-    failed = Failed(stage="relax", message="x", permanent=True, **common)
-    assert after([], unstable) == "not dynamically stable"
-    assert after([], failed) == "failed"
+
+    def objective(temperature: float, *given: object) -> Objective:
+        return Objective(
+            "anharmonicity", temperature, log=False, limits=limits(constraints(*given))
+        )
+
+    assert objective(100.0, {"max_msd": 0.05}).refusal(measured) is None
+    assert "max_msd is 0.06" in str(objective(300.0, {"max_msd": 0.05}).refusal(measured))
+    assert objective(300.0, {"anharmonicity": 0.3}, {"gruneisen_mean": 1}).refusal(measured) is None
+    # Nobody learns to seek what is not allowed.
+    assert objective(100.0, {"max_msd": 0.05}).score_of(measured) == pytest.approx(-0.2)
+    assert objective(300.0, {"max_msd": 0.05}).score_of(measured) is None
+    assert objective(300.0).score_of(Unstable(stage="stability", **common)) is None
 
 
 def test_every_constraint_is_checked_somewhere() -> None:
@@ -165,6 +172,6 @@ def test_every_constraint_is_checked_somewhere() -> None:
         reasons = [
             before([constraint], SALT),
             computed([constraint], {name: 1.0}),
-            after([constraint], measured),
+            Objective(limits=limits([constraint])).refusal(measured),
         ]
         assert any(reasons), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,6 +117,18 @@ def test_ranking_puts_confirmed_candidates_first_and_leaves_unstable_ones_out() 
     rows = ranking(history.state, OBJECTIVE)
     assert [(r.rank, r.label.candidate, r.value) for r in rows] == [(1, "01", 2.1), (2, "00", 1.0)]
     assert [r.label.candidate for r in leaders(history.state, OBJECTIVE, 2)] == ["00", "01"]
+
+
+def test_what_breaks_a_limit_is_listed_last_and_never_leads() -> None:
+    history = History()
+    history.plan(1, _trial(1, "00"), _trial(2, "01"))
+    history.measure(_trial(1, "00"), 1.0, 0.1)
+    history.measure(_trial(2, "01"), 2.0, 0.1)
+    strict = replace(OBJECTIVE, goal="maximize", limits=(("conductance", 1.5),))
+    rows = ranking(history.state, strict)
+    assert [(r.rank, r.value, r.refusal is None) for r in rows] == [(1, 1.0, True), (2, 2.0, False)]
+    assert "conductance is 2, above the limit of 1.5" in str(rows[1].refusal)
+    assert [r.value for r in leaders(history.state, strict, 5)] == [1.0]
 
 
 @pytest.mark.parametrize(

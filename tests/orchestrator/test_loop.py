@@ -1,0 +1,152 @@
+"""Calls that raise, hang or lose their worker inside a campaign, and the shared examples."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from orchestrator import queries, runner
+from orchestrator.campaign import Campaign
+from orchestrator.config import load_config
+from orchestrator.executor import Call, Reply
+from orchestrator.serial_executor import SerialExecutor
+from orchestrator.settings import ExecutorSettings
+from orchestrator.state import CampaignState
+from orchestrator.store import Store
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "shared" / "examples"
+Accident = Callable[[str, int], Reply | None]
+
+
+class Unlucky(SerialExecutor):
+    """Runs calls, but lets some of them come to grief."""
+
+    def __init__(self, settings: ExecutorSettings, accident: Accident) -> None:
+        super().__init__(settings)
+        self._accident = accident
+        self._calls: list[Call] = []
+        self.attempts: dict[str, int] = {}
+
+    def submit(self, call: Call) -> None:
+        self._calls.append(call)
+        super().submit(call)
+
+    def next_reply(self, timeout: float) -> Reply | None:
+        if not self._calls:
+            return None
+        call = self._calls.pop(0)
+        self.attempts[call.id] = self.attempts.get(call.id, 0) + 1
+        plain = super().next_reply(timeout)
+        return self._accident(call.id, self.attempts[call.id]) or plain
+
+
+def _run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, accident: Accident, **changes: Any
+) -> tuple[CampaignState, dict[str, int], str]:
+    """A campaign over 32 sequences, two attempts per call."""
+    designs = [f"{i:05b}" for i in range(32)]
+    table = [{"id": d, "conductance": 1.0 + d.count("1")} for d in designs]
+    for row in table[:: changes.pop("nulls", 1000)][1:]:
+        row["conductance"] = None  # type: ignore[assignment]
+    pool = [{"id": d, "sequence": d} for d in designs]
+    for name, rows in (("pool", pool), ("table", table)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    config = {
+        "name": "unlucky",
+        "space": {"kind": "pool", "path": "pool.jsonl"},
+        "objective": {"property": "conductance", "goal": "minimize"},
+        "agents": [{"kind": "random"}],
+        "oracle": {"kind": "replay", "table": "table.jsonl", "column": "conductance"},
+        "budget": {"batch": 4, "oracle_calls": 12},
+        "executor": {"kind": "serial", "attempts": 2},
+        "tracking": {"enabled": False},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
+    made: list[Unlucky] = []
+
+    def build(settings: ExecutorSettings) -> Unlucky:
+        made.append(Unlucky(settings, accident))
+        return made[0]
+
+    monkeypatch.setattr(runner, "build_executor", build)
+    store = Store(folder / "home")
+    runner.create(store, runner.prepare(load_config(folder / "config.yaml")))
+    stopped = runner.run_campaign(store, "unlucky", console=Console(file=io.StringIO()))
+    return Campaign(store, "unlucky").state, made[0].attempts, f"{stopped.state}: {stopped.reason}"
+
+
+@pytest.mark.parametrize("kind", ["lost", "timeout", "error"])
+def test_an_attempt_that_breaks_is_tried_again(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accident(call: str, attempt: int) -> Reply | None:
+        broken = call == "t-0002" and attempt == 1
+        return Reply(call, kind, error="it broke") if broken else None
+
+    state, attempts, end = _run(tmp_path, monkeypatch, accident)
+    assert end.startswith("finished")
+    assert attempts["t-0002"] == 2
+    assert all(t.status == "DONE" for t in state.trials.values())
+    assert state.trials["t-0002"].failures == 1
+
+
+def test_one_that_never_works_is_failed_and_the_campaign_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accident(call: str, attempt: int) -> Reply | None:
+        return Reply(call, "lost", error="its worker died") if call == "t-0003" else None
+
+    state, attempts, end = _run(tmp_path, monkeypatch, accident)
+    assert end.startswith("finished")
+    assert attempts["t-0003"] == 2
+    trial = state.trials["t-0003"]
+    assert trial.status == "FAILED"
+    assert trial.last_error == "worker: its worker died"
+    assert len([t for t in state.trials.values() if t.status == "DONE"]) == 11
+    status = queries.status(Store(tmp_path / "home"), "unlucky")
+    assert (status["oracle_calls"], status["failures"]) == (12, 1)
+
+
+def test_a_permanent_failure_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, attempts, end = _run(tmp_path, monkeypatch, lambda call, attempt: None, nulls=4)
+    assert end.startswith("finished")
+    failed = [t for t in state.trials.values() if t.status == "FAILED"]
+    assert failed
+    assert set(attempts.values()) == {1}
+    assert all("null in the table" in str(t.last_error) for t in failed)
+
+
+def test_a_campaign_whose_calls_mostly_fail_stops_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accident(call: str, attempt: int) -> Reply | None:
+        return Reply(call, "error", error="RuntimeError: no licence")
+
+    state, _, end = _run(tmp_path, monkeypatch, accident)
+    assert end == "failed: 4 of 4 oracle calls failed; the last: worker: RuntimeError: no licence"
+    assert len([t for t in state.trials.values() if t.is_finished]) == 4
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"no shared examples at {EXAMPLES}")
+@pytest.mark.parametrize(
+    ("name", "calls", "cheap"), [("replay_sequences", 60, False), ("replay_crystals", 20, True)]
+)
+def test_shared_examples_run_unchanged(name: str, calls: int, cheap: bool, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    config = load_config(EXAMPLES / f"{name}.yaml")
+    runner.create(store, runner.prepare(config))
+    stopped = runner.run_campaign(store, config.name, console=Console(file=io.StringIO()))
+    assert stopped.reason == f"budget.oracle_calls: all {calls} are used"
+    status = queries.status(store, config.name)
+    assert status["oracle_calls"] == calls
+    assert (status["cheap_calls"] > 0) == cheap
+    assert status["best"]["value"] > 0
