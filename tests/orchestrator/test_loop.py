@@ -54,7 +54,7 @@ def _run(
     designs = [f"{i:05b}" for i in range(32)]
     table = [{"id": d, "conductance": 1.0 + d.count("1")} for d in designs]
     for row in table[:: changes.pop("nulls", 1000)][1:]:
-        row["conductance"] = None  # type: ignore[assignment]
+        row["conductance"] = None
     pool = [{"id": d, "sequence": d} for d in designs]
     for name, rows in (("pool", pool), ("table", table)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
