@@ -15,7 +15,7 @@ from oracle.protocol import Context
 from oracle.settings import PhononSettings
 from oracle.stages import StageStore
 
-VERSION = 3
+VERSION = 4
 """Raise it when the same material and settings would get other numbers."""
 _LIBRARIES = ("phono3py", "phonopy", "symfc", "spglib", "ase", "torch", "sevenn", "chgnet")
 Outcome = Measured | Unstable | Failed

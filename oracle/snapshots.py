@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from symfc import Symfc
 from symfc.basis_sets import FCBasisSetO3
 from symfc.solvers.solver_O3 import prepare_normal_equation_O3
@@ -194,17 +194,30 @@ class Fit:
     Args:
         coefficients: (size,), best estimate.
         variance: of one equation's residual; holds noise and all that the model leaves out.
-        factor: (size, size), upper Cholesky factor of the normal matrix.
+        factor: Cholesky factor of the normal matrix, as SciPy gives it.
     """
 
     coefficients: Array
     variance: float
-    factor: Array
+    factor: tuple[Array, bool]
 
-    def drawn(self, rng: np.random.Generator) -> Array:
-        """Coefficients with one more draw of the error they have already."""
-        noise = solve_triangular(self.factor, rng.standard_normal(len(self.coefficients)))
-        return self.coefficients + np.sqrt(self.variance) * noise
+    def drawn(self, basis: Basis, displacements: Array, rng: np.random.Generator) -> Array:
+        """Coefficients with one more draw of the error they have already.
+
+        The noise is drawn on the forces (a parametric bootstrap), not on the coefficients: those
+        belong to a basis whose degenerate vectors are chosen by rounding, so that the same numbers
+        would mean other noise on the next machine.
+
+        Args:
+            basis: of the unknowns.
+            displacements: (n_pairs, n_atoms, 3), Å, of the pairs that were fitted.
+            rng: the source of the noise.
+        """
+        noise = rng.standard_normal(displacements.shape)
+        noise -= noise.mean(axis=1, keepdims=True)  # forces add up to nothing
+        length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
+        drawn = equations(basis, displacements, np.sqrt(self.variance) * length**2 * noise)
+        return self.coefficients + cho_solve(self.factor, drawn.vector)
 
 
 def solve(system: Equations) -> Fit:
@@ -221,16 +234,16 @@ def solve(system: Equations) -> Fit:
             "raise pairs_start and pairs_max, or give a fc3_cutoff",
         )
     try:
-        factor, lower = cho_factor(system.matrix)
+        factor = cho_factor(system.matrix)
     except LinAlgError as error:
         raise OracleError(
             "fc3",
             f"the snapshots do not determine {unknowns} force constants; "
             "raise pairs_start, or give a fc3_cutoff",
         ) from error
-    coefficients = cho_solve((factor, lower), system.vector)
+    coefficients = cho_solve(factor, system.vector)
     residual = max(system.square - float(coefficients @ system.vector), 0.0)
-    return Fit(coefficients, residual / (system.rows - unknowns), np.triu(factor))
+    return Fit(coefficients, residual / (system.rows - unknowns), factor)
 
 
 def second_order_fit(phonons: Phono3py, displacements: Array, odd_forces: Array) -> Array:

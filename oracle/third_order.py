@@ -174,7 +174,8 @@ def _judged(
     fitted = basis.compact(fit.coefficients)
     best = kappa(fitted)
     rng = np.random.default_rng([int(seed[:16], 16), len(displacements), 1])
-    drawn = np.log([kappa(basis.compact(fit.drawn(rng))) / best for _ in range(_DRAWS)])
+    noisy = [basis.compact(fit.drawn(basis, displacements, rng)) for _ in range(_DRAWS)]
+    drawn = np.log([kappa(constants) / best for constants in noisy])
     leaning = [
         kappa(basis.compact(solve(_total(groups, weights)).coefficients))
         for weights in ([1.5, 0.5], [0.5, 1.5])

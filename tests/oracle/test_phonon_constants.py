@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from phono3py import Phono3py
+from symfc.eig_solvers.matrix import BlockMatrixNode
 
 from oracle import harmonic, snapshots, supercells
 from oracle.errors import OracleError
@@ -102,17 +107,43 @@ def test_constants_predict_forces_of_unseen_displacements(
     assert left < 0.3 * np.linalg.norm(actual - linear)
 
 
-def test_draws_of_the_error_scatter_as_much_as_the_error() -> None:
-    rng = np.random.default_rng(3)
-    rows, truth = rng.standard_normal((4000, 6)), np.arange(6.0)
-    right = rows @ truth + 0.1 * rng.standard_normal(4000)
-    fit = snapshots.solve(
-        snapshots.Equations(rows.T @ rows, rows.T @ right, float(right @ right), 4000)
+def test_draws_of_the_error_scatter_as_much_as_the_error(
+    phonons: Phono3py, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> None:
+    basis = snapshots.third_order_basis(phonons, None, 10, 1.3)
+    system = snapshots.equations(basis, pairs[0], pairs[1])
+    fit, rng = snapshots.solve(system), np.random.default_rng(3)
+    drawn = np.array([fit.drawn(basis, pairs[0], rng) for _ in range(100)]) - fit.coefficients
+    # If C is the covariance of n unknowns, then x C^-1 x is n on average.
+    expected = np.einsum("di,ij,dj->d", drawn, system.matrix / fit.variance, drawn).mean()
+    assert expected == pytest.approx(basis.size, rel=0.1)
+
+
+def test_draws_of_the_error_do_not_depend_on_how_the_basis_is_turned(
+    phonons: Phono3py, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> None:
+    basis = snapshots.third_order_basis(phonons, None, 10, 1.3)
+    space = basis.space
+    turn = np.linalg.qr(np.random.default_rng(5).standard_normal((basis.size, basis.size)))[0]
+    whole = np.asarray(space.blocked_basis_set @ turn)
+    block = BlockMatrixNode(np.arange(len(whole)), 0, basis.size, data=whole)
+    turned = replace(
+        basis,
+        space=cast(
+            Any,
+            SimpleNamespace(
+                compact_compression_matrix=space.compact_compression_matrix,
+                atomic_decompr_idx=space.atomic_decompr_idx,
+                blocked_basis_set=BlockMatrixNode(shape=whole.shape, first_child=block),
+            ),
+        ),
     )
-    assert fit.variance == pytest.approx(0.01, rel=0.1)
-    drawn = np.array([fit.drawn(rng) for _ in range(2000)])
-    expected = np.sqrt(fit.variance * np.diag(np.linalg.inv(rows.T @ rows)))
-    np.testing.assert_allclose(drawn.std(axis=0), expected, rtol=0.1)
+    drawn = []
+    for same in (basis, turned):
+        fit = snapshots.solve(snapshots.equations(same, pairs[0], pairs[1]))
+        noisy = fit.drawn(same, pairs[0], np.random.default_rng(7))
+        drawn.append(same.compact(noisy) - same.compact(fit.coefficients))
+    np.testing.assert_allclose(drawn[1], drawn[0], atol=1e-6 * np.abs(drawn[0]).max())
 
 
 def test_too_few_snapshots_are_said_to_be_too_few(phonons: Phono3py) -> None:
