@@ -72,9 +72,12 @@ def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
     in_basis = positions @ lattice @ np.linalg.inv(basis)
     transform, origin, order = _smallest_description(basis, in_basis, numbers)
     chosen = wrapped_positions((in_basis - in_basis[origin]) @ np.linalg.inv(transform))[order]
-    rows = Lattice.from_parameters(*Lattice(transform @ basis).parameters).matrix
+    # Lengths and angles are rounded, not the rows that follow from them: rounded rows have other
+    # lengths, so that the form of the form would differ in its last digit.
+    parameters = [round(x, STORED_DECIMALS) for x in Lattice(transform @ basis).parameters]
+    rows = Lattice.from_parameters(*parameters).matrix
     crystal = Crystal(
-        lattice=tuple(tuple(round(float(x), STORED_DECIMALS) for x in row) for row in rows),
+        lattice=tuple(tuple(float(x) for x in row) for row in rows),
         species=tuple(Element.from_Z(int(numbers[i])).symbol for i in order),
         positions=tuple(tuple(float(x) for x in row) for row in chosen),
     )

@@ -23,6 +23,8 @@ def wanted(
 ) -> list[Label]:
     """Labels to be confirmed now: the leader during a campaign, all leaders at its end.
 
+    A leader that stays unconfirmed at the tightest settings is passed over for the next best.
+
     Args:
         state: of the campaign.
         objective: what is sought.
@@ -31,11 +33,12 @@ def wanted(
     """
     spent = len([t for t in state.of_purpose("confirm") if t.status != "CANCELLED"])
     count = settings.leaders if final else min(1, settings.leaders) * settings.each_round
-    open_ones = [
+    promising = [
         row.label
-        for row in leaders(state, objective, count)
-        if not row.label.confirmed and _next_level(state, row.label) is not None
+        for row in leaders(state, objective)
+        if row.label.confirmed or _next_level(state, row.label) is not None
     ]
+    open_ones = [label for label in promising[:count] if not label.confirmed]
     return open_ones[: max(0, settings.max_calls - spent)]
 
 

@@ -293,7 +293,7 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     return [replace(row, rank=i) for i, row in enumerate(rows, start=1)]
 
 
-def leaders(state: CampaignState, objective: Objective, k: int) -> list[Ranked]:
-    """The k best within the limits by value alone, whether confirmed or not."""
+def leaders(state: CampaignState, objective: Objective, k: int | None = None) -> list[Ranked]:
+    """The k best (or all) within the limits by value alone, whether confirmed or not."""
     rows = [row for row in ranking(state, objective) if row.refusal is None]
     return sorted(rows, key=lambda r: (-r.score, r.label.candidate))[:k]

@@ -195,6 +195,24 @@ def test_confirmations_respect_their_budget() -> None:
     assert wanted(history.state, OBJECTIVE, none, final=True) == []
 
 
+def test_a_leader_that_stays_vague_gives_its_place_to_the_next() -> None:
+    history = History()
+    history.plan(1, *[_trial(i, f"{i:03b}") for i in range(1, 4)])
+    for i in range(1, 4):
+        history.measure(_trial(i, f"{i:03b}"), float(i), 0.01)
+    settings = ConfirmationSettings(leaders=1)
+    for level in (1, 2):
+        (label,) = wanted(history.state, OBJECTIVE, settings, final=True)
+        assert label.candidate == "001"
+        plan = _confirm(10 + level, "001", level_for(history.state, label))
+        found = judge(label, _outcome(plan, 1.0, 0.9), OBJECTIVE, settings, plan.id)
+        assert found is not None
+        history.plan(1, plan)
+        history.measure(plan, 1.0, 0.9)
+        history.add(found)
+    assert [x.candidate for x in wanted(history.state, OBJECTIVE, settings, final=True)] == ["010"]
+
+
 def test_steering_cancels_what_was_decided_but_not_begun() -> None:
     history = History()
     history.plan(1, _trial(1, "01"), _trial(2, "10"))
