@@ -3,7 +3,8 @@
     python benchmarks/confirm.py [HOME [NAME [K]]]
 
 Without a home the quickstart is run first, in a temporary one. Every candidate is evaluated with
-the full set of displacements, no cutoff, on the supercell and mesh of the campaign's settings.
+the full set of displacements, no cutoff, on the supercells and mesh of the evaluation it is listed
+with, so that what is compared is the force constants alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from oracle.evaluation import scalar
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Context
+from oracle.settings import PhononSettings
 from orchestrator.campaign import Campaign
 from orchestrator.state import ranking
 from orchestrator.store import Store
@@ -30,14 +32,13 @@ def compare(home: Path, name: str, k: int) -> None:
     """Print one line per candidate: the campaign's value, the full answer, the deviation."""
     store = Store(home)
     campaign = Campaign(store, name)
-    settings = campaign.config.oracle
-    assert settings.kind == "phonon-bte"
-    full = PhononBTE(settings.model_copy(update={"force_constants": "finite-difference"}))
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}\n")
     print("| formula | label | confirmed | kappa (W/m/K) | ± | full | deviation | force calls |")
     print("|---|---|---|---|---|---|---|---|")
     for row in ranking(campaign.state, campaign.objective)[:k]:
         evaluation = row.label.evaluation
+        settings = PhononSettings.model_validate(evaluation.provenance["settings"])
+        full = PhononBTE(settings.model_copy(update={"force_constants": "finite-difference"}))
         context = Context(workdir=home / "artefacts", threads=os.cpu_count() or 1)
         again = full.evaluate(evaluation.material, context=context)
         found = scalar(again, "kappa", campaign.objective.temperature)

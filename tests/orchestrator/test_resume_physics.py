@@ -1,0 +1,119 @@
+"""A campaign on Ray with a real potential is killed as a whole: the resumed one ends the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from orchestrator.campaign import Campaign
+from orchestrator.store import Store
+
+_CONFIG: dict[str, Any] = {
+    "name": "killed",
+    "seed": 3,
+    "space": {
+        "kind": "prototypes",
+        "prototypes": ["rocksalt"],
+        "elements": ["Na", "K", "Rb", "Cs", "Cl", "Br", "I"],
+    },
+    "objective": {"property": "kappa", "temperature": 300, "goal": "minimize"},
+    "constraints": ["dynamically_stable", {"energy_above_best_polymorph": 0.05}],
+    "agents": [{"kind": "evolution"}, {"kind": "bayesian"}, {"kind": "random"}],
+    # Small, so that the test is about what is kept rather than about what is right.
+    "oracle": {
+        "kind": "phonon-bte",
+        "calculator": "7net-0",
+        "temperatures": [300],
+        "fc2_supercell": 2,
+        "fc3_supercell": 2,
+        "fc3_cutoff": 5.0,
+        "pairs_start": 4,
+        "pairs_max": 4,
+        "oversampling": 1.05,
+        "mesh": [5, 5, 5],
+        "bands": False,
+    },
+    "budget": {"rounds": 2, "batch": 3, "oracle_calls": 6},
+    "confirmation": {"leaders": 1, "max_calls": 1, "each_round": False},
+    "executor": {"kind": "ray", "cpus_per_call": 1},
+    "tracking": {"enabled": False},
+}
+
+
+def _start(home: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "orchestrator.cli", *words, "--home", str(home)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _finished(home: Path, *words: str) -> None:
+    process = _start(home, *words)
+    _, errors = process.communicate(timeout=1500)
+    assert process.returncode == 0, errors
+
+
+def _kill_tree(process: subprocess.Popen[str]) -> None:
+    """The driver and all that Ray has started for it."""
+    root = psutil.Process(process.pid)
+    for victim in [root, *root.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    process.communicate()
+
+
+def _best(home: Path) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "orchestrator.cli", "best", "killed", "-k", "99", "--json"]
+    done = subprocess.run(
+        [*command, "--home", str(home)], capture_output=True, text=True, check=True
+    )
+    return list(json.loads(done.stdout))
+
+
+def _finished_calls(home: Path) -> dict[str, float]:
+    """When each finished call had begun, by trial."""
+    with contextlib.suppress(Exception):  # nothing is there yet
+        state = Campaign(Store(home), "killed").state
+        return {n: t.started for n, t in state.trials.items() if t.status == "DONE" and t.started}
+    return {}
+
+
+@pytest.mark.slow
+def test_killed_with_ray_and_a_real_potential(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(_CONFIG))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    _finished(whole, "launch", str(config))
+    words, kept = ["launch", str(config)], {}
+    for wanted in (1, 3, 5):
+        process = _start(broken, *words)
+        end = time.monotonic() + 600
+        while len(_finished_calls(broken)) < wanted and process.poll() is None:
+            assert time.monotonic() < end, "no call ends"
+            time.sleep(0.3)
+        time.sleep(0.7 * wanted)  # into the middle of the next call
+        _kill_tree(process)
+        assert process.returncode < 0, "it ended before it could be killed"
+        now = _finished_calls(broken)
+        assert kept.items() <= now.items()
+        kept, words = now, ["resume", "killed"]
+    _finished(broken, "resume", "killed")
+    assert kept.items() <= _finished_calls(broken).items()  # nothing that had ended ran again
+    expected, found = _best(whole), _best(broken)
+    assert len(expected) >= 4
+    same = ("rank", "id", "confirmed", "round", "agent")
+    assert [[r[k] for k in same] for r in found] == [[r[k] for k in same] for r in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one["value"] == pytest.approx(other["value"], rel=1e-9)
