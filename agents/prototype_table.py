@@ -18,6 +18,7 @@ from pymatgen.core.structure import Structure
 
 from agents.chemistry import bond_length, neutral_charges
 from agents.settings import PROTOTYPE_NAMES
+from oracle.canonical import canonical_rows
 from oracle.material import Crystal
 
 _TEMPLATE_BOND = 2.5  # Å, shortest distance in a template: SYMPREC is absolute, so a real size
@@ -112,9 +113,8 @@ class Prototype:
         wanted = lengths[0] * self.scale(elements, charges)
         factor = round(wanted, 3) / lengths[0]  # off the edges of the digest's rounding
         a, b, c, *angles = lengths
-        rows = Lattice.from_parameters(a * factor, b * factor, c * factor, *angles).matrix
         return Crystal(
-            lattice=tuple(tuple(round(float(x), 9) for x in row) for row in rows),
+            lattice=canonical_rows([a * factor, b * factor, c * factor, *angles]),
             species=tuple(elements[slot] for slot in slots),
             positions=crystal.positions,
         )

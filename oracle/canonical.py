@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import spglib
@@ -19,6 +20,7 @@ from oracle.material import (
     SYMPREC,
     Array,
     Crystal,
+    Vector,
     rounded_positions,
     wrapped_positions,
 )
@@ -72,16 +74,30 @@ def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
     in_basis = positions @ lattice @ np.linalg.inv(basis)
     transform, origin, order = _smallest_description(basis, in_basis, numbers)
     chosen = wrapped_positions((in_basis - in_basis[origin]) @ np.linalg.inv(transform))[order]
-    # Lengths and angles are rounded, not the rows that follow from them: rounded rows have other
-    # lengths, so that the form of the form would differ in its last digit.
-    parameters = [round(x, STORED_DECIMALS) for x in Lattice(transform @ basis).parameters]
-    rows = Lattice.from_parameters(*parameters).matrix
+    rows = canonical_rows(Lattice(transform @ basis).parameters)
     crystal = Crystal(
-        lattice=tuple(tuple(float(x) for x in row) for row in rows),
+        lattice=rows,
         species=tuple(Element.from_Z(int(numbers[i])).symbol for i in order),
         positions=tuple(tuple(float(x) for x in row) for row in chosen),
     )
-    return crystal, np.linalg.solve(transform @ basis, rows).T
+    return crystal, np.linalg.solve(transform @ basis, np.array(rows)).T
+
+
+def canonical_rows(parameters: Sequence[float]) -> tuple[Vector, Vector, Vector]:
+    """Row vectors (Å) of a lattice as they are stored.
+
+    The parameters are rounded, not the rows that follow from them: rounded rows have other
+    lengths, so that the canonical form of a canonical form would differ in its last digit, and a
+    choice that symmetry leaves open, such as that of phono3py's tetrahedra, with it.
+
+    Args:
+        parameters: a, b, c (Å) and alpha, beta, gamma (degrees).
+    """
+    rounded = [round(x, STORED_DECIMALS) for x in parameters]
+    a, b, c = (
+        (float(x), float(y), float(z)) for x, y, z in Lattice.from_parameters(*rounded).matrix
+    )
+    return a, b, c
 
 
 def _conventional_rotation(crystal: Crystal) -> Array:

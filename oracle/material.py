@@ -22,7 +22,7 @@ SYMPREC = 1e-2  # Å; positions closer than this to a symmetric arrangement are 
 _LENGTH_DECIMALS = 3  # Å, in the digest only
 _ANGLE_DECIMALS = 2  # degrees, in the digest only
 POSITION_DECIMALS = 4  # fractional, in the digest only
-STORED_DECIMALS = 8  # Å, degrees and fractional, in the canonical form itself
+STORED_DECIMALS = 8  # Å, degrees and fractional coordinates of the canonical form itself
 
 Vector = tuple[float, float, float]
 Array = NDArray[np.float64]
