@@ -11,10 +11,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_HOME ?= demo-home
+DFT_HOME ?= dft-home
+DFT_APT := libxc-dev libopenblas-dev libopenmpi-dev openmpi-bin g++
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test test-slow check format benchmarks clean
+.PHONY: help install install-test demo test test-slow check format benchmarks dft clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +34,14 @@ $(VENV)/.run: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.test: $(VENV)/.run
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,test]"
+	touch $@
+
+# GPAW is built from source, so its libraries come first; where they are, root is not needed.
+$(VENV)/.dft: $(VENV)/.run
+	if command -v apt-get >/dev/null && ! dpkg -s $(DFT_APT) >/dev/null 2>&1; then \
+	    if [ "$$(id -u)" = 0 ]; then apt-get install -y $(DFT_APT); \
+	    else sudo apt-get install -y $(DFT_APT); fi; fi
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dft]"
 	touch $@
 
 install: $(VENV)/.run  ## Install phonoscout with the potentials that ship their weights.
@@ -61,6 +71,9 @@ format: install-test  ## Let ruff rewrite what it can.
 benchmarks: install-test  ## The measured tables of benchmarks/README.md.
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/confirm.py
+
+dft: $(VENV)/.dft  ## One compound by DFT from start to end, beside 7net-0.
+	$(BIN)/python benchmarks/dft.py "$(DFT_HOME)"
 
 clean:  ## Remove what was built and the demo's home; the virtual environment stays.
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis "$(DEMO_HOME)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -73,7 +74,9 @@ class Plan:
         return self.ranked[self.batch :]
 
 
-def slots(settings: SelectionSettings, batch: int, round_number: int) -> dict[Purpose, int]:
+def slots(
+    settings: SelectionSettings, batch: int, round_number: int, *, holes: bool = True
+) -> dict[Purpose, int]:
     """How many of a batch serve each purpose; the sum is `batch`.
 
     Fractions add up over the rounds: with batches of 1 and an audit share of 0.1 every tenth
@@ -84,16 +87,18 @@ def slots(settings: SelectionSettings, batch: int, round_number: int) -> dict[Pu
         settings: the shares.
         batch: size of the batches.
         round_number: from 1.
+        holes: whether any are known; without a surrogate none are, and promise takes their share.
     """
-    audits = holes = given_audits = given_holes = 0
+    audits = unknown = given_audits = given_holes = 0
     for number in range(1, round_number + 1):
         due = number * batch * settings.audit_share - given_audits
         audits = min(int(due + 1e-9), batch)
         due = number * batch * settings.hole_share - given_holes
-        holes = min(int(due + 1e-9), batch - audits)
+        unknown = min(int(due + 1e-9), batch - audits)
         given_audits += audits
-        given_holes += holes
-    return {"promise": batch - audits - holes, "hole": holes, "audit": audits}
+        given_holes += unknown
+    unknown = unknown if holes else 0
+    return {"promise": batch - audits - unknown, "hole": unknown, "audit": audits}
 
 
 def select(
@@ -137,22 +142,12 @@ def select(
     def accept(material: Crystal | Superlattice) -> bool:
         return admission.is_new(material) and admit(material) and admission(material)
 
+    look = functools.partial(screen, space, objective=objective, evaluations=evaluations)
+    limit = settings.pool_limit
     screened = None
     if surrogate is not None:
-        screened = screen(
-            space,
-            objective=objective,
-            evaluations=evaluations,
-            surrogate=surrogate,
-            fidelity=fidelity,
-            limit=settings.pool_limit,
-            rng=rng,
-        )
-    counts = slots(settings, batch, round_number)
-    if screened is None:
-        # Nothing is known of holes yet; every draw of a random agent is as good as an audit.
-        counts["promise"] += counts.pop("hole")
-        counts["hole"] = 0
+        screened = look(surrogate=surrogate, fidelity=fidelity, limit=limit, rng=rng)
+    counts = slots(settings, batch, round_number, holes=screened is not None)
     free = None if screened is None else screened.free(taken)
     sources: dict[Purpose, Iterator[Candidate]] = {
         "audit": _audits(space, len(taken) + batch, rng),

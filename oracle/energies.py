@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from oracle.dft import Potential
 from oracle.eos import EquationOfState, equation_of_state
 from oracle.errors import OracleError
 from oracle.files import write_whole
@@ -31,7 +32,7 @@ _ACCEPTED = 0.2  # eV/Å; what is still worth an energy when the steps are used 
 _STEPS = 60
 
 
-def curve(crystal: Crystal, potential: str, cache_dir: Path) -> EquationOfState:
+def curve(crystal: Crystal, potential: Potential, cache_dir: Path) -> EquationOfState:
     """`oracle.eos.equation_of_state`, kept.
 
     Raises:
@@ -45,7 +46,7 @@ def curve(crystal: Crystal, potential: str, cache_dir: Path) -> EquationOfState:
 
 
 def relaxed_energy(
-    crystal: Crystal, potential: str, cache_dir: Path, *, scaled: bool = True
+    crystal: Crystal, potential: Potential, cache_dir: Path, *, scaled: bool = True
 ) -> float:
     """Energy of the crystal relaxed within its space group, eV/atom, kept.
 
@@ -76,7 +77,7 @@ def relaxed_energy(
     return float(_kept(stage, crystal, potential, cache_dir, compute)["energy"])
 
 
-def _relax(atoms: Atoms, potential: str, formula: str) -> float:
+def _relax(atoms: Atoms, potential: Potential, formula: str) -> float:
     """Energy per atom (eV) after cell and positions have been relaxed in place."""
     from ase.constraints import FixSymmetry
     from ase.filters import FrechetCellFilter
@@ -99,7 +100,7 @@ def _relax(atoms: Atoms, potential: str, formula: str) -> float:
 def _kept(
     stage: str,
     crystal: Crystal,
-    potential: str,
+    potential: Potential,
     cache_dir: Path,
     compute: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def _kept(
 
 
 def _attempt(
-    stage: str, formula: str, potential: str, compute: Callable[[], dict[str, Any]]
+    stage: str, formula: str, potential: Potential, compute: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     calculator(potential)  # a potential that is missing is the user's error, not the crystal's
     try:

@@ -16,6 +16,7 @@ import numpy as np
 from ase import Atoms
 from scipy import constants
 
+from oracle.dft import Potential
 from oracle.errors import OracleError
 from oracle.material import Array, Crystal
 from oracle.potentials import calculator
@@ -108,7 +109,7 @@ class EquationOfState:
         return prefactor * self.mean_mass * theta**3 * size / (gamma**2 * temperature)
 
 
-def equation_of_state(crystal: Crystal, potential: str) -> EquationOfState:
+def equation_of_state(crystal: Crystal, potential: Potential) -> EquationOfState:
     """The energy-volume curve of a crystal at its shape and fractional coordinates.
 
     The lattice parameter of the crystal may be wrong by a third: the minimum is looked for by

@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from oracle.dft import Potential
 from oracle.energies import one_thread
 from oracle.errors import OracleError
 from oracle.material import digest_of
@@ -39,7 +40,7 @@ class ForceField:
         context: of the evaluation; its deadline is looked at before every call.
     """
 
-    potential: str
+    potential: Potential
     store: StageStore
     context: Context
     calls: int = field(default=0, init=False)
@@ -113,7 +114,7 @@ class ForceField:
                 ) from error
 
 
-def checked(forces: Any, n_atoms: int, stage: str, potential: str) -> Array:
+def checked(forces: Any, n_atoms: int, stage: str, potential: Potential) -> Array:
     """Forces as float64 (n_atoms, 3), or an `OracleError` where they are not finite or not that."""
     array = np.asarray(forces, dtype=np.float64)
     if array.shape != (n_atoms, 3):

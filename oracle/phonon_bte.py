@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
+from oracle.dft import described
 from oracle.errors import OracleError
 from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
 from oracle.forces import ForceField
@@ -15,10 +16,11 @@ from oracle.protocol import Context
 from oracle.settings import PhononSettings
 from oracle.stages import StageStore
 
-VERSION = 4
+VERSION = 5
 """Raise it when the same material and settings would get other numbers."""
-_LIBRARIES = ("phono3py", "phonopy", "symfc", "spglib", "ase", "torch", "sevenn", "chgnet")
+_LIBRARIES = ("phono3py", "phonopy", "symfc", "spglib", "ase", "torch", "sevenn", "chgnet", "gpaw")
 Outcome = Measured | Unstable | Failed
+Fidelity = Literal["harmonic", "bte"]
 
 
 class PhononBTE:
@@ -26,18 +28,23 @@ class PhononBTE:
 
     Args:
         settings: all that changes the science.
+        fidelity: ``bte``, or ``harmonic`` for second order and Slack's formula alone.
 
     Raises:
         OracleError: stage ``read``; unknown potential or one that is not installed.
     """
 
-    def __init__(self, settings: PhononSettings) -> None:
+    def __init__(self, settings: PhononSettings, fidelity: Fidelity = "bte") -> None:
         self._settings = settings
+        self._fidelity: Fidelity = fidelity
+        # Which other fidelities a campaign may ask for changes nothing in this one.
+        document = settings.model_dump(mode="json", exclude={"fidelities"})
         self._method = digest_of(
             {
                 "oracle": "phonon-bte",
                 "version": VERSION,
-                "settings": settings.model_dump(mode="json"),
+                "fidelity": fidelity,
+                "settings": document | {"calculator": described(settings.calculator)},
                 "weights": weights_digest(settings.calculator),
             }
         )
@@ -49,8 +56,8 @@ class PhononBTE:
 
     @property
     def fidelity(self) -> str:
-        """``bte``."""
-        return "bte"
+        """``harmonic`` or ``bte``."""
+        return self._fidelity
 
     @property
     def method_digest(self) -> str:
@@ -59,7 +66,7 @@ class PhononBTE:
 
     def tightened(self) -> PhononBTE:
         """The oracle that confirms a leader: other snapshots, more of them, a denser mesh."""
-        return PhononBTE(self._settings.tightened())
+        return PhononBTE(self._settings.tightened(), self._fidelity)
 
     def evaluate(self, material: Crystal | Superlattice, *, context: Context) -> Outcome:
         """The outcome for one crystal; finished stages under ``context.workdir`` are reused."""
@@ -104,7 +111,7 @@ class PhononBTE:
         kind = kinds[large]
         with field.store.directory(kind, key) as folder:
             pipeline = Pipeline(material, self._settings, field, folder)
-            result = pipeline.run()
+            result = pipeline.run(self._fidelity)
             home = field.store.path(kind, key).relative_to(context.workdir)
             record = self._record(material, field, started, result.stage)
             record["provenance"] = {**record["provenance"], **pipeline.provenance}

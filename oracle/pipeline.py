@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from phono3py import Phono3py
 
 from oracle import harmonic, supercells, transport
+from oracle.derived import acoustics, elastic_properties
+from oracle.effective import Effective, effective_second_order
+from oracle.energies import curve
+from oracle.errors import OracleError
 from oracle.evaluation import Measured, Quantity, Unstable
 from oracle.forces import ForceField
 from oracle.harmonic import Stability
@@ -32,6 +36,7 @@ _COARSE = 1.6  # ratio of spacings of the mesh that tells the mesh's own error t
 _JUDGING = 2.2  # the same for the mesh on which fits are compared; only ratios matter there
 _MESH_ERROR = 0.5  # of the change from the coarse to the final mesh; between 1/N and 1/N² decay
 _REFERENCE = 300.0  # K; single numbers that depend on temperature are taken nearest to it
+_SLACK_ERROR = 1.0  # relative; the formula is right within a factor of two to three
 _WIDER = 1.4  # lengths of the supercell in which an interpolated instability is checked
 _ANHARMONIC_SNAPSHOTS = 2
 _GRUNEISEN_MESH = (4, 4, 4)
@@ -48,6 +53,23 @@ class Result:
 
     stage: str
     outcome: Callable[..., Measured | Unstable]
+
+
+@dataclass(frozen=True)
+class Harmonic:
+    """A crystal whose constants of second order are known.
+
+    Args:
+        phonons: phono3py's description with both supercells.
+        fc2: compact, eV/Å².
+        dynamics: phonopy's object with these constants.
+        stability: of its modes.
+    """
+
+    phonons: Phono3py
+    fc2: Array
+    dynamics: Any
+    stability: Stability
 
 
 @dataclass
@@ -69,9 +91,10 @@ class Pipeline:
     """Sizes, errors and seconds of the stages, as JSON."""
     artefacts: dict[str, str] = field(default_factory=dict)
     """Name to file name within the folder."""
+    _doubts: list[str] = field(default_factory=list)
 
-    def run(self) -> Result:
-        """All stages.
+    def run(self, fidelity: str = "bte") -> Result:
+        """All stages of a fidelity: ``harmonic`` ends after the stability gate.
 
         Raises:
             OracleError: a stage cannot be completed.
@@ -83,31 +106,96 @@ class Pipeline:
             reason = f"left its prototype in relaxation: {relaxed.change}"
             properties = self._structural(relaxed)
             return Result("relax", lambda **r: Unstable(reason=reason, properties=properties, **r))
-        phonons, fc2, dynamics, stability = self._gated(relaxed, self.settings)
-        if self._interpolated(stability):
-            phonons, fc2, dynamics, stability = self._gated(relaxed, _widened(self.settings))
+        crystal = self._gated(relaxed, self.settings)
+        if self.settings.finite_temperature is not None:
+            crystal = self._effective(relaxed, crystal)
+        elif self._interpolated(crystal.stability):
+            crystal = self._gated(relaxed, _widened(self.settings))
+        stability = crystal.stability
         properties = self._structural(relaxed) | self._spectral(stability)
-        plots = self._bands(dynamics) if self.settings.bands else {}
-        if not stability.stable:
-            self.artefacts |= supercells.write_files(self.folder, phonons, fc2, None, large=False)
-            self._write_plots(plots)
-            return Result(
-                "stability",
-                lambda **r: Unstable(
-                    min_frequency=stability.lowest,
-                    q_point=stability.q_point,
-                    properties=properties,
-                    **r,
-                ),
-            )
-        return self._conduct(relaxed, phonons, fc2, dynamics, stability, properties, plots)
+        plots = self._bands(crystal.dynamics) if self.settings.bands else {}
+        if stability.stable and fidelity != "harmonic":
+            return self._conduct(relaxed, crystal, properties, plots)
+        self.artefacts |= supercells.write_files(
+            self.folder, crystal.phonons, crystal.fc2, None, large=False
+        )
+        self._write_plots(plots)
+        if stability.stable:
+            return self._estimate(crystal, properties)
+        return Result(
+            "stability",
+            lambda **r: Unstable(
+                min_frequency=stability.lowest,
+                q_point=stability.q_point,
+                properties=properties,
+                **r,
+            ),
+        )
 
-    def _gated(
-        self, relaxed: Relaxed, settings: PhononSettings
-    ) -> tuple[Phono3py, Array, Any, Stability]:
+    def _estimate(self, crystal: Harmonic, properties: dict[str, Quantity]) -> Result:
+        """Conductivity by Slack's formula, right within a factor of about three."""
+        settings = self.settings
+        cache = self.forces.context.workdir / "energies"
+        gruneisen = curve(self.crystal, settings.calculator, cache).gruneisen
+        found = acoustics(crystal.dynamics, gruneisen)
+        if found is None:
+            raise OracleError(
+                "stability", "long waves are unstable although no mode is imaginary; relax further"
+            )
+        properties = properties | elastic_properties(*found, settings.temperatures)
+        kappa = np.array(properties["kappa_slack"].value)
+        properties["kappa"] = Quantity(
+            value=(kappa[:, None, None] * np.eye(3)).tolist(),
+            unit="W/m/K",
+            std=(_SLACK_ERROR * kappa).tolist(),
+            per_temperature=True,
+        )
+        properties["gruneisen_mean"] = Quantity(value=gruneisen, unit="")
+        properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
+        doubt = self._doubt(crystal.stability, 0.0, 0.0)
+        return Result(
+            "stability",
+            lambda **r: Measured(
+                temperature=settings.temperatures,
+                properties=properties,
+                low_confidence=doubt,
+                **r,
+            ),
+        )
+
+    def _gated(self, relaxed: Relaxed, settings: PhononSettings) -> Harmonic:
         """Second order and the stability gate."""
         phonons = supercells.phonons3(relaxed, settings, second=True)
         fc2 = self._timed("fc2", lambda: self._second_order(phonons))
+        return self._judged(phonons, fc2, settings)
+
+    def _effective(self, relaxed: Relaxed, static: Harmonic) -> Harmonic:
+        """The same with effective constants at a temperature."""
+        settings = self.settings
+        matrix = np.asarray(static.phonons.phonon_supercell_matrix).T
+        wide = supercells.phonons3(
+            relaxed,
+            settings.model_copy(update={"fc3_supercell": tuple(map(tuple, matrix.tolist()))}),
+            second=False,
+        )
+        found = self._timed(
+            "fc2",
+            lambda: effective_second_order(wide, static.fc2, settings, self.forces, self._seed),
+        )
+        self.provenance["effective"] = {
+            "temperature": settings.finite_temperature,
+            "changes_thz": list(found.changes),
+            "converged": found.converged,
+            "static_lowest_thz": static.stability.lowest,
+            "amplitude": found.amplitude,
+        }
+        self._doubts += _effective_doubts(static.stability, found, settings.finite_temperature)
+        # Constants of third order are to be those at the same amplitude.
+        self.settings = settings.model_copy(update={"displacement": min(found.amplitude, 0.2)})
+        return self._judged(static.phonons, found.fc2, settings)
+
+    def _judged(self, phonons: Phono3py, fc2: Array, settings: PhononSettings) -> Harmonic:
+        """Stability of given constants."""
         dynamics = harmonic.dynamics(
             phonons.unitcell, phonons.phonon_supercell_matrix, phonons.phonon_primitive, fc2
         )
@@ -117,7 +205,7 @@ class Pipeline:
                 dynamics, settings.stability_tolerance, settings.stability_spacing
             ),
         )
-        return phonons, fc2, dynamics, stability
+        return Harmonic(phonons, fc2, dynamics, stability)
 
     def _interpolated(self, stability: Stability) -> bool:
         """Whether modes are imaginary only where the supercell does not determine them.
@@ -131,15 +219,12 @@ class Pipeline:
     def _conduct(
         self,
         relaxed: Relaxed,
-        phonons: Phono3py,
-        fc2: Array,
-        dynamics: Any,
-        stability: Stability,
+        crystal: Harmonic,
         properties: dict[str, Quantity],
         plots: dict[str, Any],
     ) -> Result:
         """Third order and transport of a stable crystal."""
-        settings = self.settings
+        settings, phonons = self.settings, crystal.phonons
         mesh = settings.mesh or harmonic.affordable_mesh(
             phonons.primitive.cell,
             settings.mesh_spacing,
@@ -148,40 +233,24 @@ class Pipeline:
             settings.mesh_effort,
         )
         judging = _coarsened(mesh, _JUDGING)
-        third = self._timed("fc3", lambda: self._third_order(relaxed, phonons, fc2, judging))
+        third = self._timed("fc3", lambda: self._third_order(relaxed, crystal, judging))
         anharmonicity = self._timed("anharmonicity", lambda: self._anharmonicity(relaxed, third))
-        phonons.fc2, phonons.fc3 = fc2, third.scattering
-        self.forces.context.check("bte")
-        found = self._timed("bte", lambda: transport.conductivity(phonons, settings, mesh))
+        phonons.fc2, phonons.fc3 = crystal.fc2, third.scattering
+        found = self._timed("bte", lambda: self._solve(phonons, mesh))
         temperatures = np.array(settings.temperatures)
         self.artefacts["kappa"] = transport.write_kappa(self.folder, phonons, found, temperatures)
-        error = float(np.hypot(third.error, self._mesh_error(found, phonons, mesh)))
-        self.provenance |= {
-            "mesh": list(mesh),
-            "supercell": np.asarray(phonons.supercell_matrix).tolist(),
-            "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).tolist(),
-            "fc3_cutoff": third.cutoff,
-            "fc3_constants": third.constants,
-            "fc3_supercells": third.supercells,
-            "relative_error": {"fc3": third.error, "total": error},
-        }
+        error = float(np.hypot(third.error, self._mesh_error(found, phonons)))
+        self._remember(phonons, third, found, error)
         properties = properties | self._conductive(found, error)
         properties["anharmonicity"] = Quantity(value=anharmonicity, unit="")
-        properties["gruneisen_mean"] = Quantity(
-            value=transport.mean_gruneisen(
-                supercells.phonons3(relaxed, settings, second=False),
-                third.fc2, third.fc3, _GRUNEISEN_MESH, self._reference,
-            ),
-            unit="",
-        )  # fmt: skip
-        msd = harmonic.max_msd(dynamics, settings.temperatures, mesh)
-        properties["max_msd"] = Quantity(value=msd.tolist(), unit="Å²", per_temperature=True)
+        properties |= self._mechanical(relaxed, crystal, third, found)
         properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
+        large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
-            self.folder, phonons, fc2, third.scattering, large=self.forces.context.keep_large
+            self.folder, phonons, crystal.fc2, third.scattering, large=large
         )
         self._write_plots(plots | {"cumulative_kappa": transport.cumulative(found)})
-        doubt = self._doubt(stability, anharmonicity, error)
+        doubt = self._doubt(crystal.stability, anharmonicity, error)
         return Result(
             "bte",
             lambda **r: Measured(
@@ -192,6 +261,58 @@ class Pipeline:
             ),
         )
 
+    def _remember(
+        self, phonons: Phono3py, third: ThirdOrder, found: transport.Transport, error: float
+    ) -> None:
+        """Sizes and errors, for the record."""
+        self.provenance |= {
+            "mesh": list(found.mesh),
+            "supercell": np.asarray(phonons.supercell_matrix).tolist(),
+            "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).tolist(),
+            "fc3_cutoff": third.cutoff,
+            "fc3_constants": third.constants,
+            "fc3_supercells": third.supercells,
+            "relative_error": {"fc3": third.error, "total": error},
+        }
+
+    def _mechanical(
+        self, relaxed: Relaxed, crystal: Harmonic, third: ThirdOrder, found: transport.Transport
+    ) -> dict[str, Quantity]:
+        """Grüneisen parameter, elasticity, and how far the atoms move."""
+        temperatures = self.settings.temperatures
+        gruneisen = transport.mean_gruneisen(
+            supercells.phonons3(relaxed, self.settings, second=False),
+            third.fc2, third.fc3, _GRUNEISEN_MESH, self._reference,
+        )  # fmt: skip
+        msd = harmonic.max_msd(crystal.dynamics, temperatures, found.mesh)
+        properties = {
+            "gruneisen_mean": Quantity(value=gruneisen, unit=""),
+            "max_msd": Quantity(value=msd.tolist(), unit="Å²", per_temperature=True),
+        }
+        elastic = acoustics(crystal.dynamics, gruneisen)
+        if elastic is not None:
+            properties |= elastic_properties(*elastic, temperatures)
+        return properties
+
+    def _solve(self, phonons: Phono3py, mesh: tuple[int, int, int]) -> transport.Transport:
+        """Transport on a mesh, or on ever denser ones until kappa keeps still."""
+        settings = self.settings
+        found = transport.conductivity(phonons, settings, mesh)
+        if not settings.converge:
+            return found
+        history = [found]
+        for _ in range(settings.converge_meshes - 1):
+            self.forces.context.check("bte")
+            last = history[-1]
+            history.append(transport.conductivity(phonons, settings, _refined(last.mesh)))
+            moved = np.abs(np.log(history[-1].mean / last.mean)).max()
+            if moved < settings.tolerance:
+                break
+        self.provenance["convergence"] = [
+            {"mesh": list(tried.mesh), "kappa": tried.mean.tolist()} for tried in history
+        ]
+        return history[-1]
+
     def _second_order(self, phonons: Phono3py) -> Array:
         moved = supercells.second_order_displacements(phonons, self.settings.displacement)
         forces = []
@@ -201,12 +322,13 @@ class Pipeline:
         return supercells.second_order(phonons, np.array(forces))
 
     def _third_order(
-        self, relaxed: Relaxed, phonons: Phono3py, fc2: Array, coarse: tuple[int, int, int]
+        self, relaxed: Relaxed, crystal: Harmonic, coarse: tuple[int, int, int]
     ) -> ThirdOrder:
+        phonons = crystal.phonons
         small = supercells.phonons3(relaxed, self.settings, second=False)
 
         def kappa(fc3: Array) -> float:
-            phonons.fc2, phonons.fc3 = fc2, fc3
+            phonons.fc2, phonons.fc3 = crystal.fc2, fc3
             found = transport.conductivity(
                 phonons, self.settings, coarse, coherence=False, temperatures=(self._reference,)
             )
@@ -240,14 +362,12 @@ class Pipeline:
         unexplained = np.array(actual) - predicted
         return float(np.linalg.norm(unexplained) / np.linalg.norm(actual))
 
-    def _mesh_error(
-        self, found: transport.Transport, phonons: Phono3py, mesh: tuple[int, int, int]
-    ) -> float:
+    def _mesh_error(self, found: transport.Transport, phonons: Phono3py) -> float:
         """Relative error of the mesh, from a coarser one."""
         coarse = transport.conductivity(
             phonons,
             self.settings,
-            _coarsened(mesh, _COARSE),
+            _coarsened(found.mesh, _COARSE),
             coherence=False,
             temperatures=(self._reference,),
         )
@@ -292,7 +412,7 @@ class Pipeline:
     def _doubt(self, stability: Stability, anharmonicity: float, error: float) -> str | None:
         """Why the conductivity should not be trusted, or None."""
         settings = self.settings
-        doubts = []
+        doubts = list(self._doubts)
         if anharmonicity > settings.anharmonicity_limit:
             doubts.append(
                 f"strong anharmonicity: {anharmonicity:.0%} of the force at {self._reference:g} K "
@@ -352,3 +472,25 @@ def _widened(settings: PhononSettings) -> PhononSettings:
 def _coarsened(mesh: tuple[int, int, int], ratio: float) -> tuple[int, int, int]:
     a, b, c = (max(3, round(n / ratio)) for n in mesh)
     return a, b, c
+
+
+def _refined(mesh: tuple[int, int, int]) -> tuple[int, int, int]:
+    """A mesh a quarter denser, by at least two points along each vector."""
+    a, b, c = (n + max(2, round(n / 4)) for n in mesh)
+    return a, b, c
+
+
+def _effective_doubts(static: Stability, found: Effective, temperature: float | None) -> list[str]:
+    """What a reader must know of constants at a temperature."""
+    doubts = []
+    if not static.stable:
+        doubts.append(
+            f"stable only by temperature: at rest a mode lies at {static.lowest:.2f} THz, "
+            f"effective force constants are those at {temperature:g} K"
+        )
+    if not found.converged:
+        doubts.append(
+            f"effective force constants still change by {found.changes[-1]:.2f} THz; raise "
+            "finite_temperature_rounds"
+        )
+    return doubts

@@ -1,6 +1,7 @@
 """One table of universal machine-learning potentials, and the digest of their weights.
 
-SevenNet and CHGNet ship their weights inside their wheels, so nothing is fetched at run time.
+SevenNet and CHGNet ship their weights inside their wheels; those of the others lie in one folder
+of the user's. Nothing is fetched at run time: packages that would do so are always given a file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,26 @@ from typing import Any
 
 from ase.calculators.calculator import Calculator
 
+from oracle import dft
 from oracle.errors import OracleError
+
+
+@dataclass(frozen=True)
+class Separate:
+    """Weights that do not come with a package but lie in `weights_folder`.
+
+    Args:
+        file: its name there.
+        url: where its authors publish it.
+        sha256: what it must be, in hexadecimal; None where no digest is pinned. Then nothing is
+            downloaded, and the user's own file is taken as it is.
+        size: bytes of the pinned file.
+    """
+
+    file: str
+    url: str
+    sha256: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,11 +51,28 @@ class PotentialSpec:
         weights: path of the weights relative to the package, or None where it has none.
         build: makes an ASE calculator.
         install: what a user who lacks it types.
+        separate: the weights, where they do not come with the package.
     """
 
     package: str
     weights: str | None
     build: Callable[[], Calculator]
+    install: str
+    separate: Separate | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """How weights of the user's own are loaded: ``calculator: "mace:/path/to/weights"``.
+
+    Args:
+        package: what must be importable.
+        load: makes an ASE calculator from a file of weights (for ``matgl`` a folder).
+        install: what a user who lacks it types.
+    """
+
+    package: str
+    load: Callable[[Path], Calculator]
     install: str
 
 
@@ -54,6 +92,83 @@ def _chgnet(name: str) -> Calculator:
         return CHGNetCalculator(model, use_device=_device())
 
 
+def _chgnet_file(path: Path) -> Calculator:
+    from chgnet.model.dynamics import CHGNetCalculator
+    from chgnet.model.model import CHGNet
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return CHGNetCalculator(CHGNet.from_file(str(path)), use_device=_device())
+
+
+def _nequix(path: Path) -> Calculator:
+    from nequix.calculator import NequixCalculator
+
+    _start_jax()
+    # The kernels are for GPUs and need packages that are built by hand.
+    return NequixCalculator(model_path=str(path), backend="jax", use_kernel=False)
+
+
+def _start_jax() -> None:
+    """Start JAX with one thread, because the sums of a potential depend on how they are shared out.
+
+    Forces of Nequix move by 2e-7 eV/Å with the number of cores. JAX has no setting for it but the
+    environment, which it reads when its device is first asked for.
+    """
+    import jax
+
+    before = os.environ.get("NPROC")
+    os.environ["NPROC"] = "1"
+    try:
+        jax.devices()
+    finally:
+        if before is None:
+            del os.environ["NPROC"]
+        else:
+            os.environ["NPROC"] = before
+
+
+def _mace(path: Path) -> Calculator:
+    from mace.calculators import MACECalculator
+
+    # Double precision, because force constants are small differences of forces.
+    return MACECalculator(model_paths=str(path), device=_device(), default_dtype="float64")
+
+
+def _mattersim(path: Path) -> Calculator:
+    from mattersim.forcefield import MatterSimCalculator, Potential
+
+    model = Potential.from_checkpoint(str(path), device=_device(), load_training_state=False)
+    return MatterSimCalculator(potential=model, device=_device())
+
+
+def _orb(path: Path) -> Calculator:
+    from orb_models.forcefield.calculator import ORBCalculator
+    from orb_models.forcefield.pretrained import ORB_PRETRAINED_MODELS
+
+    # A checkpoint does not say which architecture it is of; the published names begin with it.
+    fitting = [name for name in ORB_PRETRAINED_MODELS if path.name.startswith(name)]
+    if not fitting:
+        known = ", ".join(sorted(ORB_PRETRAINED_MODELS))
+        raise OracleError(
+            "read",
+            f"orb weights {path.name!r}: their name says the architecture; expected one that "
+            f"begins with one of {known}: rename the file",
+        )
+    load = ORB_PRETRAINED_MODELS[max(fitting, key=len)]
+    # Its double precision would be torch's default for everything else in the process as well.
+    precision = "float32-highest"
+    model = load(weights_path=str(path), device=_device(), precision=precision, compile=False)
+    return ORBCalculator(model, device=_device())
+
+
+def _matgl(path: Path) -> Calculator:
+    import matgl
+    from matgl.ext.ase import PESCalculator
+
+    # Its default unit of stress is GPa; ASE and the relaxation here have eV/Å³.
+    return PESCalculator(matgl.load_model(str(path)), stress_unit="eV/A3", use_voigt=True)
+
+
 def _device() -> str:
     import torch
 
@@ -62,7 +177,22 @@ def _device() -> str:
 
 _SEVENN = "pip install 'phonoscout[sevenn]'"
 _CHGNET = "pip install 'phonoscout[chgnet]'"
+_NEQUIX = "pip install 'phonoscout[nequix]'"
+_MACE = "pip install mace-torch"
+_MATTERSIM = "pip install mattersim"
+_ORB = "pip install 'orb-models<0.6'"
 _PRE = "pretrained_potentials"
+FAMILIES: dict[str, Family] = {
+    "7net": Family("sevenn", lambda path: _sevennet(str(path)), _SEVENN),
+    "chgnet": Family("chgnet", _chgnet_file, _CHGNET),
+    "nequix": Family("nequix", _nequix, _NEQUIX),
+    "mace": Family("mace", _mace, _MACE),
+    "mattersim": Family("mattersim", _mattersim, _MATTERSIM),
+    "orb": Family("orb_models", _orb, _ORB),
+    "matgl": Family("matgl", _matgl, "pip install matgl"),
+}
+"""What may stand before the colon of ``family:/path/to/weights``."""
+
 POTENTIALS: dict[str, PotentialSpec] = {
     "7net-0": PotentialSpec(
         "sevenn",
@@ -94,55 +224,223 @@ POTENTIALS: dict[str, PotentialSpec] = {
         lambda: _chgnet("r2scan"),
         _CHGNET,
     ),
+    "nequix-oam-1-pft": PotentialSpec(
+        "nequix",
+        None,
+        lambda: _nequix(_path("nequix-oam-1-pft")),
+        _NEQUIX,
+        Separate(
+            "nequix-oam-1-pft.nqx",
+            "https://github.com/atomicarchitects/nequix/raw/"
+            "9c852a9c4cce69ae5e75bc5a2cf670be21ff8c28/models/nequix-oam-1-pft.nqx",
+            "4ce693d68886512aab50c84ea2400efd68163e11155f7c7babe98e695177e809",
+            2_842_066,
+        ),
+    ),
+    "mace-mpa-0": PotentialSpec(
+        "mace",
+        None,
+        lambda: _mace(_path("mace-mpa-0")),
+        _MACE,
+        Separate(
+            "mace-mpa-0-medium.model",
+            "https://github.com/ACEsuit/mace-foundations/releases/download/mace_mpa_0/"
+            "mace-mpa-0-medium.model",
+        ),
+    ),
+    "mattersim-v1-5m": PotentialSpec(
+        "mattersim",
+        None,
+        lambda: _mattersim(_path("mattersim-v1-5m")),
+        _MATTERSIM,
+        Separate(
+            "mattersim-v1.0.0-5M.pth",
+            "https://github.com/microsoft/mattersim/raw/main/pretrained_models/"
+            "mattersim-v1.0.0-5M.pth",
+        ),
+    ),
+    "orb-v3": PotentialSpec(
+        "orb_models",
+        None,
+        lambda: _orb(_path("orb-v3")),
+        _ORB,
+        Separate(
+            "orb-v3-conservative-inf-mpa-20250404.ckpt",
+            "https://orbitalmaterials-public-models.s3.us-west-1.amazonaws.com/forcefields/"
+            "orb-v3/orb-v3-conservative-inf-mpa-20250404.ckpt",
+        ),
+    ),
 }
-"""Names a config may use for `calculator`; an import path ``package.module:factory`` also works."""
+"""Names a config may use for `calculator`; ``family:/path/to/weights`` (`FAMILIES`) and an import
+path ``package.module:factory`` also work."""
 
 
 @functools.lru_cache(maxsize=4)
-def calculator(name: str) -> Calculator:
+def calculator(name: dft.Potential) -> Calculator:
     """The ASE calculator of a potential, loaded once per process.
 
     Args:
-        name: a key of `POTENTIALS`, or ``package.module:factory`` where calling the factory
-            without arguments returns an ASE calculator.
+        name: a key of `POTENTIALS`, ``family:/path/to/weights`` with a key of `FAMILIES`,
+            ``package.module:factory`` where calling the factory without arguments returns an ASE
+            calculator, or settings of a DFT program.
 
     Raises:
-        OracleError: stage ``read``; unknown name, or its package is not installed.
+        OracleError: stage ``read``; unknown name, its package is not installed, or its weights
+            are missing or not those that are pinned.
     """
-    if ":" in name:
+    if not isinstance(name, str):
+        return dft.calculator(name)
+    given = _given(name)
+    if given is None and ":" in name:
         return _imported(name)
+    if given is not None:
+        family, path = given
+        _folder(name, family)
+        _existing(name, path)
+        return family.load(path)
     spec = _spec(name)
-    if importlib.util.find_spec(spec.package) is None:
+    if spec.separate is not None:
+        weights_digest(name)  # no other weights than the pinned ones are ever loaded
+    elif not is_installed(spec.package):
         raise OracleError("read", f"calculator {name!r} needs {spec.package}; {spec.install}")
     return spec.build()
 
 
 @functools.lru_cache(maxsize=16)
-def weights_digest(name: str) -> str:
-    """SHA-256 of the potential's weights file, or of the import path where there is no file.
+def weights_digest(name: dft.Potential) -> str:
+    """SHA-256 of the potential's weights, or of the import path where there is no file.
+
+    That of a DFT program is of its settings and atomic data, see `oracle.dft.digest`.
 
     Raises:
-        OracleError: stage ``read``; unknown name, package or weights missing.
+        OracleError: stage ``read``; unknown name, package or weights missing, or weights that
+            are not those that are pinned.
     """
+    if not isinstance(name, str):
+        return dft.digest(name)
+    given = _given(name)
+    if given is not None:
+        _folder(name, given[0])
+        return digest_of_path(_existing(name, given[1]))
     if ":" in name:
         return hashlib.sha256(name.encode()).hexdigest()
     spec = _spec(name)
-    found = importlib.util.find_spec(spec.package)
-    if found is None or not found.submodule_search_locations:
-        raise OracleError("read", f"calculator {name!r} needs {spec.package}; {spec.install}")
-    if spec.weights is None:
+    _folder(name, spec)
+    path = weights_path(name)
+    if path is None:
         return hashlib.sha256(name.encode()).hexdigest()
-    path = Path(found.submodule_search_locations[0]) / spec.weights
+    if spec.separate is None:
+        if not path.is_file():
+            raise OracleError("read", f"calculator {name!r}: no weights at {path}; {spec.install}")
+        return digest_of_path(path)
+    how = f"phonoscout potentials fetch {name}"
+    if spec.separate.sha256 is None:
+        how = f"download {spec.separate.url}, then {how} --from FILE"
     if not path.is_file():
-        raise OracleError("read", f"calculator {name!r}: no weights at {path}; {spec.install}")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        raise OracleError("read", f"calculator {name!r}: no weights at {path}; {how}")
+    found = digest_of_path(path)
+    if spec.separate.sha256 not in (None, found):
+        raise OracleError(
+            "read",
+            f"calculator {name!r}: {path} has the SHA-256 {found}; "
+            f"expected {spec.separate.sha256}: {how}",
+        )
+    return found
+
+
+def weights_folder() -> Path:
+    """Where weights that come with no package lie: ``$PHONOSCOUT_POTENTIALS``, or user data."""
+    chosen = os.environ.get("PHONOSCOUT_POTENTIALS")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    data = os.environ.get("XDG_DATA_HOME")
+    root = Path(data) if data else Path.home() / ".local" / "share"
+    return root / "phonoscout" / "potentials"
+
+
+def weights_path(name: str) -> Path | None:
+    """Where the weights of a named potential are looked for, whether they are there or not.
+
+    Returns:
+        The path; None for a potential without weights, or while the package that holds them is
+        not installed.
+
+    Raises:
+        OracleError: stage ``read``; unknown name.
+    """
+    spec = _spec(name)
+    if spec.separate is not None:
+        return weights_folder() / spec.separate.file
+    folder = _package_folder(spec.package)
+    return None if spec.weights is None or folder is None else folder / spec.weights
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported, found out without importing it."""
+    found = importlib.util.find_spec(package)
+    # A folder that happens to have the name is no package: it has no origin.
+    return found is not None and found.origin is not None
+
+
+def digest_of_path(path: Path) -> str:
+    """SHA-256 in hexadecimal of a file, or of the names and digests of all files in a folder."""
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{file.relative_to(path).as_posix()} {digest_of_path(file)}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _path(name: str) -> Path:
+    path = weights_path(name)
+    assert path is not None
+    return path
+
+
+def _package_folder(package: str) -> Path | None:
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0])
+
+
+def _folder(name: str, needed: PotentialSpec | Family) -> Path:
+    folder = _package_folder(needed.package)
+    if folder is None:
+        raise OracleError("read", f"calculator {name!r} needs {needed.package}; {needed.install}")
+    return folder
+
+
+def _given(name: str) -> tuple[Family, Path] | None:
+    """Family and path of ``family:/path/to/weights``; None for every other name."""
+    prefix, colon, text = name.partition(":")
+    if not colon or prefix not in FAMILIES:
+        return None
+    path = Path(text).expanduser()
+    # A relative path would mean something else to a worker, or to a resume from another folder.
+    if not path.is_absolute():
+        raise OracleError(
+            "read",
+            f"calculator {name!r}: its path is {text!r}; expected an absolute one, "
+            f"for instance {prefix}:{Path(text).absolute()}",
+        )
+    return FAMILIES[prefix], path
+
+
+def _existing(name: str, path: Path) -> Path:
+    if not path.exists():
+        raise OracleError("read", f"calculator {name!r}: no weights at {path}; check the path")
+    return path
 
 
 def _spec(name: str) -> PotentialSpec:
     if name not in POTENTIALS:
-        known = ", ".join(sorted(POTENTIALS))
+        known, families = ", ".join(sorted(POTENTIALS)), ", ".join(sorted(FAMILIES))
         raise OracleError(
-            "read", f"unknown calculator {name!r}; known: {known}, or package.module:factory"
+            "read",
+            f"unknown calculator {name!r}; known: {known}, FAMILY:/path/to/weights with one of "
+            f"{families}, or package.module:factory",
         )
     return POTENTIALS[name]
 
@@ -151,6 +449,6 @@ def _imported(path: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
         factory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise OracleError("read", f"calculator {path!r} cannot be imported: {error}") from error
     return factory()

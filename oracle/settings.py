@@ -74,6 +74,9 @@ class PhononSettings(BaseModel):
     """Most atoms that a supercell of third order chosen from its length may have."""
     displacement: float = Field(0.03, gt=0, le=0.2)
     """Å, the length by which atoms are displaced."""
+    fidelities: tuple[Literal["harmonic", "bte"], ...] = Field(("bte",), min_length=1)
+    """What a campaign may ask for, cheapest first; the objective is measured at the last.
+    ``harmonic`` stops after second order and takes kappa from Slack's formula."""
     force_constants: Literal["adaptive", "finite-difference"] = "adaptive"
     """Third order from random displacements until the error is tolerable, or all pairs of atoms."""
     fc3_cutoff: float | None = Field(None, gt=0)
@@ -94,6 +97,13 @@ class PhononSettings(BaseModel):
     stability_spacing: float = Field(0.12, gt=0)
     """1/Å (2π included); the stability gate's mesh is at least this dense."""
 
+    finite_temperature: float | None = Field(None, gt=0, le=5000)
+    """K; effective force constants at this temperature instead of those of the atoms at rest, for
+    structures that only temperature stabilises."""
+    finite_temperature_pairs: int = Field(8, ge=1)
+    """± pairs of thermal displacements in each round of the self-consistent sampling."""
+    finite_temperature_rounds: int = Field(10, ge=1)
+
     transport: Literal["rta", "lbte"] = "rta"
     """Relaxation-time approximation, or full solution of the linearised equation."""
     coherence: bool = True
@@ -101,7 +111,14 @@ class PhononSettings(BaseModel):
     isotope: bool = True
     """Whether natural isotopes scatter."""
     boundary_um: float | None = Field(None, gt=0)
-    """Mean free path of boundary scattering, µm."""
+    """Distance between boundaries that scatter, µm."""
+    boundary_specularity: float = Field(0.0, ge=0, lt=1)
+    """Share p of phonons that a boundary reflects like a mirror; lengthens the mean free path by
+    ``(1 + p) / (1 - p)`` (Ziman, Electrons and Phonons, section 11.2)."""
+    converge: bool = False
+    """Whether the mesh is made denser until kappa moves by less than `tolerance`."""
+    converge_meshes: int = Field(5, ge=1)
+    """Most meshes that are tried for that."""
     mesh: Mesh | None = None
     mesh_spacing: float = Field(0.18, gt=0)
     """1/Å (2π included); spacing of the mesh where `mesh` is not given."""
@@ -125,6 +142,8 @@ class PhononSettings(BaseModel):
             raise ValueError(
                 f"temperatures: got {list(self.temperatures)}; expected ascending, no repeats"
             )
+        if self.boundary_specularity and self.boundary_um is None:
+            raise ValueError("boundary_specularity: needs boundary_um")
         for name in ("fc2_supercell", "fc3_supercell"):
             matrix = getattr(self, name)
             if matrix is not None:
@@ -132,6 +151,10 @@ class PhononSettings(BaseModel):
                     _right_handed(matrix)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from error
+        if list(self.fidelities) not in (["bte"], ["harmonic"], ["harmonic", "bte"]):
+            raise ValueError(
+                f"fidelities: got {list(self.fidelities)}; expected each once, cheapest first"
+            )
         if self.pairs_max < self.pairs_start:
             raise ValueError(
                 f"pairs_max: got {self.pairs_max}; expected at least pairs_start, "

@@ -147,15 +147,21 @@ def predicted_forces(phonons: Phono3py, fc2: Array, fc3: Array, displacements: A
         displacements: (n_snapshots, n_supercell, 3), Å.
     """
     n = len(phonons.supercell)
-    full2 = np.asarray(compact_fc_to_full_fc(phonons.primitive, np.ascontiguousarray(fc2)))
+    flat2 = full_second_order(phonons, fc2)
     full3 = np.asarray(compact_fc3_to_full_fc3(phonons.primitive, np.ascontiguousarray(fc3)))
     flat3 = full3.transpose(0, 3, 1, 4, 2, 5).reshape(3 * n, 3 * n, 3 * n)
-    flat2 = full2.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
     forces = [
         -(flat2 @ u) - 0.5 * ((flat3 @ u) @ u)
         for u in displacements.reshape(len(displacements), -1)
     ]
     return np.array(forces).reshape(-1, n, 3)
+
+
+def full_second_order(phonons: Phono3py, fc2: Array) -> Array:
+    """Force constants (3 n_supercell, 3 n_supercell) of the supercell of third order, eV/Å²."""
+    n = len(phonons.supercell)
+    full = np.asarray(compact_fc_to_full_fc(phonons.primitive, np.ascontiguousarray(fc2)))
+    return full.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
 
 
 def write_files(

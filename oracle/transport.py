@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,6 +18,7 @@ from oracle.settings import PhononSettings
 Array = NDArray[np.float64]
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # phono3py's order of tensors
 _PLANCK_BOLTZMANN = 47.99243073366221  # h / k_B, K/THz
+_ANGSTROM_PER_MICRON = 1e4
 _SLOW = 0.1  # THz; parameters of slower modes are ratios of noise
 _HEAVY = 1e6  # W/m/K; above it the lifetimes are those of a mesh too coarse to scatter
 
@@ -33,6 +35,9 @@ class Transport:
         weights: (n_q,), multiplicities.
         mode_kappa: (n_temperatures, n_q, n_bands), W/m/K; a third of the trace of each mode's
             part, whose sum is a third of the trace of `particle`.
+        velocities: (n_q, n_bands, 3), group velocities, THz Å.
+        linewidths: (n_temperatures, n_q, n_bands), half widths at half maximum of all scattering
+            together, THz.
     """
 
     mesh: tuple[int, int, int]
@@ -41,6 +46,19 @@ class Transport:
     frequencies: Array
     weights: Array
     mode_kappa: Array
+    velocities: Array
+    linewidths: Array
+
+    @property
+    def lifetimes(self) -> Array:
+        """Of the modes (n_temperatures, n_q, n_bands), ps: ``1 / (4 π linewidth)``."""
+        with np.errstate(divide="ignore"):
+            return np.where(self.linewidths > 0, 1 / (4 * np.pi * self.linewidths), 0.0)
+
+    @property
+    def mean_free_paths(self) -> Array:
+        """Of the modes (n_temperatures, n_q, n_bands), Å."""
+        return self.lifetimes * np.linalg.norm(self.velocities, axis=-1)
 
     @property
     def kappa(self) -> Array:
@@ -77,14 +95,19 @@ def conductivity(
     grid = settings.temperatures if temperatures is None else temperatures
     phonons.mesh_numbers = list(mesh)
     try:
-        # Without the average, kappa depends on how eigenvectors of degenerate modes were chosen,
-        # thus on rounding: NaCl by 3 % on a 5x5x5 mesh, by 0.1 % on 9x9x9.
-        phonons.init_phph_interaction(average_degenerate_weights=True)
+        # Without the averages, kappa depends on rounding: on how eigenvectors of degenerate modes
+        # (NaCl by 3 % on a 5x5x5 mesh, 0.1 % on 9x9x9) and the diagonal of the tetrahedra were
+        # chosen, and on what is left of the acoustic frequencies at the zone centre.
+        phonons.init_phph_interaction(
+            average_degenerate_weights=True,
+            symmetrize_tetrahedra=True,
+            exclude_gamma_acoustic=True,
+        )
         phonons.run_thermal_conductivity(
             is_LBTE=settings.transport == "lbte",
             temperatures=list(grid),
             is_isotope=settings.isotope,
-            boundary_mfp=settings.boundary_um,
+            boundary_mfp=boundary_length(settings),
             transport_type="SMM19" if off_diagonal else None,
             log_level=0,
         )
@@ -102,10 +125,31 @@ def conductivity(
         frequencies=np.asarray(found.frequencies, dtype=np.float64),
         weights=np.asarray(found.grid_weights, dtype=np.float64),
         mode_kappa=modes,
+        velocities=np.asarray(found.group_velocities, dtype=np.float64),
+        linewidths=_linewidths(found, boundary_length(settings)),
     )
     if not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < _HEAVY):
         raise OracleError("bte", f"kappa is not finite at mesh {mesh}; give a denser mesh")
     return result
+
+
+def boundary_length(settings: PhononSettings) -> float | None:
+    """Mean free path of boundary scattering, µm, or None where there is none."""
+    if settings.boundary_um is None:
+        return None
+    p = settings.boundary_specularity
+    return settings.boundary_um * (1 + p) / (1 - p)
+
+
+def _linewidths(found: Any, boundary: float | None) -> Array:
+    """Half widths (n_temperatures, n_q, n_bands) of all scattering by Matthiessen's rule, THz."""
+    total = np.array(found.gamma, dtype=np.float64)[0]
+    if found.gamma_isotope is not None:
+        total += np.asarray(found.gamma_isotope)[0]
+    if boundary is not None:
+        speeds = np.linalg.norm(np.asarray(found.group_velocities), axis=-1)
+        total += speeds / (4 * np.pi * boundary * _ANGSTROM_PER_MICRON)
+    return total
 
 
 def _parts(
@@ -177,7 +221,11 @@ def mean_gruneisen(
 
 
 def cumulative(found: Transport, points: int = 200) -> dict[str, list[float]]:
-    """Cumulative kappa of the first temperature by frequency, as JSON: THz and W/m/K."""
+    """Cumulative kappa of the first temperature, as JSON.
+
+    ``kappa`` (W/m/K) up to ``frequency`` (THz), and ``kappa_by_length`` up to ``mean_free_path``
+    (nm, evenly spaced in its logarithm).
+    """
     frequencies, modes = found.frequencies.ravel(), found.mode_kappa[0].ravel()
     grid = np.linspace(0.0, float(frequencies.max()) * 1.02, points)
     order = np.argsort(frequencies, kind="stable")
@@ -185,6 +233,23 @@ def cumulative(found: Transport, points: int = 200) -> dict[str, list[float]]:
     return {
         "frequency": grid.tolist(),
         "kappa": running[np.searchsorted(frequencies[order], grid, side="right")].tolist(),
+        **_by_length(found.mean_free_paths[0].ravel() / 10, modes, points),
+    }
+
+
+def _by_length(lengths: Array, modes: Array, points: int) -> dict[str, list[float]]:
+    """Cumulative sums of `modes` by `lengths` (both of one dimension)."""
+    moving = lengths > 0
+    if not moving.any():
+        return {"mean_free_path": [], "kappa_by_length": []}
+    lengths, modes = lengths[moving], modes[moving]
+    order = np.argsort(lengths, kind="stable")
+    running = np.concatenate([[0.0], np.cumsum(modes[order])])
+    least = max(lengths.min(), lengths.max() * 1e-6)
+    grid = np.geomspace(least, lengths.max() * 1.02, points)
+    return {
+        "mean_free_path": grid.tolist(),
+        "kappa_by_length": running[np.searchsorted(lengths[order], grid, side="right")].tolist(),
     }
 
 
@@ -200,6 +265,8 @@ def write_kappa(folder: Path, phonons: Phono3py, found: Transport, temperatures:
         file["qpoint"] = np.asarray(calculator.qpoints)
         file["gamma"] = np.asarray(calculator.gamma)[0]
         file["group_velocity"] = np.asarray(calculator.group_velocities)
+        if calculator.gamma_isotope is not None:
+            file["gamma_isotope"] = np.asarray(calculator.gamma_isotope)[0]
         file["heat_capacity"] = np.asarray(calculator.mode_heat_capacities)
         for key, tensor in (("kappa", found.kappa), ("kappa_intra", found.particle)):
             file[key] = np.stack([tensor[:, i, j] for i, j in _VOIGT], axis=1)

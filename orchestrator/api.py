@@ -73,27 +73,23 @@ def create_app(store: Store, token: str) -> FastAPI:
         if not secrets.compare_digest(given.encode(), token.encode()):
             raise HTTPException(401, "send the token as 'Authorization: Bearer ...'")
 
-    changes = [Depends(authorized)]
-
     async def explain(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, _CODES.get(type(error), 422))
 
     for kind in INPUT_ERRORS:
         app.add_exception_handler(kind, explain)
 
+    _add_reading(app, store)
+    _add_changing(app, store, [Depends(authorized)])
+    return app
+
+
+def _add_reading(app: FastAPI, store: Store) -> None:
+    """What anybody may ask."""
+
     @app.get("/campaigns")
     def campaigns() -> list[dict[str, Any]]:
         return [queries.status(store, row.name) for row in store.campaigns()]
-
-    @app.post("/campaigns", status_code=201, dependencies=changes)
-    def launch(request: LaunchRequest) -> dict[str, Any]:
-        from orchestrator.runner import create, prepare
-
-        _require_absolute(request.config)
-        config = validate(request.config, "config")
-        create(store, prepare(config))
-        _start(store.home, config.name, [])
-        return queries.status(store, config.name)
 
     @app.get("/campaigns/{name}")
     def status(name: str) -> dict[str, Any]:
@@ -107,21 +103,33 @@ def create_app(store: Store, token: str) -> FastAPI:
     def candidate(candidate: str) -> dict[str, Any]:
         return queries.show(store, candidate)
 
-    @app.post("/campaigns/{name}/resume", status_code=202, dependencies=changes)
+
+def _add_changing(app: FastAPI, store: Store, allowed: list[Any]) -> None:
+    """What needs the token."""
+
+    @app.post("/campaigns", status_code=201, dependencies=allowed)
+    def launch(request: LaunchRequest) -> dict[str, Any]:
+        from orchestrator.runner import create, prepare
+
+        _require_absolute(request.config)
+        config = validate(request.config, "config")
+        create(store, prepare(config))
+        _start(store.home, config.name, [])
+        return queries.status(store, config.name)
+
+    @app.post("/campaigns/{name}/resume", status_code=202, dependencies=allowed)
     def resume(name: str, request: ResumeRequest) -> dict[str, Any]:
         if store.is_running(name):
             raise CampaignRunning(f"campaign {name} is running already")
         _start(store.home, name, request.set)
         return {"name": name, "resumed": True}
 
-    @app.post("/campaigns/{name}/stop", status_code=202, dependencies=changes)
+    @app.post("/campaigns/{name}/stop", status_code=202, dependencies=allowed)
     def stop(name: str) -> dict[str, Any]:
         running = store.is_running(name)
         if running:
             store.request_stop(name)
         return {"name": name, "was_running": running}
-
-    return app
 
 
 def _require_absolute(config: dict[str, Any]) -> None:

@@ -74,8 +74,7 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
     """
     try:
         if config.oracle.kind == "phonon-bte":
-            oracle = build_oracle(config.oracle, "bte")
-            return {oracle.fidelity: oracle}
+            return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
         ids = getattr(space, "ids", {})
         names = list(config.oracle.fidelities or {}) or [_ONLY_FIDELITY]
         return {name: build_oracle(config.oracle, name, ids, config.objective) for name in names}
@@ -104,7 +103,7 @@ def build_oracle(
         OracleError: unknown potential, or a table that does not fit.
     """
     if settings.kind == "phonon-bte":
-        return PhononBTE(settings)
+        return PhononBTE(settings, "harmonic" if fidelity == "harmonic" else "bte")
     assert objective is not None
     column = _column(settings, fidelity)
     table, digest = _table(Path(settings.table))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -134,6 +135,32 @@ def evaluate(
     _run("evaluate", home, structure, oracle=oracle, overrides=overrides, as_json=as_json)
 
 
+@main.group(invoke_without_command=True)
+@click.option("--measure", is_flag=True, help="Also time the forces of 64 atoms with each here.")
+@_HOME
+@_JSON
+@click.pass_context
+def potentials(context: click.Context, measure: bool, home: Path, as_json: bool) -> None:
+    """The potentials that are known, which of them can run here, and how good they are."""
+    if context.invoked_subcommand is None:
+        _run("potentials", home, measure=measure, as_json=as_json, module="potentials_command")
+
+
+@potentials.command()
+@click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    help="Take this file, which is there already, instead of downloading.",
+)
+@_HOME
+@_JSON
+def fetch(name: str, source: Path | None, home: Path, as_json: bool) -> None:
+    """Put the weights of the potential NAME where it finds them, once they have been checked."""
+    _run("fetch", home, name, source=source, as_json=as_json, module="potentials_command")
+
+
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
@@ -143,16 +170,18 @@ def serve(host: str, port: int, home: Path) -> None:
     _run("serve", home, host=host, port=port)
 
 
-def _run(command: str, home: Path, *arguments: Any, **options: Any) -> None:
-    """Call a function of `orchestrator.commands` and exit with its code."""
+def _run(
+    command: str, home: Path, *arguments: Any, module: str = "commands", **options: Any
+) -> None:
+    """Call a function of a module of the orchestrator and exit with its code."""
     # One writer of progress and results: neither usage reports nor stray chatter on stdout.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from orchestrator import commands
     from orchestrator.failures import INPUT_ERRORS
 
+    functions = importlib.import_module(f"orchestrator.{module}")
     try:
-        code = getattr(commands, command)(home.resolve(), *arguments, **options)
+        code = getattr(functions, command)(home.resolve(), *arguments, **options)
     except INPUT_ERRORS as error:
         click.echo(f"phonoscout {command}: {error}", err=True)
         code = 2

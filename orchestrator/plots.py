@@ -120,18 +120,7 @@ def best_so_far(
             name="best so far",
             line={"color": ORANGE, "width": 2.5, "shape": "hv"},
         )
-    missing = [i for i, t in enumerate(trials) if t.value is None]
-    if missing and known:
-        low, high = min(known), max(known)
-        below = low / 1.6 if _wide(known) else low - 0.1 * ((high - low) or abs(low))
-        figure.add_scatter(
-            x=[number[i] for i in missing],
-            y=[below] * len(missing),
-            text=[trials[i].label for i in missing],
-            mode="markers",
-            name="unstable or failed",
-            marker={"color": RED, "size": 8, "symbol": "x"},
-        )
+    _mark_missing(figure, trials, known)
     if target is not None:
         figure.add_hline(y=target, line={"color": GREY, "width": 1, "dash": "dash"})
     _axes(figure, "trial", quantity, log_y=_wide(known))
@@ -139,6 +128,23 @@ def best_so_far(
     if len(trials) <= _COUNTED:
         figure.update_xaxes(dtick=1)
     return figure
+
+
+def _mark_missing(figure: go.Figure, trials: Sequence[TrialPoint], known: list[float]) -> None:
+    """Crosses below all values for the trials without one."""
+    missing = [i for i, t in enumerate(trials) if t.value is None]
+    if not missing or not known:
+        return
+    low, high = min(known), max(known)
+    below = low / 1.6 if _wide(known) else low - 0.1 * ((high - low) or abs(low))
+    figure.add_scatter(
+        x=[i + 1 for i in missing],
+        y=[below] * len(missing),
+        text=[trials[i].label for i in missing],
+        mode="markers",
+        name="unstable or failed",
+        marker={"color": RED, "size": 8, "symbol": "x"},
+    )
 
 
 def parity(points: Sequence[ParityPoint], *, quantity: str) -> go.Figure:

@@ -48,7 +48,7 @@ def evaluate_file(
     settings = oracle_settings(oracle, overrides)
     given = read_structure(structure)
     crystal, rotation = canonicalize(given)
-    engine = PhononBTE(settings)
+    engine = PhononBTE(settings, settings.fidelities[-1])
     with console.status(f"{crystal.formula}: relax") as status:
         context = Context(
             workdir=home / "artefacts",

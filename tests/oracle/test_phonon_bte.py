@@ -141,6 +141,61 @@ def test_finished_stages_are_not_computed_again(
     assert isinstance(other, Measured), other
 
 
+def test_cumulative_conductivities_end_at_the_whole(nacl: Measured, workdir: Path) -> None:
+    found = json.loads((workdir / nacl.artefacts["phonons"]).read_text())["cumulative_kappa"]
+    whole = np.trace(nacl.properties["kappa_particle"].value[0]) / 3
+    for length, running in (("frequency", "kappa"), ("mean_free_path", "kappa_by_length")):
+        assert found[running][-1] == pytest.approx(whole, rel=1e-6)
+        assert (np.diff(found[running]) >= 0).all()
+        assert (np.diff(found[length]) > 0).all()
+    # The median mean free path of heat in NaCl at 150 K is some tens of nanometres at most.
+    half = np.interp(whole / 2, found["kappa_by_length"], found["mean_free_path"])
+    assert 1 < half < 100
+
+
+def test_elastic_properties_of_nacl(nacl: Measured) -> None:
+    # Measured at 300 K: bulk modulus 24.4 GPa, polycrystal velocities 4560 and 2600 m/s within a
+    # few per cent; PBE is softer.
+    for name, expected in (
+        ("bulk_modulus", 24.4),
+        ("sound_velocity_longitudinal", 4560.0),
+        ("sound_velocity_transverse", 2600.0),
+    ):
+        assert nacl.properties[name].value == pytest.approx(expected, rel=0.2), name
+    kappa, slack = (scalar(nacl, name, 300.0) for name in ("kappa", "kappa_slack"))
+    assert kappa is not None
+    assert slack is not None
+    assert kappa[0] / 3 < slack[0] < kappa[0] * 3
+
+
+def test_the_harmonic_fidelity_stops_after_second_order(nacl: Measured, workdir: Path) -> None:
+    settings = PhononSettings(fidelities=("harmonic", "bte"))
+    oracle = PhononBTE(settings, "harmonic")
+    assert oracle.fidelity == "harmonic"
+    assert PhononBTE(settings).method_digest == PhononBTE(PhononSettings()).method_digest
+    found = oracle.evaluate(nacl.material, context=Context(workdir))
+    assert isinstance(found, Measured), found
+    assert found.stage == "stability"
+    assert found.properties["force_calls"].value < nacl.properties["force_calls"].value
+    kappa = scalar(found, "kappa", 300.0)
+    assert kappa is not None
+    assert 1 < kappa[0] < 20
+    assert kappa[1] is not None
+
+
+def test_a_converged_mesh_says_how_it_converged(nacl: Measured, workdir: Path) -> None:
+    settings = PhononSettings(
+        mesh=(5, 5, 5), bands=False, coherence=False, converge=True, tolerance=0.05
+    )
+    found = PhononBTE(settings).evaluate(nacl.material, context=Context(workdir))
+    assert isinstance(found, Measured), found
+    history = found.provenance["convergence"]
+    assert history[0]["mesh"] == [5, 5, 5]
+    assert history[-1]["mesh"] == found.provenance["mesh"]
+    last = [step["kappa"][0] for step in history[-2:]]
+    assert abs(np.log(last[1] / last[0])) < 0.05 or len(history) == settings.converge_meshes
+
+
 def test_answer_does_not_depend_on_how_the_crystal_is_written(workdir: Path) -> None:
     primitive = NACL.get_primitive_structure()
     primitive.translate_sites([0, 1], [0.1, 0.2, 0.3])
@@ -240,6 +295,8 @@ def test_method_digest_follows_what_changes_the_science() -> None:
         ({"isotope": False}, 107.8),
         ({"isotope": True}, 97.0),
         ({"isotope": False, "boundary_um": 1.0}, 76.4),
+        ({"isotope": False, "boundary_um": 0.5, "boundary_specularity": 1 / 3}, 76.4),
+        ({"isotope": False, "transport": "lbte"}, 110.9),
     ],
 )
 def test_silicon_from_published_forces(changes: dict[str, object], expected: float) -> None:
@@ -254,6 +311,21 @@ def test_silicon_from_published_forces(changes: dict[str, object], expected: flo
     settings = PhononSettings.model_validate({**changes, "coherence": False})
     found = transport.conductivity(phonons, settings, (9, 9, 9), temperatures=(300.0,))
     assert found.mean[0] == pytest.approx(expected, rel=0.01)
+    if settings.transport == "rta":  # kappa from its own modes, term by term
+        modes = np.einsum("q,qb,qb->", found.weights / 729, _per_mode(found), found.lifetimes[0])
+        assert modes == pytest.approx(found.mean[0] * _cell_volume(phonons), rel=1e-3)
+
+
+def _per_mode(found: transport.Transport) -> np.ndarray:
+    """``C v²/3`` of each mode at 300 K in W Å³ / (m K ps): eV/K times THz² Å²."""
+    x = 47.99243073366221 * np.maximum(found.frequencies, 1e-3) / 300.0
+    capacity = 8.617333262e-5 * (x / 2 / np.sinh(x / 2)) ** 2
+    speed = np.einsum("qbi,qbi->qb", found.velocities, found.velocities) / 3
+    return np.asarray(capacity * speed * 1602.176634)
+
+
+def _cell_volume(phonons: object) -> float:
+    return float(phonons.primitive.volume)  # type: ignore[attr-defined]
 
 
 def test_forces_are_kept_one_by_one(tmp_path: Path) -> None:

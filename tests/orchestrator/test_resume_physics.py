@@ -96,7 +96,8 @@ def test_killed_with_ray_and_a_real_potential(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump(_CONFIG))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     _finished(whole, "launch", str(config))
-    words, kept = ["launch", str(config)], {}
+    kept: dict[str, float] = {}
+    words = ["launch", str(config)]
     for wanted in (1, 3, 5):
         process = _start(broken, *words)
         end = time.monotonic() + 600

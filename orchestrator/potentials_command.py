@@ -1,0 +1,264 @@
+"""The command ``potentials``: what is known and installed, and the only place that downloads."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import io
+import json
+import statistics
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from oracle.accuracy import published_srme
+from oracle.files import write_whole
+from oracle.potentials import (
+    FAMILIES,
+    POTENTIALS,
+    Family,
+    PotentialSpec,
+    Separate,
+    calculator,
+    digest_of_path,
+    is_installed,
+    weights_digest,
+    weights_path,
+)
+from orchestrator.commands import DONE, RUN_FAILED
+from orchestrator.config import ConfigError
+from orchestrator.rendering import console
+
+Document = dict[str, Any]
+_TIMEOUT = 60  # s without a byte
+_CALLS = 3  # timed calls, after one that loads and compiles
+_DISPLACEMENT = 0.03  # Å
+
+
+def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
+    """Print what is known of each potential; `measure` also times those that can run."""
+    rows = [_row(name, spec) for name, spec in POTENTIALS.items()]
+    named = {spec.package for spec in POTENTIALS.values()}
+    rows += [_family(key, each) for key, each in FAMILIES.items() if each.package not in named]
+    if measure:
+        with console(stderr=True).status("timing") as status:
+            for row in rows:
+                status.update(f"timing {row['name']}")
+                _measure(row)
+    if as_json:
+        sys.stdout.write(json.dumps(rows, allow_nan=False, indent=2) + "\n")
+        return DONE
+    console().print(_table(rows, measure))
+    console().print(
+        f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of "
+        f"{', '.join(FAMILIES)}.\nkappa_SRME: 0 is exact, 2 useless; from Matbench Discovery.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return DONE
+
+
+def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
+    """Put weights in place, from a file of the user's or from where their authors publish them.
+
+    Raises:
+        ConfigError: a name without weights to fetch, or a file that is not the one expected.
+    """
+    separate = _separate(name)
+    path = weights_path(name)
+    assert path is not None
+    if source is None and separate.sha256 is None:
+        raise ConfigError(
+            f"no digest is pinned for {name}, so nothing is downloaded; get {separate.url} "
+            f"yourself, then phonoscout potentials fetch {name} --from FILE"
+        )
+    if source is None and path.is_file() and digest_of_path(path) == separate.sha256:
+        return _done(name, path, separate.sha256, as_json, "is there already")
+    try:
+        content = _read(source) if source is not None else _download(separate)
+    except (OSError, http.client.HTTPException) as error:
+        return _failed(
+            f"{separate.url} cannot be downloaded: {_reason(error)}; get it on another machine "
+            f"and give it with --from FILE"
+        )
+    found = hashlib.sha256(content).hexdigest()
+    if separate.sha256 not in (None, found):
+        wrong = (
+            f"{source or separate.url} has the SHA-256 {found}; expected {separate.sha256}: "
+            "nothing was installed; get the file that was pinned"
+        )
+        if source is None:  # what was typed is right, so this is no wrong input
+            return _failed(wrong)
+        raise ConfigError(wrong)
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {_reason(error)}; choose a folder with "
+            "PHONOSCOUT_POTENTIALS"
+        ) from error
+    return _done(name, path, found, as_json, "installed")
+
+
+def _done(name: str, path: Path, digest: str | None, as_json: bool, word: str) -> int:
+    weights_digest.cache_clear()
+    calculator.cache_clear()
+    if as_json:
+        document = {"name": name, "path": str(path), "sha256": digest}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        text = f"{name}: {path} {word} (SHA-256 {digest})"
+        console().print(text, highlight=False, markup=False, soft_wrap=True)
+    return DONE
+
+
+def _failed(text: str) -> int:
+    line = f"phonoscout potentials fetch: {text}"
+    console(stderr=True).print(line, highlight=False, markup=False, soft_wrap=True)
+    return RUN_FAILED
+
+
+def _separate(name: str) -> Separate:
+    spec = POTENTIALS.get(name)
+    fetchable = ", ".join(key for key, value in POTENTIALS.items() if value.separate)
+    if spec is None:
+        raise ConfigError(f"given potential {name!r}; expected one of {fetchable}")
+    if spec.separate is None:
+        raise ConfigError(
+            f"{name} has its weights in the package {spec.package}: {spec.install}; "
+            f"to be fetched are {fetchable}"
+        )
+    return spec.separate
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {_reason(error)}; give a file") from error
+
+
+def _download(separate: Separate) -> bytes:
+    """The published file; of one that is longer than expected no more than one byte too many."""
+    with urllib.request.urlopen(separate.url, timeout=_TIMEOUT) as answer:
+        content: bytes = answer.read(-1 if separate.size is None else separate.size + 1)
+    if len(content) < (separate.size or 0):
+        raise OSError(f"it ended after {len(content)} of {separate.size} bytes")
+    return content
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code}"
+    inner = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+    return " ".join(str(inner).split()) or type(error).__name__
+
+
+def _row(name: str, spec: PotentialSpec) -> Document:
+    published = published_srme(name)
+    path = weights_path(name)
+    return {
+        "name": name,
+        "package": spec.package,
+        "installed": is_installed(spec.package),
+        "weights": _weights(name, spec, path),
+        "weights_path": None if path is None else str(path),
+        "kappa_srme": None if published is None else published.srme,
+        "source": None if published is None else published.source,
+        "todo": _todo(name, spec, path),
+    }
+
+
+def _family(key: str, family: Family) -> Document:
+    """A family of which no potential has a name: it is used by the path of its weights."""
+    return {
+        "name": f"{key}:/path/to/weights",
+        "package": family.package,
+        "installed": is_installed(family.package),
+        "weights": "by path",
+        "weights_path": None,
+        "kappa_srme": None,
+        "source": None,
+        "todo": f"give a path of your own; {family.install}",
+    }
+
+
+def _weights(name: str, spec: PotentialSpec, path: Path | None) -> str:
+    """One of ``none``, ``present``, ``missing``, ``wrong`` (another digest) and ``in package``."""
+    if spec.separate is None and spec.weights is None:
+        return "none"
+    if path is None:
+        return "in package"
+    if not path.is_file():
+        return "missing"
+    pinned = spec.separate and spec.separate.sha256
+    return "present" if pinned in (None, digest_of_path(path)) else "wrong"
+
+
+def _todo(name: str, spec: PotentialSpec, path: Path | None) -> str | None:
+    """What the user types next to be able to use it."""
+    if not is_installed(spec.package):
+        return spec.install
+    if spec.separate is not None and _weights(name, spec, path) != "present":
+        given = "" if spec.separate.sha256 else " --from FILE"
+        return f"phonoscout potentials fetch {name}{given}"
+    return None
+
+
+def _measure(row: Document) -> None:
+    """Add ``seconds`` (median of the forces of 64 atoms) or ``error`` to a row."""
+    row["seconds"], row["error"] = None, None
+    if row["todo"] is not None:
+        return
+    try:
+        row["seconds"] = _seconds(row["name"])
+    except Exception as error:  # a potential that does not work must not hide the others
+        row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _seconds(name: str) -> float:
+    """Seconds per forces of 64 atoms of NaCl on one thread, as the oracle asks for them."""
+    from ase.build import bulk
+
+    from oracle.energies import one_thread
+
+    crystal = bulk("NaCl", "rocksalt", a=5.65, cubic=True) * (2, 2, 2)
+    taken = []
+    with contextlib.redirect_stdout(io.StringIO()), one_thread():
+        for seed in range(_CALLS + 1):
+            atoms = crystal.copy()
+            atoms.rattle(_DISPLACEMENT, seed=seed)
+            atoms.calc = calculator(name)
+            begin = time.perf_counter()
+            atoms.get_forces()
+            taken.append(time.perf_counter() - begin)
+    return statistics.median(taken[1:])
+
+
+def _table(rows: list[Document], measured: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("potential", "package", "installed", "weights"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("kappa_SRME", justify="right")
+    if measured:
+        table.add_column("s per 64 atoms", justify="right")
+    table.add_column("to use it")
+    for row in rows:
+        cells = [
+            row["name"],
+            row["package"],
+            "yes" if row["installed"] else "no",
+            row["weights"],
+            "" if row["kappa_srme"] is None else f"{row['kappa_srme']:.2f}",
+        ]
+        if measured:
+            cells.append("" if row["seconds"] is None else f"{row['seconds']:.2f}")
+        table.add_row(*cells, row["todo"] or (measured and row["error"]) or "")
+    return table

@@ -1,0 +1,261 @@
+"""The command `potentials`: a table that loads nothing, and weights that arrive whole or not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from ase.calculators.emt import EMT
+from click.testing import CliRunner, Result
+
+from oracle import potentials
+from oracle.potentials import POTENTIALS, PotentialSpec, Separate, calculator, weights_digest
+from orchestrator.cli import main
+
+CONTENT = b"weights of a potential" * 1000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+HEAVY = ("torch", "jax", "nequix", "sevenn", "chgnet", "phonopy", "phono3py", "ray", "mlflow")
+
+
+class _Server(BaseHTTPRequestHandler):
+    asked: list[str] = []  # noqa: RUF012
+    content = CONTENT
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(404 if self.path == "/gone" else 200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        half = self.path == "/broken"  # the connection breaks off
+        self.wfile.write(self.content[: len(self.content) // 2] if half else self.content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return None
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    _Server.asked.clear()
+    made = HTTPServer(("127.0.0.1", 0), _Server)
+    thread = threading.Thread(target=made.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    made = tmp_path / "potentials"
+    monkeypatch.setenv("PHONOSCOUT_POTENTIALS", str(made))
+    yield made
+    calculator.cache_clear()
+    weights_digest.cache_clear()
+
+
+def _known(
+    monkeypatch: pytest.MonkeyPatch, url: str, sha256: str | None = DIGEST, size: int | None = None
+) -> None:
+    """Add the potential ``emt``, whose weights are at a URL."""
+    size = len(CONTENT) if sha256 and size is None else size
+    separate = Separate("emt.bin", url, sha256, size)
+    spec = PotentialSpec("ase", None, EMT, "pip install ase", separate)
+    monkeypatch.setitem(potentials.POTENTIALS, "emt", spec)
+
+
+def _run(*words: str) -> Result:
+    return CliRunner().invoke(main, ["potentials", *words])
+
+
+def _is_one_line(done: Result, code: int) -> str:
+    assert done.exit_code == code, done.output
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("phonoscout")
+    return done.stderr
+
+
+def test_the_table_has_every_potential_and_loads_none(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.cli import main\n"
+        f"done = CliRunner().invoke(main, ['potentials', '--home', {str(tmp_path / 'home')!r}])\n"
+        f"print(done.output)\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    for name in (*POTENTIALS, "matgl:/path/to/weights"):
+        assert name in done.stdout
+    assert not (tmp_path / "home").exists()
+
+
+def test_json_says_what_is_missing_and_how_good_each_is(folder: Path) -> None:
+    done = _run("--json")
+    assert done.exit_code == 0
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["7net-l3i5"]["kappa_srme"] == 0.55
+    assert "Matbench Discovery" in rows["7net-l3i5"]["source"]
+    nequix = rows["nequix-oam-1-pft"]
+    assert nequix["weights"] == "missing"
+    assert nequix["weights_path"] == str(folder / "nequix-oam-1-pft.nqx")
+    assert nequix["todo"]
+    assert rows["matgl:/path/to/weights"]["weights"] == "by path"
+    assert all("seconds" not in row for row in rows.values())
+
+
+def test_fetch_downloads_once(server: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _known(monkeypatch, f"{server}/emt.bin")
+    done = _run("fetch", "emt", "--json")
+    assert done.exit_code == 0, done.output
+    expected = {"name": "emt", "path": str(folder / "emt.bin"), "sha256": DIGEST}
+    assert json.loads(done.stdout) == expected
+    assert (folder / "emt.bin").read_bytes() == CONTENT
+    again = _run("fetch", "emt")
+    assert again.exit_code == 0
+    assert "is there already" in again.stdout
+    assert _Server.asked == ["/emt.bin"]
+    assert weights_digest("emt") == DIGEST
+
+
+def test_a_file_of_another_digest_is_replaced_by_the_pinned_one(
+    server: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _known(monkeypatch, f"{server}/emt.bin")
+    folder.mkdir()
+    (folder / "emt.bin").write_bytes(b"half")
+    rows = {row["name"]: row for row in json.loads(_run("--json").stdout)}
+    assert rows["emt"]["weights"] == "wrong"
+    assert rows["emt"]["todo"] == "phonoscout potentials fetch emt"
+    assert _run("fetch", "emt").exit_code == 0
+    assert (folder / "emt.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("path", "sha256", "words"),
+    [
+        ("/gone", DIGEST, ["answers 404", "--from FILE"]),
+        ("/broken", DIGEST, ["ended after 11000 of 22000 bytes", "--from FILE"]),
+        ("/emt.bin", "0" * 64, [DIGEST, "0" * 64, "nothing was installed"]),
+    ],
+)
+def test_a_download_that_is_not_the_pinned_file_leaves_nothing(
+    server: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    sha256: str,
+    words: list[str],
+) -> None:
+    _known(monkeypatch, server + path, sha256)
+    line = _is_one_line(_run("fetch", "emt"), 1)
+    assert all(word in line for word in words), line
+    assert not folder.exists()
+
+
+def test_a_download_that_never_ends_is_cut(
+    server: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _known(monkeypatch, f"{server}/emt.bin", hashlib.sha256(CONTENT[:50]).hexdigest(), 50)
+    line = _is_one_line(_run("fetch", "emt"), 1)
+    assert hashlib.sha256(CONTENT[:51]).hexdigest() in line
+    assert not folder.exists()
+
+
+def test_without_a_network_it_says_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as closed:  # a port on which nobody listens
+        closed.bind(("127.0.0.1", 0))
+        _known(monkeypatch, f"http://127.0.0.1:{closed.getsockname()[1]}/emt.bin")
+        line = _is_one_line(_run("fetch", "emt"), 1)
+    assert "cannot be downloaded" in line
+    assert "refused" in line
+    assert "--from FILE" in line
+    assert not folder.exists()
+
+
+def test_fetch_from_a_file_makes_the_same_check(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _known(monkeypatch, "https://example.org/emt.bin")
+    given = tmp_path / "given.bin"
+    line = _is_one_line(_run("fetch", "emt", "--from", str(given)), 2)
+    assert str(given) in line
+    assert "cannot be read" in line
+    given.write_bytes(b"other")
+    line = _is_one_line(_run("fetch", "emt", "--from", str(given)), 2)
+    assert DIGEST in line
+    assert not folder.exists()
+    given.write_bytes(CONTENT)
+    assert _run("fetch", "emt", "--from", str(given)).exit_code == 0
+    assert (folder / "emt.bin").read_bytes() == CONTENT
+    assert [path.name for path in folder.iterdir()] == ["emt.bin"]
+
+
+def test_what_is_not_pinned_is_never_downloaded(
+    server: str, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _known(monkeypatch, f"{server}/emt.bin", None)
+    line = _is_one_line(_run("fetch", "emt"), 2)
+    assert f"{server}/emt.bin" in line
+    assert "--from FILE" in line
+    assert _Server.asked == []
+    (tmp_path / "mine").write_bytes(b"mine")
+    done = _run("fetch", "emt", "--from", str(tmp_path / "mine"))
+    assert done.exit_code == 0
+    assert hashlib.sha256(b"mine").hexdigest() in done.stdout
+    assert (folder / "emt.bin").read_bytes() == b"mine"
+
+
+def test_names_that_have_nothing_to_fetch() -> None:
+    line = _is_one_line(_run("fetch", "nothing"), 2)
+    assert "'nothing'" in line
+    assert "nequix-oam-1-pft" in line
+    line = _is_one_line(_run("fetch", "7net-0"), 2)
+    assert "in the package sevenn" in line
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _known(monkeypatch, "https://example.org/emt.bin")
+    (tmp_path / "file").write_bytes(CONTENT)
+    monkeypatch.setenv("PHONOSCOUT_POTENTIALS", str(tmp_path / "file" / "inner"))
+    line = _is_one_line(_run("fetch", "emt", "--from", str(tmp_path / "file")), 2)
+    assert "PHONOSCOUT_POTENTIALS" in line
+
+
+def test_measure_times_what_can_run_and_survives_what_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken() -> EMT:
+        raise ValueError("no\nweights")
+
+    class Known(EMT):  # type: ignore[misc] # EMT has no NaCl
+        def calculate(self, atoms=None, properties=(), system_changes=()):  # type: ignore[no-untyped-def]
+            self.results = {"energy": 0.0, "forces": atoms.positions * 0}
+
+    table = {
+        "works": PotentialSpec("ase", None, Known, "pip install ase"),
+        "fails": PotentialSpec("ase", None, broken, "pip install ase"),
+        "absent": PotentialSpec("no_such_package", None, EMT, "pip install it"),
+    }
+    monkeypatch.setattr("oracle.potentials.POTENTIALS", table)
+    monkeypatch.setattr("orchestrator.potentials_command.POTENTIALS", table)
+    done = _run("--measure", "--json")
+    assert done.exit_code == 0, done.output
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert 0 <= rows["works"]["seconds"] < 5
+    assert rows["fails"]["seconds"] is None
+    assert rows["fails"]["error"] == "ValueError: no weights"
+    assert (rows["absent"]["seconds"], rows["absent"]["error"]) == (None, None)
+    assert rows["absent"]["todo"] == "pip install it"
+    text = _run("--measure")
+    assert text.exit_code == 0
+    assert "s per 64 atoms" in text.stdout
