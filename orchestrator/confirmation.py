@@ -23,7 +23,8 @@ def wanted(
 ) -> list[Label]:
     """Labels to be confirmed now: the leader during a campaign, all leaders at its end.
 
-    A leader that stays unconfirmed at the tightest settings is passed over for the next best.
+    A leader that has moved is asked once more, but its place goes to the next best meanwhile: it
+    would be the last one running for minutes, and seldom comes back.
 
     Args:
         state: of the campaign.
@@ -33,12 +34,15 @@ def wanted(
     """
     spent = len([t for t in state.of_purpose("confirm") if t.status != "CANCELLED"])
     count = settings.leaders if final else min(1, settings.leaders) * settings.each_round
-    promising = [
-        row.label
-        for row in leaders(state, objective)
-        if row.label.confirmed or _next_level(state, row.label) is not None
-    ]
-    open_ones = [label for label in promising[:count] if not label.confirmed]
+    open_ones: list[Label] = []
+    places = count
+    for label in (row.label for row in leaders(state, objective)):
+        if places == 0:
+            break
+        asked_again = not label.confirmed and _next_level(state, label) is not None
+        if asked_again:
+            open_ones.append(label)
+        places -= label.confirmed or (asked_again and label.demotions == 0)
     return open_ones[: max(0, settings.max_calls - spent)]
 
 

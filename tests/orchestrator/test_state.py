@@ -195,21 +195,21 @@ def test_confirmations_respect_their_budget() -> None:
     assert wanted(history.state, OBJECTIVE, none, final=True) == []
 
 
-def test_a_leader_that_stays_vague_gives_its_place_to_the_next() -> None:
+def test_a_leader_that_moved_gives_its_place_to_the_next() -> None:
     history = History()
     history.plan(1, *[_trial(i, f"{i:03b}") for i in range(1, 4)])
     for i in range(1, 4):
         history.measure(_trial(i, f"{i:03b}"), float(i), 0.01)
     settings = ConfirmationSettings(leaders=1)
-    for level in (1, 2):
-        (label,) = wanted(history.state, OBJECTIVE, settings, final=True)
-        assert label.candidate == "001"
-        plan = _confirm(10 + level, "001", level_for(history.state, label))
-        found = judge(label, _outcome(plan, 1.0, 0.9), OBJECTIVE, settings, plan.id)
-        assert found is not None
+    for level, expected in ((1, ["001"]), (2, ["001", "010"])):
+        found = wanted(history.state, OBJECTIVE, settings, final=True)
+        assert [x.candidate for x in found] == expected
+        plan = _confirm(10 + level, "001", level_for(history.state, found[0]))
+        verdict = judge(found[0], _outcome(plan, 1.0, 0.9), OBJECTIVE, settings, plan.id)
+        assert verdict is not None
         history.plan(1, plan)
         history.measure(plan, 1.0, 0.9)
-        history.add(found)
+        history.add(verdict)
     assert [x.candidate for x in wanted(history.state, OBJECTIVE, settings, final=True)] == ["010"]
 
 
