@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from oracle.dft import Potential
+
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 
 Row = tuple[int, int, int]
@@ -50,8 +52,9 @@ class PhononSettings(BaseModel):
     model_config = _CLOSED
 
     kind: Literal["phonon-bte"] = "phonon-bte"
-    calculator: str = "7net-0"
-    """A name of `oracle.potentials.POTENTIALS`, or ``package.module:factory``."""
+    calculator: Potential = "7net-0"
+    """A name of `oracle.potentials.POTENTIALS`, ``library:/path/to/weights``,
+    ``package.module:factory``, or settings of a DFT program, for instance ``{engine: gpaw}``."""
     temperatures: tuple[Annotated[float, Field(gt=0, le=5000)], ...] = Field((300.0,), min_length=1)
     """K, strictly ascending."""
 

@@ -74,6 +74,11 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
     """
     try:
         if config.oracle.kind == "phonon-bte":
+            if not isinstance(config.oracle.calculator, str):
+                raise ConfigError(
+                    f"oracle.calculator: got {config.oracle.calculator}; expected a potential, "
+                    "whose features a campaign needs; DFT works with `phonoscout evaluate`"
+                )
             return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
         ids = getattr(space, "ids", {})
         names = list(config.oracle.fidelities or {}) or [_ONLY_FIDELITY]

@@ -59,7 +59,7 @@ def _seconds_per_call(config: CampaignConfig, space: Any) -> float:
     sample = space.sample(50, np.random.default_rng(0))
     atoms = [len(m.species) for m in sample if hasattr(m, "species")]
     mean = sum((n / _ATOMS) ** _SCALING for n in atoms) / max(1, len(atoms))
-    return _SECONDS_PER_CALL["bte"] * mean * _POTENTIAL.get(config.oracle.calculator, 1.0)
+    return _SECONDS_PER_CALL["bte"] * mean * _POTENTIAL.get(str(config.oracle.calculator), 1.0)
 
 
 def _cores(config: CampaignConfig) -> int:

@@ -18,7 +18,9 @@ def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
     if duplicates and config.space.kind == "pool":
         notes.append(f"space: {duplicates} records equal an earlier one and count once")
     if config.oracle.kind == "phonon-bte":
-        notes += [s.text for s in known_accuracy(config.oracle.calculator, families_of(config))]
+        notes += [
+            s.text for s in known_accuracy(str(config.oracle.calculator), families_of(config))
+        ]
     return tuple(notes)
 
 

@@ -42,7 +42,8 @@ class Screener:
         self._space = space
         self._executor = executor
         self._cache = cache
-        self._potential = config.oracle.calculator if config.oracle.kind == "phonon-bte" else None
+        potential = config.oracle.calculator if config.oracle.kind == "phonon-bte" else None
+        self._potential = potential if isinstance(potential, str) else None
         self.reserves: Sequence[Selected] = ()
         """Candidates of the last plan that were not chosen, best first."""
         self.computed: dict[str, dict[str, float]] = {}
