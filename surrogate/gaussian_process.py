@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from dataclasses import dataclass
 import gpytorch
 import numpy as np
 import torch
-from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
+from botorch.optim.fit import fit_gpytorch_mll_scipy
 from gpytorch.likelihoods import FixedNoiseGaussianLikelihood
 from gpytorch.priors import NormalPrior
+from linear_operator.utils.errors import NotPSDError
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +33,7 @@ Array = NDArray[np.float64]
 _NOISE = -2.0  # prior mean of the logarithm of the noise, in units of the target's spread
 _JITTER = 1e-6  # of variances, in units of the target's
 _ITERATIONS = 60  # of L-BFGS
+_SCALED = 300  # most labels that scales are fitted to; the posterior uses all
 _CHUNK = 8192
 _DEFAULTS = GaussianProcessSettings()
 
@@ -153,7 +156,7 @@ class GaussianProcess(BaseSurrogate):
         extra = _fit_scales(kernel, x, y, stated)
         with torch.no_grad():
             covariance = kernel.forward(x, x) + torch.diag(stated + extra)
-            lower = torch.linalg.cholesky(covariance)
+            lower = _cholesky(covariance)
             weights = torch.cholesky_solve(y[:, None], lower)[:, 0]
         return ProcessModel(
             kernel, descriptors, x, lower, weights, float(np.sqrt(extra)), self._settings
@@ -175,6 +178,9 @@ def _fit_scales(kernel: BlockKernel, x: Tensor, y: Tensor, stated: Tensor) -> fl
     start = float(np.exp(2 * _NOISE))
     if len(y) < 2:
         return start
+    if len(y) > _SCALED:  # evenly through the history: a dozen scales need no more
+        chosen = torch.linspace(0, len(y) - 1, _SCALED).round().long()
+        x, y, stated = x[chosen], y[chosen], stated[chosen]
     likelihood = FixedNoiseGaussianLikelihood(noise=stated, learn_additional_noise=True)
     likelihood.second_noise_covar.register_prior(
         "noise_prior",
@@ -195,7 +201,15 @@ def _fit_scales(kernel: BlockKernel, x: Tensor, y: Tensor, stated: Tensor) -> fl
             input_transform=None,
         )
         evidence = gpytorch.mlls.ExactMarginalLogLikelihood(likelihood, model)
-        fit_gpytorch_mll(evidence, optimizer_kwargs={"options": {"maxiter": _ITERATIONS}})
+        # Once, from where it stands: BoTorch's own way to fit begins again from random scales after
+        # a line search that failed, as it does on a table without noise, and ends in an error.
+        evidence.train()
+        before = copy.deepcopy(evidence.state_dict())
+        try:
+            fit_gpytorch_mll_scipy(evidence, options={"maxiter": _ITERATIONS})
+        except NotPSDError:  # scales ran away where the data say nothing of noise
+            evidence.load_state_dict(before)
+        evidence.eval()
     kernel.eval()
     return float(likelihood.second_noise.detach())
 
@@ -210,6 +224,8 @@ def _mirror(inputs: Inputs) -> NDArray[np.int64] | None:
 
 def _cholesky(covariance: Tensor) -> Tensor:
     """Factor of a covariance that rounding may have made slightly indefinite."""
+    if not len(covariance):
+        return covariance
     scale = float(covariance.diagonal().clamp_min(1e-12).max())
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
     for power in range(-7, 0):

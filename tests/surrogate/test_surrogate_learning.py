@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -190,3 +191,34 @@ def test_expected_improvement_finds_the_best_sequence() -> None:
     # At random, 70 of 1,798 would hold the best once in 26 searches.
     assert sorted(calls)[1] < 45
     assert max(calls) < 70
+
+
+def test_a_table_without_noise_does_not_stop_the_process() -> None:
+    """Whole numbers of interfaces, of which more and more are known: scales have no limit there."""
+    output = Output("conductance")
+    rng = np.random.default_rng(0)
+    designs = sorted({"".join(rng.choice(list("01"), 16)) for _ in range(900)})
+    # The best come first, as in a campaign that has found them.
+    designs.sort(key=lambda d: sum(a != b for a, b in itertools.pairwise(d)))
+    values = [100.0 + sum(a != b for a, b in itertools.pairwise(d)) for d in designs]
+    surrogate = GaussianProcess([output], "table", seed=0, store=FeatureStore("7net-0"))
+    for known in (100, 400, 600):
+        surrogate.fit(
+            [
+                Measured(
+                    material=Superlattice(sequence=design),
+                    fidelity="table",
+                    method="table",
+                    cost_s=0.0,
+                    stage="lookup",
+                    properties={"conductance": Quantity(value=value, unit="")},
+                )
+                for design, value in zip(designs[:known], values[:known], strict=True)
+            ]
+        )
+        left = [Superlattice(sequence=d) for d in designs[known : known + 100]]
+        posterior = surrogate.posterior(left, outputs=[output], fidelity="table")
+        assert np.isfinite(posterior.mean).all()
+        assert np.isfinite(posterior.std).all()
+        found = spearmanr(posterior.mean[:, 0], values[known : known + 100]).statistic
+        assert np.isnan(found) or found > 0.5  # all left may be equally good
