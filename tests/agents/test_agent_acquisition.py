@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -140,21 +139,3 @@ def test_thompson_respects_stability() -> None:
 def test_thompson_gives_every_index_once() -> None:
     given_ = posterior([0.0, 0.1, 0.2], [0.5, 0.5, 0.5], [0.0, 0.5, 1.0])
     assert sorted(thompson(given_, MINIMIZE, 9, np.random.default_rng(0))) == [0, 1, 2]
-
-
-def test_a_batch_from_a_hundred_thousand_repeats_nothing() -> None:
-    rng = np.random.default_rng(0)
-    n = 100_000
-    belief = Belief.of(
-        Posterior(
-            rng.normal(size=(n, 1)),
-            rng.normal(size=(1, n, 16)) * 0.2,
-            np.full((n, 1), 0.1),
-            rng.random(n),
-        )
-    )
-    chosen = []
-    for _ in range(8):  # how long it takes is measured by benchmarks/loop.py
-        chosen.append(int(np.argmax(acquire(belief, MINIMIZE, kind="log-ei", best=2.0))))
-        belief = belief.conditioned(chosen[-1])
-    assert len(set(chosen)) == 8
