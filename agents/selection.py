@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -142,11 +141,7 @@ def select(
     def accept(material: Crystal | Superlattice) -> bool:
         return admission.is_new(material) and admit(material) and admission(material)
 
-    look = functools.partial(screen, space, objective=objective, evaluations=evaluations)
-    limit = settings.pool_limit
-    screened = None
-    if surrogate is not None:
-        screened = look(surrogate=surrogate, fidelity=fidelity, limit=limit, rng=rng)
+    screened = _screened(space, settings, surrogate, objective, evaluations, fidelity, rng)
     counts = slots(settings, batch, round_number, holes=screened is not None)
     free = None if screened is None else screened.free(taken)
     sources: dict[Purpose, Iterator[Candidate]] = {
@@ -154,8 +149,8 @@ def select(
         "promise": _promising(proposals, shares),
         "hole": iter(()) if screened is None else _holes(screened, free, space),
     }
-    extra = 2 * batch if reserve is None else reserve
-    filled = _filled(sources, counts, batch + extra, accept)
+    wanted = batch + (2 * batch if reserve is None else reserve)
+    filled = _filled(sources, counts, wanted, accept)
     described = [_described(c, p, screened, objective, surrogate, fidelity) for p, c in filled]
     size = min(batch, len(described))
     return Plan(
@@ -163,6 +158,29 @@ def select(
         size,
         _pool_spread(screened, free),
         _hole_spread(described[:size]),
+    )
+
+
+def _screened(
+    space: Space,
+    settings: SelectionSettings,
+    surrogate: Surrogate | None,
+    objective: Objective,
+    evaluations: Sequence[Outcome],
+    fidelity: str,
+    rng: np.random.Generator,
+) -> Screen | None:
+    """What is believed of the space, or None without a surrogate."""
+    if surrogate is None:
+        return None
+    return screen(
+        space,
+        objective=objective,
+        evaluations=evaluations,
+        surrogate=surrogate,
+        fidelity=fidelity,
+        limit=settings.pool_limit,
+        rng=rng,
     )
 
 

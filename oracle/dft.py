@@ -1,15 +1,13 @@
 """Density functional theory as a force engine: settings, their digest, and ASE calculators.
 
-Only pydantic is imported here at once, because `oracle.settings` may name these classes. What runs
-a calculation is in `oracle/dft_engines.py`; GPAW and Quantum ESPRESSO run in processes of their
-own, so that neither MPI nor a crash of theirs touches the process of the oracle.
+Only light modules are imported here at once, because `oracle.settings` names these classes. What
+runs a calculation is in `oracle/dft_engines.py`; GPAW and Quantum ESPRESSO run in processes of
+their own, so that neither MPI nor a crash of theirs touches the process of the oracle.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import os
 import shlex
 import shutil
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from oracle.errors import OracleError
+from oracle.files import digest_of_path
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -134,7 +133,7 @@ class EspressoSettings(BaseModel):
         return _words(self.command, self.cores)
 
 
-DftSettings = GpawSettings | EspressoSettings
+DftSettings = Annotated[GpawSettings | EspressoSettings, Field(discriminator="engine")]
 """What may stand where a potential's name stands, told apart by `engine`."""
 Potential = str | DftSettings
 """What gives forces: a potential's name or import path, or settings of a DFT program."""
@@ -167,6 +166,8 @@ def digest(settings: DftSettings) -> str:
     Raises:
         OracleError: stage ``read``; a package, binary or pseudopotential is missing.
     """
+    from oracle.material import digest_of  # with numpy, which settings do without
+
     check(settings)
     sources: dict[str, Any]
     if isinstance(settings, GpawSettings):
@@ -174,11 +175,10 @@ def digest(settings: DftSettings) -> str:
         sources["path"] = os.environ.get("GPAW_SETUP_PATH")
     else:
         sources = {
-            element: hashlib.sha256((settings.pseudo_dir / name).read_bytes()).hexdigest()
+            element: digest_of_path(settings.pseudo_dir / name)
             for element, name in settings.pseudopotentials.items()
         }
-    content = {"version": VERSION, "settings": science(settings), "sources": sources}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return digest_of({"version": VERSION, "settings": science(settings), "sources": sources})
 
 
 def science(settings: DftSettings) -> dict[str, Any]:

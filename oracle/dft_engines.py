@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from oracle.dft import DftSettings, EspressoSettings, GpawSettings, science
 from oracle.errors import OracleError
+from oracle.harmonic import mesh_of
 
 Array = NDArray[np.float64]
 _HERE = Path(__file__).resolve().parent
@@ -83,7 +84,7 @@ class Gpaw(_Engine):
             "numbers": atoms.numbers.tolist(),
             "positions": atoms.positions.tolist(),
             "cell": atoms.cell.array.tolist(),
-            "mesh": _mesh(atoms, self.settings.k_spacing),
+            "mesh": mesh_of(atoms.cell.array, self.settings.k_spacing),
             "stress": stress,
             "settings": science(self.settings),
         }
@@ -139,7 +140,7 @@ class Espresso(_Engine):
                 atoms,
                 input_data=self._input(stress),
                 pseudopotentials=settings.pseudopotentials,
-                kpts=_mesh(atoms, settings.k_spacing),
+                kpts=mesh_of(atoms.cell.array, settings.k_spacing),
             )
         code = _tethered([*settings.launcher(), "-in", "pw.in"], folder, {})
         name = atoms.get_chemical_formula("metal")
@@ -217,13 +218,6 @@ def _tethered(command: list[str], folder: Path, extra: dict[str, str]) -> int:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
             process.wait()
-
-
-def _mesh(atoms: Atoms, spacing: float) -> tuple[int, int, int]:
-    """Mesh whose points are at most `spacing` apart (1/Å, with 2π)."""
-    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    a, b, c = (max(1, int(np.ceil(length / spacing - 1e-6))) for length in lengths)
-    return a, b, c
 
 
 def _not_converged(settings: DftSettings, name: str) -> OracleError:

@@ -18,6 +18,7 @@ from scipy import constants
 
 from oracle.errors import OracleError
 from oracle.forces import ForceField
+from oracle.harmonic import Stability
 from oracle.settings import PhononSettings
 from oracle.snapshots import second_order_fit
 from oracle.supercells import as_atoms, full_second_order
@@ -44,6 +45,26 @@ class Effective:
     changes: tuple[float, ...]
     converged: bool
     amplitude: float
+
+    def doubts(self, at_rest: Stability, temperature: float) -> list[str]:
+        """What a reader must know of them.
+
+        Args:
+            at_rest: stability by the constants of the atoms at rest.
+            temperature: K.
+        """
+        found = []
+        if not at_rest.stable:
+            found.append(
+                f"stable only by temperature: at rest a mode lies at {at_rest.lowest:.2f} THz, "
+                f"effective force constants are those at {temperature:g} K"
+            )
+        if not self.converged:
+            found.append(
+                f"effective force constants still change by {self.changes[-1]:.2f} THz; raise "
+                "finite_temperature_rounds"
+            )
+        return found
 
 
 def effective_second_order(

@@ -19,6 +19,7 @@ from scipy import constants
 from oracle.dft import Potential
 from oracle.errors import OracleError
 from oracle.material import Array, Crystal
+from oracle.models import slack_formula
 from oracle.potentials import calculator
 
 if TYPE_CHECKING:
@@ -93,20 +94,18 @@ class EquationOfState:
         return min(max(self.bulk_modulus_derivative / 2 - 5 / 6, low), high)
 
     def slack_kappa(self, temperature: float) -> float:
-        """Lattice thermal conductivity by Slack's formula, W/m/K; right within a factor of 3.
-
-        ``A m θ³ δ n^(1/3) / (γ² T)`` with the acoustic Debye temperature θ and δ³ the volume per
-        atom: Morelli & Slack, in High Thermal Conductivity Materials (Springer 2006), eqs. 2.10
-        and 2.11, with A by Julian, Phys. Rev. 137, A128 (1965).
+        """Lattice thermal conductivity by `oracle.models.slack_formula`, W/m/K.
 
         Args:
             temperature: K.
         """
-        gamma = self.gruneisen
-        prefactor = 2.43e-6 / (1 - 0.514 / gamma + 0.228 / gamma**2)
-        size = float((self.volume_per_atom * self.atoms) ** (1 / 3))
-        theta = self.acoustic_debye_temperature
-        return prefactor * self.mean_mass * theta**3 * size / (gamma**2 * temperature)
+        return slack_formula(
+            self.acoustic_debye_temperature,
+            mean_mass=self.mean_mass,
+            volume=self.volume_per_atom * self.atoms,
+            gruneisen=self.gruneisen,
+            temperature=temperature,
+        )
 
 
 def equation_of_state(crystal: Crystal, potential: Potential) -> EquationOfState:

@@ -12,6 +12,7 @@ from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import Primitive
 
+from oracle.bose import PLANCK_BOLTZMANN, mode_capacity
 from oracle.errors import OracleError
 
 Array = NDArray[np.float64]
@@ -157,10 +158,8 @@ def heat_capacity(frequencies: Array, weights: Array, temperatures: tuple[float,
         weights: (n_q,), multiplicity of each point.
         temperatures: K.
     """
-    planck = 47.99243073366221  # h / k_B in K/THz
-    x = planck * np.maximum(frequencies, 1e-3)[None] / np.array(temperatures)[:, None, None]
-    half = np.minimum(x / 2, 350.0)
-    modes = np.square(half / np.sinh(half))
+    positive = np.maximum(frequencies, 1e-3)[None]
+    modes = mode_capacity(PLANCK_BOLTZMANN * positive / np.array(temperatures)[:, None, None])
     return np.einsum("tqb,q->t", modes, weights / weights.sum())
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import constants, integrate
 
+from oracle.bose import mode_capacity
+
 Array = NDArray[np.float64]
 _KB, _HBAR = constants.k, constants.hbar
 
@@ -59,20 +61,41 @@ class Acoustics:
 
 
 def slack(crystal: Acoustics, temperature: float) -> float:
-    """Slack's formula, W/m/K.
-
-    ``A m θ³ δ n^(1/3) / (γ² T)``: Morelli and Slack, in High Thermal Conductivity Materials
-    (Springer 2006), eqs. 2.10 and 2.11.
+    """Slack's formula for a crystal whose velocities of sound are known, W/m/K.
 
     Args:
         crystal: acoustic properties.
         temperature: K, above about half the acoustic Debye temperature.
     """
-    theta = crystal.debye_temperature(crystal.mean_velocity, crystal.atoms)
-    gamma = crystal.gruneisen
-    prefactor = 2.43e-6 / (1 - 0.514 / gamma + 0.228 / gamma**2)
-    size = (crystal.volume_per_atom * crystal.atoms) ** (1 / 3)
-    return float(prefactor * crystal.mean_mass * theta**3 * size / (gamma**2 * temperature))
+    return slack_formula(
+        crystal.debye_temperature(crystal.mean_velocity, crystal.atoms),
+        mean_mass=crystal.mean_mass,
+        volume=crystal.volume_per_atom * crystal.atoms,
+        gruneisen=crystal.gruneisen,
+        temperature=temperature,
+    )
+
+
+def slack_formula(
+    theta: float, *, mean_mass: float, volume: float, gruneisen: float, temperature: float
+) -> float:
+    """Lattice thermal conductivity, W/m/K; right within a factor of 3.
+
+    ``A m θ³ δ n^(1/3) / (γ² T)`` with δ³ the volume per atom: Morelli and Slack, in High Thermal
+    Conductivity Materials (Springer 2006), eqs. 2.10 and 2.11, with A by Julian, Phys. Rev. 137,
+    A128 (1965).
+
+    Args:
+        theta: acoustic Debye temperature, K.
+        mean_mass: mean atomic mass, amu.
+        volume: of the primitive cell, n δ³ in Å³.
+        gruneisen: mean Grüneisen parameter.
+        temperature: K.
+    """
+    prefactor = 2.43e-6 / (1 - 0.514 / gruneisen + 0.228 / gruneisen**2)
+    return float(
+        prefactor * mean_mass * theta**3 * volume ** (1 / 3) / (gruneisen**2 * temperature)
+    )
 
 
 def cahill(crystal: Acoustics, temperature: float) -> float:
@@ -89,7 +112,7 @@ def cahill(crystal: Acoustics, temperature: float) -> float:
     total = 0.0
     for velocity in crystal.branches:
         theta = crystal.debye_temperature(velocity)
-        integral = integrate.quad(lambda x: _capacity(x) * x, 0, theta / temperature)[0]
+        integral = integrate.quad(lambda x: float(mode_capacity(x)) * x, 0, theta / temperature)[0]
         total += velocity * (temperature / theta) ** 2 * integral
     return float((np.pi / 6) ** (1 / 3) * _KB * density ** (2 / 3) * total)
 
@@ -136,7 +159,7 @@ def _branch(crystal: Acoustics, v: float, temperature: float, *, longitudinal: b
     frequency = _KB * temperature * x / _HBAR
     umklapp = _HBAR * squared * frequency**2 * temperature / (mass * v**2 * theta)
     umklapp *= np.exp(-theta / (3 * temperature))
-    weight = np.array([_capacity(value) for value in x]) * x**2
+    weight = mode_capacity(x) * x**2
     together = 1 / (normal + umklapp)
     direct, shared, lost = (
         float(np.trapezoid(rate * weight, x))
@@ -144,9 +167,3 @@ def _branch(crystal: Acoustics, v: float, temperature: float, *, longitudinal: b
     )
     prefactor = _KB**4 * temperature**3 / (2 * np.pi**2 * _HBAR**3 * v) / 3
     return prefactor * (direct + shared**2 / lost)
-
-
-def _capacity(x: float) -> float:
-    """``x² e^x / (e^x - 1)²``, the heat capacity of a mode in k_B; 1 at x = 0."""
-    half = min(x / 2, 350.0)
-    return float((half / np.sinh(half)) ** 2) if half > 1e-8 else 1.0

@@ -16,9 +16,9 @@ from ase.io import write
 from numpy.typing import NDArray
 from phono3py import Phono3py
 
-from oracle import harmonic, supercells, transport
-from oracle.derived import acoustics, elastic_properties
-from oracle.effective import Effective, effective_second_order
+from oracle import harmonic, meshes, supercells, transport
+from oracle.anharmonicity import anharmonicity
+from oracle.effective import effective_second_order
 from oracle.energies import curve
 from oracle.errors import OracleError
 from oracle.evaluation import Measured, Quantity, Unstable
@@ -26,19 +26,20 @@ from oracle.forces import ForceField
 from oracle.harmonic import Stability
 from oracle.material import Crystal, digest_of
 from oracle.potentials import weights_digest
+from oracle.properties import (
+    acoustics,
+    conductive_properties,
+    elastic_properties,
+    estimated_kappa,
+)
 from oracle.relax import Relaxed, relax
 from oracle.settings import PhononSettings
 from oracle.third_order import ThirdOrder, adaptive, finite_differences
 
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
-_COARSE = 1.6  # ratio of spacings of the mesh that tells the mesh's own error to the result's
-_JUDGING = 2.2  # the same for the mesh on which fits are compared; only ratios matter there
-_MESH_ERROR = 0.5  # of the change from the coarse to the final mesh; between 1/N and 1/N² decay
+_JUDGING = 2.2  # times the spacing of the mesh on which fits are compared; ratios matter there
 _REFERENCE = 300.0  # K; single numbers that depend on temperature are taken nearest to it
-_SLACK_ERROR = 1.0  # relative; the formula is right within a factor of two to three
-_WIDER = 1.4  # lengths of the supercell in which an interpolated instability is checked
-_ANHARMONIC_SNAPSHOTS = 2
 _GRUNEISEN_MESH = (4, 4, 4)
 
 
@@ -110,7 +111,7 @@ class Pipeline:
         if self.settings.finite_temperature is not None:
             crystal = self._effective(relaxed, crystal)
         elif self._interpolated(crystal.stability):
-            crystal = self._gated(relaxed, _widened(self.settings))
+            crystal = self._gated(relaxed, self.settings.widened())
         stability = crystal.stability
         properties = self._structural(relaxed) | self._spectral(stability)
         plots = self._bands(crystal.dynamics) if self.settings.bands else {}
@@ -143,13 +144,7 @@ class Pipeline:
                 "stability", "long waves are unstable although no mode is imaginary; relax further"
             )
         properties = properties | elastic_properties(*found, settings.temperatures)
-        kappa = np.array(properties["kappa_slack"].value)
-        properties["kappa"] = Quantity(
-            value=(kappa[:, None, None] * np.eye(3)).tolist(),
-            unit="W/m/K",
-            std=(_SLACK_ERROR * kappa).tolist(),
-            per_temperature=True,
-        )
+        properties["kappa"] = estimated_kappa(properties["kappa_slack"])
         properties["gruneisen_mean"] = Quantity(value=gruneisen, unit="")
         properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
         doubt = self._doubt(crystal.stability, 0.0, 0.0)
@@ -171,7 +166,8 @@ class Pipeline:
 
     def _effective(self, relaxed: Relaxed, static: Harmonic) -> Harmonic:
         """The same with effective constants at a temperature."""
-        settings = self.settings
+        settings, temperature = self.settings, self.settings.finite_temperature
+        assert temperature is not None  # else it is not called
         matrix = np.asarray(static.phonons.phonon_supercell_matrix).T
         wide = supercells.phonons3(
             relaxed,
@@ -183,13 +179,13 @@ class Pipeline:
             lambda: effective_second_order(wide, static.fc2, settings, self.forces, self._seed),
         )
         self.provenance["effective"] = {
-            "temperature": settings.finite_temperature,
+            "temperature": temperature,
             "changes_thz": list(found.changes),
             "converged": found.converged,
             "static_lowest_thz": static.stability.lowest,
             "amplitude": found.amplitude,
         }
-        self._doubts += _effective_doubts(static.stability, found, settings.finite_temperature)
+        self._doubts += found.doubts(static.stability, temperature)
         # Constants of third order are to be those at the same amplitude.
         self.settings = settings.model_copy(update={"displacement": min(found.amplitude, 0.2)})
         return self._judged(static.phonons, found.fc2, settings)
@@ -232,17 +228,24 @@ class Pipeline:
             len(phonons.primitive_symmetry.reciprocal_operations),
             settings.mesh_effort,
         )
-        judging = _coarsened(mesh, _JUDGING)
+        judging = meshes.coarsened(mesh, _JUDGING)
         third = self._timed("fc3", lambda: self._third_order(relaxed, crystal, judging))
-        anharmonicity = self._timed("anharmonicity", lambda: self._anharmonicity(relaxed, third))
+        unexplained = self._timed(
+            "anharmonicity",
+            lambda: anharmonicity(
+                relaxed, settings, third, self.forces,
+                temperature=self._reference, seed=int(self._seed[:8], 16),
+            ),
+        )  # fmt: skip
         phonons.fc2, phonons.fc3 = crystal.fc2, third.scattering
         found = self._timed("bte", lambda: self._solve(phonons, mesh))
         temperatures = np.array(settings.temperatures)
         self.artefacts["kappa"] = transport.write_kappa(self.folder, phonons, found, temperatures)
-        error = float(np.hypot(third.error, self._mesh_error(found, phonons)))
+        mesh_error = meshes.error(found, phonons, settings, self._reference)
+        error = float(np.hypot(third.error, mesh_error))
         self._remember(phonons, third, found, error)
-        properties = properties | self._conductive(found, error)
-        properties["anharmonicity"] = Quantity(value=anharmonicity, unit="")
+        properties = properties | conductive_properties(found, error, settings.temperatures)
+        properties["anharmonicity"] = Quantity(value=unexplained, unit="")
         properties |= self._mechanical(relaxed, crystal, third, found)
         properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
         large = self.forces.context.keep_large
@@ -250,7 +253,7 @@ class Pipeline:
             self.folder, phonons, crystal.fc2, third.scattering, large=large
         )
         self._write_plots(plots | {"cumulative_kappa": transport.cumulative(found)})
-        doubt = self._doubt(crystal.stability, anharmonicity, error)
+        doubt = self._doubt(crystal.stability, unexplained, error)
         return Result(
             "bte",
             lambda **r: Measured(
@@ -296,18 +299,9 @@ class Pipeline:
 
     def _solve(self, phonons: Phono3py, mesh: tuple[int, int, int]) -> transport.Transport:
         """Transport on a mesh, or on ever denser ones until kappa keeps still."""
-        settings = self.settings
-        found = transport.conductivity(phonons, settings, mesh)
-        if not settings.converge:
-            return found
-        history = [found]
-        for _ in range(settings.converge_meshes - 1):
-            self.forces.context.check("bte")
-            last = history[-1]
-            history.append(transport.conductivity(phonons, settings, _refined(last.mesh)))
-            moved = np.abs(np.log(history[-1].mean / last.mean)).max()
-            if moved < settings.tolerance:
-                break
+        if not self.settings.converge:
+            return transport.conductivity(phonons, self.settings, mesh)
+        history = meshes.converged(phonons, self.settings, mesh, self.forces.context)
         self.provenance["convergence"] = [
             {"mesh": list(tried.mesh), "kappa": tried.mean.tolist()} for tried in history
         ]
@@ -338,43 +332,6 @@ class Pipeline:
             return finite_differences(small, self.settings, self.forces, kappa)
         return adaptive(small, self.settings, self.forces, kappa, self._seed)
 
-    def _anharmonicity(self, relaxed: Relaxed, third: ThirdOrder) -> float:
-        """Share of the thermal force that second and third order leave unexplained.
-
-        ``sqrt(sum |F - F2 - F3|² / sum |F|²)`` over snapshots with the displacements of harmonic
-        phonons at the reference temperature; after Knoop et al., Phys. Rev. Materials 4, 083809
-        (2020), whose measure leaves the third order in.
-        """
-        small = supercells.phonons3(relaxed, self.settings, second=False)
-        modes = harmonic.dynamics(
-            small.unitcell, small.supercell_matrix, small.primitive, third.fc2
-        )
-        moved = harmonic.thermal_displacements(
-            modes, self._reference, _ANHARMONIC_SNAPSHOTS, int(self._seed[:8], 16)
-        )
-        rest = supercells.as_atoms(small.supercell)
-        predicted = supercells.predicted_forces(small, third.fc2, third.fc3, moved)
-        actual = []
-        for displacement in moved:
-            snapshot = rest.copy()
-            snapshot.positions += displacement
-            actual.append(self.forces.forces(snapshot, "fc3"))
-        unexplained = np.array(actual) - predicted
-        return float(np.linalg.norm(unexplained) / np.linalg.norm(actual))
-
-    def _mesh_error(self, found: transport.Transport, phonons: Phono3py) -> float:
-        """Relative error of the mesh, from a coarser one."""
-        coarse = transport.conductivity(
-            phonons,
-            self.settings,
-            _coarsened(found.mesh, _COARSE),
-            coherence=False,
-            temperatures=(self._reference,),
-        )
-        nearest = self.settings.temperatures.index(self._reference)
-        particle = float(np.trace(found.particle[nearest])) / 3
-        return _MESH_ERROR * abs(float(np.log(particle / coarse.mean[0])))
-
     def _structural(self, relaxed: Relaxed) -> dict[str, Quantity]:
         n = len(relaxed.symbols)
         return {
@@ -389,25 +346,6 @@ class Pipeline:
             "max_frequency_thz": Quantity(value=stability.highest, unit="THz"),
             "force_calls": Quantity(value=self.forces.calls, unit=""),
         }
-
-    def _conductive(self, found: transport.Transport, error: float) -> dict[str, Quantity]:
-        capacity = harmonic.heat_capacity(
-            found.frequencies, found.weights, self.settings.temperatures
-        )
-        atoms = found.frequencies.shape[1] / 3
-        per_temperature = functools.partial(Quantity, per_temperature=True)
-        properties = {
-            "kappa": per_temperature(
-                value=found.kappa.tolist(), unit="W/m/K", std=(error * found.mean).tolist()
-            ),
-            "kappa_particle": per_temperature(value=found.particle.tolist(), unit="W/m/K"),
-            "heat_capacity": per_temperature(value=(capacity / atoms).tolist(), unit="k_B/atom"),
-        }
-        if found.coherence is not None:
-            properties["kappa_coherence"] = per_temperature(
-                value=found.coherence.tolist(), unit="W/m/K"
-            )
-        return properties
 
     def _doubt(self, stability: Stability, anharmonicity: float, error: float) -> str | None:
         """Why the conductivity should not be trusted, or None."""
@@ -457,40 +395,3 @@ class Pipeline:
         spent = seconds.get(stage, 0.0) + time.perf_counter() - started
         seconds[stage] = round(spent, 3)
         return result
-
-
-def _widened(settings: PhononSettings) -> PhononSettings:
-    """Settings with a larger supercell of second order."""
-    return settings.model_copy(
-        update={
-            "fc2_length": settings.fc2_length * _WIDER,
-            "fc2_atoms": round(settings.fc2_atoms * _WIDER**3),
-        }
-    )
-
-
-def _coarsened(mesh: tuple[int, int, int], ratio: float) -> tuple[int, int, int]:
-    a, b, c = (max(3, round(n / ratio)) for n in mesh)
-    return a, b, c
-
-
-def _refined(mesh: tuple[int, int, int]) -> tuple[int, int, int]:
-    """A mesh a quarter denser, by at least two points along each vector."""
-    a, b, c = (n + max(2, round(n / 4)) for n in mesh)
-    return a, b, c
-
-
-def _effective_doubts(static: Stability, found: Effective, temperature: float | None) -> list[str]:
-    """What a reader must know of constants at a temperature."""
-    doubts = []
-    if not static.stable:
-        doubts.append(
-            f"stable only by temperature: at rest a mode lies at {static.lowest:.2f} THz, "
-            f"effective force constants are those at {temperature:g} K"
-        )
-    if not found.converged:
-        doubts.append(
-            f"effective force constants still change by {found.changes[-1]:.2f} THz; raise "
-            "finite_temperature_rounds"
-        )
-    return doubts

@@ -6,12 +6,10 @@ of the user's. Nothing is fetched at run time: packages that would do so are alw
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import importlib
 import importlib.util
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ase.calculators.calculator import Calculator
+from platformdirs import user_data_path
 
-from oracle import dft
+from oracle import dft, loaders
 from oracle.errors import OracleError
+from oracle.files import digest_of_path
 
 
 @dataclass(frozen=True)
@@ -76,105 +76,6 @@ class Family:
     install: str
 
 
-def _sevennet(name: str, modal: str | None = None) -> Calculator:
-    from sevenn.calculator import SevenNetCalculator
-
-    return SevenNetCalculator(name, device=_device(), modal=modal)
-
-
-def _chgnet(name: str) -> Calculator:
-    from chgnet.model.dynamics import CHGNetCalculator
-    from chgnet.model.model import CHGNet
-
-    # It prints two lines, but stdout is for documents.
-    with contextlib.redirect_stdout(io.StringIO()):
-        model = CHGNet.load(model_name=name, use_device=_device(), verbose=False)
-        return CHGNetCalculator(model, use_device=_device())
-
-
-def _chgnet_file(path: Path) -> Calculator:
-    from chgnet.model.dynamics import CHGNetCalculator
-    from chgnet.model.model import CHGNet
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        return CHGNetCalculator(CHGNet.from_file(str(path)), use_device=_device())
-
-
-def _nequix(path: Path) -> Calculator:
-    from nequix.calculator import NequixCalculator
-
-    _start_jax()
-    # The kernels are for GPUs and need packages that are built by hand.
-    return NequixCalculator(model_path=str(path), backend="jax", use_kernel=False)
-
-
-def _start_jax() -> None:
-    """Start JAX with one thread, because the sums of a potential depend on how they are shared out.
-
-    Forces of Nequix move by 2e-7 eV/Å with the number of cores. JAX has no setting for it but the
-    environment, which it reads when its device is first asked for.
-    """
-    import jax
-
-    before = os.environ.get("NPROC")
-    os.environ["NPROC"] = "1"
-    try:
-        jax.devices()
-    finally:
-        if before is None:
-            del os.environ["NPROC"]
-        else:
-            os.environ["NPROC"] = before
-
-
-def _mace(path: Path) -> Calculator:
-    from mace.calculators import MACECalculator
-
-    # Double precision, because force constants are small differences of forces.
-    return MACECalculator(model_paths=str(path), device=_device(), default_dtype="float64")
-
-
-def _mattersim(path: Path) -> Calculator:
-    from mattersim.forcefield import MatterSimCalculator, Potential
-
-    model = Potential.from_checkpoint(str(path), device=_device(), load_training_state=False)
-    return MatterSimCalculator(potential=model, device=_device())
-
-
-def _orb(path: Path) -> Calculator:
-    from orb_models.forcefield.calculator import ORBCalculator
-    from orb_models.forcefield.pretrained import ORB_PRETRAINED_MODELS
-
-    # A checkpoint does not say which architecture it is of; the published names begin with it.
-    fitting = [name for name in ORB_PRETRAINED_MODELS if path.name.startswith(name)]
-    if not fitting:
-        known = ", ".join(sorted(ORB_PRETRAINED_MODELS))
-        raise OracleError(
-            "read",
-            f"orb weights {path.name!r}: their name says the architecture; expected one that "
-            f"begins with one of {known}: rename the file",
-        )
-    load = ORB_PRETRAINED_MODELS[max(fitting, key=len)]
-    # Its double precision would be torch's default for everything else in the process as well.
-    precision = "float32-highest"
-    model = load(weights_path=str(path), device=_device(), precision=precision, compile=False)
-    return ORBCalculator(model, device=_device())
-
-
-def _matgl(path: Path) -> Calculator:
-    import matgl
-    from matgl.ext.ase import PESCalculator
-
-    # Its default unit of stress is GPa; ASE and the relaxation here have eV/Å³.
-    return PESCalculator(matgl.load_model(str(path)), stress_unit="eV/A3", use_voigt=True)
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 _SEVENN = "pip install 'phonoscout[sevenn]'"
 _CHGNET = "pip install 'phonoscout[chgnet]'"
 _NEQUIX = "pip install 'phonoscout[nequix]'"
@@ -183,13 +84,13 @@ _MATTERSIM = "pip install mattersim"
 _ORB = "pip install 'orb-models<0.6'"
 _PRE = "pretrained_potentials"
 FAMILIES: dict[str, Family] = {
-    "7net": Family("sevenn", lambda path: _sevennet(str(path)), _SEVENN),
-    "chgnet": Family("chgnet", _chgnet_file, _CHGNET),
-    "nequix": Family("nequix", _nequix, _NEQUIX),
-    "mace": Family("mace", _mace, _MACE),
-    "mattersim": Family("mattersim", _mattersim, _MATTERSIM),
-    "orb": Family("orb_models", _orb, _ORB),
-    "matgl": Family("matgl", _matgl, "pip install matgl"),
+    "7net": Family("sevenn", lambda path: loaders.sevennet(str(path)), _SEVENN),
+    "chgnet": Family("chgnet", loaders.chgnet_file, _CHGNET),
+    "nequix": Family("nequix", loaders.nequix, _NEQUIX),
+    "mace": Family("mace", loaders.mace, _MACE),
+    "mattersim": Family("mattersim", loaders.mattersim, _MATTERSIM),
+    "orb": Family("orb_models", loaders.orb, _ORB),
+    "matgl": Family("matgl", loaders.matgl, "pip install matgl"),
 }
 """What may stand before the colon of ``family:/path/to/weights``."""
 
@@ -197,37 +98,37 @@ POTENTIALS: dict[str, PotentialSpec] = {
     "7net-0": PotentialSpec(
         "sevenn",
         f"{_PRE}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
-        lambda: _sevennet("7net-0"),
+        lambda: loaders.sevennet("7net-0"),
         _SEVENN,
     ),
     "7net-l3i5": PotentialSpec(
         "sevenn",
         f"{_PRE}/SevenNet_l3i5/checkpoint_l3i5.pth",
-        lambda: _sevennet("7net-l3i5"),
+        lambda: loaders.sevennet("7net-l3i5"),
         _SEVENN,
     ),
     "7net-mf-0": PotentialSpec(
         "sevenn",
         f"{_PRE}/SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
-        lambda: _sevennet("7net-mf-0", modal="PBE"),
+        lambda: loaders.sevennet("7net-mf-0", modal="PBE"),
         _SEVENN,
     ),
     "chgnet": PotentialSpec(
         "chgnet",
         "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
-        lambda: _chgnet("0.3.0"),
+        lambda: loaders.chgnet("0.3.0"),
         _CHGNET,
     ),
     "chgnet-r2scan": PotentialSpec(
         "chgnet",
         "pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
-        lambda: _chgnet("r2scan"),
+        lambda: loaders.chgnet("r2scan"),
         _CHGNET,
     ),
     "nequix-oam-1-pft": PotentialSpec(
         "nequix",
         None,
-        lambda: _nequix(_path("nequix-oam-1-pft")),
+        lambda: loaders.nequix(_path("nequix-oam-1-pft")),
         _NEQUIX,
         Separate(
             "nequix-oam-1-pft.nqx",
@@ -240,7 +141,7 @@ POTENTIALS: dict[str, PotentialSpec] = {
     "mace-mpa-0": PotentialSpec(
         "mace",
         None,
-        lambda: _mace(_path("mace-mpa-0")),
+        lambda: loaders.mace(_path("mace-mpa-0")),
         _MACE,
         Separate(
             "mace-mpa-0-medium.model",
@@ -251,7 +152,7 @@ POTENTIALS: dict[str, PotentialSpec] = {
     "mattersim-v1-5m": PotentialSpec(
         "mattersim",
         None,
-        lambda: _mattersim(_path("mattersim-v1-5m")),
+        lambda: loaders.mattersim(_path("mattersim-v1-5m")),
         _MATTERSIM,
         Separate(
             "mattersim-v1.0.0-5M.pth",
@@ -262,7 +163,7 @@ POTENTIALS: dict[str, PotentialSpec] = {
     "orb-v3": PotentialSpec(
         "orb_models",
         None,
-        lambda: _orb(_path("orb-v3")),
+        lambda: loaders.orb(_path("orb-v3")),
         _ORB,
         Separate(
             "orb-v3-conservative-inf-mpa-20250404.ckpt",
@@ -353,9 +254,7 @@ def weights_folder() -> Path:
     chosen = os.environ.get("PHONOSCOUT_POTENTIALS")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    data = os.environ.get("XDG_DATA_HOME")
-    root = Path(data) if data else Path.home() / ".local" / "share"
-    return root / "phonoscout" / "potentials"
+    return user_data_path("phonoscout", appauthor=False) / "potentials"
 
 
 def weights_path(name: str) -> Path | None:
@@ -380,16 +279,6 @@ def is_installed(package: str) -> bool:
     found = importlib.util.find_spec(package)
     # A folder that happens to have the name is no package: it has no origin.
     return found is not None and found.origin is not None
-
-
-def digest_of_path(path: Path) -> str:
-    """SHA-256 in hexadecimal of a file, or of the names and digests of all files in a folder."""
-    if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = [f"{file.relative_to(path).as_posix()} {digest_of_path(file)}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _path(name: str) -> Path:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from oracle.dft import Potential
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
+_WIDER = 1.4  # lengths of that supercell
 
 Row = tuple[int, int, int]
 Matrix = tuple[Row, Row, Row]
@@ -164,6 +165,15 @@ class PhononSettings(BaseModel):
                 f"{self.pairs_start}"
             )
         return self
+
+    def widened(self) -> PhononSettings:
+        """Settings with the larger supercell in which an interpolated instability is checked."""
+        return self.model_copy(
+            update={
+                "fc2_length": self.fc2_length * _WIDER,
+                "fc2_atoms": round(self.fc2_atoms * _WIDER**3),
+            }
+        )
 
     def tightened(self) -> PhononSettings:
         """The settings of a confirmation: other snapshots, half as many again, a denser mesh."""

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from phono3py import Phono3py
 from phono3py.phonon3.gruneisen import Gruneisen
 
+from oracle.bose import PLANCK_BOLTZMANN, mode_capacity
 from oracle.errors import OracleError
 from oracle.settings import PhononSettings
 
 Array = NDArray[np.float64]
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # phono3py's order of tensors
-_PLANCK_BOLTZMANN = 47.99243073366221  # h / k_B, K/THz
 _ANGSTROM_PER_MICRON = 1e4
 _SLOW = 0.1  # THz; parameters of slower modes are ratios of noise
 _HEAVY = 1e6  # W/m/K; above it the lifetimes are those of a mesh too coarse to scatter
@@ -215,8 +215,8 @@ def mean_gruneisen(
     tensors = np.asarray(solver.gruneisen_parameters, dtype=np.float64)
     gamma = np.trace(tensors, axis1=-2, axis2=-1) / 3
     frequencies = np.asarray(solver.frequencies, dtype=np.float64)
-    x = np.minimum(_PLANCK_BOLTZMANN * np.maximum(frequencies, 1e-3) / temperature, 600.0)
-    capacity = np.square(x / 2 / np.sinh(x / 2)) * (frequencies > _SLOW)
+    capacity = mode_capacity(PLANCK_BOLTZMANN * np.maximum(frequencies, 1e-3) / temperature)
+    capacity *= frequencies > _SLOW
     return float(np.sqrt(np.sum(capacity * gamma**2) / np.sum(capacity)))
 
 

@@ -39,10 +39,10 @@ def wanted(
     for label in (row.label for row in leaders(state, objective)):
         if places == 0:
             break
-        asked_again = not label.confirmed and _next_level(state, label) is not None
-        if asked_again:
+        can_be_asked = not label.confirmed and _next_level(state, label) is not None
+        if can_be_asked:
             open_ones.append(label)
-        places -= label.confirmed or (asked_again and label.demotions == 0)
+        places -= label.confirmed or (can_be_asked and label.demotions == 0)
     return open_ones[: max(0, settings.max_calls - spent)]
 
 

@@ -19,7 +19,7 @@ from rich import box
 from rich.table import Table
 
 from oracle.accuracy import published_srme
-from oracle.files import write_whole
+from oracle.files import digest_of_path, write_whole
 from oracle.potentials import (
     FAMILIES,
     POTENTIALS,
@@ -27,7 +27,6 @@ from oracle.potentials import (
     PotentialSpec,
     Separate,
     calculator,
-    digest_of_path,
     is_installed,
     weights_digest,
     weights_path,

@@ -19,6 +19,7 @@ from ase.calculators.emt import EMT
 from oracle import potentials
 from oracle.accuracy import published_srme
 from oracle.errors import OracleError
+from oracle.files import digest_of_path
 from oracle.potentials import (
     FAMILIES,
     POTENTIALS,
@@ -26,7 +27,6 @@ from oracle.potentials import (
     PotentialSpec,
     Separate,
     calculator,
-    digest_of_path,
     is_installed,
     weights_digest,
     weights_folder,

@@ -1,7 +1,8 @@
-"""Properties that follow from harmonic force constants by elasticity and simple models."""
+"""Properties, as evaluations list them, from what the stages have found."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,11 @@ from oracle import models
 from oracle.elasticity import Elasticity, elasticity
 from oracle.errors import OracleError
 from oracle.evaluation import Quantity
+from oracle.harmonic import heat_capacity
 from oracle.models import Acoustics
+from oracle.transport import Transport
+
+_SLACK_ERROR = 1.0  # relative; the formula is right within a factor of two to three
 
 
 def acoustics(dynamics: Any, gruneisen: float) -> tuple[Elasticity, Acoustics] | None:
@@ -67,3 +72,40 @@ def elastic_properties(
         values = [model(crystal, t) for t in temperatures]
         found[name] = Quantity(value=values, unit="W/m/K", per_temperature=True)
     return found
+
+
+def conductive_properties(
+    found: Transport, error: float, temperatures: tuple[float, ...]
+) -> dict[str, Quantity]:
+    """Conductivity with its parts, and heat capacity.
+
+    Args:
+        found: transport at the temperatures.
+        error: relative standard error of the conductivity.
+        temperatures: K.
+    """
+    capacity = heat_capacity(found.frequencies, found.weights, temperatures)
+    atoms = found.frequencies.shape[1] / 3
+    per_temperature = functools.partial(Quantity, per_temperature=True)
+    properties = {
+        "kappa": per_temperature(
+            value=found.kappa.tolist(), unit="W/m/K", std=(error * found.mean).tolist()
+        ),
+        "kappa_particle": per_temperature(value=found.particle.tolist(), unit="W/m/K"),
+        "heat_capacity": per_temperature(value=(capacity / atoms).tolist(), unit="k_B/atom"),
+    }
+    if found.coherence is not None:
+        coherence = found.coherence.tolist()
+        properties["kappa_coherence"] = per_temperature(value=coherence, unit="W/m/K")
+    return properties
+
+
+def estimated_kappa(slack: Quantity) -> Quantity:
+    """An isotropic conductivity tensor of what Slack's formula gives (n_temperatures,), W/m/K."""
+    kappa = np.array(slack.value)
+    return Quantity(
+        value=(kappa[:, None, None] * np.eye(3)).tolist(),
+        unit="W/m/K",
+        std=(_SLACK_ERROR * kappa).tolist(),
+        per_temperature=True,
+    )
