@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import gpytorch
@@ -39,7 +38,7 @@ class BlockKernel(gpytorch.kernels.Kernel):  # type: ignore[misc]  # GPyTorch ha
     ) -> None:
         super().__init__()
         ends = np.cumsum([0, *blocks])
-        self._blocks = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
+        self._widths = torch.tensor(list(blocks))
         self._width = int(ends[-1])
         self._fidelities = fidelities
         self._mirror = None if mirror is None else torch.from_numpy(mirror.copy())
@@ -67,20 +66,22 @@ class BlockKernel(gpytorch.kernels.Kernel):  # type: ignore[misc]  # GPyTorch ha
         reverse = torch.cat([x2[..., self._mirror], x2[..., self._width :]], dim=-1)
         return (k + share * self._plain(x1, reverse, diag)) / (1.0 + share)
 
+    def _columns(self, scales: Tensor) -> Tensor:
+        """One scale per block (n_blocks,) as one per column (width,)."""
+        return torch.repeat_interleave(scales, self._widths)
+
     def _plain(self, x1: Tensor, x2: Tensor, diag: bool) -> Tensor:
-        squares: Tensor | float = 0.0
-        linear: Tensor | float = 1.0
-        for b, block in enumerate(self._blocks):
-            u, v = x1[..., block], x2[..., block]
-            product = _product(u, v, diag)
-            distance = _lengths(u, v, diag) - 2.0 * product
-            squares = squares + distance * torch.exp(-2.0 * self.log_length[b])
-            linear = linear + product * torch.exp(2.0 * self.log_slope[b])
+        # Scaling the columns first leaves two products whatever the number of blocks.
+        lengths = self._columns(torch.exp(-self.log_length))
+        slopes = self._columns(torch.exp(self.log_slope))
+        u, v = x1[..., : self._width], x2[..., : self._width]
+        near, far = u * lengths, v * lengths
+        squares = _lengths(near, far, diag) - 2.0 * _product(near, far, diag)
+        linear = 1.0 + _product(u * slopes, v * slopes, diag)
         for f in range(self._fidelities):
             columns = slice(self._width + 3 * f, self._width + 3 * f + 3)
             product = _product(x1[..., columns], x2[..., columns], diag)
             linear = linear + product * torch.exp(2.0 * self.log_extra[f])
-        assert isinstance(squares, Tensor)
         wave = torch.exp(2.0 * self.log_wave) * torch.exp(-0.5 * squares.clamp_min(0.0))
         return wave + linear
 
