@@ -25,15 +25,18 @@ from oracle.material import (
     wrapped_positions,
 )
 
+_TOLERANCES = (1e-6, 1e-5, 1e-4, 1e-3)  # Å, tried before SYMPREC
+_Cell = tuple[Array, Array, list[int]]
 _CHUNK = 200_000  # atoms in the descriptions compared at once: bounds memory for large cells
 
 
 def conventional_cell(structure: Structure) -> Structure:
     """The standardised conventional cell (International Tables setting, idealised)."""
-    cell = spglib.standardize_cell(_spglib_cell(structure), symprec=SYMPREC)
-    if cell is None:
+    cell = _spglib_cell(structure)
+    standardised = spglib.standardize_cell(cell, symprec=_tolerance(cell))
+    if standardised is None:
         return structure
-    lattice, positions, numbers = cell
+    lattice, positions, numbers = standardised
     order = np.argsort(numbers, kind="stable")
     symbols = [Element.from_Z(int(numbers[i])).symbol for i in order]
     return Structure(Lattice(lattice), symbols, positions[order])
@@ -58,16 +61,17 @@ def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
         is ``R @ v`` in the frame of ``conventional()``.
     """
     crystal, to_canonical = canonical_form(structure)
-    dataset = spglib.get_symmetry_dataset(_spglib_cell(structure), symprec=SYMPREC)
-    rotation = np.eye(3) if dataset is None else np.asarray(dataset.std_rotation_matrix)
-    return crystal, _conventional_rotation(crystal) @ _orthogonal(to_canonical) @ rotation
+    rotation = _standard_rotation(structure)
+    return crystal, _standard_rotation(crystal.structure()) @ _orthogonal(to_canonical) @ rotation
 
 
 def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
     """Canonical form, and the map (3, 3) from spglib's standardised frame to that of its cell."""
     _check_ordered(structure)
     cell = _spglib_cell(structure)
-    primitive = spglib.standardize_cell(cell, to_primitive=True, symprec=SYMPREC) or cell
+    primitive = (
+        spglib.standardize_cell(cell, to_primitive=True, symprec=_tolerance(cell)) or cell
+    )
     lattice, positions, numbers = (np.asarray(part) for part in primitive)
     reduced = spglib.niggli_reduce(lattice)
     basis = lattice if reduced is None else np.asarray(reduced)
@@ -100,9 +104,24 @@ def canonical_rows(parameters: Sequence[float]) -> tuple[Vector, Vector, Vector]
     return a, b, c
 
 
-def _conventional_rotation(crystal: Crystal) -> Array:
-    """Rotation (3, 3) from the frame of the canonical cell to that of the conventional one."""
-    dataset = spglib.get_symmetry_dataset(_spglib_cell(crystal.structure()), symprec=SYMPREC)
+def _tolerance(cell: _Cell) -> float:
+    """The smallest tolerance (Å) at which spglib finds the symmetry that it finds at `SYMPREC`.
+
+    spglib takes an origin that lies within the tolerance of a lattice point to lie on it, and so
+    moves the atoms of a perfectly symmetric crystal by as much as the tolerance allows.
+    """
+    widest = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+    for tolerance in _TOLERANCES:
+        dataset = spglib.get_symmetry_dataset(cell, symprec=tolerance)
+        if None not in (dataset, widest) and dataset.hall_number == widest.hall_number:
+            return tolerance
+    return SYMPREC
+
+
+def _standard_rotation(structure: Structure) -> Array:
+    """Rotation (3, 3) from the frame of a structure to that of its conventional cell."""
+    cell = _spglib_cell(structure)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=_tolerance(cell))
     return np.eye(3) if dataset is None else np.asarray(dataset.std_rotation_matrix)
 
 
@@ -112,7 +131,7 @@ def _orthogonal(matrix: Array) -> Array:
     return np.asarray(u @ vt)
 
 
-def _spglib_cell(structure: Structure) -> tuple[Array, Array, list[int]]:
+def _spglib_cell(structure: Structure) -> _Cell:
     numbers = [site.specie.Z for site in structure]
     return structure.lattice.matrix, structure.frac_coords, numbers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from pymatgen.core.lattice import Lattice
@@ -63,6 +63,7 @@ def _rewritten(structure: Structure, seed: int) -> tuple[Structure, np.ndarray]:
 
 @pytest.mark.parametrize("name", STRUCTURES)
 @given(seed=st.integers(0, 10_000))
+@example(seed=11)  # an origin 0.004 Å from a centre of inversion
 @settings(max_examples=12, deadline=None)
 def test_digest_ignores_how_a_crystal_is_written(name: str, seed: int) -> None:
     expected = Crystal.from_structure(STRUCTURES[name])
