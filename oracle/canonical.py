@@ -69,9 +69,7 @@ def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
     """Canonical form, and the map (3, 3) from spglib's standardised frame to that of its cell."""
     _check_ordered(structure)
     cell = _spglib_cell(structure)
-    primitive = (
-        spglib.standardize_cell(cell, to_primitive=True, symprec=_tolerance(cell)) or cell
-    )
+    primitive = spglib.standardize_cell(cell, to_primitive=True, symprec=_tolerance(cell)) or cell
     lattice, positions, numbers = (np.asarray(part) for part in primitive)
     reduced = spglib.niggli_reduce(lattice)
     basis = lattice if reduced is None else np.asarray(reduced)
