@@ -44,9 +44,5 @@ def anharmonicity(
     moved = harmonic.thermal_displacements(modes, temperature, _SNAPSHOTS, seed)
     rest = supercells.as_atoms(small.supercell)
     predicted = supercells.predicted_forces(small, third.fc2, third.fc3, moved)
-    actual = []
-    for displacement in moved:
-        snapshot = rest.copy()
-        snapshot.positions += displacement
-        actual.append(field.forces(snapshot, "fc3"))
-    return float(np.linalg.norm(np.array(actual) - predicted) / np.linalg.norm(actual))
+    actual = field.many([supercells.displaced(rest, u) for u in moved], "fc3")
+    return float(np.linalg.norm(actual - predicted) / np.linalg.norm(actual))

@@ -21,7 +21,7 @@ from oracle.forces import ForceField
 from oracle.harmonic import Stability
 from oracle.settings import PhononSettings
 from oracle.snapshots import second_order_fit
-from oracle.supercells import as_atoms, full_second_order
+from oracle.supercells import as_atoms, displaced, full_second_order
 
 Array = NDArray[np.float64]
 _SOFTEST = 0.3  # THz; imaginary and softer modes are drawn as if they had this frequency
@@ -97,13 +97,8 @@ def effective_second_order(
     drawn = _thermal(full_second_order(phonons, fc2), masses, temperature, noise)
     frequencies = _frequencies(full_second_order(phonons, fc2), masses)
     for number in range(settings.finite_temperature_rounds):
-        odd = []
-        for displacement in drawn:
-            plus, minus = rest.copy(), rest.copy()
-            plus.positions += displacement
-            minus.positions -= displacement
-            odd.append((field.forces(plus, "fc2") - field.forces(minus, "fc2")) / 2)
-        fitted = second_order_fit(phonons, drawn, np.array(odd))
+        forces = field.many([displaced(rest, s * u) for u in drawn for s in (1.0, -1.0)], "fc2")
+        fitted = second_order_fit(phonons, drawn, (forces[::2] - forces[1::2]) / 2)
         fc2 = fitted if number == 0 else _FORGET * fc2 + (1 - _FORGET) * fitted
         field.context.progress("fc2", (number + 1) / settings.finite_temperature_rounds)
         full = full_second_order(phonons, fc2)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
@@ -18,7 +22,8 @@ from oracle.dft import Potential
 from oracle.energies import one_thread
 from oracle.errors import OracleError
 from oracle.material import digest_of
-from oracle.potentials import calculator, weights_digest
+from oracle.memory import keep_freed_memory
+from oracle.potentials import calculator, copies_may_share, weights_digest
 from oracle.protocol import Context
 from oracle.stages import StageStore
 
@@ -47,6 +52,7 @@ class ForceField:
     """Supercells asked for, computed now or found in the store."""
     computed: int = field(default=0, init=False)
     """Supercells computed now."""
+    _counting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def forces(self, atoms: Atoms, stage: str) -> Array:
         """Forces (n_atoms, 3) in eV/Å.
@@ -58,7 +64,42 @@ class ForceField:
         Raises:
             OracleError: the calculator fails, or gives what are no forces.
         """
-        self.calls += 1
+        with self._alone():
+            return self._one(atoms, stage)
+
+    def many(
+        self, structures: Sequence[Atoms], stage: str, done: Callable[[float], None] | None = None
+    ) -> Array:
+        """Forces (n_structures, n_atoms, 3) in eV/Å of structures of one size.
+
+        As many at once as the context has threads, one thread each: the sums of a potential then
+        come out the same however many there are. Potentials that cannot share take one by one.
+
+        Args:
+            structures: periodic, all of the same number of atoms.
+            stage: named in errors.
+            done: told the finished share, 0 to 1.
+
+        Raises:
+            OracleError: as for `forces`; what was finished before stays in the store.
+        """
+        threads = min(self.context.threads, len(structures))
+        if threads < 2 or not copies_may_share(self.potential):
+            threads = 1
+        found: list[Array] = []
+        with self._alone(), ThreadPoolExecutor(threads, initializer=_single) as pool:
+            try:
+                for forces in pool.map(lambda atoms: self._one(atoms, stage), structures):
+                    found.append(forces)
+                    if done is not None:
+                        done(len(found) / len(structures))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return np.array(found)
+
+    def _one(self, atoms: Atoms, stage: str) -> Array:
+        """Forces of one structure, from the store where it has them."""
         key = digest_of(
             {
                 "weights": weights_digest(self.potential),
@@ -67,51 +108,83 @@ class ForceField:
                 "numbers": atoms.numbers.tolist(),
             }
         )
+        with self._counting:
+            self.calls += 1
         found = self.store.load("forces", key)
         if found is not None:
             return found[0]["forces"]
         self.context.check(stage)
-        with self.attached(atoms, stage) as ready:
+        with self._explained(atoms, stage):
+            ready = atoms.copy()
+            ready.calc = self._calculator()
             forces = checked(ready.get_forces(), len(atoms), stage, self.potential)
-        self.computed += 1
+        with self._counting:
+            self.computed += 1
         self.store.save("forces", key, {"forces": forces}, {})
         return forces
 
+    def _calculator(self) -> Calculator:
+        """The potential's calculator; a copy with its own results where copies may share."""
+        loaded = calculator(self.potential)
+        if not copies_may_share(self.potential):
+            return loaded
+        own = copy.copy(loaded)
+        own.atoms, own.results = None, {}
+        return own
+
     @contextlib.contextmanager
     def attached(self, atoms: Atoms, stage: str) -> Iterator[Atoms]:
-        """A copy of the atoms with the calculator; what that raises becomes an `OracleError`.
-
-        One thread, because the sums of a potential depend on how they are shared out, and
-        nothing on stdout, where some potentials talk.
-        """
+        """A copy of the atoms with the calculator; what that raises becomes an `OracleError`."""
         ready = atoms.copy()
+        with self._alone(), self._explained(atoms, stage):
+            ready.calc = calculator(self.potential)
+            yield ready
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One thread, and nothing on stdout, where some potentials talk.
+
+        The sums of a potential depend on how they are shared out among threads.
+        """
+        keep_freed_memory()
         with contextlib.redirect_stdout(io.StringIO()), one_thread():
-            try:
-                ready.calc = calculator(self.potential)
-                yield ready
-            except OracleError:
-                raise
-            except MemoryError as error:
+            yield
+
+    @contextlib.contextmanager
+    def _explained(self, atoms: Atoms, stage: str) -> Iterator[None]:
+        """Whatever a calculator raises becomes an `OracleError`."""
+        try:
+            yield
+        except OracleError:
+            raise
+        except MemoryError as error:
+            raise OracleError(
+                stage,
+                f"out of memory for {len(atoms)} atoms; give smaller supercells or more memory",
+                transient=True,
+            ) from error
+        except Exception as error:
+            unknown = _UNKNOWN_ELEMENT.search(str(error))
+            if unknown is not None:
                 raise OracleError(
                     stage,
-                    f"out of memory for {len(atoms)} atoms; give smaller supercells or more memory",
-                    transient=True,
+                    f"calculator {self.potential} does not know "
+                    f"{chemical_symbols[int(unknown[1])]}; use another calculator",
                 ) from error
-            except Exception as error:
-                unknown = _UNKNOWN_ELEMENT.search(str(error))
-                if unknown is not None:
-                    raise OracleError(
-                        stage,
-                        f"calculator {self.potential} does not know "
-                        f"{chemical_symbols[int(unknown[1])]}; use another calculator",
-                    ) from error
-                memory = "out of memory" in str(error).lower()
-                raise OracleError(
-                    stage,
-                    f"calculator {self.potential} failed on {atoms.get_chemical_formula('metal')}: "
-                    f"{type(error).__name__}: {_one_line(error)}",
-                    transient=memory,
-                ) from error
+            memory = "out of memory" in str(error).lower()
+            raise OracleError(
+                stage,
+                f"calculator {self.potential} failed on {atoms.get_chemical_formula('metal')}: "
+                f"{type(error).__name__}: {_one_line(error)}",
+                transient=memory,
+            ) from error
+
+
+def _single() -> None:
+    """Give torch one thread in this thread, whose setting is its own."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def checked(forces: Any, n_atoms: int, stage: str, potential: Potential) -> Array:

@@ -237,7 +237,7 @@ class Pipeline:
                 temperature=self._reference, seed=int(self._seed[:8], 16),
             ),
         )  # fmt: skip
-        phonons.fc2, phonons.fc3 = crystal.fc2, third.scattering
+        supercells.set_constants(phonons, crystal.fc2, third.scattering)
         found = self._timed("bte", lambda: self._solve(phonons, mesh))
         temperatures = np.array(settings.temperatures)
         self.artefacts["kappa"] = transport.write_kappa(self.folder, phonons, found, temperatures)
@@ -309,11 +309,10 @@ class Pipeline:
 
     def _second_order(self, phonons: Phono3py) -> Array:
         moved = supercells.second_order_displacements(phonons, self.settings.displacement)
-        forces = []
-        for done, supercell in enumerate(moved):
-            forces.append(self.forces.forces(supercell, "fc2"))
-            self.forces.context.progress("fc2", (done + 1) / len(moved))
-        return supercells.second_order(phonons, np.array(forces))
+        forces = self.forces.many(
+            moved, "fc2", lambda share: self.forces.context.progress("fc2", share)
+        )
+        return supercells.second_order(phonons, forces)
 
     def _third_order(
         self, relaxed: Relaxed, crystal: Harmonic, coarse: tuple[int, int, int]
@@ -322,7 +321,7 @@ class Pipeline:
         small = supercells.phonons3(relaxed, self.settings, second=False)
 
         def kappa(fc3: Array) -> float:
-            phonons.fc2, phonons.fc3 = crystal.fc2, fc3
+            supercells.set_constants(phonons, crystal.fc2, fc3)
             found = transport.conductivity(
                 phonons, self.settings, coarse, coherence=False, temperatures=(self._reference,)
             )

@@ -207,6 +207,21 @@ def calculator(name: dft.Potential) -> Calculator:
     return spec.build()
 
 
+_SHARING = frozenset({"sevenn", "chgnet"})
+
+
+def copies_may_share(name: dft.Potential) -> bool:
+    """Whether shallow copies of a potential's calculator may compute in several threads at once.
+
+    So where a call changes nothing but the copy's own results, which is known of few.
+    """
+    if not isinstance(name, str):
+        return False
+    family = FAMILIES.get(name.partition(":")[0])
+    known = family or POTENTIALS.get(name)
+    return known is not None and known.package in _SHARING
+
+
 @functools.lru_cache(maxsize=16)
 def weights_digest(name: dft.Potential) -> str:
     """SHA-256 of the potential's weights, or of the import path where there is no file.

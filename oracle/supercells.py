@@ -87,6 +87,23 @@ def as_atoms(cell: PhonopyAtoms) -> Atoms:
     return Atoms(list(cell.symbols), positions=cell.positions, cell=cell.cell, pbc=True)
 
 
+def displaced(rest: Atoms, displacement: Array) -> Atoms:
+    """A copy with its atoms moved by (n_atoms, 3), Å."""
+    moved = rest.copy()
+    moved.positions += displacement
+    return moved
+
+
+def set_constants(phonons: Phono3py, fc2: Array, fc3: Array) -> None:
+    """Give phono3py compact force constants, and tell it which of third order are not zero.
+
+    Sums over the supercell then leave out triples of atoms beyond a cutoff, which halves the time
+    of the Boltzmann equation where most are.
+    """
+    phonons.fc2, phonons.fc3 = fc2, fc3
+    phonons.fc3_nonzero_indices = np.any(fc3 != 0, axis=(3, 4, 5)).astype(np.byte)
+
+
 def second_order_displacements(phonons: Phono3py, displacement: float) -> list[Atoms]:
     """Supercells (of second order) with one atom displaced, both ways, Å."""
     phonons.generate_fc2_displacements(distance=displacement, is_plusminus=True)

@@ -22,7 +22,7 @@ from oracle.snapshots import (
     solve,
     third_order_basis,
 )
-from oracle.supercells import as_atoms, pair_displacements, third_order
+from oracle.supercells import as_atoms, displaced, pair_displacements, third_order
 
 Array = NDArray[np.float64]
 Conductivity = Callable[[Array], float]
@@ -66,11 +66,8 @@ def finite_differences(
     """
     supercells = list(pair_displacements(phonons, settings.displacement))
     rest = field.forces(as_atoms(phonons.supercell), "fc3")
-    forces = []
-    for done, supercell in enumerate(supercells):
-        forces.append(field.forces(supercell, "fc3") - rest)
-        field.context.progress("fc3", (done + 1) / len(supercells))
-    fc2, fc3 = third_order(phonons, np.array(forces))
+    forces = field.many(supercells, "fc3", lambda share: field.context.progress("fc3", share))
+    fc2, fc3 = third_order(phonons, forces - rest)
     return ThirdOrder(fc3, fc3, fc2, kappa(fc3), _FLOOR, len(supercells), None, None)
 
 
@@ -134,17 +131,16 @@ class _Snapshots:
         start = len(self._displacements)
         new = range(start, pairs)
         drawn = random_displacements(len(self._rest), new, self._displacement, self._seed)
-        for number, displacement in zip(new, drawn, strict=True):
-            plus, minus = (self._forces(sign * displacement) for sign in (1.0, -1.0))
-            self._displacements.append(displacement)
-            self._even.append((plus + minus) / 2 - self._rest_forces)
-            self._odd.append((plus - minus) / 2)
-            self._field.context.progress("fc3", (number + 1) / pairs)
-
-    def _forces(self, displacement: Array) -> Array:
-        moved = self._rest.copy()
-        moved.positions += displacement
-        return self._field.forces(moved, "fc3")
+        both = [displaced(self._rest, s * u) for u in drawn for s in (1.0, -1.0)]
+        forces = self._field.many(
+            both,
+            "fc3",
+            lambda share: self._field.context.progress("fc3", (start + share * len(new)) / pairs),
+        )
+        plus, minus = forces[::2], forces[1::2]
+        self._displacements += list(drawn)
+        self._even += list((plus + minus) / 2 - self._rest_forces)
+        self._odd += list((plus - minus) / 2)
 
     def arrays(self) -> tuple[Array, Array, Array]:
         """Displacements, even and odd forces, each (n_pairs, n_atoms, 3)."""
