@@ -42,14 +42,28 @@ class Stability:
 
 
 def dynamics(
-    unitcell: PhonopyAtoms, supercell: NDArray[np.int64], primitive: Primitive, fc2: Array
+    unitcell: PhonopyAtoms,
+    supercell: NDArray[np.int64],
+    primitive: Primitive,
+    fc2: Array,
+    polar: dict[str, Any] | None = None,
 ) -> Phonopy:
-    """Phonopy's object for a conventional cell, its supercell (3, 3) and compact constants."""
+    """Phonopy's object for a conventional cell, its supercell (3, 3) and compact constants.
+
+    Args:
+        unitcell: conventional.
+        supercell: in its lattice vectors.
+        primitive: what phono3py takes as primitive cell.
+        fc2: compact, eV/Å².
+        polar: phonopy's parameters of the non-analytic term.
+    """
     transform = np.linalg.inv(unitcell.cell.T) @ primitive.cell.T
     phonons = Phonopy(unitcell, supercell_matrix=supercell, primitive_matrix=transform, log_level=0)
     if not np.array_equal(phonons.primitive.p2s_map, primitive.p2s_map):
         raise OracleError("fc2", "the primitive cell is ambiguous; give a symmetric structure")
     phonons.force_constants = fc2
+    if polar is not None:
+        phonons.nac_params = polar
     return phonons
 
 

@@ -16,9 +16,21 @@ from oracle.protocol import Context
 from oracle.settings import PhononSettings
 from oracle.stages import StageStore
 
-VERSION = 5
+VERSION = 6
 """Raise it when the same material and settings would get other numbers."""
-_LIBRARIES = ("phono3py", "phonopy", "symfc", "spglib", "ase", "torch", "sevenn", "chgnet", "gpaw")
+_LIBRARIES = (
+    "phono3py",
+    "phonopy",
+    "symfc",
+    "spglib",
+    "ase",
+    "torch",
+    "sevenn",
+    "chgnet",
+    "gpaw",
+    "nequix",
+    "jax",
+)
 Outcome = Measured | Unstable | Failed
 Fidelity = Literal["harmonic", "bte"]
 
@@ -56,8 +68,9 @@ class PhononBTE:
 
     @property
     def fidelity(self) -> str:
-        """``harmonic`` or ``bte``."""
-        return self._fidelity
+        """``harmonic``, ``bte``, or ``dft`` where a DFT program gives the forces."""
+        dft = not isinstance(self._settings.calculator, str)
+        return "dft" if dft and self._fidelity == "bte" else self._fidelity
 
     @property
     def method_digest(self) -> str:

@@ -193,7 +193,11 @@ class Pipeline:
     def _judged(self, phonons: Phono3py, fc2: Array, settings: PhononSettings) -> Harmonic:
         """Stability of given constants."""
         dynamics = harmonic.dynamics(
-            phonons.unitcell, phonons.phonon_supercell_matrix, phonons.phonon_primitive, fc2
+            phonons.unitcell,
+            phonons.phonon_supercell_matrix,
+            phonons.phonon_primitive,
+            fc2,
+            phonons.nac_params,
         )
         stability = self._timed(
             "stability",
@@ -283,14 +287,18 @@ class Pipeline:
     ) -> dict[str, Quantity]:
         """Grüneisen parameter, elasticity, and how far the atoms move."""
         temperatures = self.settings.temperatures
-        gruneisen = transport.mean_gruneisen(
+        modes = transport.mode_gruneisen(
             supercells.phonons3(relaxed, self.settings, second=False),
-            third.fc2, third.fc3, _GRUNEISEN_MESH, self._reference,
+            third.fc2, third.fc3, _GRUNEISEN_MESH,
         )  # fmt: skip
+        self.artefacts["gruneisen"] = modes.write(self.folder)
+        gruneisen = modes.mean(self._reference)
+        room = transport.phase_space(crystal.phonons, meshes.coarsened(found.mesh, _JUDGING))
         msd = harmonic.max_msd(crystal.dynamics, temperatures, found.mesh)
         properties = {
             "gruneisen_mean": Quantity(value=gruneisen, unit=""),
             "max_msd": Quantity(value=msd.tolist(), unit="Å²", per_temperature=True),
+            "phase_space": Quantity(value=room, unit="ps"),
         }
         elastic = acoustics(crystal.dynamics, gruneisen)
         if elastic is not None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from oracle.born import BornCharges
 from oracle.dft import Potential
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +96,10 @@ class PhononSettings(BaseModel):
     """Relative standard error of kappa below which no more snapshots are added."""
     snapshot_seed: int = Field(0, ge=0)
     """Mixed into the seed of the snapshots, which otherwise follows from the material."""
+
+    born: BornCharges | None = None
+    """Charges and dielectric tensor of one crystal, for the non-analytic term of polar crystals;
+    `phonoscout evaluate` takes them from a file ``BORN`` beside the structure."""
 
     stability_tolerance: float = Field(0.1, ge=0)
     """THz; frequencies down to minus this count as numerical noise of acoustic modes."""

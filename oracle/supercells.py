@@ -9,22 +9,27 @@ import itertools
 import lzma
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from numpy.typing import NDArray
 from phono3py import Phono3py
 from phono3py.file_IO import write_fc2_to_hdf5, write_fc3_to_hdf5
 from phono3py.phonon3.fc3 import compact_fc3_to_full_fc3
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from phonopy.structure.atoms import PhonopyAtoms
+from phonopy.structure.cells import Primitive, Supercell
 
+from oracle.born import BornCharges
+from oracle.errors import OracleError
 from oracle.relax import Relaxed
 from oracle.settings import Matrix, PhononSettings
 
 Array = NDArray[np.float64]
 _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric to rounding
 _MOST_REPETITIONS = 8
+_COULOMB = units.Hartree * units.Bohr  # e² / 4 π ε0, eV Å
 
 
 def supercell_matrix(
@@ -70,7 +75,7 @@ def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Pho
     )
     if abs(np.linalg.det(fc2)) < abs(np.linalg.det(fc3)) and settings.fc2_supercell is None:
         fc2 = fc3
-    return Phono3py(
+    made = Phono3py(
         PhonopyAtoms(
             cell=relaxed.cell, scaled_positions=relaxed.positions, symbols=list(relaxed.symbols)
         ),
@@ -80,6 +85,30 @@ def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Pho
         symprec=_SYMPREC,
         log_level=0,
     )
+    if second and settings.born is not None:
+        made.nac_params = _polar(made.phonon_supercell, made.phonon_primitive, settings.born)
+    return made
+
+
+def _polar(supercell: Supercell, primitive: Primitive, born: BornCharges) -> dict[str, Any]:
+    """Phonopy's parameters of the non-analytic term, for the atoms of the primitive cell.
+
+    Raises:
+        OracleError: stage ``fc2``; charges of another number of atoms.
+    """
+    n_atoms = len(supercell.u2s_map)
+    if len(born.charges) != n_atoms:
+        raise OracleError(
+            "fc2",
+            f"born: charges of {len(born.charges)} atoms; expected {n_atoms}, those of the "
+            "conventional cell",
+        )
+    in_cell = [supercell.u2u_map[supercell.s2u_map[i]] for i in primitive.p2s_map]
+    return {
+        "born": np.array(born.charges)[in_cell],
+        "dielectric": np.array(born.dielectric),
+        "factor": _COULOMB,
+    }
 
 
 def as_atoms(cell: PhonopyAtoms) -> Atoms:

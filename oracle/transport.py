@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
+from phono3py.api_jointdos import Phono3pyJointDos
 from phono3py.phonon3.gruneisen import Gruneisen
+from phonopy.phonon.grid import get_ir_grid_points
 
 from oracle.bose import PLANCK_BOLTZMANN, mode_capacity
 from oracle.errors import OracleError
@@ -193,31 +196,127 @@ def _symmetrised(phonons: Phono3py, tensors: Array) -> Array:
     return np.mean([r @ tensors @ r.T for r in rotations], axis=0)
 
 
-def mean_gruneisen(
-    phonons: Phono3py, fc2: Array, fc3: Array, mesh: tuple[int, int, int], temperature: float
-) -> float:
-    """Root mean square of the mode Grüneisen parameters, weighted by heat capacity.
+@dataclass(frozen=True)
+class ModeGruneisen:
+    """Grüneisen parameters of the modes, with the ions following the strain.
 
-    From third-order constants, with the ions following the strain; of each mode's tensor a third
-    of the trace is taken.
+    Args:
+        qpoints: (n_q, 3), reduced coordinates; a full mesh shifted off the zone centre.
+        frequencies: (n_q, n_bands), THz.
+        values: (n_q, n_bands), a third of the trace of each mode's tensor.
+    """
+
+    qpoints: Array
+    frequencies: Array
+    values: Array
+
+    def mean(self, temperature: float) -> float:
+        """Root mean square weighted by the heat capacity at a temperature in K."""
+        x = PLANCK_BOLTZMANN * np.maximum(self.frequencies, 1e-3) / temperature
+        capacity = mode_capacity(x) * (self.frequencies > _SLOW)
+        return float(np.sqrt(np.sum(capacity * self.values**2) / np.sum(capacity)))
+
+    def write(self, folder: Path) -> str:
+        """Write ``gruneisen.hdf5`` with the fields as data sets; returns the file's name."""
+        with h5py.File(folder / "gruneisen.hdf5", "w") as file:
+            file["qpoint"] = self.qpoints
+            file["frequency"] = self.frequencies
+            file["gruneisen"] = self.values
+        return "gruneisen.hdf5"
+
+
+def mode_gruneisen(
+    phonons: Phono3py, fc2: Array, fc3: Array, mesh: tuple[int, int, int]
+) -> ModeGruneisen:
+    """Grüneisen parameters from third-order constants.
 
     Args:
         phonons: whose supercell of third order is meant.
         fc2: compact, in the supercell of third order.
         fc3: compact.
         mesh: of q points, shifted off the zone centre.
-        temperature: K, of the weights.
     """
     solver = Gruneisen(fc2, fc3, phonons.supercell, phonons.primitive)
     axes = [(np.arange(n) + 0.5) / n for n in mesh]
-    solver.set_qpoints(np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 3))
+    points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 3)
+    solver.set_qpoints(points)
     solver.run()
     tensors = np.asarray(solver.gruneisen_parameters, dtype=np.float64)
-    gamma = np.trace(tensors, axis1=-2, axis2=-1) / 3
-    frequencies = np.asarray(solver.frequencies, dtype=np.float64)
-    capacity = mode_capacity(PLANCK_BOLTZMANN * np.maximum(frequencies, 1e-3) / temperature)
-    capacity *= frequencies > _SLOW
-    return float(np.sqrt(np.sum(capacity * gamma**2) / np.sum(capacity)))
+    return ModeGruneisen(
+        qpoints=points,
+        frequencies=np.asarray(solver.frequencies, dtype=np.float64),
+        values=np.trace(tensors, axis1=-2, axis2=-1) / 3,
+    )
+
+
+def phase_space(phonons: Phono3py, mesh: tuple[int, int, int]) -> float:
+    """Three-phonon phase space, ps.
+
+    How much room energy and momentum leave for three-phonon processes, whatever their strength
+    (Lindsay and Broido, J. Phys.: Condens. Matter 20, 165209 (2008), eqs. 3 to 5)::
+
+        P3 = 2 / (3 n_bands³) <sum over bands of D+ + D- / 2>,
+        D± = 1/N sum δ(ν ± ν' - ν'')
+
+    with ordinary frequencies ν; with angular ones, as some papers have it, it is 2π times smaller.
+
+    Args:
+        phonons: with fc2 set.
+        mesh: of q points.
+    """
+    total, weights = 0.0, 0
+    for joint in joint_densities(phonons, mesh):
+        # phono3py's first density holds emission of either partner, D+ twice; the second is D-.
+        first, second = (
+            np.interp(joint.modes, joint.frequencies, joint.densities[:, k]) for k in (0, 1)
+        )
+        total += joint.weight * float(np.sum(first + second)) / 2
+        weights += joint.weight
+        bands = len(joint.modes)
+    return 2 * total / weights / (3 * bands**3)
+
+
+@dataclass(frozen=True)
+class JointDensity:
+    """Joint densities of states at one q point.
+
+    Args:
+        weight: multiplicity of the point.
+        modes: (n_bands,), THz, frequencies at the point.
+        frequencies: (n,), THz, of the densities.
+        densities: (n, 2), 1/THz; of ``ν ± ν' ∓ ν''`` and of ``ν - ν' - ν''``.
+    """
+
+    weight: int
+    modes: Array
+    frequencies: Array
+    densities: Array
+
+
+def joint_densities(phonons: Phono3py, mesh: tuple[int, int, int]) -> Iterator[JointDensity]:
+    """Of every irreducible point of a mesh, by the tetrahedron method.
+
+    Args:
+        phonons: with fc2 set.
+        mesh: of q points.
+    """
+    solver = Phono3pyJointDos(
+        phonons.phonon_supercell,
+        phonons.phonon_primitive,
+        phonons.fc2,
+        mesh=list(mesh),
+        nac_params=phonons.nac_params,
+        log_level=0,
+    )
+    points, weights, _ = get_ir_grid_points(solver.grid)
+    for point, weight in zip(solver.grid.grg2bzg[points], weights, strict=True):
+        solver.run([int(point)])
+        yield JointDensity(
+            weight=int(weight),
+            modes=np.asarray(solver._jdos.phonons.frequencies[point]),
+            frequencies=np.asarray(solver.frequency_points),
+            densities=np.asarray(solver.joint_dos)[0, 0],
+        )
 
 
 def cumulative(found: Transport, points: int = 200) -> dict[str, list[float]]:
@@ -254,7 +353,10 @@ def _by_length(lengths: Array, modes: Array, points: int) -> dict[str, list[floa
 
 
 def write_kappa(folder: Path, phonons: Phono3py, found: Transport, temperatures: Array) -> str:
-    """Write ``kappa-m*.hdf5`` with phono3py's names of data sets; returns the file's name."""
+    """Write ``kappa-m*.hdf5`` with phono3py's names of data sets; returns the file's name.
+
+    ``lifetime`` (ps) and ``mean_free_path`` (Å) of all scattering together are added.
+    """
     calculator = phonons.thermal_conductivity
     name = "kappa-m" + "".join(str(n) for n in found.mesh) + ".hdf5"
     with h5py.File(folder / name, "w") as file:
@@ -267,6 +369,8 @@ def write_kappa(folder: Path, phonons: Phono3py, found: Transport, temperatures:
         file["group_velocity"] = np.asarray(calculator.group_velocities)
         if calculator.gamma_isotope is not None:
             file["gamma_isotope"] = np.asarray(calculator.gamma_isotope)[0]
+        file["lifetime"] = found.lifetimes
+        file["mean_free_path"] = found.mean_free_paths
         file["heat_capacity"] = np.asarray(calculator.mode_heat_capacities)
         for key, tensor in (("kappa", found.kappa), ("kappa_intra", found.particle)):
             file[key] = np.stack([tensor[:, i, j] for i, j in _VOIGT], axis=1)

@@ -79,6 +79,11 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
                     f"oracle.calculator: got {config.oracle.calculator}; expected a potential, "
                     "whose features a campaign needs; DFT works with `phonoscout evaluate`"
                 )
+            if config.oracle.born is not None:
+                raise ConfigError(
+                    "oracle.born: charges belong to one crystal, a campaign has many; expected "
+                    "none; `phonoscout evaluate` takes them"
+                )
             return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
         ids = getattr(space, "ids", {})
         names = list(config.oracle.fidelities or {}) or [_ONLY_FIDELITY]

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
+from oracle.born import read_born
 from oracle.canonical import canonicalize
 from oracle.evaluation import Failed
 from oracle.phonon_bte import PhononBTE
@@ -33,7 +34,8 @@ def evaluate_file(
 
     Args:
         home: where stages and artefacts are kept.
-        structure: any file ASE or pymatgen reads.
+        structure: any file ASE or pymatgen reads; a file ``BORN`` of phonopy's beside it adds the
+            non-analytic term.
         oracle: YAML file with the oracle's settings, without prefix.
         overrides: ``key=value`` texts over those.
         console: where progress is shown (stderr).
@@ -48,6 +50,11 @@ def evaluate_file(
     settings = oracle_settings(oracle, overrides)
     given = read_structure(structure)
     crystal, rotation = canonicalize(given)
+    born = structure.parent / "BORN"
+    if born.is_file() and settings.born is None:
+        console.print(f"charges and dielectric tensor from {born}", highlight=False)
+        charges = read_born(born, given, crystal.conventional(), rotation)
+        settings = settings.model_copy(update={"born": charges})
     engine = PhononBTE(settings, settings.fidelities[-1])
     with console.status(f"{crystal.formula}: relax") as status:
         context = Context(

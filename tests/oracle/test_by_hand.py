@@ -1,0 +1,138 @@
+"""The transport stage against phono3py run by hand, exact limits, and forces in several threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import phono3py
+import pytest
+from ase.build import bulk
+from phono3py import Phono3py
+
+from oracle import supercells, transport
+from oracle.forces import ForceField
+from oracle.potentials import copies_may_share
+from oracle.protocol import Context
+from oracle.settings import PhononSettings
+from oracle.stages import StageStore
+
+SILICON = Path(__file__).resolve().parents[3] / "shared" / "data" / "phono3py_si"
+MESH = (9, 9, 9)
+needs_silicon = pytest.mark.skipif(not SILICON.is_dir(), reason=f"no reference data at {SILICON}")
+
+
+@pytest.fixture(scope="module")
+def silicon() -> Phono3py:
+    return phono3py.load(
+        SILICON / "si_pbesol_222.yaml",
+        forces_fc3_filename=SILICON / "FORCES_FC3_si_pbesol",
+        log_level=0,
+    )
+
+
+@needs_silicon
+@pytest.mark.parametrize(
+    ("changes", "by_hand"),
+    [
+        ({}, {}),
+        ({"isotope": True}, {"is_isotope": True}),
+        ({"boundary_um": 0.3}, {"boundary_mfp": 0.3}),
+        ({"coherence": True}, {"transport_type": "SMM19"}),
+        ({"transport": "lbte"}, {"is_LBTE": True}),
+    ],
+    ids=["rta", "isotope", "boundary", "coherence", "full"],
+)
+def test_each_term_is_that_of_phono3py_by_hand(
+    silicon: Phono3py, changes: dict[str, Any], by_hand: dict[str, Any]
+) -> None:
+    settings = PhononSettings.model_validate({"isotope": False, "coherence": False, **changes})
+    ours = transport.conductivity(silicon, settings, MESH, temperatures=(300.0,))
+    silicon.mesh_numbers = list(MESH)
+    silicon.init_phph_interaction()
+    silicon.run_thermal_conductivity(temperatures=[300.0], log_level=0, **by_hand)
+    theirs = np.asarray(silicon.thermal_conductivity.kappa)[0, 0, :3].mean()
+    assert ours.mean[0] == pytest.approx(theirs, rel=1e-3)
+    if ours.coherence is not None:
+        extra = silicon.thermal_conductivity._kappa_solver.get_extra_kappa_output()
+        inter = np.asarray(extra["kappa_inter"])[0, 0, :3].mean()
+        assert np.trace(ours.coherence[0]) / 3 == pytest.approx(inter, rel=1e-3)
+
+
+@needs_silicon
+def test_the_particle_part_goes_as_one_over_temperature_when_hot(silicon: Phono3py) -> None:
+    settings = PhononSettings(isotope=False, coherence=False)
+    hot = transport.conductivity(silicon, settings, MESH, temperatures=(3000.0, 6000.0))
+    assert hot.mean[0] / hot.mean[1] == pytest.approx(2.0, rel=5e-3)
+
+
+@needs_silicon
+def test_zeros_that_are_left_out_change_nothing(silicon: Phono3py) -> None:
+    """Constants beyond a cutoff are zero; the sums may skip them."""
+    settings = PhononSettings(isotope=False, coherence=False)
+    fc2, fc3 = np.array(silicon.fc2), np.array(silicon.fc3)
+    small = np.abs(fc3).max(axis=(3, 4, 5)) < 1e-2 * np.abs(fc3).max()
+    cut = np.where(small[..., None, None, None], 0.0, fc3)
+    made = Phono3py(
+        silicon.unitcell,
+        supercell_matrix=silicon.supercell_matrix,
+        primitive_matrix=silicon.primitive_matrix,
+        log_level=0,
+    )
+    made.fc2, made.fc3 = fc2, cut
+    whole = transport.conductivity(made, settings, (5, 5, 5), temperatures=(300.0,))
+    supercells.set_constants(made, fc2, cut)
+    assert 0 < made.fc3_nonzero_indices.mean() < 0.5
+    skipped = transport.conductivity(made, settings, (5, 5, 5), temperatures=(300.0,))
+    np.testing.assert_allclose(skipped.kappa, whole.kappa, rtol=1e-9)
+
+
+@needs_silicon
+def test_joint_densities_count_all_pairs_of_modes(silicon: Phono3py) -> None:
+    """Of either kind, over all frequencies, each pair of bands is met once: 36 for two atoms."""
+    for joint in transport.joint_densities(silicon, (7, 7, 7)):
+        if joint.modes[0] > 1.0:
+            counted = np.trapezoid(joint.densities, joint.frequencies, axis=0)
+            np.testing.assert_allclose(counted, 36.0, rtol=0.05)
+
+
+@needs_silicon
+def test_phase_space_shrinks_as_frequencies_grow(silicon: Phono3py) -> None:
+    """It is a mean of delta functions of frequency: twice as stiff, half as much."""
+    made = Phono3py(
+        silicon.unitcell,
+        supercell_matrix=silicon.supercell_matrix,
+        primitive_matrix=silicon.primitive_matrix,
+        log_level=0,
+    )
+    made.fc2 = np.array(silicon.fc2)
+    soft = transport.phase_space(made, (5, 5, 5))
+    made.fc2 = 4 * np.array(silicon.fc2)
+    assert transport.phase_space(made, (5, 5, 5)) == pytest.approx(soft / 2, rel=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad:UserWarning")  # CHGNet
+@pytest.mark.parametrize("potential", ["7net-0", "chgnet"])
+def test_forces_do_not_depend_on_the_number_of_threads(potential: str, tmp_path: Path) -> None:
+    assert copies_may_share(potential)
+    cells = []
+    for seed in range(4):
+        atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
+        atoms.rattle(0.02, seed=seed)
+        cells.append(atoms)
+    found = []
+    for threads in (1, 3):
+        folder = tmp_path / str(threads)
+        field = ForceField(potential, StageStore(folder), Context(folder, threads=threads))
+        shares: list[float] = []
+        found.append(field.many(cells, "fc3", shares.append))
+        assert shares == [0.25, 0.5, 0.75, 1.0]
+        assert (field.calls, field.computed) == (4, 4)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_calculators_of_which_nothing_is_known_take_one_by_one() -> None:
+    assert not copies_may_share("my.module:factory")
+    assert not copies_may_share("nequix-oam-1-pft")
+    assert copies_may_share("7net:/some/weights.pth")
