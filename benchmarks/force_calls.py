@@ -1,0 +1,88 @@
+"""Adaptive snapshots against the full set of displacements, the same potential, cells and mesh.
+
+    python benchmarks/force_calls.py [--calculator NAME] [--workdir FOLDER] [PROTOTYPE:ELEMENTS ...]
+
+For instance ``half-heusler:Zr-Ir-Sb``. Without names, four half-Heuslers and four other soft
+crystals, about five minutes each. Both columns are at the default settings on a 9x9x9 mesh at 300 K;
+the full set has no pair cutoff. "Of its error" is the deviation in units of the error that the
+evaluation states for its force constants (the mesh is the same, so its error is left out).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from agents.prototype_table import prototype
+from oracle.evaluation import Failed, Measured, Unstable, scalar
+from oracle.phonon_bte import PhononBTE
+from oracle.protocol import Context
+from oracle.settings import PhononSettings
+
+SOFT = (
+    "half-heusler:Zr-Ir-Sb",
+    "half-heusler:Sc-Pd-Sb",
+    "half-heusler:Nb-Co-Ge",
+    "half-heusler:Zr-Ni-Sn",
+    "zincblende:Cu-Cl",
+    "zincblende:Ag-I",
+    "rocksalt:Rb-I",
+    "rocksalt:Cs-F",
+)
+
+
+def kappa(found: Measured | Unstable | Failed) -> float | None:
+    """W/m/K at 300 K."""
+    value = scalar(found, "kappa", 300.0)
+    return None if value is None else value[0]
+
+
+def main() -> None:
+    """Print one line per crystal, then how many are within their stated error."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("crystals", nargs="*", default=list(SOFT))
+    parser.add_argument("--calculator", default="7net-0")
+    parser.add_argument("--workdir", type=Path, default=None)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args()
+    context = Context(given.workdir or Path(tempfile.mkdtemp()), threads=given.threads)
+    settings = PhononSettings(calculator=given.calculator, mesh=(9, 9, 9), bands=False)
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {given.calculator}\n")
+    print("| crystal | kappa | full | deviation | of its error | force calls | fewer |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    ratios = []
+    for text in given.crystals:
+        kind, _, elements = text.partition(":")
+        crystal = prototype(kind).decorate(elements.split("-"))
+        found, full = (
+            PhononBTE(settings.model_copy(update={"force_constants": engine})).evaluate(
+                crystal, context=context
+            )
+            for engine in ("adaptive", "finite-difference")
+        )
+        ours, theirs = kappa(found), kappa(full)
+        if ours is None or theirs is None:
+            print(f"| {text} | {found.status} | {full.status} | | | | |", flush=True)
+            continue
+        calls = [scalar(e, "force_calls") for e in (found, full)]
+        few, many = (0.0 if c is None else c[0] for c in calls)
+        error = found.provenance["relative_error"]["fc3"]
+        ratios.append(abs(ours / theirs - 1) / error)
+        print(
+            f"| {text} | {ours:.3f} | {theirs:.3f} | {100 * (ours / theirs - 1):+.1f} % "
+            f"| {ratios[-1]:.1f} | {few:.0f} / {many:.0f} | {many / few:.1f} x |",
+            flush=True,
+        )
+    if ratios:
+        within = [100 * float(np.mean(np.array(ratios) <= n)) for n in (1, 2)]
+        print(f"\nwithin 1 and 2 stated errors: {within[0]:.0f} and {within[1]:.0f} %")
+
+
+if __name__ == "__main__":
+    main()
