@@ -3,9 +3,9 @@
     python benchmarks/force_calls.py [--calculator NAME] [--workdir FOLDER] [PROTOTYPE:ELEMENTS ...]
 
 For instance ``half-heusler:Zr-Ir-Sb``. Without names, four half-Heuslers and four other soft
-crystals, about five minutes each. Both columns are at the default settings on a 9x9x9 mesh at 300 K;
-the full set has no pair cutoff. "Of its error" is the deviation in units of the error that the
-evaluation states for its force constants (the mesh is the same, so its error is left out).
+crystals, about five minutes each. Both columns are at the default settings on a 9x9x9 mesh at
+300 K; the full set has no pair cutoff. "Of its error" is the deviation in units of the error that
+the evaluation states for its force constants (the mesh is the same, so its error is left out).
 """
 
 from __future__ import annotations
