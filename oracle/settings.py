@@ -88,7 +88,7 @@ class PhononSettings(BaseModel):
     """Å, longest pair in a third-order constant; None takes what `pairs_start` can determine."""
     pairs_start: int = Field(13, ge=1)
     """Most ± pairs of random snapshots before the error is looked at for the first time."""
-    pairs_max: int = Field(24, ge=1)
+    pairs_max: int = Field(40, ge=1)
     """Most ± pairs of random snapshots altogether."""
     oversampling: float = Field(1.3, ge=1.05)
     """Equations per unknown at the first fit."""
