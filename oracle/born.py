@@ -11,29 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from oracle.errors import OracleError
+from oracle.settings import BornCharges, Tensor
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
 Array = NDArray[np.float64]
-Row = tuple[float, float, float]
-Tensor = tuple[Row, Row, Row]
 _SAME = 0.05  # Å; atoms of the given and of the canonical cell that belong together
-
-
-class BornCharges(BaseModel):
-    """Response of a crystal to electric fields, in the frame of its conventional cell."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dielectric: Tensor
-    """Electronic dielectric tensor (3, 3), without unit."""
-    charges: tuple[Tensor, ...]
-    """Born effective charges (n_atoms, 3, 3) in elementary charges, in the order of the atoms of
-    ``Crystal.conventional()``; rows belong to the field, columns to the displacement."""
 
 
 def read_born(

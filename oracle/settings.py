@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from oracle.born import BornCharges
 from oracle.dft import Potential
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +41,21 @@ Supercell = Annotated[
     Matrix, BeforeValidator(_as_matrix), Field(description="rows in lattice vectors")
 ]
 Mesh = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+
+Tensor = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+
+
+class BornCharges(BaseModel):
+    """Response of a crystal to electric fields, in the frame of its conventional cell."""
+
+    model_config = _CLOSED
+
+    dielectric: Tensor
+    """Electronic dielectric tensor (3, 3), without unit."""
+    charges: tuple[Tensor, ...]
+    """Born effective charges (n_atoms, 3, 3) in elementary charges, in the order of the atoms of
+    ``Crystal.conventional()``; rows belong to the field, columns to the displacement."""
 
 
 class PhononSettings(BaseModel):

@@ -21,10 +21,9 @@ from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import Primitive, Supercell
 
-from oracle.born import BornCharges
 from oracle.errors import OracleError
 from oracle.relax import Relaxed
-from oracle.settings import Matrix, PhononSettings
+from oracle.settings import BornCharges, Matrix, PhononSettings
 
 Array = NDArray[np.float64]
 _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric to rounding

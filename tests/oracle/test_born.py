@@ -14,13 +14,13 @@ from rich.console import Console
 from scipy.spatial.transform import Rotation
 
 from oracle import harmonic, supercells
-from oracle.born import BornCharges, read_born
+from oracle.born import read_born
 from oracle.canonical import canonicalize
 from oracle.errors import OracleError
 from oracle.forces import ForceField
 from oracle.protocol import Context
 from oracle.relax import Relaxed
-from oracle.settings import PhononSettings
+from oracle.settings import BornCharges, PhononSettings
 from oracle.stages import StageStore
 from orchestrator.build import build_oracles
 from orchestrator.config import CampaignConfig, ConfigError
