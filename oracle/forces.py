@@ -7,7 +7,7 @@ import copy
 import io
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,16 +86,28 @@ class ForceField:
         threads = min(self.context.threads, len(structures))
         if threads < 2 or not copies_may_share(self.potential):
             threads = 1
+        with self._alone():
+            if threads == 1:
+                one_by_one = (self._one(atoms, stage) for atoms in structures)
+                return self._gathered(one_by_one, len(structures), done)
+            with ThreadPoolExecutor(threads, initializer=_single) as pool:
+                try:
+                    each = pool.map(lambda atoms: self._one(atoms, stage), structures)
+                    return self._gathered(each, len(structures), done)
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+
+    @staticmethod
+    def _gathered(
+        each: Iterable[Array], number: int, done: Callable[[float], None] | None
+    ) -> Array:
+        """An array of what comes one by one, telling how much of it has come."""
         found: list[Array] = []
-        with self._alone(), ThreadPoolExecutor(threads, initializer=_single) as pool:
-            try:
-                for forces in pool.map(lambda atoms: self._one(atoms, stage), structures):
-                    found.append(forces)
-                    if done is not None:
-                        done(len(found) / len(structures))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        for forces in each:
+            found.append(forces)
+            if done is not None:
+                done(len(found) / number)
         return np.array(found)
 
     def _one(self, atoms: Atoms, stage: str) -> Array:
