@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from phono3py import Phono3py
 
 from oracle import harmonic, supercells
 from oracle.forces import ForceField
-from oracle.relax import Relaxed
-from oracle.settings import PhononSettings
 from oracle.third_order import ThirdOrder
 
 _SNAPSHOTS = 2
 
 
 def anharmonicity(
-    relaxed: Relaxed,
-    settings: PhononSettings,
+    small: Phono3py,
     third: ThirdOrder,
     field: ForceField,
     *,
@@ -29,8 +27,7 @@ def anharmonicity(
     third order in.
 
     Args:
-        relaxed: the conventional cell.
-        settings: of the oracle.
+        small: phono3py's description with the supercell of third order alone.
         third: force constants.
         field: gives forces.
         temperature: of the displacements, K.
@@ -39,7 +36,6 @@ def anharmonicity(
     Raises:
         OracleError: stage ``fc3``; a force cannot be computed.
     """
-    small = supercells.phonons3(relaxed, settings, second=False)
     modes = harmonic.dynamics(small.unitcell, small.supercell_matrix, small.primitive, third.fc2)
     moved = harmonic.thermal_displacements(modes, temperature, _SNAPSHOTS, seed)
     rest = supercells.as_atoms(small.supercell)

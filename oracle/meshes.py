@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from phono3py import Phono3py
 
 from oracle.protocol import Context
 from oracle.settings import PhononSettings
 from oracle.transport import Transport, conductivity
 
+Array = NDArray[np.float64]
 Mesh = tuple[int, int, int]
 _COARSE = 1.6  # ratio of spacings of the mesh that tells the mesh's own error to the result's
 _SHARE = 0.5  # of the change from the coarse to the final mesh; between 1/N and 1/N² decay
+
+
+class Judge:
+    """Conductivity on a coarse mesh, by which force constants are compared with one another.
+
+    Isotopes scatter by the constants of second order alone, so their widths are computed once.
+    """
+
+    def __init__(self, settings: PhononSettings, mesh: Mesh, temperature: float) -> None:
+        self._settings = settings
+        self._mesh = mesh
+        self._temperature = temperature
+        self._isotopes: Array | None = None
+
+    def __call__(self, phonons: Phono3py) -> float:
+        """A third of the trace of the particle part, W/m/K.
+
+        Args:
+            phonons: with fc2, the same at each call, and fc3 set.
+
+        Raises:
+            OracleError: stage ``bte``.
+        """
+        found = conductivity(
+            phonons,
+            self._settings,
+            self._mesh,
+            coherence=False,
+            isotope=self._settings.isotope and self._isotopes is None,
+            temperatures=(self._temperature,),
+        )
+        if self._isotopes is not None:
+            return float(found.scattered_too(self._isotopes)[0])
+        if self._settings.transport == "rta":  # elsewhere linewidths do not say all
+            self._isotopes = found.isotope_linewidths
+        return float(found.mean[0])
 
 
 def converged(

@@ -233,11 +233,12 @@ class Pipeline:
             settings.mesh_effort,
         )
         judging = meshes.coarsened(mesh, _JUDGING)
-        third = self._timed("fc3", lambda: self._third_order(relaxed, crystal, judging))
+        small = supercells.phonons3(relaxed, settings, second=False)
+        third = self._timed("fc3", lambda: self._third_order(small, crystal, judging))
         unexplained = self._timed(
             "anharmonicity",
             lambda: anharmonicity(
-                relaxed, settings, third, self.forces,
+                small, third, self.forces,
                 temperature=self._reference, seed=int(self._seed[:8], 16),
             ),
         )  # fmt: skip
@@ -250,7 +251,7 @@ class Pipeline:
         self._remember(phonons, third, found, error)
         properties = properties | conductive_properties(found, error, settings.temperatures)
         properties["anharmonicity"] = Quantity(value=unexplained, unit="")
-        properties |= self._mechanical(relaxed, crystal, third, found)
+        properties |= self._mechanical(small, crystal, third, found)
         properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
@@ -283,14 +284,11 @@ class Pipeline:
         }
 
     def _mechanical(
-        self, relaxed: Relaxed, crystal: Harmonic, third: ThirdOrder, found: transport.Transport
+        self, small: Phono3py, crystal: Harmonic, third: ThirdOrder, found: transport.Transport
     ) -> dict[str, Quantity]:
         """Grüneisen parameter, elasticity, and how far the atoms move."""
         temperatures = self.settings.temperatures
-        modes = transport.mode_gruneisen(
-            supercells.phonons3(relaxed, self.settings, second=False),
-            third.fc2, third.fc3, _GRUNEISEN_MESH,
-        )  # fmt: skip
+        modes = transport.mode_gruneisen(small, third.fc2, third.fc3, _GRUNEISEN_MESH)
         self.artefacts["gruneisen"] = modes.write(self.folder)
         gruneisen = modes.mean(self._reference)
         room = transport.phase_space(crystal.phonons, meshes.coarsened(found.mesh, _JUDGING))
@@ -323,17 +321,13 @@ class Pipeline:
         return supercells.second_order(phonons, forces)
 
     def _third_order(
-        self, relaxed: Relaxed, crystal: Harmonic, coarse: tuple[int, int, int]
+        self, small: Phono3py, crystal: Harmonic, coarse: tuple[int, int, int]
     ) -> ThirdOrder:
-        phonons = crystal.phonons
-        small = supercells.phonons3(relaxed, self.settings, second=False)
+        judge = meshes.Judge(self.settings, coarse, self._reference)
 
         def kappa(fc3: Array) -> float:
-            supercells.set_constants(phonons, crystal.fc2, fc3)
-            found = transport.conductivity(
-                phonons, self.settings, coarse, coherence=False, temperatures=(self._reference,)
-            )
-            return float(found.mean[0])
+            supercells.set_constants(crystal.phonons, crystal.fc2, fc3)
+            return judge(crystal.phonons)
 
         if self.settings.force_constants == "finite-difference":
             return finite_differences(small, self.settings, self.forces, kappa)
