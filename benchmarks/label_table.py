@@ -1,0 +1,134 @@
+"""A table of crystals that the project's own oracle has evaluated, for judging surrogates.
+
+    python benchmarks/label_table.py WORKDIR TABLE [--take LABEL=N ...]
+
+Draws crystals of each prototype at random (fixed seed, the elements of the quickstart),
+evaluates them at ``harmonic`` and ``bte`` with 7net-0 in turn, prototype by prototype so that a run
+that is stopped leaves a balanced table, and writes one JSON line each as they come: ``id``,
+``structure`` (pymatgen), ``prototype``, ``status`` of the dearer fidelity, whether ``stable``,
+conductivities in W/m/K, the errors stated for them, and seconds. Run again it goes on. TABLE is a pool and a replay table
+in one: `phonoscout launch` reads it as both. Beside it ``TABLE.settings.json`` has what made it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.prototypes import PrototypeSpace
+from agents.settings import PrototypeSpaceSettings
+from oracle.evaluation import Failed, Measured, Unstable, scalar
+from oracle.material import Crystal
+from oracle.phonon_bte import PhononBTE
+from oracle.protocol import Context
+from oracle.settings import PhononSettings
+
+SETTINGS = PhononSettings(
+    calculator="7net-0",
+    temperatures=(150.0, 300.0, 600.0),
+    tolerance=0.05,
+    pairs_max=20,
+    mesh_effort=1e6,
+    bands=False,
+    fidelities=("harmonic", "bte"),
+)
+TAKE = {
+    "rocksalt": 90,
+    "zincblende": 80,
+    "half-heusler": 70,
+    "cscl": 50,
+    "antifluorite": 60,
+    "fluorite": 50,
+}
+SEED = 4
+EXCLUDED = ("Be", "As", "Cd", "Hg", "Tl", "Mo", "Ru", "Rh", "Pd", "W", "Re", "Os", "Ir", "Pt")
+_COLUMNS = (
+    "heat_capacity", "bulk_modulus", "debye_temperature", "max_msd", "min_frequency_thz",
+    "max_frequency_thz", "gruneisen_mean", "anharmonicity", "energy_per_atom", "volume",
+)  # fmt: skip
+
+
+def drawn(take: dict[str, int]) -> Iterator[tuple[str, Crystal]]:
+    """Prototype and crystal, the prototypes taking turns."""
+    orders = []
+    for name, n in take.items():
+        space = PrototypeSpace(
+            PrototypeSpaceSettings(kind="prototypes", prototypes=(name,), exclude_elements=EXCLUDED)
+        )
+        found = space.sample(space.size, np.random.default_rng(SEED))[:n]  # more keep the first
+        orders.append([(name, c) for c in found if isinstance(c, Crystal)])
+    for turn in itertools.zip_longest(*orders):
+        yield from (pair for pair in turn if pair is not None)
+
+
+def record(name: str, crystal: Crystal, cheap: Any, dear: Any) -> dict[str, Any]:
+    """One line of the table."""
+    line: dict[str, Any] = {
+        "id": f"{name}:{crystal.formula}",
+        "prototype": name,
+        "formula": crystal.formula,
+        "structure": crystal.structure().as_dict(),
+        "status": dear.status,
+        "stable": isinstance(dear, Measured) if not isinstance(dear, Failed) else None,
+        "reason": getattr(dear, "reason", getattr(dear, "message", None)),
+        "low_confidence": getattr(dear, "low_confidence", None),
+        "stable_harmonic": None if isinstance(cheap, Failed) else isinstance(cheap, Measured),
+        "kappa_harmonic": _number(cheap, "kappa", 300.0),
+        "seconds_harmonic": round(cheap.cost_s, 2),
+        "seconds_bte": round(cheap.cost_s + dear.cost_s, 2),
+        "force_calls": _number(dear, "force_calls"),
+    }
+    for t in SETTINGS.temperatures:
+        line[f"kappa_{t:g}K"] = _number(dear, "kappa", t)
+        line[f"std_{t:g}K"] = _number(dear, "kappa", t, error=True)
+    for column in _COLUMNS:
+        line[column] = _number(dear, column, 300.0)
+    return line
+
+
+def _number(
+    found: Measured | Unstable | Failed, name: str, at: float | None = None, *, error: bool = False
+) -> float | None:
+    value = scalar(found, name, at)
+    number = None if value is None else value[error]
+    return None if number is None else float(f"{number:.6g}")
+
+
+def main() -> None:
+    """Evaluate what the table lacks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--take", nargs="*", default=[])
+    given = parser.parse_args()
+    take = {k: int(v) for k, v in (t.split("=") for t in given.take)} or TAKE
+    known = set()
+    if given.table.is_file():
+        known = {json.loads(line)["id"] for line in given.table.read_text().splitlines()}
+    context = Context(given.workdir, threads=1)
+    oracles = [PhononBTE(SETTINGS, fidelity) for fidelity in ("harmonic", "bte")]
+    made_by = {
+        "settings": SETTINGS.model_dump(mode="json"),
+        "methods": {oracle.fidelity: oracle.method_digest for oracle in oracles},
+        "seed": SEED,
+        "drawn": take,
+    }
+    Path(f"{given.table}.settings.json").write_text(json.dumps(made_by, indent=1) + "\n")
+    for name, crystal in drawn(take):
+        if f"{name}:{crystal.formula}" in known:
+            continue
+        cheap, dear = (oracle.evaluate(crystal, context=context) for oracle in oracles)
+        line = record(name, crystal, cheap, dear)
+        with given.table.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(line["id"], line["status"], line["kappa_300K"], line["seconds_bte"], flush=True)
+
+
+if __name__ == "__main__":
+    main()
