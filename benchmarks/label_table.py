@@ -6,8 +6,9 @@ Draws crystals of each prototype at random (fixed seed, the elements of the quic
 evaluates them at ``harmonic`` and ``bte`` with 7net-0 in turn, prototype by prototype so that a run
 that is stopped leaves a balanced table, and writes one JSON line each as they come: ``id``,
 ``structure`` (pymatgen), ``prototype``, ``status`` of the dearer fidelity, whether ``stable``,
-conductivities in W/m/K, the errors stated for them, and seconds. Run again it goes on. TABLE is a pool and a replay table
-in one: `phonoscout launch` reads it as both. Beside it ``TABLE.settings.json`` has what made it.
+conductivities in W/m/K, the errors stated for them, and seconds. Run again it goes on. TABLE is a
+pool and a replay table in one: `phonoscout launch` reads it as both. Beside it
+``TABLE.settings.json`` has what made it.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from orchestrator.serial_executor import SerialExecutor
 from orchestrator.settings import ExecutorSettings
 from surrogate.feature_store import FeatureStore, Mapper
 from surrogate.features import CrystalFeatures, is_cached
+from surrogate.forests import GradientBoosting, RandomForest
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.protocol import Output, Surrogate
@@ -46,6 +47,8 @@ PROPOSERS: dict[str, Callable[..., Proposer]] = {
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "graph-ensemble": GraphEnsemble,
     "gaussian-process": GaussianProcess,
+    "random-forest": RandomForest,
+    "gradient-boosting": GradientBoosting,
 }
 EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
     "ray": RayExecutor,
