@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from agents.hole_hunter import hunt
+from agents.hole_assessment import assess
 from agents.label_pool import LabelPoolSettings, PoolEntry, label_pool
 from agents.prototype_table import prototype
 from oracle.evaluation import scalar
@@ -33,11 +33,9 @@ from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Context
 from oracle.settings import PhononSettings
 from oracle.stages import StageStore
-from surrogate.committee import disagreement, member_forces, softening
+from surrogate.committee import softening
 from surrogate.fine_tuning import FineTuningSettings, heal
 from surrogate.force_labels import ForceLabel, label, save_labels
-from surrogate.hole_size import Evidence, HoleModel
-from surrogate.latent import LatentSpace, latents
 
 Array = NDArray[np.float64]
 HALF_HEUSLERS = (
@@ -117,20 +115,6 @@ def errors_of(potential: str, labels: Sequence[ForceLabel], bench: Bench) -> Arr
     return np.array([rms(field.forces(one.atoms, "errors") - one.forces) for one in labels])
 
 
-def evidence_of(bench: Bench, entries: Sequence[PoolEntry]) -> tuple[Evidence, HoleModel]:
-    """What the committee and the latent space say of a pool, and the model before any label."""
-    atoms = [e.atoms for e in entries]
-    store = StageStore(bench.workdir / "stages")
-    members = member_forces(COMMITTEES[bench.student], atoms, store, bench.context)
-    compared = disagreement(members)
-    seen = latents(bench.student, atoms)
-    known = latents(bench.student, [e.atoms for e in bench.pool(TRUSTED, 1)])
-    space = LatentSpace.of([*seen, *known])
-    distance = space.distance(seen, known)
-    print("slopes", np.round(compared.slopes, 3))
-    return Evidence(compared.deviations[0], compared.size, distance, seen), HoleModel(space)
-
-
 def by_compound(entries: Sequence[PoolEntry], values: Array) -> tuple[list[str], Array]:
     """Mean of each compound's supercells."""
     names = [e.material.formula for e in entries]
@@ -143,8 +127,15 @@ def holes(bench: Bench) -> None:
     entries = bench.pool(POOL, 2)
     labels = bench.labels(entries)
     true = errors_of(bench.student, labels, bench)
-    evidence, model = evidence_of(bench, entries)
-    prior = model.predict(evidence)
+    found = assess(
+        entries,
+        COMMITTEES[bench.student],
+        StageStore(bench.workdir / "stages"),
+        bench.context,
+        trusted=[e.atoms for e in bench.pool(TRUSTED, 1)],
+    )
+    evidence, model, prior = found.evidence, found.model, found.sizes
+    print("slopes", np.round(found.slopes, 3))
     size = np.array([rms(one.forces) for one in labels])
     kinds, truth = by_compound(entries, true)
     _, guess = by_compound(entries, prior.force_error)
@@ -176,15 +167,15 @@ def holes(bench: Bench) -> None:
             names = {kinds[i] for i in taught}
             inside = np.array([e.material.formula in names for e in entries])
             rows, rest = np.flatnonzero(inside), np.flatnonzero(~inside)
-            found = model.fitted(evidence.take(rows), true[rows]).predict(evidence.take(rest))
+            told = model.fitted(evidence.take(rows), true[rows]).predict(evidence.take(rest))
             others = [entries[i] for i in rest]
             ranks.append(
                 spearmanr(
-                    by_compound(others, found.force_error)[1], by_compound(others, true[rest])[1]
+                    by_compound(others, told.force_error)[1], by_compound(others, true[rest])[1]
                 ).statistic
             )
-            off = np.log(true[rest]) - found.log_mean
-            cover.append(float((np.abs(off) < found.log_std).mean()))
+            off = np.log(true[rest]) - told.log_mean
+            cover.append(float((np.abs(off) < told.log_std).mean()))
             ratio.append(float(np.exp(np.abs(off).mean())))
         print(
             f"calibrated on {number} labels: Spearman on other compounds {np.mean(ranks):.3f} "
@@ -193,22 +184,23 @@ def holes(bench: Bench) -> None:
         )
 
 
-def ordered(bench: Bench, entries: Sequence[PoolEntry], true: Array, most: int) -> list[int]:
+def ordered(
+    bench: Bench, entries: Sequence[PoolEntry], labels: Sequence[ForceLabel], most: int
+) -> list[int]:
     """The hunter's order, in rounds of 8 labels after each of which it is calibrated again."""
-    evidence, model = evidence_of(bench, entries)
+    trusted = [e.atoms for e in bench.pool(TRUSTED, 1)]
     chosen: list[int] = []
     while len(chosen) < most:
         free = [i for i in range(len(entries)) if i not in chosen]
-        now = model.fitted(evidence.take(chosen), true[chosen]) if chosen else model
-        found = hunt(
-            [entries[i].id for i in range(len(entries))],
-            evidence.latents,
-            now.predict(evidence),
-            model.space,
-            budget=8 + len(chosen),
-            labelled=[evidence.latents[i] for i in chosen],
+        found = assess(
+            [entries[i] for i in free],
+            COMMITTEES[bench.student],
+            StageStore(bench.workdir / "stages"),
+            bench.context,
+            labels=[labels[i] for i in chosen],
+            trusted=trusted,
         )
-        chosen += [w.index for w in found.wanted if w.index in free][:8]
+        chosen += [free[w.index] for w in found.hunt(8).wanted]
     return chosen[:most]
 
 
@@ -220,7 +212,7 @@ def few_labels(bench: Bench, sizes: Sequence[int], seeds: int, epochs: int) -> N
     tests = [labels[i] for i, e in enumerate(entries) if int(e.id[-1]) >= 2]
     pool, own = [entries[i] for i in inside], [labels[i] for i in inside]
     replay = [e.atoms for e in bench.pool(TRUSTED, 1)]
-    order = ordered(bench, pool, errors_of(bench.student, own, bench), max(sizes))
+    order = ordered(bench, pool, own, max(sizes))
     print("the hunter's first:", [own[i].id for i in order[:16]])
     before = errors_of(bench.student, tests, bench)
     print(f"{len(own)} in the pool, {len(tests)} tests, error before {rms(before):.4f} eV/Å")

@@ -72,6 +72,7 @@ class Evidence:
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Evidence:
         """The same of some structures."""
+        rows = np.asarray(rows, dtype=np.intp)
         return Evidence(
             self.deviation[rows],
             self.size[rows],
