@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Unstable
 from oracle.material import Crystal, Superlattice
+from surrogate.cheaper import Similarity
 from surrogate.feature_store import FeatureStore, MaterialInputs
+from surrogate.informed import Informed, informed
 from surrogate.inputs import Inputs
 from surrogate.labels import Outcome, labels_of, latest, stabilities_of
 from surrogate.problem import Model, Problem, StabilityPredictor, StabilityProblem
@@ -19,6 +21,7 @@ from surrogate.protocol import Calibration, Output, Posterior
 from surrogate.scaling import InputScale
 from surrogate.targets import Extras, Target, rows_of
 from surrogate.threads import pinned_threads
+from surrogate.trust import Trust
 
 Array = NDArray[np.float64]
 UNCALIBRATED = Calibration()
@@ -26,7 +29,7 @@ UNCALIBRATED = Calibration()
 
 @dataclass(frozen=True)
 class _Fitted:
-    models: dict[Output, tuple[Model, Target]]
+    models: dict[Output, tuple[Model, Informed]]
     stability: StabilityPredictor
     extras: Extras
 
@@ -34,9 +37,10 @@ class _Fitted:
 class BaseSurrogate(ABC):
     """Cleans evaluations and states beliefs; subclasses implement the regressions.
 
-    Evaluations at `fidelity` are the labels. What other, cheaper fidelities found of a material
-    enters as additional inputs, whose usefulness is learned under strong shrinkage: a misleading
-    fidelity is soon ignored. Unstable and failed evaluations train the probability of stability.
+    Evaluations at `fidelity` are the labels. What other, cheaper fidelities found shifts what is
+    expected of a material, as far as the labels say that they are to be trusted: a misleading
+    fidelity is soon ignored, see `trusts`. That a material is unstable there is one more input.
+    Unstable and failed evaluations train the probability of stability.
 
     Before any fit the belief is the prior: the mean from a physical model where there is one (0
     on the modelled scale elsewhere), with a wide spread.
@@ -124,13 +128,12 @@ class BaseSurrogate(ABC):
         """Predictions back on the modelled scale, with calibrated spreads."""
         means, roots, spreads = [], [], []
         for output in outputs:
-            model, target = fitted.models[output]
-            unit = model.predict(inputs, fitted.extras.columns(materials, output))
-            spread = self._calibration.scale * target.scale.spread
-            offset = target.scale.centre + target.prior.mean(inputs)
-            means.append(offset + target.scale.spread * unit.mean)
-            roots.append(spread * unit.root)
-            spreads.append(spread * unit.aleatoric)
+            model, informed_ = fitted.models[output]
+            unit = model.predict(inputs, fitted.extras.flags(materials, output))
+            spread = informed_.target.scale.spread
+            means.append(informed_.offset(materials, inputs) + spread * unit.mean)
+            roots.append(self._calibration.scale * informed_.root(unit, materials, inputs))
+            spreads.append(self._calibration.scale * spread * unit.aleatoric)
         extras = fitted.extras.columns(materials, self._outputs[0])
         return Posterior(
             mean=np.stack(means, axis=1),
@@ -139,6 +142,13 @@ class BaseSurrogate(ABC):
             p_stable=fitted.stability.probability(inputs, extras),
             calibration=self._calibration,
         )
+
+    @property
+    def trusts(self) -> dict[str, Trust]:
+        """How far each cheaper fidelity is believed about the first output; empty before a fit."""
+        if self._fitted is None:
+            return {}
+        return self._fitted.models[self._outputs[0]][1].trusts
 
     def _check(self, outputs: Sequence[Output], fidelity: str) -> None:
         if fidelity != self._fidelity:
@@ -164,11 +174,12 @@ class BaseSurrogate(ABC):
             for output in self._outputs
         }
         extras = Extras.of(found, self._fidelity, targets, row, inputs)
-        models: dict[Output, tuple[Model, Target]] = {}
+        similarity = Similarity.of(inputs, scale)
+        models: dict[Output, tuple[Model, Informed]] = {}
         for k, (output, target) in enumerate(targets.items()):
-            columns = extras.columns(target.labels.materials, output)
-            problem = target.problem(inputs, columns)
-            models[output] = (self._learn(problem, scale, self._seed + k), target)
+            known = informed(output, target, found, self._fidelity, row, inputs, similarity)
+            problem = known.problem(inputs, extras.flags(target.labels.materials, output))
+            models[output] = (self._learn(problem, scale, self._seed + k), known)
         stabilities = stabilities_of(outcomes)
         stability = StabilityProblem(
             inputs,

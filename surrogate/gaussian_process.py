@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from surrogate.base import BaseSurrogate
-from surrogate.block_kernel import SCALE_SPREAD, BlockKernel
+from surrogate.block_kernel import SCALE_SPREAD, BlockKernel, mirror_of
 from surrogate.feature_store import FeatureStore
 from surrogate.inputs import Inputs
 from surrogate.problem import Model, Prediction, Problem, StabilityProblem
 from surrogate.protocol import Output
 from surrogate.random_features import RandomFeatures
-from surrogate.scaling import InputScale, joined
+from surrogate.scaling import Descriptors, InputScale, joined
 from surrogate.settings import GaussianProcessSettings
 from surrogate.stability import StabilityModel
 
@@ -48,7 +48,7 @@ class ProcessModel:
     """
 
     kernel: BlockKernel
-    descriptors: _Descriptors
+    descriptors: Descriptors
     train_x: Tensor
     lower: Tensor
     weights: Tensor
@@ -96,7 +96,7 @@ class ProcessModel:
 class ProcessStability:
     """Logistic regression on random features of the descriptors."""
 
-    descriptors: _Descriptors
+    descriptors: Descriptors
     features: RandomFeatures
     head: StabilityModel
 
@@ -104,22 +104,6 @@ class ProcessStability:
         """See `surrogate.base.StabilityPredictor`."""
         blocks = joined(self.descriptors.blocks(inputs))
         return self.head.probability(self.features(blocks, extras))
-
-
-@dataclass(frozen=True)
-class _Descriptors:
-    """What the process sees: global descriptors, and of crystals the mean node features."""
-
-    scale: InputScale
-
-    def blocks(self, inputs: Inputs) -> list[Array]:
-        """Standardised blocks (n, g_b)."""
-        blocks = self.scale.globals(inputs)
-        return [*blocks, self.scale.pooled(inputs)] if inputs.descriptors else blocks
-
-    def __call__(self, inputs: Inputs, extras: Array) -> Array:
-        """All columns (n, g + c)."""
-        return joined([*self.blocks(inputs), extras])
 
 
 class GaussianProcess(BaseSurrogate):
@@ -147,9 +131,9 @@ class GaussianProcess(BaseSurrogate):
 
     def _learn(self, problem: Problem, scale: InputScale, seed: int) -> ProcessModel:
         inputs = problem.inputs.take(problem.rows)
-        descriptors = _Descriptors(scale)
+        descriptors = Descriptors(scale)
         widths = [block.shape[1] for block in descriptors.blocks(problem.inputs)]
-        kernel = BlockKernel(widths, problem.extras.shape[1] // 3, _mirror(problem.inputs))
+        kernel = BlockKernel(widths, problem.extras.shape[1] // 3, mirror_of(problem.inputs))
         x = torch.from_numpy(descriptors(inputs, problem.extras))
         y = torch.from_numpy(problem.targets)
         stated = torch.from_numpy(np.square(problem.noise) + _JITTER)
@@ -165,7 +149,7 @@ class GaussianProcess(BaseSurrogate):
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
     ) -> ProcessStability:
-        descriptors = _Descriptors(scale)
+        descriptors = Descriptors(scale)
         blocks = joined(descriptors.blocks(problem.inputs))
         features = RandomFeatures.draw(blocks.shape[1], seed)
         columns = features(blocks[problem.rows], problem.extras)
@@ -212,14 +196,6 @@ def _fit_scales(kernel: BlockKernel, x: Tensor, y: Tensor, stated: Tensor) -> fl
         evidence.eval()
     kernel.eval()
     return float(likelihood.second_noise.detach())
-
-
-def _mirror(inputs: Inputs) -> NDArray[np.int64] | None:
-    """Order of all columns of reversed sequences; None for crystals."""
-    if inputs.descriptors:
-        return None
-    starts = np.cumsum([0, *(len(order) for order in inputs.mirrors)])
-    return np.concatenate([m + s for m, s in zip(inputs.mirrors, starts[:-1], strict=True)])
 
 
 def _cholesky(covariance: Tensor) -> Tensor:
