@@ -22,6 +22,7 @@ from surrogate.protocol import Posterior
 Array = NDArray[np.float64]
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_FRONT = 2000  # materials considered, those with the best labels
 _BETTER = 0.2
 """Share of a space whose members are worth a label for their own sake."""
 _CHANCE = 0.05
@@ -59,7 +60,12 @@ class Price:
 
 
 def value_of_looking(
-    belief: Belief, objective: Objective, *, best: float, correlation: float, free: Array
+    belief: Belief,
+    objective: Objective,
+    *,
+    best: float,
+    correlation: float,
+    free: NDArray[np.bool_],
 ) -> Array:
     """How much (n,) the best expected improvement is expected to rise by one look, at each.
 
@@ -100,7 +106,8 @@ def looks(
 ) -> list[Look]:
     """Cheaper evaluations worth more per second than the best label, best first.
 
-    Each material is looked at at the fidelity that is worth most per second.
+    Each material is looked at at the fidelity that is worth most per second. Of large spaces only
+    the part with the best labels is considered.
 
     Args:
         belief: about n materials at the objective's fidelity.
@@ -110,17 +117,26 @@ def looks(
         cheaper: fidelities by name.
         label_s: recorded mean cost of a label, s.
     """
-    gains = np.exp(acquire(belief, objective, kind="log-ei", best=best))
-    least = float(np.max(np.where(free, gains, 0.0), initial=0.0)) / max(label_s, 1e-12)
+    gains = np.where(free, acquire(belief, objective, kind="log-ei", best=best), -np.inf)
+    front = np.argsort(-gains, kind="stable")[:_FRONT]
+    least = float(np.exp(gains[front[:1]]).sum()) / max(label_s, 1e-12)
+    part = Belief(
+        belief.mean[front],
+        belief.root[front],
+        belief.first_spread[front],
+        belief.aleatoric[front],
+        belief.p_stable[front],
+    )
     found: dict[int, Look] = {}
     for name, price in cheaper.items():
-        worth = value_of_looking(
-            belief, objective, best=best, correlation=price.correlation, free=free
-        ) / max(price.cost_s, 1e-12)
-        for at in np.flatnonzero(price.open & (worth > least)):
-            known = found.get(int(at))
-            if known is None or worth[at] > known.value:
-                found[int(at)] = Look(int(at), name, float(worth[at]))
+        value = value_of_looking(
+            part, objective, best=best, correlation=price.correlation, free=free[front]
+        )
+        worth = value / max(price.cost_s, 1e-12)
+        for k in np.flatnonzero(price.open[front] & (worth > least)):
+            at = int(front[k])
+            if at not in found or worth[k] > found[at].value:
+                found[at] = Look(at, name, float(worth[k]))
     return sorted(found.values(), key=lambda look: (-look.value, look.at))
 
 

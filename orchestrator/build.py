@@ -30,6 +30,7 @@ from surrogate.feature_store import FeatureStore, Mapper
 from surrogate.features import CrystalFeatures, is_cached
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
+from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Output, Surrogate
 from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
 
@@ -46,6 +47,7 @@ PROPOSERS: dict[str, Callable[..., Proposer]] = {
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "graph-ensemble": GraphEnsemble,
     "gaussian-process": GaussianProcess,
+    "multi-fidelity": MultiFidelityProcess,
 }
 EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
     "ray": RayExecutor,

@@ -8,11 +8,10 @@ the next label, in a round of their own, so that it is chosen knowing what they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.acquisition import Belief
 from agents.fidelity import Look, Price, looks, ruled_out
@@ -20,6 +19,7 @@ from agents.objective import Objective
 from agents.protocol import Candidate, Space
 from agents.screening import Screen, incumbent
 from agents.selection import Selected
+from oracle.material import Crystal, Superlattice
 from oracle.protocol import Oracle
 from orchestrator import events as ev
 from orchestrator.config import CampaignConfig
@@ -50,7 +50,7 @@ def worthwhile(
     screened: Screen,
     trusts: Mapping[str, Trust],
     space: Space,
-    free: NDArray[np.bool_],
+    admits: Callable[[Crystal | Superlattice], bool],
 ) -> list[CheapLook]:
     """Looks that are worth more per second than the best label, best first, within the budget.
 
@@ -61,11 +61,12 @@ def worthwhile(
         screened: what is believed of the space.
         trusts: how far each cheaper fidelity is believed.
         space: names the materials.
-        free: (n,), materials that may be labelled.
+        admits: refuses materials that break a constraint.
     """
     label_s = _mean_cost(state, state.objective_fidelity)
     if not label_s:
         return []
+    free = screened.free([e.material for e in state.evaluations()])
     prices = {}
     for name in list(state.methods)[:-1]:
         trust, cost = trusts.get(name, PRIOR), _mean_cost(state, name)
@@ -85,10 +86,12 @@ def worthwhile(
     left = _allowance(state, config)
     chosen = []
     for look in found:
+        material = screened.materials[look.at]
+        if not admits(material):
+            continue
         left -= prices[look.fidelity].cost_s
         if left < 0:
             break
-        material = screened.materials[look.at]
         candidate = Candidate(material, AGENT, label=space.label(material))
         chosen.append(CheapLook(candidate, look.fidelity, look.value))
     return chosen
@@ -123,16 +126,19 @@ def riding_along(
     trusts: Mapping[str, Trust],
     chosen: Sequence[Selected],
     reserves: Sequence[Selected],
+    known: Sequence[CheapLook] = (),
 ) -> list[CheapLook]:
     """Looks at the candidates that are labelled, from which trust is learned.
 
-    While no cost is known, also at those next in line.
+    While no cost is known, also at those next in line. Those `known` already are left out.
     """
-    found = []
+    planned = {(look.candidate.material.digest, look.fidelity) for look in known}
+    found: list[CheapLook] = []
     for name in list(state.methods)[:-1]:
         if config.budget.cheap_share == 0 or trusts.get(name, PRIOR).weight < _IGNORED:
             continue
-        asked, cost = _asked(state, name), _mean_cost(state, name)
+        asked = _asked(state, name) | {digest for digest, at in planned if at == name}
+        cost = _mean_cost(state, name)
         wanted = [s for s in chosen if s.candidate.material.digest not in asked]
         room = len(wanted)
         if not cost:
@@ -160,7 +166,17 @@ def excluded(
     if not seen.any():
         return frozenset()
     hopeless = ruled_out(screened.posterior, objective, seen)
-    return frozenset(screened.materials[k].digest for k in np.flatnonzero(hopeless))
+    return frozenset(screened.materials[int(k)].digest for k in np.flatnonzero(hopeless))
+
+
+def trust_metrics(trusts: Mapping[str, Trust]) -> dict[str, float]:
+    """How far each cheaper fidelity is believed: of one that misleads it is said."""
+    names = ("weight", "correlation", "misleads")
+    return {
+        f"cheap_{name}_{fidelity}": float(getattr(trust, name))
+        for fidelity, trust in trusts.items()
+        for name in names
+    }
 
 
 def cheap_trials(found: Sequence[CheapLook], oracles: Mapping[str, Oracle]) -> list[ev.TrialPlan]:

@@ -16,6 +16,7 @@ from agents.protocol import Candidate, Proposer, Space
 from agents.screening import Screen, SharedSurrogate, screen
 from agents.selection import Plan as Selection
 from agents.selection import Selected, select
+from oracle.material import Crystal, Superlattice
 from oracle.protocol import Oracle
 from orchestrator import events as ev
 from orchestrator.build import (
@@ -26,7 +27,14 @@ from orchestrator.build import (
     tightened,
 )
 from orchestrator.campaign import Campaign
-from orchestrator.cheap import CheapLook, cheap_trials, come_first, riding_along, worthwhile
+from orchestrator.cheap import (
+    CheapLook,
+    cheap_trials,
+    come_first,
+    riding_along,
+    trust_metrics,
+    worthwhile,
+)
 from orchestrator.cheap import excluded as excluded_by_looks
 from orchestrator.config import CampaignConfig
 from orchestrator.confirmation import level_for, wanted
@@ -132,7 +140,7 @@ class Planner:
             screened=self._screener.computed,
         )
         named = {trial.candidate for trial in trials}
-        candidates = [found.candidate for found in (*choice.chosen, *choice.looks)]
+        candidates = [s.candidate for s in choice.chosen] + [s.candidate for s in choice.looks]
         return Plan(event, tuple(c for c in candidates if c.id in named), self._seconds)
 
     def save_surrogate(self, path: Path) -> Path | None:
@@ -152,33 +160,32 @@ class Planner:
             "calibration_scale": calibration.scale,
             "calibration_trials": float(calibration.trials),
         }
-        trusts, excluded = {}, frozenset[str]()
+        trusts: Mapping[str, Trust] = {}
+        found: list[CheapLook] = []
+        excluded: frozenset[str] = frozenset()
+        screened: Screen | None = None
         if surrogate is not None and len(self.oracles) > 1:
             trusts = getattr(self._surrogate, "trusts", {})
-            metrics |= _trust_metrics(trusts)
+            metrics |= trust_metrics(trusts)
             screened = self._screened(state, objective, surrogate, number)
-            free = screened.free([e.material for e in state.evaluations()]) & np.array(
-                [self._screener.admits(m, state.rejected) for m in screened.materials]
+            found = worthwhile(
+                state, self.config, objective, screened, trusts, self.space, self._admits(state)
             )
-            found = worthwhile(state, self.config, objective, screened, trusts, self.space, free)
             if come_first(state, self.config, found):
                 self._screener.forget()
                 return _Choice(looks=tuple(found), metrics=metrics)
             excluded = excluded_by_looks(state, objective, screened, trusts)
             metrics["ruled_out"] = float(len(excluded))
-        else:
-            found = []
         chosen, more, rejected = self._labels(state, objective, surrogate, number, excluded)
-        if len(self.oracles) > 1 and chosen:
-            found += [
-                look
-                for look in riding_along(
-                    state, self.config, trusts, chosen, self._screener.reserves
-                )
-                if (look.candidate.id, look.fidelity)
-                not in {(f.candidate.id, f.fidelity) for f in found}
-            ]
-        return _Choice(tuple(chosen), tuple(found) if chosen else (), metrics | more, rejected)
+        if surrogate is not None:
+            screened = screened or self._screened(state, objective, surrogate, number)
+            more["regret_to_posterior"] = self._regret(screened, objective, number)
+        if not chosen:
+            return _Choice(metrics=metrics | more, rejected=rejected)
+        found += riding_along(
+            state, self.config, trusts, chosen, self._screener.reserves, known=found
+        )
+        return _Choice(tuple(chosen), tuple(found), metrics | more, rejected)
 
     def _labels(
         self,
@@ -225,7 +232,7 @@ class Planner:
                 proposals=proposals,
                 shares=slots,
                 rng=self._rng(number, _SELECT, 0),
-                admit=lambda material: self._screener.admits(material, state.rejected),
+                admit=self._admits(state),
                 reserve=_RESERVE * count if self._needs_reserves else 0,
                 excluded=excluded,
             )
@@ -233,9 +240,10 @@ class Planner:
             chosen, rejected = self._screener.first_allowed(plan, count)
         metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
         metrics |= {"rejected": float(len(rejected))} | _spreads(plan)
-        if surrogate is not None:
-            metrics["regret_to_posterior"] = self._regret(state, objective, surrogate, number)
         return chosen, metrics, rejected
+
+    def _admits(self, state: CampaignState) -> Callable[[Crystal | Superlattice], bool]:
+        return lambda material: self._screener.admits(material, state.rejected)
 
     def _screened(
         self, state: CampaignState, objective: Objective, surrogate: Surrogate, number: int
@@ -251,11 +259,8 @@ class Planner:
             rng=self._rng(number, _REGRET, 0),
         )
 
-    def _regret(
-        self, state: CampaignState, objective: Objective, surrogate: Surrogate, number: int
-    ) -> float:
+    def _regret(self, screened: Screen, objective: Objective, number: int) -> float:
         """Expected gain of the best of the whole space over the best found, modelled scale."""
-        screened = self._screened(state, objective, surrogate, number)
         draws = screened.posterior.sample(_DRAWS, self._rng(number, _REGRET, 1))[..., 0]
         scores = objective.score(draws)
         stable = screened.posterior.p_stable >= 0.5
@@ -346,16 +351,6 @@ class Planner:
             yield
         finally:
             self._seconds[f"seconds_{name}"] = time.perf_counter() - began
-
-
-def _trust_metrics(trusts: Mapping[str, Trust]) -> dict[str, float]:
-    """How far each cheaper fidelity is believed: one that misleads is said to."""
-    names = ("weight", "correlation", "misleads")
-    return {
-        f"cheap_{name}_{fidelity}": float(getattr(trust, name))
-        for fidelity, trust in trusts.items()
-        for name in names
-    }
 
 
 def _credits(state: CampaignState, objective: Objective) -> list[Credit]:

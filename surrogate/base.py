@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from oracle.evaluation import Failed, Measured, Unstable
 from oracle.material import Crystal, Superlattice
 from surrogate.cheaper import Similarity
 from surrogate.feature_store import FeatureStore, MaterialInputs
-from surrogate.informed import Informed, informed
+from surrogate.findings import Findings
+from surrogate.informed import Informed, cheap_labels, informed
 from surrogate.inputs import Inputs
 from surrogate.labels import Outcome, labels_of, latest, stabilities_of
 from surrogate.problem import Model, Problem, StabilityPredictor, StabilityProblem
@@ -32,6 +33,7 @@ class _Fitted:
     models: dict[Output, tuple[Model, Informed]]
     stability: StabilityPredictor
     extras: Extras
+    findings: Findings
 
 
 class BaseSurrogate(ABC):
@@ -51,6 +53,9 @@ class BaseSurrogate(ABC):
         seed: of all randomness.
         store: features of crystals.
     """
+
+    joint = False
+    """Whether the subclass learns from all fidelities at once, instead of `trusts`' shifts."""
 
     def __init__(
         self,
@@ -127,6 +132,7 @@ class BaseSurrogate(ABC):
     ) -> Posterior:
         """Predictions back on the modelled scale, with calibrated spreads."""
         means, roots, spreads = [], [], []
+        inputs = fitted.findings.added(inputs, materials)
         for output in outputs:
             model, informed_ = fitted.models[output]
             unit = model.predict(inputs, fitted.extras.flags(materials, output))
@@ -168,6 +174,8 @@ class BaseSurrogate(ABC):
         """Fit all outputs; `inputs` are those of `materials`, or any where there are none."""
         row = {digest: k for k, digest in enumerate(materials)}
         outcomes = found.get(self._fidelity, {})
+        findings = Findings.of(found, self._fidelity) if self.joint else Findings({})
+        inputs = findings.added(inputs, list(materials.values()))
         scale = InputScale.of(inputs)
         targets = {
             output: Target.of(output, labels_of(outcomes, output), row, inputs)
@@ -177,8 +185,15 @@ class BaseSurrogate(ABC):
         similarity = Similarity.of(inputs, scale)
         models: dict[Output, tuple[Model, Informed]] = {}
         for k, (output, target) in enumerate(targets.items()):
-            known = informed(output, target, found, self._fidelity, row, inputs, similarity)
+            known = (
+                Informed(target, {})
+                if self.joint
+                else informed(output, target, found, self._fidelity, row, inputs, similarity)
+            )
             problem = known.problem(inputs, extras.flags(target.labels.materials, output))
+            if self.joint:
+                cheap = cheap_labels(output, target, found, self._fidelity, row, inputs, extras)
+                problem = replace(problem, cheaper=cheap)
             models[output] = (self._learn(problem, scale, self._seed + k), known)
         stabilities = stabilities_of(outcomes)
         stability = StabilityProblem(
@@ -190,7 +205,7 @@ class BaseSurrogate(ABC):
         )
         first = models[self._outputs[0]][0]
         predictor = self._learn_stability(stability, scale, first, self._seed)
-        return _Fitted(models, predictor, extras)
+        return _Fitted(models, predictor, extras, findings)
 
 
 def _stacked(roots: list[Array]) -> Array:

@@ -85,7 +85,7 @@ class Cheaper:
         values, errors = np.zeros(len(materials)), np.zeros(len(materials))
         open_ = np.array([m.digest not in self.known for m in materials], dtype=bool)
         for k in np.flatnonzero(~open_):
-            values[k] = self.known[materials[k].digest]
+            values[k] = self.known[materials[int(k)].digest]
         blank = np.flatnonzero(open_)
         if len(blank):
             columns = self.similarity.columns(inputs)[blank]
@@ -125,4 +125,4 @@ def cheaper(
     lower = np.linalg.cholesky(shape + 1e-6 * np.eye(len(rows)))
     weights = np.linalg.solve(lower.T, np.linalg.solve(lower, values))
     known = {m.digest: float(v) for m, v in zip(found.materials, values, strict=True)}
-    return Cheaper(PRIOR, known, spread, similarity, rows, lower, weights)
+    return Cheaper(PRIOR, known, spread, similarity, rows, np.asarray(lower), np.asarray(weights))

@@ -12,10 +12,10 @@ from oracle.material import Crystal, Superlattice
 from surrogate.cheaper import Cheaper, Similarity, cheaper
 from surrogate.inputs import Inputs
 from surrogate.labels import Outcome, labels_of
-from surrogate.problem import Prediction, Problem
+from surrogate.problem import CheapLabels, Prediction, Problem
 from surrogate.protocol import Output
 from surrogate.scaling import TargetScale
-from surrogate.targets import Target, rows_of
+from surrogate.targets import Extras, Target, rows_of
 from surrogate.trust import Trust, trust
 
 Array = NDArray[np.float64]
@@ -137,6 +137,29 @@ def informed(
         scale = TargetScale.of(residuals, physical=target.prior.physical, typical=typical)
         target = replace(target, scale=scale)
     return Informed(target, cheap)
+
+
+def cheap_labels(
+    output: Output,
+    target: Target,
+    found: Mapping[str, Mapping[str, Outcome]],
+    fidelity: str,
+    row: dict[str, int],
+    inputs: Inputs,
+    extras: Extras,
+) -> tuple[CheapLabels, ...]:
+    """What each cheaper fidelity says, for models that learn from all at once; see `informed`."""
+    cheap = []
+    for name in _dearest_first(found, fidelity):
+        labels = labels_of(found[name], output)
+        if len(labels.values):
+            own = Target.of(output, labels, row, inputs)
+            own = replace(own, prior=target.prior)
+            problem = own.problem(inputs, extras.flags(labels.materials, output))
+            cheap.append(
+                CheapLabels(name, problem.rows, problem.extras, problem.targets, problem.noise)
+            )
+    return tuple(cheap)
 
 
 def _dearest_first(found: Mapping[str, Mapping[str, Outcome]], fidelity: str) -> list[str]:

@@ -45,6 +45,26 @@ class Trust:
     misleads: float
     left: float
 
+    @classmethod
+    def given(cls, correlations: Array, shares: Array, weight: float) -> Trust:
+        """Of a fidelity on the scale of the labels.
+
+        Args:
+            correlations: (k,), that it may have if it says anything.
+            shares: (k,), their probabilities.
+            weight: probability that it says anything.
+        """
+        mean = weight * float(shares @ correlations)
+        square = weight * float(shares @ np.square(correlations))
+        return cls(
+            slope=mean,
+            slope_spread=float(np.sqrt(max(square - mean**2, 0.0))),
+            weight=weight,
+            correlation=mean,
+            misleads=1.0 - weight * float(shares[correlations >= _MISLEADING].sum()),
+            left=float(np.sqrt(1.0 - square)),
+        )
+
 
 def trust(
     labels: Array,

@@ -18,8 +18,13 @@ from surrogate.feature_store import FeatureStore
 from surrogate.features import CrystalFeatures
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
+from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Calibration, Output, Posterior, Surrogate
-from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
+from surrogate.settings import (
+    GaussianProcessSettings,
+    GraphEnsembleSettings,
+    MultiFidelitySettings,
+)
 from surrogate.stability import PRIOR_STABLE
 
 Material = Crystal | Superlattice
@@ -385,6 +390,14 @@ class _Process(SurrogateContract):
         return GaussianProcess(outputs, "bte", seed=seed, store=self.store, settings=settings)
 
 
+class _MultiFidelity(SurrogateContract):
+    store: FeatureStore
+
+    def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
+        settings = MultiFidelitySettings()
+        return MultiFidelityProcess(outputs, "bte", seed=seed, store=self.store, settings=settings)
+
+
 class TestGraphEnsembleOnCrystals(_Graph, OnCrystals):
     def test_seed_decides(self, materials: list[Material]) -> None:
         labels = self.labels(materials[:8])
@@ -414,6 +427,14 @@ class TestGraphEnsembleOnSequences(_Graph, OnSequences):
 
 
 class TestGaussianProcessOnCrystals(_Process, OnCrystals):
+    pass
+
+
+class TestMultiFidelityOnCrystals(_MultiFidelity, OnCrystals):
+    pass
+
+
+class TestMultiFidelityOnSequences(_MultiFidelity, OnSequences):
     pass
 
 
