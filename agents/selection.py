@@ -116,6 +116,7 @@ def select(
     rng: np.random.Generator,
     admit: Admit = lambda material: True,
     reserve: int | None = None,
+    excluded: frozenset[str] = frozenset(),
 ) -> Plan:
     """Choose a batch and its reserves.
 
@@ -134,6 +135,7 @@ def select(
         rng: draws the audits, and the sample of a space that is too large to list.
         admit: refuses materials that break a constraint; asked only about those considered.
         reserve: how many more are ranked; twice the batch unless given.
+        excluded: digests that come last: agents' candidates and holes are sought elsewhere.
     """
     taken = [e.material for e in evaluations] + list(pending)
     admission = Admission(taken, near_duplicates=settings.near_duplicates)
@@ -146,8 +148,8 @@ def select(
     free = None if screened is None else screened.free(taken)
     sources: dict[Purpose, Iterator[Candidate]] = {
         "audit": _audits(space, len(taken) + batch, rng),
-        "promise": _promising(proposals, shares),
-        "hole": iter(()) if screened is None else _holes(screened, free, space),
+        "promise": _promising(proposals, shares, excluded),
+        "hole": iter(()) if screened is None else _holes(screened, free, space, excluded),
     }
     wanted = batch + (2 * batch if reserve is None else reserve)
     filled = _filled(sources, counts, wanted, accept)
@@ -216,9 +218,26 @@ def _take(
 
 
 def _promising(
+    proposals: Mapping[str, Sequence[Candidate]],
+    shares: Mapping[str, int],
+    excluded: frozenset[str] = frozenset(),
+) -> Iterator[Candidate]:
+    """First every agent's share, in turns by rank; then all that is left, by rank.
+
+    Excluded ones come at the very end, in the same order.
+    """
+    last = []
+    for candidate in _in_turns(proposals, shares):
+        if candidate.material.digest in excluded:
+            last.append(candidate)
+        else:
+            yield candidate
+    yield from last
+
+
+def _in_turns(
     proposals: Mapping[str, Sequence[Candidate]], shares: Mapping[str, int]
 ) -> Iterator[Candidate]:
-    """First every agent's share, in turns by rank; then all that is left, by rank."""
     agents = [agent for agent in shares if agent in proposals]
     rest: list[tuple[int, Candidate]] = []
     longest = max((len(proposals[agent]) for agent in agents), default=0)
@@ -245,7 +264,12 @@ def _audits(space: Space, expected: int, rng: np.random.Generator) -> Iterator[C
         count = min(2 * count, space.size)
 
 
-def _holes(screened: Screen, free: NDArray[np.bool_] | None, space: Space) -> Iterator[Candidate]:
+def _holes(
+    screened: Screen,
+    free: NDArray[np.bool_] | None,
+    space: Space,
+    excluded: frozenset[str] = frozenset(),
+) -> Iterator[Candidate]:
     """The free materials with the largest spread, each conditioned on those before it.
 
     Only the upper quarter by spread is considered, so that the mean of the chosen exceeds the
@@ -255,6 +279,10 @@ def _holes(screened: Screen, free: NDArray[np.bool_] | None, space: Space) -> It
     spread = belief.first_spread
     if free is None or not free.any():
         return
+    if excluded:
+        free = free & np.array([m.digest not in excluded for m in screened.materials])
+        if not free.any():
+            return
     open_ = free & (spread >= np.quantile(spread[free], 1.0 - _HOLE_POOL))
     while open_.any():
         at = int(np.argmax(np.where(open_, belief.spread, -np.inf)))

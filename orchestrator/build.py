@@ -31,6 +31,7 @@ from surrogate.features import CrystalFeatures, is_cached
 from surrogate.forests import GradientBoosting, RandomForest
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
+from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Output, Surrogate
 from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
 
@@ -49,6 +50,7 @@ SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "gaussian-process": GaussianProcess,
     "random-forest": RandomForest,
     "gradient-boosting": GradientBoosting,
+    "multi-fidelity": MultiFidelityProcess,
 }
 EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
     "ray": RayExecutor,

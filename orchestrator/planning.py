@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,10 @@ import numpy as np
 from agents.objective import Objective
 from agents.portfolio import Credit, shares
 from agents.protocol import Candidate, Proposer, Space
-from agents.screening import SharedSurrogate, screen
+from agents.screening import Screen, SharedSurrogate, screen
 from agents.selection import Plan as Selection
 from agents.selection import Selected, select
+from oracle.material import Crystal, Superlattice
 from oracle.protocol import Oracle
 from orchestrator import events as ev
 from orchestrator.build import (
@@ -26,7 +27,15 @@ from orchestrator.build import (
     tightened,
 )
 from orchestrator.campaign import Campaign
-from orchestrator.cheap import cheap_trials
+from orchestrator.cheap import (
+    CheapLook,
+    cheap_trials,
+    come_first,
+    riding_along,
+    trust_metrics,
+    worthwhile,
+)
+from orchestrator.cheap import excluded as excluded_by_looks
 from orchestrator.config import CampaignConfig
 from orchestrator.confirmation import level_for, wanted
 from orchestrator.executor import Executor
@@ -34,6 +43,7 @@ from orchestrator.metrics import calibration_of
 from orchestrator.screening import Screener
 from orchestrator.state import CampaignState
 from surrogate.protocol import Calibration, Surrogate
+from surrogate.trust import Trust
 
 _FIT, _PROPOSE, _SELECT, _REGRET = 1, 2, 3, 4  # stage numbers of the random streams
 _RESERVE = 4  # candidates ranked beyond the batch, in batches, because screening rejects some
@@ -53,6 +63,16 @@ class Plan:
     event: ev.RoundPlanned
     candidates: tuple[Candidate, ...]
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Labels and looks of a round, its metrics, and who was rejected for what."""
+
+    chosen: tuple[Selected, ...] = ()
+    looks: tuple[CheapLook, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -97,21 +117,17 @@ class Planner:
         self._seconds = {}
         state, objective = campaign.state, campaign.objective
         confirmations = self._confirmations(state, objective, final=final)
-        chosen: list[Selected] = []
-        metrics: dict[str, float] = {}
-        rejected: dict[str, str] = {}
+        choice = _Choice()
         if not final:
-            chosen, metrics, rejected = self._choose(state, objective)
-            if not chosen:
+            choice = self._choose(state, objective)
+            if not choice.chosen and not choice.looks:
                 confirmations = self._confirmations(state, objective, final=True)
-        if not chosen and not confirmations:
+        if not choice.chosen and not choice.looks and not confirmations:
             return None
-        number = len(state.rounds) + (1 if chosen or not state.rounds else 0)
-        trials = [*self._trials(state, chosen), *confirmations]
-        if chosen:
-            trials += cheap_trials(
-                state, self.config, self.oracles, chosen, self._screener.reserves
-            )
+        new = choice.chosen or choice.looks or not state.rounds
+        number = len(state.rounds) + (1 if new else 0)
+        trials = [*self._trials(state, choice.chosen), *confirmations]
+        trials += cheap_trials(choice.looks, self.oracles)
         trials = [
             trial.model_copy(update={"id": f"t-{len(state.trials) + i:04d}"})
             for i, trial in enumerate(trials, start=1)
@@ -119,12 +135,12 @@ class Planner:
         event = ev.RoundPlanned(
             round=number,
             trials=tuple(trials),
-            metrics=metrics,
-            rejected=rejected,
+            metrics=choice.metrics,
+            rejected=choice.rejected,
             screened=self._screener.computed,
         )
         named = {trial.candidate for trial in trials}
-        candidates = [s.candidate for s in (*chosen, *self._screener.reserves)]
+        candidates = [s.candidate for s in choice.chosen] + [s.candidate for s in choice.looks]
         return Plan(event, tuple(c for c in candidates if c.id in named), self._seconds)
 
     def save_surrogate(self, path: Path) -> Path | None:
@@ -135,18 +151,56 @@ class Planner:
         save(path)
         return path
 
-    def _choose(
-        self, state: CampaignState, objective: Objective
-    ) -> tuple[list[Selected], dict[str, float], dict[str, str]]:
-        """Candidates for this round, metrics of the choice, and who was rejected for what."""
-        number, count = len(state.rounds) + 1, self._room(state)
+    def _choose(self, state: CampaignState, objective: Objective) -> _Choice:
+        """What this round measures, at which fidelity; metrics; and who was rejected for what."""
+        number = len(state.rounds) + 1
         with self._stage("fit"):
             surrogate, calibration = self._fit(state, objective, number)
+        metrics = {
+            "calibration_scale": calibration.scale,
+            "calibration_trials": float(calibration.trials),
+        }
+        trusts: Mapping[str, Trust] = {}
+        found: list[CheapLook] = []
+        excluded: frozenset[str] = frozenset()
+        screened: Screen | None = None
+        if surrogate is not None and len(self.oracles) > 1:
+            trusts = getattr(self._surrogate, "trusts", {})
+            metrics |= trust_metrics(trusts)
+            screened = self._screened(state, objective, surrogate, number)
+            found = worthwhile(
+                state, self.config, objective, screened, trusts, self.space, self._admits(state)
+            )
+            if come_first(state, self.config, found):
+                self._screener.forget()
+                return _Choice(looks=tuple(found), metrics=metrics)
+            excluded = excluded_by_looks(state, objective, screened, trusts)
+            metrics["ruled_out"] = float(len(excluded))
+        chosen, more, rejected = self._labels(state, objective, surrogate, number, excluded)
+        if surrogate is not None:
+            screened = screened or self._screened(state, objective, surrogate, number)
+            more["regret_to_posterior"] = self._regret(screened, objective, number)
+        if not chosen:
+            return _Choice(metrics=metrics | more, rejected=rejected)
+        found += riding_along(
+            state, self.config, trusts, chosen, self._screener.reserves, known=found
+        )
+        return _Choice(tuple(chosen), tuple(found), metrics | more, rejected)
+
+    def _labels(
+        self,
+        state: CampaignState,
+        objective: Objective,
+        surrogate: Surrogate | None,
+        number: int,
+        excluded: frozenset[str],
+    ) -> tuple[list[Selected], dict[str, float], dict[str, str]]:
+        """Candidates to be labelled, metrics of the choice, and who was rejected for what."""
+        count = self._room(state)
         evaluations, settings = state.evaluations(), self.config.selection
-        history = _credits(state, objective)
         slots = shares(
             tuple(self._proposers),
-            history,
+            _credits(state, objective),
             count,
             floor=settings.floor_share,
             half_life=settings.half_life,
@@ -167,7 +221,7 @@ class Planner:
         with self._stage("select"):
             plan = select(
                 count,
-                round_number=number,
+                round_number=state.label_rounds + 1,
                 settings=settings,
                 space=self.space,
                 objective=objective,
@@ -178,27 +232,24 @@ class Planner:
                 proposals=proposals,
                 shares=slots,
                 rng=self._rng(number, _SELECT, 0),
-                admit=lambda material: self._screener.admits(material, state.rejected),
+                admit=self._admits(state),
                 reserve=_RESERVE * count if self._needs_reserves else 0,
+                excluded=excluded,
             )
         with self._stage("screen"):
             chosen, rejected = self._screener.first_allowed(plan, count)
         metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
-        metrics |= {
-            "calibration_scale": calibration.scale,
-            "calibration_trials": float(calibration.trials),
-            "rejected": float(len(rejected)),
-        }
-        metrics |= _spreads(plan)
-        if surrogate is not None:
-            metrics["regret_to_posterior"] = self._regret(state, objective, surrogate, number)
+        metrics |= {"rejected": float(len(rejected))} | _spreads(plan)
         return chosen, metrics, rejected
 
-    def _regret(
+    def _admits(self, state: CampaignState) -> Callable[[Crystal | Superlattice], bool]:
+        return lambda material: self._screener.admits(material, state.rejected)
+
+    def _screened(
         self, state: CampaignState, objective: Objective, surrogate: Surrogate, number: int
-    ) -> float:
-        """Expected gain of the best of the whole space over the best found, modelled scale."""
-        screened = screen(
+    ) -> Screen:
+        """What is believed of the space, or of a large sample of it."""
+        return screen(
             self.space,
             objective=objective,
             evaluations=state.evaluations(),
@@ -207,6 +258,9 @@ class Planner:
             limit=self.config.selection.pool_limit,
             rng=self._rng(number, _REGRET, 0),
         )
+
+    def _regret(self, screened: Screen, objective: Objective, number: int) -> float:
+        """Expected gain of the best of the whole space over the best found, modelled scale."""
         draws = screened.posterior.sample(_DRAWS, self._rng(number, _REGRET, 1))[..., 0]
         scores = objective.score(draws)
         stable = screened.posterior.p_stable >= 0.5
@@ -243,7 +297,7 @@ class Planner:
         used = len([t for t in state.objective_trials() if t.status != "CANCELLED"])
         return max(0, min(self.config.budget.batch, self.config.budget.oracle_calls - used))
 
-    def _trials(self, state: CampaignState, chosen: list[Selected]) -> list[ev.TrialPlan]:
+    def _trials(self, state: CampaignState, chosen: Sequence[Selected]) -> list[ev.TrialPlan]:
         fidelity = state.objective_fidelity
         return [
             ev.TrialPlan(

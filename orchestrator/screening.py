@@ -49,6 +49,10 @@ class Screener:
         self.computed: dict[str, dict[str, float]] = {}
         """Energies (eV/atom) of the candidates screened in the last plan, by id."""
 
+    def forget(self) -> None:
+        """A round without labels screens nobody."""
+        self.computed, self.reserves = {}, ()
+
     @property
     def computes(self) -> bool:
         """Whether some constraint needs a calculation."""

@@ -106,6 +106,14 @@ class CampaignState:
         """The round under way, if any."""
         return self.rounds[-1] if self.rounds and self.rounds[-1].metrics is None else None
 
+    @property
+    def label_rounds(self) -> int:
+        """Rounds that did more than look at cheaper fidelities; the budget counts these."""
+        return sum(
+            any(self.trials[name].plan.purpose != "cheap" for name in r.trials) or not r.trials
+            for r in self.rounds
+        )
+
     def of_purpose(self, *purposes: str) -> list[Trial]:
         """Trials with one of these purposes, in the order of planning."""
         return [t for t in self.trials.values() if t.plan.purpose in purposes]

@@ -29,7 +29,7 @@ def stop_reason(state: CampaignState, config: CampaignConfig, objective: Objecti
     used = len([t for t in state.objective_trials() if t.status != "CANCELLED"])
     if used >= budget.oracle_calls:
         return f"budget.oracle_calls: all {budget.oracle_calls} are used"
-    if budget.rounds is not None and len(state.rounds) >= budget.rounds:
+    if budget.rounds is not None and state.label_rounds >= budget.rounds:
         return f"budget.rounds: all {budget.rounds} are done"
     if budget.cost_h is not None and state.cost_s() >= budget.cost_h * 3600:
         return f"budget.cost_h: {state.cost_s() / 3600:.3g} of {budget.cost_h:g} h are used"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Unstable
 from oracle.material import Crystal, Superlattice
+from surrogate.cheaper import Similarity
 from surrogate.feature_store import FeatureStore, MaterialInputs
+from surrogate.findings import Findings
+from surrogate.informed import Informed, cheap_labels, informed
 from surrogate.inputs import Inputs
 from surrogate.labels import Outcome, labels_of, latest, stabilities_of
 from surrogate.problem import Model, Problem, StabilityPredictor, StabilityProblem
@@ -19,6 +22,7 @@ from surrogate.protocol import Calibration, Output, Posterior
 from surrogate.scaling import InputScale
 from surrogate.targets import Extras, Target, rows_of
 from surrogate.threads import pinned_threads
+from surrogate.trust import Trust
 
 Array = NDArray[np.float64]
 UNCALIBRATED = Calibration()
@@ -26,17 +30,19 @@ UNCALIBRATED = Calibration()
 
 @dataclass(frozen=True)
 class _Fitted:
-    models: dict[Output, tuple[Model, Target]]
+    models: dict[Output, tuple[Model, Informed]]
     stability: StabilityPredictor
     extras: Extras
+    findings: Findings
 
 
 class BaseSurrogate(ABC):
     """Cleans evaluations and states beliefs; subclasses implement the regressions.
 
-    Evaluations at `fidelity` are the labels. What other, cheaper fidelities found of a material
-    enters as additional inputs, whose usefulness is learned under strong shrinkage: a misleading
-    fidelity is soon ignored. Unstable and failed evaluations train the probability of stability.
+    Evaluations at `fidelity` are the labels. What other, cheaper fidelities found shifts what is
+    expected of a material, as far as the labels say that they are to be trusted: a misleading
+    fidelity is soon ignored, see `trusts`. That a material is unstable there is one more input.
+    Unstable and failed evaluations train the probability of stability.
 
     Before any fit the belief is the prior: the mean from a physical model where there is one (0
     on the modelled scale elsewhere), with a wide spread.
@@ -47,6 +53,9 @@ class BaseSurrogate(ABC):
         seed: of all randomness.
         store: features of crystals.
     """
+
+    joint = False
+    """Whether the subclass learns from all fidelities at once, instead of `trusts`' shifts."""
 
     def __init__(
         self,
@@ -123,14 +132,14 @@ class BaseSurrogate(ABC):
     ) -> Posterior:
         """Predictions back on the modelled scale, with calibrated spreads."""
         means, roots, spreads = [], [], []
+        inputs = fitted.findings.added(inputs, materials)
         for output in outputs:
-            model, target = fitted.models[output]
-            unit = model.predict(inputs, fitted.extras.columns(materials, output))
-            spread = self._calibration.scale * target.scale.spread
-            offset = target.scale.centre + target.prior.mean(inputs)
-            means.append(offset + target.scale.spread * unit.mean)
-            roots.append(spread * unit.root)
-            spreads.append(spread * unit.aleatoric)
+            model, informed_ = fitted.models[output]
+            unit = model.predict(inputs, fitted.extras.flags(materials, output))
+            spread = informed_.target.scale.spread
+            means.append(informed_.offset(materials, inputs) + spread * unit.mean)
+            roots.append(self._calibration.scale * informed_.root(unit, materials, inputs))
+            spreads.append(self._calibration.scale * spread * unit.aleatoric)
         extras = fitted.extras.columns(materials, self._outputs[0])
         return Posterior(
             mean=np.stack(means, axis=1),
@@ -139,6 +148,13 @@ class BaseSurrogate(ABC):
             p_stable=fitted.stability.probability(inputs, extras),
             calibration=self._calibration,
         )
+
+    @property
+    def trusts(self) -> dict[str, Trust]:
+        """How far each cheaper fidelity is believed about the first output; empty before a fit."""
+        if self._fitted is None:
+            return {}
+        return self._fitted.models[self._outputs[0]][1].trusts
 
     def _check(self, outputs: Sequence[Output], fidelity: str) -> None:
         if fidelity != self._fidelity:
@@ -158,17 +174,27 @@ class BaseSurrogate(ABC):
         """Fit all outputs; `inputs` are those of `materials`, or any where there are none."""
         row = {digest: k for k, digest in enumerate(materials)}
         outcomes = found.get(self._fidelity, {})
+        findings = Findings.of(found, self._fidelity) if self.joint else Findings({})
+        inputs = findings.added(inputs, list(materials.values()))
         scale = InputScale.of(inputs)
         targets = {
             output: Target.of(output, labels_of(outcomes, output), row, inputs)
             for output in self._outputs
         }
         extras = Extras.of(found, self._fidelity, targets, row, inputs)
-        models: dict[Output, tuple[Model, Target]] = {}
+        similarity = Similarity.of(inputs, scale)
+        models: dict[Output, tuple[Model, Informed]] = {}
         for k, (output, target) in enumerate(targets.items()):
-            columns = extras.columns(target.labels.materials, output)
-            problem = target.problem(inputs, columns)
-            models[output] = (self._learn(problem, scale, self._seed + k), target)
+            known = (
+                Informed(target, {})
+                if self.joint
+                else informed(output, target, found, self._fidelity, row, inputs, similarity)
+            )
+            problem = known.problem(inputs, extras.flags(target.labels.materials, output))
+            if self.joint:
+                cheap = cheap_labels(output, target, found, self._fidelity, row, inputs, extras)
+                problem = replace(problem, cheaper=cheap)
+            models[output] = (self._learn(problem, scale, self._seed + k), known)
         stabilities = stabilities_of(outcomes)
         stability = StabilityProblem(
             inputs,
@@ -179,7 +205,7 @@ class BaseSurrogate(ABC):
         )
         first = models[self._outputs[0]][0]
         predictor = self._learn_stability(stability, scale, first, self._seed)
-        return _Fitted(models, predictor, extras)
+        return _Fitted(models, predictor, extras, findings)
 
 
 def _stacked(roots: list[Array]) -> Array:

@@ -11,6 +11,8 @@ from gpytorch.priors import NormalPrior
 from numpy.typing import NDArray
 from torch import Tensor
 
+from surrogate.inputs import Inputs
+
 # Prior means of the logarithms of the scales, in units of the target's spread.
 _WAVE, _LENGTH, _SLOPE, _EXTRA = -0.3, 0.5, -0.5, -1.0
 SCALE_SPREAD = 0.7
@@ -94,3 +96,11 @@ def _lengths(u: Tensor, v: Tensor, diag: bool) -> Tensor:
     """Sum of the squared lengths of each pair."""
     first, second = u.square().sum(dim=-1), v.square().sum(dim=-1)
     return first + second if diag else first[..., :, None] + second[..., None, :]
+
+
+def mirror_of(inputs: Inputs) -> NDArray[np.int64] | None:
+    """Order of all columns of reversed sequences; None for crystals."""
+    if inputs.descriptors:
+        return None
+    starts = np.cumsum([0, *(len(order) for order in inputs.mirrors)])
+    return np.concatenate([m + s for m, s in zip(inputs.mirrors, starts[:-1], strict=True)])

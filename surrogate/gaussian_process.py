@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import gpytorch
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from surrogate.base import BaseSurrogate
-from surrogate.block_kernel import SCALE_SPREAD, BlockKernel
+from surrogate.block_kernel import SCALE_SPREAD, BlockKernel, mirror_of
 from surrogate.feature_store import FeatureStore
 from surrogate.inputs import Inputs
 from surrogate.problem import Model, Prediction, Problem, StabilityProblem
 from surrogate.protocol import Output
 from surrogate.random_features import RandomFeatures
-from surrogate.scaling import InputScale, joined
-from surrogate.settings import GaussianProcessSettings
+from surrogate.scaling import Descriptors, InputScale, joined
+from surrogate.settings import GaussianProcessSettings, MultiFidelitySettings
 from surrogate.stability import StabilityModel
 
 Array = NDArray[np.float64]
@@ -47,13 +47,13 @@ class ProcessModel:
     row scaled to the exact posterior variance.
     """
 
-    kernel: BlockKernel
-    descriptors: _Descriptors
+    kernel: gpytorch.kernels.Kernel
+    descriptors: Callable[[Inputs, Array], Array]
     train_x: Tensor
     lower: Tensor
     weights: Tensor
     noise: float
-    settings: GaussianProcessSettings
+    settings: GaussianProcessSettings | MultiFidelitySettings
 
     def predict(self, inputs: Inputs, extras: Array) -> Prediction:
         """See `surrogate.base.Model`."""
@@ -62,7 +62,7 @@ class ProcessModel:
             if len(x) <= self.settings.exact_limit:
                 mean, explained = self._explained(x)
                 covariance = self.kernel.forward(x, x) - explained.T @ explained
-                root = _cholesky(covariance)
+                root = cholesky(covariance)
             else:
                 mean, root = self._approximate(x)
         aleatoric = np.full(len(x), self.noise)
@@ -78,7 +78,7 @@ class ProcessModel:
         at = torch.linspace(0, len(x) - 1, self.settings.rank, dtype=torch.float64).long()
         landmarks = x[at]
         _, known = self._explained(landmarks)
-        inner = _cholesky(self.kernel.forward(landmarks, landmarks) - known.T @ known)
+        inner = cholesky(self.kernel.forward(landmarks, landmarks) - known.T @ known)
         means, roots = [], []
         for start in range(0, len(x), _CHUNK):
             part = x[start : start + _CHUNK]
@@ -96,7 +96,7 @@ class ProcessModel:
 class ProcessStability:
     """Logistic regression on random features of the descriptors."""
 
-    descriptors: _Descriptors
+    descriptors: Descriptors
     features: RandomFeatures
     head: StabilityModel
 
@@ -104,22 +104,6 @@ class ProcessStability:
         """See `surrogate.base.StabilityPredictor`."""
         blocks = joined(self.descriptors.blocks(inputs))
         return self.head.probability(self.features(blocks, extras))
-
-
-@dataclass(frozen=True)
-class _Descriptors:
-    """What the process sees: global descriptors, and of crystals the mean node features."""
-
-    scale: InputScale
-
-    def blocks(self, inputs: Inputs) -> list[Array]:
-        """Standardised blocks (n, g_b)."""
-        blocks = self.scale.globals(inputs)
-        return [*blocks, self.scale.pooled(inputs)] if inputs.descriptors else blocks
-
-    def __call__(self, inputs: Inputs, extras: Array) -> Array:
-        """All columns (n, g + c)."""
-        return joined([*self.blocks(inputs), extras])
 
 
 class GaussianProcess(BaseSurrogate):
@@ -140,23 +124,23 @@ class GaussianProcess(BaseSurrogate):
         *,
         seed: int,
         store: FeatureStore,
-        settings: GaussianProcessSettings = _DEFAULTS,
+        settings: GaussianProcessSettings | MultiFidelitySettings = _DEFAULTS,
     ) -> None:
         super().__init__(outputs, fidelity, seed=seed, store=store)
         self._settings = settings
 
-    def _learn(self, problem: Problem, scale: InputScale, seed: int) -> ProcessModel:
+    def _learn(self, problem: Problem, scale: InputScale, seed: int) -> Model:
         inputs = problem.inputs.take(problem.rows)
-        descriptors = _Descriptors(scale)
+        descriptors = Descriptors(scale)
         widths = [block.shape[1] for block in descriptors.blocks(problem.inputs)]
-        kernel = BlockKernel(widths, problem.extras.shape[1] // 3, _mirror(problem.inputs))
+        kernel = BlockKernel(widths, problem.extras.shape[1] // 3, mirror_of(problem.inputs))
         x = torch.from_numpy(descriptors(inputs, problem.extras))
         y = torch.from_numpy(problem.targets)
         stated = torch.from_numpy(np.square(problem.noise) + _JITTER)
-        extra = _fit_scales(kernel, x, y, stated)
+        extra = fit_scales(kernel, x, y, stated)
         with torch.no_grad():
             covariance = kernel.forward(x, x) + torch.diag(stated + extra)
-            lower = _cholesky(covariance)
+            lower = cholesky(covariance)
             weights = torch.cholesky_solve(y[:, None], lower)[:, 0]
         return ProcessModel(
             kernel, descriptors, x, lower, weights, float(np.sqrt(extra)), self._settings
@@ -165,7 +149,7 @@ class GaussianProcess(BaseSurrogate):
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
     ) -> ProcessStability:
-        descriptors = _Descriptors(scale)
+        descriptors = Descriptors(scale)
         blocks = joined(descriptors.blocks(problem.inputs))
         features = RandomFeatures.draw(blocks.shape[1], seed)
         columns = features(blocks[problem.rows], problem.extras)
@@ -173,7 +157,7 @@ class GaussianProcess(BaseSurrogate):
         return ProcessStability(descriptors, features, head)
 
 
-def _fit_scales(kernel: BlockKernel, x: Tensor, y: Tensor, stated: Tensor) -> float:
+def fit_scales(kernel: gpytorch.kernels.Kernel, x: Tensor, y: Tensor, stated: Tensor) -> float:
     """Maximise the posterior of the kernel's scales; the noise variance beyond the stated one."""
     start = float(np.exp(2 * _NOISE))
     if len(y) < 2:
@@ -214,15 +198,7 @@ def _fit_scales(kernel: BlockKernel, x: Tensor, y: Tensor, stated: Tensor) -> fl
     return float(likelihood.second_noise.detach())
 
 
-def _mirror(inputs: Inputs) -> NDArray[np.int64] | None:
-    """Order of all columns of reversed sequences; None for crystals."""
-    if inputs.descriptors:
-        return None
-    starts = np.cumsum([0, *(len(order) for order in inputs.mirrors)])
-    return np.concatenate([m + s for m, s in zip(inputs.mirrors, starts[:-1], strict=True)])
-
-
-def _cholesky(covariance: Tensor) -> Tensor:
+def cholesky(covariance: Tensor) -> Tensor:
     """Factor of a covariance that rounding may have made slightly indefinite."""
     if not len(covariance):
         return covariance

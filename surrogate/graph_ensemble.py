@@ -198,7 +198,7 @@ class GraphEnsemble(BaseSurrogate):
         if self._fitted is None:
             raise ValueError("the surrogate has no weights yet; fit it first")
         tensors: dict[str, Tensor] = {}
-        for output, (model, target) in self._fitted.models.items():
+        for output, (model, known) in self._fitted.models.items():
             assert isinstance(model, EnsembleModel)
             name = (
                 output.property
@@ -210,8 +210,8 @@ class GraphEnsemble(BaseSurrogate):
                 "scale": vars(model.scales),
                 "layer": vars(model.layer),
                 "target": {
-                    "centre": torch.tensor(target.scale.centre),
-                    "spread": torch.tensor(target.scale.spread),
+                    "centre": torch.tensor(known.target.scale.centre),
+                    "spread": torch.tensor(known.target.scale.spread),
                 },
             }
             for part, values in parts.items():

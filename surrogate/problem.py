@@ -14,6 +14,17 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class CheapLabels:
+    """What a cheaper fidelity says of k materials, as in `Problem`, on its own scale of 1."""
+
+    fidelity: str
+    rows: NDArray[np.int64]
+    extras: Array
+    targets: Array
+    noise: Array
+
+
+@dataclass(frozen=True)
 class Problem:
     """A regression on the scale of 1.
 
@@ -23,6 +34,7 @@ class Problem:
         extras: (n, c), what cheaper fidelities say of them; 0 where they say nothing.
         targets: (n,).
         noise: (n,), standard errors of the targets.
+        cheaper: labels of cheaper fidelities, for models that learn from all at once.
     """
 
     inputs: Inputs
@@ -30,6 +42,7 @@ class Problem:
     extras: Array
     targets: Array
     noise: Array
+    cheaper: tuple[CheapLabels, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,26 @@ class InputScale:
 
 
 @dataclass(frozen=True)
+class Descriptors:
+    """What a Gaussian process sees: global descriptors, and of crystals the mean node features.
+
+    Args:
+        scale: of a training set.
+    """
+
+    scale: InputScale
+
+    def blocks(self, inputs: Inputs) -> list[Array]:
+        """Standardised blocks (n, g_b)."""
+        blocks = self.scale.globals(inputs)
+        return [*blocks, self.scale.pooled(inputs)] if inputs.descriptors else blocks
+
+    def __call__(self, inputs: Inputs, extras: Array) -> Array:
+        """All columns (n, g + c)."""
+        return joined([*self.blocks(inputs), extras])
+
+
+@dataclass(frozen=True)
 class TargetScale:
     """Targets are ``(value - prior mean - centre) / spread``.
 
@@ -104,20 +124,25 @@ class TargetScale:
     spread: float
 
     @classmethod
-    def of(cls, residuals: Array, *, physical: bool) -> TargetScale:
+    def of(cls, residuals: Array, *, physical: bool, typical: float | None = None) -> TargetScale:
         """The scale for residuals (n,) of the labels.
 
         A physical prior is trusted within half a unit (half a decade for logarithms), worth two
         labels for the spread and one for the centre. Without one, the labels alone decide from
         three on.
+
+        Args:
+            residuals: (n,), of the labels.
+            physical: whether a prior was taken off.
+            typical: their expected size where it is known better than that.
         """
-        n = len(residuals)
+        n, trusted = len(residuals), _TRUST if typical is None else typical
         if physical:
             centre = float(residuals.sum() / (n + 1.0))
             squares = float(np.square(residuals - centre).sum())
-            return cls(centre, float(np.sqrt((squares + 2 * _TRUST**2) / (n + 2.0))))
+            return cls(centre, float(np.sqrt((squares + 2 * trusted**2) / (n + 2.0))))
         centre = float(residuals.mean()) if n else 0.0
-        spread = float(residuals.std()) if n >= 3 else max(_TRUST, 0.5 * abs(centre))
+        spread = float(residuals.std()) if n >= 3 else max(trusted, 0.5 * abs(centre))
         return cls(centre, max(spread, 1e-6 * max(1.0, abs(centre))))
 
 

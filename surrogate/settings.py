@@ -69,9 +69,20 @@ class GradientBoostingSettings(BaseModel):
     """It needs no potential."""
 
 
+class MultiFidelitySettings(_Settings):
+    """A Gaussian process over materials and fidelities at once."""
+
+    kind: Literal["multi-fidelity"] = "multi-fidelity"
+    exact_limit: int = Field(default=2000, ge=1)
+    """Most materials for which the full posterior covariance is kept."""
+    rank: int = Field(default=64, ge=1)
+    """Columns of the covariance's root beyond `exact_limit`, of each of two processes."""
+
+
 SurrogateSettings = Annotated[
     GraphEnsembleSettings
     | GaussianProcessSettings
+    | MultiFidelitySettings
     | RandomForestSettings
     | GradientBoostingSettings,
     Field(discriminator="kind"),

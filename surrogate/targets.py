@@ -128,6 +128,15 @@ class Extras:
                         rows[output].setdefault(digest, blank.copy())[3 * k + 2] = 1.0
         return cls(cheaper, rows)
 
+    def flags(self, materials: Sequence[Crystal | Superlattice], output: Output) -> Array:
+        """The columns (n, c) without values: only where a material is unstable.
+
+        Values enter regressions through what they make one expect, see `surrogate.informed`.
+        """
+        table = self.columns(materials, output)
+        table[:, [k for k in range(table.shape[1]) if k % 3 != 2]] = 0.0
+        return table
+
     def columns(self, materials: Sequence[Crystal | Superlattice], output: Output) -> Array:
         """The columns (n, c) of n materials; 0 where nothing is known."""
         table = np.zeros((len(materials), 3 * len(self.fidelities)))

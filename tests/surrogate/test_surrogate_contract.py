@@ -19,11 +19,13 @@ from surrogate.features import CrystalFeatures
 from surrogate.forests import GradientBoosting, RandomForest
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
+from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Calibration, Output, Posterior, Surrogate
 from surrogate.settings import (
     GaussianProcessSettings,
     GradientBoostingSettings,
     GraphEnsembleSettings,
+    MultiFidelitySettings,
     RandomForestSettings,
 )
 from surrogate.stability import PRIOR_STABLE
@@ -460,6 +462,14 @@ class _Boosting(_Trees):
         return GradientBoosting(outputs, "bte", seed=seed, store=self.store, settings=settings)
 
 
+class _MultiFidelity(SurrogateContract):
+    store: FeatureStore
+
+    def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
+        settings = MultiFidelitySettings()
+        return MultiFidelityProcess(outputs, "bte", seed=seed, store=self.store, settings=settings)
+
+
 class TestGraphEnsembleOnCrystals(_Graph, OnCrystals):
     def test_seed_decides(self, materials: list[Material]) -> None:
         labels = self.labels(materials[:8])
@@ -489,6 +499,14 @@ class TestGraphEnsembleOnSequences(_Graph, OnSequences):
 
 
 class TestGaussianProcessOnCrystals(_Process, OnCrystals):
+    pass
+
+
+class TestMultiFidelityOnCrystals(_MultiFidelity, OnCrystals):
+    pass
+
+
+class TestMultiFidelityOnSequences(_MultiFidelity, OnSequences):
     pass
 
 

@@ -1,0 +1,191 @@
+"""Cheaper fidelities: used when they are good, noticed and ignored when they mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oracle.evaluation import Measured, Quantity, Unstable
+from oracle.material import Crystal
+from surrogate.base import BaseSurrogate
+from surrogate.feature_store import FeatureStore
+from surrogate.findings import FINDINGS, Findings
+from surrogate.gaussian_process import GaussianProcess
+from surrogate.graph_ensemble import GraphEnsemble
+from surrogate.multi_fidelity import MultiFidelityProcess
+from surrogate.protocol import Output, Posterior
+from surrogate.settings import (
+    GaussianProcessSettings,
+    GraphEnsembleSettings,
+    MultiFidelitySettings,
+)
+from surrogate.trust import PRIOR, Trust, trust
+
+KAPPA = Output("kappa", 300.0)
+KINDS: dict[str, Any] = {
+    "graph-ensemble": (GraphEnsemble, GraphEnsembleSettings(members=3, steps=15)),
+    "gaussian-process": (GaussianProcess, GaussianProcessSettings()),
+    "multi-fidelity": (MultiFidelityProcess, MultiFidelitySettings()),
+}
+
+
+def crystal(k: int) -> Crystal:
+    a = 2.5 + 0.002 * k
+    return Crystal(
+        lattice=((0.0, a, a), (a, 0.0, a), (a, a, 0.0)),
+        species=("Na", "Cl"),
+        positions=((0.0, 0.0, 0.0), (0.5, 0.5, 0.5)),
+    )
+
+
+MATERIALS = [crystal(k) for k in range(40)]
+
+
+def measured(material: Crystal, value: float, fidelity: str, **more: Quantity) -> Measured:
+    return Measured(
+        material=material,
+        fidelity=fidelity,
+        method="m",
+        cost_s=36000.0 if fidelity == "dft" else 30.0,
+        stage="bte",
+        temperature=(300.0,),
+        properties={"kappa": Quantity(value=10.0**value, unit="W/m/K"), **more},
+    )
+
+
+def unstable(material: Crystal) -> Unstable:
+    return Unstable(material=material, fidelity="bte", method="m", cost_s=30.0, stage="stability")
+
+
+class Case:
+    """A truth of which descriptors tell only part, and two cheap versions of it."""
+
+    def __init__(self, store: FeatureStore, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        smooth = np.array([store.truth(m) for m in MATERIALS])  # type: ignore[attr-defined]
+        self.truth = smooth + 0.4 * rng.standard_normal(40)
+        self.good = 0.3 + self.truth + 0.05 * rng.standard_normal(40)
+        self.bad = -1.0 + 0.8 * rng.standard_normal(40)
+        self.store = store
+
+    def surrogate(self, kind: str) -> BaseSurrogate:
+        built, settings = KINDS[kind]
+        made: BaseSurrogate = built((KAPPA,), "dft", seed=1, store=self.store, settings=settings)
+        return made
+
+    def labels(self, count: int) -> list[Measured]:
+        return [measured(MATERIALS[k], self.truth[k], "dft") for k in range(count)]
+
+    def cheap(self, values: np.ndarray, rows: Sequence[int] = range(40)) -> list[Measured]:
+        return [measured(MATERIALS[k], float(values[k]), "bte") for k in rows]
+
+    def asked(
+        self, kind: str, evaluations: Sequence[Measured | Unstable]
+    ) -> tuple[Posterior, dict[str, Trust]]:
+        surrogate = self.surrogate(kind)
+        surrogate.fit(evaluations)
+        posterior = surrogate.posterior(MATERIALS, outputs=[KAPPA], fidelity="dft")
+        return posterior, surrogate.trusts
+
+    def error(self, posterior: Posterior, after: int) -> float:
+        return float(np.abs(posterior.mean[after:, 0] - self.truth[after:]).mean())
+
+
+@pytest.fixture(params=[0, 1, 2])
+def case(request: pytest.FixtureRequest, synthetic: FeatureStore) -> Case:
+    return Case(synthetic, request.param)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_good_fidelity_is_used(kind: str, case: Case) -> None:
+    alone = case.error(case.asked(kind, case.labels(12))[0], 12)
+    posterior, trusts = case.asked(kind, [*case.labels(12), *case.cheap(case.good)])
+    assert case.error(posterior, 12) < 0.5 * alone
+    assert trusts["bte"].weight > 0.95
+    assert trusts["bte"].correlation > 0.7
+    assert trusts["bte"].misleads < 0.1
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_misleading_fidelity_is_noticed_and_ignored(kind: str, case: Case) -> None:
+    alone = case.asked(kind, case.labels(12))[0]
+    posterior, trusts = case.asked(kind, [*case.labels(12), *case.cheap(case.bad)])
+    assert case.error(posterior, 12) < 1.15 * case.error(alone, 12)
+    assert trusts["bte"].misleads > 0.5
+    assert trusts["bte"].correlation < 0.4
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_instability_at_the_cheap_fidelity_is_no_verdict(kind: str, case: Case) -> None:
+    """What is unstable there keeps the spread of something unknown, and may be the best."""
+    rows = range(35)
+    evaluations = [*case.labels(12), *case.cheap(case.good, rows), *map(unstable, MATERIALS[35:])]
+    posterior, _ = case.asked(kind, evaluations)
+    assert posterior.std[35:, 0].mean() > 2.0 * posterior.std[12:35, 0].mean()
+    assert posterior.p_stable[35:].min() > 0.5
+    inside = np.abs(posterior.mean[35:, 0] - case.truth[35:]) < 2.5 * posterior.std[35:, 0]
+    assert inside.mean() >= 0.8
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_cheap_values_alone_are_a_prior(kind: str, case: Case) -> None:
+    posterior, trusts = case.asked(kind, case.cheap(case.good))
+    order = np.corrcoef(posterior.mean[:, 0], case.truth)[0, 1]
+    assert order > 0.6
+    assert trusts["bte"].weight == pytest.approx(PRIOR.weight)
+
+
+def test_trust_before_and_after_labels() -> None:
+    assert 0.3 < PRIOR.slope < 0.7
+    assert PRIOR.weight == pytest.approx(0.7)
+    rng = np.random.default_rng(0)
+    cheap = rng.standard_normal(15)
+
+    def given(labels: np.ndarray) -> Trust:
+        n = len(labels)
+        return trust(labels, np.zeros(n), cheap[:n], np.eye(n), spread=1.0, cheap_spread=1.0)
+
+    same = given(0.2 + cheap + 0.1 * rng.standard_normal(15))
+    assert same.slope == pytest.approx(1.0, abs=0.1)
+    assert same.left < 0.3
+    other = given(rng.standard_normal(15))
+    assert other.slope < 0.25
+    few = given(rng.standard_normal(2))
+    assert other.slope < few.slope < same.slope
+    assert given(np.zeros(0)).weight == pytest.approx(PRIOR.weight)
+
+
+def test_findings_of_cheaper_fidelities_are_descriptors(synthetic: FeatureStore) -> None:
+    """A truth that only the anharmonicity tells."""
+    rng = np.random.default_rng(3)
+    secret = rng.uniform(-1.5, 0.0, 40)
+    truth = np.array([synthetic.truth(m) for m in MATERIALS]) - secret  # type: ignore[attr-defined]
+    labels = [measured(MATERIALS[k], truth[k], "dft") for k in range(25)]
+
+    def harmonic(k: int, *, tells: bool) -> Measured:
+        value = Quantity(value=10.0 ** secret[k], unit="")
+        more = {"anharmonicity": value} if tells else {}
+        return measured(MATERIALS[k], 1.0, "bte", **more)
+
+    def error(*, tells: bool) -> float:
+        surrogate = MultiFidelityProcess((KAPPA,), "dft", seed=0, store=synthetic)
+        surrogate.fit([*labels, *(harmonic(k, tells=tells) for k in range(40))])
+        posterior = surrogate.posterior(MATERIALS[25:], outputs=[KAPPA], fidelity="dft")
+        return float(np.abs(posterior.mean[:, 0] - truth[25:]).mean())
+
+    assert error(tells=True) < 0.7 * error(tells=False)
+
+
+def test_findings_leave_the_dear_fidelity_out() -> None:
+    one = measured(MATERIALS[0], 1.0, "bte", max_msd=Quantity(value=0.1, unit="Å²"))
+    two = measured(MATERIALS[0], 1.0, "fine", max_msd=Quantity(value=0.001, unit="Å²"))
+    dear = measured(MATERIALS[1], 1.0, "dft", max_msd=Quantity(value=0.1, unit="Å²"))
+    found = {e.fidelity: {e.material.digest: e} for e in (one, two, dear)}
+    rows = Findings.of(found, "dft").rows  # type: ignore[arg-type]
+    assert set(rows) == {MATERIALS[0].digest}
+    at = list(FINDINGS).index("max_msd")
+    assert rows[MATERIALS[0].digest][at] == pytest.approx(-2.0)
+    assert np.isnan(np.delete(rows[MATERIALS[0].digest], at)).all()
