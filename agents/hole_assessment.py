@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -40,6 +40,16 @@ class Assessment:
     model: HoleModel
     sizes: HoleSizes
     slopes: Array
+
+    def first(self, n: int) -> Assessment:
+        """The same of the first n entries of the pool alone."""
+        evidence = self.evidence.take(range(n))
+        return replace(
+            self,
+            entries=self.entries[:n],
+            evidence=evidence,
+            sizes=self.model.predict(evidence),
+        )
 
     def hunt(self, budget: int, *, importance: Array | None = None, least: float = 0.0) -> Hunt:
         """Which supercells to label; arguments as for `agents.hole_hunter.hunt`."""
