@@ -58,7 +58,7 @@ TAUGHT = "TiNiSn ZrCoSb HfNiSn NbCoSn VFeSb TaFeSb ZrNiPb TiCoBi YNiSb TiNiGe"
 """Half-Heuslers that are labelled; kappa is judged on others."""
 ASKED = "NbCoGe ZrNiSn TiCoSb NbFeSb HfCoSb ScNiSb"
 KAPPA = PhononSettings(
-    temperatures=(300.0,), tolerance=0.05, pairs_max=24, mesh=(11, 11, 11), bands=False
+    temperatures=(300.0,), tolerance=0.05, pairs_max=24, mesh=(15, 15, 15), bands=False
 )
 COMMITTEES = {"7net-0": ["7net-0", "chgnet"], "chgnet": ["chgnet", "7net-0"]}
 
