@@ -2,12 +2,13 @@
 
     python benchmarks/label_table.py WORKDIR TABLE [--take LABEL=N ...]
 
-Draws crystals of each prototype at random (fixed seed, the elements of the quickstart),
-evaluates them at ``harmonic`` and ``bte`` with 7net-0 in turn, prototype by prototype so that a run
-that is stopped leaves a balanced table, and writes one JSON line each as they come: ``id``,
+Draws crystals of each prototype at random (fixed seed), evaluates them at ``harmonic`` and ``bte``
+with 7net-0 in turn, prototype by prototype so that a run that is stopped leaves a balanced table,
+and writes one JSON line each as they come: ``id``,
 ``structure`` (pymatgen), ``prototype``, ``status`` of the dearer fidelity, whether ``stable``,
-conductivities in W/m/K, the errors stated for them, and seconds. Run again it goes on. TABLE is a pool and a replay table
-in one: `phonoscout launch` reads it as both. Beside it ``TABLE.settings.json`` has what made it.
+conductivities in W/m/K, the errors stated for them, and seconds. Run again it goes on. TABLE is a
+pool and a replay table in one: `phonoscout launch` reads it as both. Beside it
+``TABLE.settings.json`` has what made it.
 """
 
 from __future__ import annotations
@@ -38,16 +39,23 @@ SETTINGS = PhononSettings(
     bands=False,
     fidelities=("harmonic", "bte"),
 )
+EXCLUDED = ("Be", "As", "Cd", "Hg", "Tl", "Mo", "Ru", "Rh", "Pd", "W", "Re", "Os", "Ir", "Pt")
+MAIN_GROUP = (
+    "Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Cu", "Ag", "Zn", "B", "Al", "Ga", "In",
+    "C", "Si", "Ge", "Sn", "Pb", "N", "P", "Sb", "Bi", "O", "S", "Se", "Te", "F", "Cl", "Br", "I",
+)  # fmt: skip
+WIDE = 7
+"""Crystals of each prototype that are drawn from all elements but the excluded ones, of which two
+thirds are unstable; the rest are drawn from the main group (with Cu, Ag and Zn)."""
 TAKE = {
-    "rocksalt": 90,
-    "zincblende": 80,
-    "half-heusler": 70,
-    "cscl": 50,
-    "antifluorite": 60,
-    "fluorite": 50,
+    "rocksalt": 70,
+    "zincblende": 60,
+    "half-heusler": 30,
+    "cscl": 25,
+    "antifluorite": 35,
+    "fluorite": 20,
 }
 SEED = 4
-EXCLUDED = ("Be", "As", "Cd", "Hg", "Tl", "Mo", "Ru", "Rh", "Pd", "W", "Re", "Os", "Ir", "Pt")
 _COLUMNS = (
     "heat_capacity", "bulk_modulus", "debye_temperature", "max_msd", "min_frequency_thz",
     "max_frequency_thz", "gruneisen_mean", "anharmonicity", "energy_per_atom", "volume",
@@ -58,13 +66,20 @@ def drawn(take: dict[str, int]) -> Iterator[tuple[str, Crystal]]:
     """Prototype and crystal, the prototypes taking turns."""
     orders = []
     for name, n in take.items():
-        space = PrototypeSpace(
-            PrototypeSpaceSettings(kind="prototypes", prototypes=(name,), exclude_elements=EXCLUDED)
-        )
-        found = space.sample(space.size, np.random.default_rng(SEED))[:n]  # more keep the first
-        orders.append([(name, c) for c in found if isinstance(c, Crystal)])
+        wide = _shuffled(name, exclude_elements=EXCLUDED)[:WIDE]
+        orders.append([*wide, *_shuffled(name, elements=MAIN_GROUP)][:n])
     for turn in itertools.zip_longest(*orders):
         yield from (pair for pair in turn if pair is not None)
+
+
+def _shuffled(name: str, **elements: tuple[str, ...]) -> list[tuple[str, Crystal]]:
+    """All members of one prototype in random order, so that a longer draw begins like a shorter."""
+    settings = PrototypeSpaceSettings.model_validate(
+        {"kind": "prototypes", "prototypes": (name,), **elements}
+    )
+    space = PrototypeSpace(settings)
+    found = space.sample(space.size, np.random.default_rng(SEED))
+    return [(name, crystal) for crystal in found if isinstance(crystal, Crystal)]
 
 
 def record(name: str, crystal: Crystal, cheap: Any, dear: Any) -> dict[str, Any]:

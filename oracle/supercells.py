@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import lzma
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,16 +75,20 @@ def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Pho
     )
     if abs(np.linalg.det(fc2)) < abs(np.linalg.det(fc3)) and settings.fc2_supercell is None:
         fc2 = fc3
-    made = Phono3py(
-        PhonopyAtoms(
-            cell=relaxed.cell, scaled_positions=relaxed.positions, symbols=list(relaxed.symbols)
-        ),
-        supercell_matrix=fc3,
-        phonon_supercell_matrix=fc2 if second else None,
-        primitive_matrix="auto",
-        symprec=_SYMPREC,
-        log_level=0,
+    cell = PhonopyAtoms(
+        cell=relaxed.cell, scaled_positions=relaxed.positions, symbols=list(relaxed.symbols)
     )
+    with warnings.catch_warnings():
+        # It tells everybody who uses an option what its default once was.
+        warnings.filterwarnings("ignore", message="primitive_matrix defaulted to 'auto'")
+        made = Phono3py(
+            cell,
+            supercell_matrix=fc3,
+            phonon_supercell_matrix=fc2 if second else None,
+            primitive_matrix="auto",
+            symprec=_SYMPREC,
+            log_level=0,
+        )
     if second and settings.born is not None:
         made.nac_params = _polar(made.phonon_supercell, made.phonon_primitive, settings.born)
     return made

@@ -28,6 +28,7 @@ from orchestrator.serial_executor import SerialExecutor
 from orchestrator.settings import ExecutorSettings
 from surrogate.feature_store import FeatureStore, Mapper
 from surrogate.features import CrystalFeatures, is_cached
+from surrogate.forests import GradientBoosting, RandomForest
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.multi_fidelity import MultiFidelityProcess
@@ -47,6 +48,8 @@ PROPOSERS: dict[str, Callable[..., Proposer]] = {
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "graph-ensemble": GraphEnsemble,
     "gaussian-process": GaussianProcess,
+    "random-forest": RandomForest,
+    "gradient-boosting": GradientBoosting,
     "multi-fidelity": MultiFidelityProcess,
 }
 EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {

@@ -26,7 +26,7 @@ def call_for(trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]) -> Ca
     """The executor's call that answers a trial."""
     plan, config = trial.plan, campaign.config
     payload = {
-        "oracle": config.oracle.model_dump(mode="json"),
+        "oracle": campaign.oracle.model_dump(mode="json"),
         "fidelity": plan.fidelity,
         "objective": config.objective.model_dump(mode="json"),
         "level": plan.level,

@@ -88,6 +88,7 @@ class Campaign:
         *events: Any,
         evaluations: Sequence[Measured | Unstable | Failed] = (),
         candidates: Iterable[Candidate] = (),
+        labels: Sequence[dict[str, Any]] = (),
     ) -> None:
         """Append events with what they refer to in one transaction, then fold them.
 
@@ -99,6 +100,7 @@ class Campaign:
             [_stored(event) for event in events],
             evaluations=list(evaluations),
             candidates=list(candidates),
+            labels=labels,
             token=self.token,
         )
         for evaluation in evaluations:
@@ -119,6 +121,23 @@ class Campaign:
     def config(self) -> CampaignConfig:
         """The settings in force, after all steering."""
         return validate(self.state.config, f"campaign {self.name}")
+
+    @property
+    def potential(self) -> Any:
+        """The potential in use, as for `oracle.calculator`: the config's, or the healed one."""
+        healed = self.state.weights
+        if healed is None:
+            return getattr(self.config.oracle, "calculator", None)
+        assert healed.weights is not None  # accepted ones have a file
+        return f"{healed.family}:{(self.store.home / healed.weights).absolute()}"
+
+    @property
+    def oracle(self) -> Any:
+        """The oracle's settings in force: the config's with the potential in use."""
+        settings = self.config.oracle
+        if self.state.weights is None:
+            return settings
+        return settings.model_copy(update={"calculator": self.potential})
 
     @property
     def objective(self) -> Objective:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,6 +23,7 @@ from agents.settings import (
 )
 from oracle.settings import PhononSettings, ReplaySettings
 from orchestrator.config_errors import one_line
+from orchestrator.healing_settings import DftSettings
 from orchestrator.settings import Duration, ExecutorSettings, TrackingSettings
 from surrogate.settings import SurrogateSettings
 
@@ -32,6 +33,8 @@ STEERED = ("agents", "surrogate", "constraints", "budget", "dft", "selection", "
 """Keys that may change on resume, by an event."""
 FREE = ("executor", "tracking")
 """Keys that say where to run; they may change at any time."""
+TRAINABLE = ("7net", "chgnet")
+"""Potentials whose holes can be healed, by the beginning of their names."""
 INPUTS = ("space.path", "oracle.table")
 """Keys that hold paths: relative to the config file, and pinned by the SHA-256 of the content."""
 
@@ -42,13 +45,6 @@ class ConfigError(Exception):
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DftSettings(_Settings):
-    """Real DFT where the potential cannot be trusted; no engine is built in yet."""
-
-    engine: Literal["none"] = "none"
-    max_labels: int = Field(default=0, ge=0, le=0)
 
 
 class ConfirmationSettings(_Settings):
@@ -118,6 +114,8 @@ class CampaignConfig(_Settings):
                 "oracle.kind: replay looks answers up by the ids of a pool, but space.kind is "
                 f"{self.space.kind!r}; expected space.kind: pool"
             )
+        if self.dft.heals:
+            self._check_healing()
         if self.oracle.kind == "phonon-bte":
             known = PROPERTIES
             if self.objective.property not in known:
@@ -127,6 +125,26 @@ class CampaignConfig(_Settings):
                 )
             self._check_temperature(self.oracle.temperatures)
         return self
+
+    def _check_healing(self) -> None:
+        """Only potentials that can be fine-tuned have their holes healed."""
+        if self.oracle.kind != "phonon-bte":
+            raise ValueError(
+                f"dft.engine: given with oracle.kind: {self.oracle.kind}, which has no potential; "
+                "expected oracle.kind: phonon-bte"
+            )
+        potential = self.oracle.calculator
+        family = potential if isinstance(potential, str) else potential.engine
+        if not family.startswith(TRAINABLE):
+            raise ValueError(
+                f"dft.engine: oracle.calculator {family!r} cannot be fine-tuned; expected one that "
+                f"begins with {' or '.join(TRAINABLE)}"
+            )
+        if self.dft.engine == potential or potential in self.dft.committee:
+            raise ValueError(
+                f"dft: oracle.calculator {potential!r} is named as engine or in committee too; "
+                "expected others, which can contradict it"
+            )
 
     def _check_temperature(self, temperatures: Sequence[float]) -> None:
         wanted = self.objective.temperature

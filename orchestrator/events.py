@@ -28,7 +28,7 @@ class Belief(BaseModel):
     p_stable: float
 
 
-Purpose = Literal["promise", "hole", "audit", "cheap", "confirm"]
+Purpose = Literal["promise", "hole", "audit", "cheap", "confirm", "renew"]
 
 
 class TrialPlan(BaseModel):
@@ -46,6 +46,8 @@ class TrialPlan(BaseModel):
     """Method digest of the oracle that will answer."""
     level: int = 0
     """0 for the campaign's own settings, 1 and 2 for the tighter ones that confirm."""
+    generation: int = 0
+    """How often the potential's weights had been replaced when it was planned."""
     purpose: Purpose
     agent: str
     parents: tuple[str, ...] = ()
@@ -154,6 +156,79 @@ class Confirmation(_Event):
     verdict: Literal["confirmed", "demoted"]
 
 
+class LabelPlan(BaseModel):
+    """One displaced supercell that is to get reference forces, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    """Names the supercell: formula, beginning of the material's digest, number."""
+    material: str
+    """Digest of the crystal."""
+    candidate: str
+    number: int
+    """Of the supercell among those of its crystal."""
+    purpose: Literal["hole", "audit"] = "hole"
+    """Audits are drawn at random and never trained on: they tell whether others got worse."""
+    force_error: float
+    """Expected of the potential there, eV/Å."""
+    kappa_error: float
+    """Expected error of the natural logarithm of kappa."""
+    reason: str
+
+
+class HoleHunt(_Event):
+    """The potential was judged after a round; these supercells are to be labelled.
+
+    Where there are none, the potential is trusted for now.
+    """
+
+    kind: Literal["hole_hunt"] = "hole_hunt"
+    round: int
+    potential: str
+    """What was judged, and what relaxed the supercells."""
+    labels: tuple[LabelPlan, ...]
+    pool: int
+    """Supercells that were looked at."""
+    expected: float
+    """Root mean square of the expected force errors of the pool, eV/Å."""
+    remaining: float
+    """What the labels are expected to leave of it."""
+    cost_s: float = 0.0
+
+
+class LabelDone(_Event):
+    """A supercell has its reference forces, or cannot get any."""
+
+    kind: Literal["label_done"] = "label_done"
+    label: str
+    digest: str | None
+    """Of its row among the force labels; None where it failed."""
+    settings: str | None = None
+    cost_s: float
+    error: str | None = None
+
+
+class Healing(_Event):
+    """Fine-tuning on all labels so far, and whether the new weights took over."""
+
+    kind: Literal["healing"] = "healing"
+    round: int
+    accepted: bool
+    reason: str
+    family: str = ""
+    weights: str | None = None
+    """File relative to the home; None where the old weights stay."""
+    digest: str | None = None
+    """SHA-256 of the weights."""
+    methods: dict[str, str] = Field(default_factory=dict)
+    """Method digest by fidelity from now on, where accepted."""
+    labels: int = 0
+    errors: dict[str, float] = Field(default_factory=dict)
+    """Before and after, on held-out labels (eV/Å) and elsewhere."""
+    cost_s: float = 0.0
+
+
 class RoundFinished(_Event):
     """All trials of the round have an outcome."""
 
@@ -180,6 +255,9 @@ Event = Annotated[
     | TrialDone
     | TrialFailed
     | Confirmation
+    | HoleHunt
+    | LabelDone
+    | Healing
     | RoundFinished
     | Stopped,
     Field(discriminator="kind"),

@@ -12,6 +12,7 @@ from orchestrator import events as ev
 from orchestrator.campaign import Campaign
 from orchestrator.confirmation import judge
 from orchestrator.executor import Call, Executor, Reply
+from orchestrator.healing import Healer
 from orchestrator.metrics import round_metrics
 from orchestrator.planning import Planner
 from orchestrator.state import Trial
@@ -42,6 +43,7 @@ class Loop:
         planner: decides rounds.
         executor: runs oracle calls.
         call_for: makes the executor's call for a trial.
+        healer: heals the potential between rounds, or None.
         observers: told of progress.
         clock: seconds spent planning, running and mirroring are taken from it.
     """
@@ -50,6 +52,7 @@ class Loop:
     planner: Planner
     executor: Executor
     call_for: Callable[[Trial], Call]
+    healer: Healer | None = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.perf_counter
 
@@ -58,6 +61,10 @@ class Loop:
         while True:
             state, config = self.campaign.state, self.campaign.config
             if state.open_round is None:
+                if stop_reason(state, config, self.campaign.objective) is None:
+                    stopped = self._heal()
+                    if stopped is not None:
+                        return stopped
                 reason = stop_reason(state, config, self.campaign.objective)
                 began = self.clock()
                 plan = self.planner.plan(self.campaign, final=reason is not None)
@@ -100,6 +107,21 @@ class Loop:
         self.campaign.record(ev.RoundFinished(round=number, metrics=metrics))
         for observer in self.observers:
             observer.on_round(self.campaign)
+        return None
+
+    def _heal(self) -> ev.Stopped | None:
+        """Heal the potential where it is due; a potential that cannot be judged ends the campaign.
+
+        No trial is open then, so that all trials of a round have the same weights.
+        """
+        if self.healer is None:
+            return None
+        try:
+            oracles = self.healer.run()
+        except RuntimeError as error:  # what a worker raised
+            return self._end("failed", f"healing the potential: {error}")
+        if oracles is not None:
+            self.planner.oracles = oracles
         return None
 
     def _open_trials(self) -> list[Trial]:

@@ -40,6 +40,7 @@ from orchestrator.config import CampaignConfig
 from orchestrator.confirmation import level_for, wanted
 from orchestrator.executor import Executor
 from orchestrator.metrics import calibration_of
+from orchestrator.renewal import renewals
 from orchestrator.screening import Screener
 from orchestrator.state import CampaignState
 from surrogate.protocol import Calibration, Surrogate
@@ -118,18 +119,27 @@ class Planner:
         state, objective = campaign.state, campaign.objective
         confirmations = self._confirmations(state, objective, final=final)
         choice = _Choice()
-        if not final:
+        fidelity = state.objective_fidelity
+        method = self.oracles[fidelity].method_digest
+        room = min(self.config.dft.renewed, self._room(state))
+        renewed = [] if final else renewals(state, objective, method, room)
+        if not final and not renewed:
             choice = self._choose(state, objective)
             if not choice.chosen and not choice.looks:
                 confirmations = self._confirmations(state, objective, final=True)
-        if not choice.chosen and not choice.looks and not confirmations:
+        if not choice.chosen and not choice.looks and not confirmations and not renewed:
             return None
-        new = choice.chosen or choice.looks or not state.rounds
+        new = choice.chosen or choice.looks or renewed or not state.rounds
         number = len(state.rounds) + (1 if new else 0)
-        trials = [*self._trials(state, choice.chosen), *confirmations]
+        trials = [*self._trials(state, choice.chosen), *renewed, *confirmations]
         trials += cheap_trials(choice.looks, self.oracles)
         trials = [
-            trial.model_copy(update={"id": f"t-{len(state.trials) + i:04d}"})
+            trial.model_copy(
+                update={
+                    "id": f"t-{len(state.trials) + i:04d}",
+                    "generation": state.generation,
+                }
+            )
             for i, trial in enumerate(trials, start=1)
         ]
         event = ev.RoundPlanned(

@@ -37,7 +37,13 @@ def status(store: Store, name: str) -> Document:
         "rounds": config.budget.rounds,
         "oracle_calls": len(finished),
         "oracle_calls_budget": config.budget.oracle_calls,
-        "dft_calls": 0,
+        "dft_calls": len([d for d in state.force_labels.values() if d.error is None]),
+        "dft_labels_budget": config.dft.max_labels,
+        "weights": None if state.weights is None else state.weights.weights,
+        "healings": [
+            h.model_dump(include={"round", "accepted", "reason", "weights", "labels", "errors"})
+            for h in state.healings
+        ],
         "confirmations": len([t for t in state.of_purpose("confirm") if t.is_finished]),
         "cheap_calls": len([t for t in state.of_purpose("cheap") if t.is_finished]),
         "failures": len([t for t in state.trials.values() if t.status == "FAILED"]),
@@ -103,6 +109,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "confirmed": label.confirmed,
         "low_confidence": getattr(evaluation, "low_confidence", None),
         "refusal": row.refusal,
+        "stale": row.stale,
         "round": label.round,
         "agent": first.agent,
         "purpose": first.purpose,

@@ -56,7 +56,8 @@ def best_table(rows: Sequence[Document], title: str) -> Table:
                 _number(row["energy_above_best_polymorph"], 1000, ".0f"),
                 _number(row["formation_energy"], 1, ".2f"),
             ]
-        table.add_row(*cells, row["refusal"] or _short(row["low_confidence"]))
+        stale = "earlier weights of the potential" if row["stale"] else None
+        table.add_row(*cells, row["refusal"] or stale or _short(row["low_confidence"]))
     return table
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -21,6 +21,7 @@ from orchestrator.calls import call_for
 from orchestrator.campaign import Campaign
 from orchestrator.config import CampaignConfig, ConfigError
 from orchestrator.environment import library_versions
+from orchestrator.healing import Healer
 from orchestrator.lease import Lease
 from orchestrator.loop import Loop
 from orchestrator.mirror import Mirror
@@ -103,7 +104,9 @@ def run_campaign(
         campaign.check_inputs()
         changes = campaign.steer(overrides) if overrides else {}
         if prepared is None or changes:
-            prepared = prepare(campaign.config)
+            config = campaign.config
+            found = prepare(config.model_copy(update={"oracle": campaign.oracle}))
+            prepared = replace(found, config=config)  # what was asked for, with healed weights
         _check_methods(campaign, prepared)
         store.clear_stop(name)
         _warn_of_new_libraries(campaign, console)
@@ -138,6 +141,7 @@ def _work(store: Store, campaign: Campaign, prepared: Prepared, console: Console
                 planner,
                 executor,
                 call_for=lambda trial: call_for(trial, campaign, prepared.oracles),
+                healer=Healer(campaign, prepared.space, executor, view.say),
                 observers=(view, mirror),
             )
             stopped = loop.run()

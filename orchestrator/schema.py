@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0001"
+HEAD = "0002"
 """Revision of the newest migration."""
 
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys by itself
@@ -87,6 +87,24 @@ class EvaluationRow(Base):
     method: Mapped[str] = mapped_column(String(64), primary_key=True)
     fidelity: Mapped[str] = mapped_column(String(40))
     status: Mapped[str] = mapped_column(String(20))
+    formula: Mapped[str] = mapped_column(Text)
+    cost_s: Mapped[float] = mapped_column(Float)
+    payload: Mapped[str] = mapped_column(Text)
+    time: Mapped[float] = mapped_column(Float)
+
+
+class ForceLabelRow(Base):
+    """Reference forces of one supercell, shared by all campaigns; see `surrogate.force_labels`."""
+
+    __tablename__ = "force_labels"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Of the exact structure and the settings."""
+    settings: Mapped[str] = mapped_column(String(64))
+    """Digest of everything that changes the forces: labels of two are never mixed."""
+    engine: Mapped[str] = mapped_column(Text)
+    material: Mapped[str] = mapped_column(String(64))
+    """Digest of the crystal whose supercell it is."""
     formula: Mapped[str] = mapped_column(Text)
     cost_s: Mapped[float] = mapped_column(Float)
     payload: Mapped[str] = mapped_column(Text)

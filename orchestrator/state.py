@@ -19,6 +19,8 @@ PROPOSED → CANCELLED when its campaign was steered away from it. DONE and FAIL
 """
 _REPLANNED = ("agents", "surrogate", "constraints", "selection")
 """Settings whose change makes a decision already taken, but not yet begun, obsolete."""
+EARLIER = "-earlier"
+"""Ends the name of the fidelity under which answers of replaced weights are learned from."""
 _FINISHED = ("DONE", "FAILED", "CANCELLED")
 
 
@@ -69,6 +71,8 @@ class Label:
     level: int
     confirmed: bool = False
     demotions: int = 0
+    generation: int = 0
+    """Of the potential's weights that gave the answer."""
 
 
 @dataclass
@@ -87,6 +91,10 @@ class CampaignState:
     screened: dict[str, dict[str, float]] = field(default_factory=dict)
     steered: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """(number of rounds then planned, changes)."""
+    hunts: list[ev.HoleHunt] = field(default_factory=list)
+    force_labels: dict[str, ev.LabelDone] = field(default_factory=dict)
+    """By id, in the order in which they ended."""
+    healings: list[ev.Healing] = field(default_factory=list)
     stopped: ev.Stopped | None = None
     environment: dict[str, str] = field(default_factory=dict)
     """Library versions of the process that opened it last."""
@@ -114,6 +122,24 @@ class CampaignState:
             for r in self.rounds
         )
 
+    @property
+    def generation(self) -> int:
+        """How often the potential's weights were replaced."""
+        return sum(healing.accepted for healing in self.healings)
+
+    @property
+    def weights(self) -> ev.Healing | None:
+        """What put the weights in use there; None while they are the config's."""
+        return next((h for h in reversed(self.healings) if h.accepted), None)
+
+    @property
+    def open_hunt(self) -> ev.HoleHunt | None:
+        """Holes whose labels are not all there, or not yet learned from."""
+        if not self.hunts or not self.hunts[-1].labels:
+            return None
+        healed = self.healings and self.healings[-1].round >= self.hunts[-1].round
+        return None if healed else self.hunts[-1]
+
     def of_purpose(self, *purposes: str) -> list[Trial]:
         """Trials with one of these purposes, in the order of planning."""
         return [t for t in self.trials.values() if t.plan.purpose in purposes]
@@ -129,20 +155,35 @@ class CampaignState:
     def evaluations(self) -> list[Outcome]:
         """Current outcome of each candidate at the objective's fidelity, in planning order.
 
-        What a tighter evaluation replaced is left out. The order in which parallel trials
-        happened to end plays no part.
+        What a tighter evaluation replaced is left out, and what earlier weights of the potential
+        gave. The order in which parallel trials happened to end plays no part.
         """
-        names = dict.fromkeys(t.plan.candidate for t in self.objective_trials())
-        return [self.labels[name].evaluation for name in names if name in self.labels]
+        return [e for e, generation in self._answers() if generation == self.generation]
 
     def cheap_evaluations(self) -> list[Outcome]:
-        """Outcomes of cheaper fidelities, in planning order."""
+        """Outcomes of cheaper fidelities, in planning order.
+
+        What earlier weights said of the objective is one of them.
+        """
         trials = self.of_purpose("cheap")
-        return [t.outcome for t in trials if t.outcome is not None]
+        found = [t.outcome for t in trials if t.outcome is not None]
+        name = f"{self.objective_fidelity}{EARLIER}"
+        return found + [
+            evaluation.model_copy(update={"fidelity": name})
+            for evaluation, generation in self._answers()
+            if generation < self.generation
+        ]
+
+    def _answers(self) -> list[tuple[Outcome, int]]:
+        names = dict.fromkeys(t.plan.candidate for t in self.objective_trials())
+        labels = [self.labels[name] for name in names if name in self.labels]
+        return [(label.evaluation, label.generation) for label in labels]
 
     def cost_s(self) -> float:
-        """Recorded cost of all finished trials, seconds."""
-        return sum(t.cost_s for t in self.trials.values())
+        """Recorded cost of all finished trials, of labels and of fine-tuning, seconds."""
+        others: list[ev.HoleHunt | ev.LabelDone | ev.Healing]
+        others = [*self.hunts, *self.force_labels.values(), *self.healings]
+        return sum(t.cost_s for t in self.trials.values()) + sum(e.cost_s for e in others)
 
 
 def apply(
@@ -197,6 +238,14 @@ def apply(
             label = state.labels[event.candidate]
             label.confirmed = event.verdict == "confirmed"
             label.demotions += event.verdict == "demoted"
+        case ev.HoleHunt():
+            state.hunts.append(event)
+        case ev.LabelDone():
+            state.force_labels[event.label] = event
+        case ev.Healing():
+            state.healings.append(event)
+            if event.accepted:
+                state.methods = dict(event.methods)
         case ev.RoundFinished():
             state.rounds[-1].metrics = event.metrics
         case ev.Stopped():
@@ -253,10 +302,17 @@ def _label(state: CampaignState, trial: Trial) -> None:
     if plan.fidelity != state.objective_fidelity or outcome is None:
         return
     known = state.labels.get(plan.candidate)
-    if known is None:
+    if known is None or plan.generation > known.generation:
         state.labels[plan.candidate] = Label(
-            plan.candidate, trial.plan.id, outcome, trial.round, plan.level
+            plan.candidate,
+            trial.plan.id,
+            outcome,
+            trial.round,
+            plan.level,
+            generation=plan.generation,
         )
+    elif plan.generation < known.generation:
+        return
     elif plan.level > known.level and not isinstance(outcome, Failed):
         # A failed confirmation says nothing against the value; any other answer replaces it.
         known.evaluation, known.trial = outcome, plan.id
@@ -267,7 +323,8 @@ def _label(state: CampaignState, trial: Trial) -> None:
 class Ranked:
     """One line of the table of best candidates.
 
-    `refusal` says which limit on a measured property it breaks, or is None.
+    `refusal` says which limit on a measured property it breaks, or is None; `stale` whether the
+    weights that gave it were replaced since.
     """
 
     rank: int
@@ -276,22 +333,26 @@ class Ranked:
     std: float | None
     score: float
     refusal: str | None
+    stale: bool = False
 
 
 def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     """All candidates evaluated as stable, ties by id.
 
-    Those within the limits come before those that break one, confirmed ones before others, then
-    by score.
+    Those of the potential's current weights come before stale ones, those within the limits before
+    those that break one, confirmed ones before others, then by score.
     """
     rows: list[Ranked] = []
     for label in state.labels.values():
         found = objective.value(label.evaluation)
         if found is not None and (found[0] > 0 or not objective.log):
             score = float(objective.score(np.array(objective.modelled(found[0]))))
-            rows.append(Ranked(0, label, *found, score, objective.refusal(label.evaluation)))
+            refusal = objective.refusal(label.evaluation)
+            stale = label.generation < state.generation
+            rows.append(Ranked(0, label, *found, score, refusal, stale))
     rows.sort(
         key=lambda r: (
+            r.stale,
             r.refusal is not None,
             not r.label.confirmed,
             -r.score,
@@ -302,6 +363,9 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
 
 
 def leaders(state: CampaignState, objective: Objective, k: int | None = None) -> list[Ranked]:
-    """The k best (or all) within the limits by value alone, whether confirmed or not."""
-    rows = [row for row in ranking(state, objective) if row.refusal is None]
+    """The k best (or all) within the limits by value alone, whether confirmed or not.
+
+    Of the potential's current weights only.
+    """
+    rows = [r for r in ranking(state, objective) if r.refusal is None and not r.stale]
     return sorted(rows, key=lambda r: (-r.score, r.label.candidate))[:k]

@@ -20,7 +20,7 @@ from agents.protocol import Candidate
 from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from oracle.material import Crystal, Material, Superlattice
 from orchestrator.database import database_of, has_database, open_engine
-from orchestrator.schema import CampaignRow, CandidateRow, EvaluationRow, EventRow
+from orchestrator.schema import CampaignRow, CandidateRow, EvaluationRow, EventRow, ForceLabelRow
 
 __all__ = ["Store", "database_of", "has_database"]
 
@@ -149,11 +149,13 @@ class Store:
         *,
         evaluations: Sequence[Outcome] = (),
         candidates: Sequence[Candidate] = (),
+        labels: Sequence[dict[str, Any]] = (),
         token: str | None,
     ) -> list[StoredEvent]:
         """Record events with the rows they refer to, in one durable transaction.
 
-        Rows of `evaluations` and `candidates` that exist already are left as they are.
+        Rows of `evaluations`, `candidates` and `labels` (columns of `ForceLabelRow`) that exist
+        already are left as they are.
 
         Raises:
             LeaseLost: `token` is not that of the campaign's current writer.
@@ -170,6 +172,7 @@ class Store:
                 raise LeaseLost(f"campaign {name}: another process has taken over")
             self._insert_new(connection, CandidateRow, [_candidate(c, now) for c in candidates])
             self._insert_new(connection, EvaluationRow, [_evaluation(e, now) for e in evaluations])
+            self._insert_new(connection, ForceLabelRow, [row | {"time": now} for row in labels])
             return self._insert_events(connection, name, last, events, now)
 
     def events(self, name: str, after: int = 0) -> list[StoredEvent]:
@@ -208,6 +211,17 @@ class Store:
                 )
                 found |= {(d, m): EVALUATION.validate_json(text) for d, m, text in rows}
         return found
+
+    def force_labels(self, digests: Sequence[str]) -> list[dict[str, Any]]:
+        """Stored reference forces as JSON, in the order of their digests; all must be known."""
+        found: dict[str, str] = {}
+        columns = (ForceLabelRow.digest, ForceLabelRow.payload)
+        with self._read.connect() as connection:
+            for start in range(0, len(digests), _CHUNK):
+                part = digests[start : start + _CHUNK]
+                rows = connection.execute(select(*columns).where(ForceLabelRow.digest.in_(part)))
+                found |= {digest: text for digest, text in rows}
+        return [json.loads(found[digest]) for digest in digests]
 
     def candidate(self, prefix: str) -> StoredCandidate:
         """The candidate whose id begins like this.

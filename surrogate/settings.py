@@ -43,6 +43,32 @@ class GaussianProcessSettings(_Settings):
     """Columns of the covariance's root beyond `exact_limit`."""
 
 
+class RandomForestSettings(BaseModel):
+    """A random forest on composition and structure (a baseline; needs matminer)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["random-forest"] = "random-forest"
+    trees: int = Field(default=200, ge=10, le=5000)
+    features: Literal["none"] = "none"
+    """It needs no potential."""
+
+
+class GradientBoostingSettings(BaseModel):
+    """Boosted trees on composition and structure (a baseline; needs matminer)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["gradient-boosting"] = "gradient-boosting"
+    members: int = Field(default=8, ge=2, le=100)
+    """Boosted models, each on a bootstrap of the labels."""
+    trees: int = Field(default=120, ge=10, le=5000)
+    learning_rate: float = Field(default=0.08, gt=0, le=1)
+    depth: int = Field(default=3, ge=1, le=12)
+    features: Literal["none"] = "none"
+    """It needs no potential."""
+
+
 class MultiFidelitySettings(_Settings):
     """A Gaussian process over materials and fidelities at once."""
 
@@ -54,6 +80,10 @@ class MultiFidelitySettings(_Settings):
 
 
 SurrogateSettings = Annotated[
-    GraphEnsembleSettings | GaussianProcessSettings | MultiFidelitySettings,
+    GraphEnsembleSettings
+    | GaussianProcessSettings
+    | MultiFidelitySettings
+    | RandomForestSettings
+    | GradientBoostingSettings,
     Field(discriminator="kind"),
 ]

@@ -14,16 +14,19 @@ from numpy.typing import NDArray
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
 from oracle.material import Crystal, Superlattice
 from surrogate.base import BaseSurrogate
-from surrogate.feature_store import FeatureStore
+from surrogate.feature_store import FeatureStore, MaterialInputs
 from surrogate.features import CrystalFeatures
+from surrogate.forests import GradientBoosting, RandomForest
 from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Calibration, Output, Posterior, Surrogate
 from surrogate.settings import (
     GaussianProcessSettings,
+    GradientBoostingSettings,
     GraphEnsembleSettings,
     MultiFidelitySettings,
+    RandomForestSettings,
 )
 from surrogate.stability import PRIOR_STABLE
 
@@ -390,6 +393,75 @@ class _Process(SurrogateContract):
         return GaussianProcess(outputs, "bte", seed=seed, store=self.store, settings=settings)
 
 
+class _Trees(SurrogateContract):
+    """Trees have no prior of their own and no notion of a distance; what follows from those is
+    asked of them in the weaker form that they can give.
+    """
+
+    store: FeatureStore
+
+    @abstractmethod
+    def small(self, outputs: Sequence[Output], seed: int) -> BaseSurrogate:
+        """Few trees."""
+
+    def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
+        surrogate = self.small(outputs, seed)
+        surrogate._inputs = MaterialInputs(self.store)  # the truth follows from these, not elements
+        return surrogate
+
+    def test_learns_the_truth(self, materials: list[Material]) -> None:
+        posterior = self.ask(self.fitted(self.labels(materials[:40])), materials)
+        truth = np.array([self.truth(m) for m in materials])
+        errors = np.abs(posterior.mean[:, 0] - truth)
+        assert errors[40:].mean() < 0.85 * np.abs(truth[40:] - truth[:40].mean()).mean()
+        assert errors[:40].mean() < errors[40:].mean()
+
+    def test_noisy_label_counts_less(self, materials: list[Material]) -> None:
+        others = self.labels(materials[1:12])
+        wrong = self.truth(materials[0]) + 1.0
+        exact, noisy = (
+            self.ask(self.fitted([measured(materials[0], wrong, std=s), *others]), materials[:1])
+            for s in (None, 2.0)
+        )
+        assert noisy.mean[0, 0] < exact.mean[0, 0]
+
+    def test_single_label_pulls_and_narrows(self, materials: list[Material]) -> None:
+        label = self.ask(self.make(), materials).mean[0, 0] + 0.6
+        wide = self.ask(self.fitted([measured(materials[0], label)]), materials)
+        assert wide.mean[0, 0] > label - 0.6  # only through the level of all
+        labels = self.labels(materials[:12])
+        narrow = self.ask(self.fitted(labels), materials)
+        assert narrow.epistemic.mean() < wide.epistemic.mean()
+
+    def test_order_of_questions_does_not_matter(self, materials: list[Material]) -> None:
+        surrogate = self.fitted(self.labels(materials[:8]))
+        order = np.random.default_rng(0).permutation(len(materials))
+        straight = self.ask(surrogate, materials).take(order)
+        shuffled = self.ask(surrogate, [materials[i] for i in order])
+        assert np.allclose(straight.mean, shuffled.mean)
+        assert np.allclose(straight.p_stable, shuffled.p_stable)
+
+
+class OnCrystalsByTrees(OnCrystals):
+    def test_large_pools_keep_exact_spreads(self) -> None:
+        pool: list[Material] = [crystal(k) for k in range(300)]
+        surrogate = self.fitted(self.labels(pool[:10]))
+        large, small = self.ask(surrogate, pool), self.ask(surrogate, pool[:30])
+        assert np.allclose(large.root[:, :30], small.root)
+
+
+class _Forest(_Trees):
+    def small(self, outputs: Sequence[Output], seed: int) -> BaseSurrogate:
+        settings = RandomForestSettings(trees=40)
+        return RandomForest(outputs, "bte", seed=seed, store=self.store, settings=settings)
+
+
+class _Boosting(_Trees):
+    def small(self, outputs: Sequence[Output], seed: int) -> BaseSurrogate:
+        settings = GradientBoostingSettings(members=6, trees=60, learning_rate=0.15)
+        return GradientBoosting(outputs, "bte", seed=seed, store=self.store, settings=settings)
+
+
 class _MultiFidelity(SurrogateContract):
     store: FeatureStore
 
@@ -449,3 +521,19 @@ class TestGaussianProcessOnSequences(_Process, OnSequences):
         strangers = self.ask(surrogate, materials[30:])
         assert np.abs(posterior.mean[:, 0] - truth).mean() < 0.05
         assert posterior.epistemic.mean() < strangers.epistemic.mean()
+
+
+class TestRandomForestOnCrystals(_Forest, OnCrystalsByTrees):
+    pass
+
+
+class TestRandomForestOnSequences(_Forest, OnSequences):
+    pass
+
+
+class TestGradientBoostingOnCrystals(_Boosting, OnCrystalsByTrees):
+    pass
+
+
+class TestGradientBoostingOnSequences(_Boosting, OnSequences):
+    pass

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agents.hole_hunter import Hunt, hunt
+from agents.label_pool import LabelPoolSettings, label_pool
+from agents.prototype_table import prototype
+from oracle.forces import ForceField
+from oracle.protocol import Context
+from oracle.stages import StageStore
+from surrogate.hole_size import HoleSizes
+from surrogate.latent import Latent, LatentSpace
+
+Array = NDArray[np.float64]
+
+
+def points(values: Array) -> list[Latent]:
+    return [Latent(np.array([[x]]), np.ones(1), "v") for x in values]
+
+
+def sizes(errors: Array) -> HoleSizes:
+    one = np.ones(len(errors))
+    return HoleSizes(errors, np.log(errors), 0.3 * one, errors / 0.3, 0, 0)
+
+
+def hunted(
+    at: Array, errors: Array, budget: int, labelled: Array | None = None, least: float = 0.0
+) -> Hunt:
+    ids = [f"s{i}" for i in range(len(at))]
+    where = points(at)
+    return hunt(
+        ids,
+        where,
+        sizes(errors),
+        LatentSpace.of(points(np.arange(8.0))),
+        budget=budget,
+        labelled=[] if labelled is None else points(labelled),
+        least=least,
+    )
+
+
+class TestHunt:
+    # Five displacements of each of four compounds, the first two of which are holes.
+    at = np.repeat([0.0, 10.0, 20.0, 30.0], 5)
+    errors = np.repeat([0.4, 0.3, 0.2, 0.1], 5)
+
+    def test_never_copies_of_one_hole(self) -> None:
+        found = hunted(self.at, self.errors, 4)
+        assert [w.index // 5 for w in found.wanted] == [0, 1, 2, 3]
+        assert found.after < 0.4 * found.before
+        assert sum(w.share for w in found.wanted) == pytest.approx(
+            1 - (found.after / found.before) ** 2
+        )
+        assert "0.400 eV/Å (from the prior alone)" in found.wanted[0].reason
+
+    def test_what_is_labelled_is_not_asked_for_again(self) -> None:
+        found = hunted(self.at, self.errors, 1, labelled=np.array([0.0, 0.0]))
+        assert found.wanted[0].index // 5 == 1
+
+    def test_many_alike_before_one_alone(self) -> None:
+        at, errors = np.array([0.0, 0.0, 0.0, 0.0, 20.0]), np.array([0.2, 0.2, 0.2, 0.2, 0.3])
+        assert hunted(at, errors, 1).wanted[0].index < 4
+
+    def test_no_more_than_the_budget_the_pool_and_the_holes(self) -> None:
+        assert hunted(self.at, self.errors, 0).wanted == ()
+        assert len(hunted(self.at, self.errors, 99).wanted) == 20
+        assert len(hunted(self.at, self.errors, 99, least=0.25).wanted) == 10
+
+    def test_bad_input(self) -> None:
+        with pytest.raises(ValueError, match="empty pool"):
+            hunted(np.zeros(0), np.zeros(0), 1)
+        with pytest.raises(ValueError, match="budget: got -1"):
+            hunted(self.at, self.errors, -1)
+        with pytest.raises(ValueError, match="sizes has 3 entries; expected 20"):
+            hunted(self.at, self.errors[:3], 1)
+
+
+def test_pool_follows_from_the_material(tmp_path: Path) -> None:
+    copper = prototype("rocksalt").decorate(("Ni", "Al"))
+    emt = "ase.calculators.emt:EMT"
+    field = ForceField(emt, StageStore(tmp_path), Context(tmp_path))
+    first = label_pool([copper], field, LabelPoolSettings(copies=2, most_atoms=20))
+    again = label_pool([copper], field, LabelPoolSettings(copies=3, most_atoms=20))
+    assert [len(e.atoms) for e in first] == [16, 16]
+    assert len({e.id for e in again}) == 3
+    for one, other in zip(first, again, strict=False):
+        assert np.array_equal(one.atoms.positions, other.atoms.positions)
+        assert one.material == copper
