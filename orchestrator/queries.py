@@ -90,7 +90,9 @@ def _rows(store: Store, campaign: Campaign, rows: list[Ranked]) -> list[Document
 def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Document:
     label, evaluation = row.label, row.label.evaluation
     first = next(
-        t.plan for t in campaign.state.trials.values() if t.plan.candidate == label.candidate
+        t.plan
+        for t in campaign.state.objective_trials()  # not who had a cheaper look at it before
+        if t.plan.candidate == label.candidate
     )
     quantity = evaluation.properties[campaign.objective.property]
     screened = campaign.state.screened.get(label.candidate, {})

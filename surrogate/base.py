@@ -134,11 +134,11 @@ class BaseSurrogate(ABC):
         means, roots, spreads = [], [], []
         inputs = fitted.findings.added(inputs, materials)
         for output in outputs:
-            model, informed_ = fitted.models[output]
+            model, known = fitted.models[output]
             unit = model.predict(inputs, fitted.extras.flags(materials, output))
-            spread = informed_.target.scale.spread
-            means.append(informed_.offset(materials, inputs) + spread * unit.mean)
-            roots.append(self._calibration.scale * informed_.root(unit, materials, inputs))
+            said, spread = known.said(materials, inputs), known.target.scale.spread
+            means.append(known.offset(inputs, said) + spread * unit.mean)
+            roots.append(known.root(unit, said, self._calibration.scale))
             spreads.append(self._calibration.scale * spread * unit.aleatoric)
         extras = fitted.extras.columns(materials, self._outputs[0])
         return Posterior(

@@ -24,6 +24,21 @@ _TINY = 1e-12
 
 
 @dataclass(frozen=True)
+class Said:
+    """What cheaper fidelities say of n materials.
+
+    Args:
+        mean: (n,), to be added to the prior mean.
+        error: (n,), of it where values had to be guessed, each material for itself.
+        doubts: (n, fidelities), change of the mean by one standard deviation of each multiple.
+    """
+
+    mean: Array
+    error: Array
+    doubts: Array
+
+
+@dataclass(frozen=True)
 class Informed:
     """One output, and what cheaper fidelities say of it.
 
@@ -49,43 +64,47 @@ class Informed:
         plain = target.problem(inputs, extras)
         if not self.cheaper:
             return plain
-        expected, errors, _ = self._said(target.labels.materials, inputs.take(target.rows))
+        said = self.said(target.labels.materials, inputs.take(target.rows))
         spread = target.scale.spread
         return replace(
             plain,
-            targets=plain.targets - expected / spread,
-            noise=np.hypot(plain.noise, errors / spread),
+            targets=plain.targets - said.mean / spread,
+            noise=np.hypot(plain.noise, said.error / spread),
         )
 
-    def offset(self, materials: Sequence[Material], inputs: Inputs) -> Array:
+    def said(self, materials: Sequence[Material], inputs: Inputs) -> Said:
+        """What the cheaper fidelities say of n materials, on the modelled scale."""
+        mean, variance = np.zeros(len(materials)), np.zeros(len(materials))
+        doubts = np.zeros((len(materials), len(self.cheaper)))
+        for k, found in enumerate(self.cheaper.values()):
+            values, errors = found.says(materials, inputs)
+            mean = mean + found.trust.slope * values
+            variance = variance + np.square(found.trust.slope * errors)
+            doubts[:, k] = found.trust.slope_spread * values
+        return Said(mean, np.sqrt(variance), doubts)
+
+    def offset(self, inputs: Inputs, said: Said) -> Array:
         """Mean (n,) of n materials before any regression, on the modelled scale."""
         offset = self.target.scale.centre + self.target.prior.mean(inputs)
-        return offset + self._said(materials, inputs)[0] if self.cheaper else offset
+        return offset + said.mean if self.cheaper else offset
 
-    def root(self, unit: Prediction, materials: Sequence[Material], inputs: Inputs) -> Array:
+    def root(self, unit: Prediction, said: Said, calibration: float) -> Array:
         """Root (n, r) of the epistemic covariance, on the modelled scale.
 
         What is not known of a guessed value widens the material's own spread; what is not known
         of how far a fidelity is to be believed is common to all.
+
+        Args:
+            unit: of what the cheaper fidelities leave to explain, on the scale of 1.
+            said: what they say.
+            calibration: factor of all spreads.
         """
-        root = self.target.scale.spread * unit.root
+        root = calibration * self.target.scale.spread * unit.root
         if not self.cheaper:
             return root
-        _, errors, doubts = self._said(materials, inputs)
         variance = np.maximum(np.square(root).sum(axis=1), _TINY)
-        wider = np.sqrt(1.0 + np.square(errors) / variance)
-        return np.concatenate([root * wider[:, None], doubts], axis=1)
-
-    def _said(self, materials: Sequence[Material], inputs: Inputs) -> tuple[Array, Array, Array]:
-        """(mean (n,), its error (n,), doubt (n, fidelities)) of what cheaper fidelities say."""
-        mean, variance = np.zeros(len(materials)), np.zeros(len(materials))
-        doubts = []
-        for found in self.cheaper.values():
-            values, errors = found.says(materials, inputs)
-            mean = mean + found.trust.slope * values
-            variance = variance + np.square(found.trust.slope * errors)
-            doubts.append(found.trust.slope_spread * values)
-        return mean, np.sqrt(variance), np.stack(doubts, axis=1)
+        wider = np.sqrt(1.0 + np.square(calibration * said.error) / variance)
+        return np.concatenate([root * wider[:, None], calibration * said.doubts], axis=1)
 
 
 def informed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from orchestrator.build import build_executor
 from orchestrator.calls import call_for
 from orchestrator.campaign import Campaign
 from orchestrator.config import CampaignConfig, validate
+from orchestrator.executor import Call
 from orchestrator.lease import Lease
 from orchestrator.loop import Loop
 from orchestrator.planning import Planner
-from orchestrator.runner import create, prepare
-from orchestrator.state import CampaignState
+from orchestrator.runner import Prepared, create, prepare
+from orchestrator.state import CampaignState, Trial
 from orchestrator.store import Store
 
 DESIGNS = [f"{i:06b}" for i in range(64)]
@@ -105,7 +107,7 @@ def run(folder: Path, settings: CampaignConfig, *, killed: bool = False) -> Camp
                 campaign,
                 planner,
                 executor,
-                call_for=lambda trial, c=campaign, p=prepared: call_for(trial, c, p.oracles),
+                call_for=partial(_call, campaign, prepared),
                 observers=(_Killer(),) if killed else (),
             )
             try:
@@ -114,6 +116,10 @@ def run(folder: Path, settings: CampaignConfig, *, killed: bool = False) -> Camp
             except _Killed:
                 pass
     return Campaign(store, settings.name).state
+
+
+def _call(campaign: Campaign, prepared: Prepared, trial: Trial) -> Call:
+    return call_for(trial, campaign, prepared.oracles)
 
 
 def labels(state: CampaignState) -> list[str | None]:
@@ -170,12 +176,16 @@ def test_a_look_as_dear_as_a_label_is_not_bought(tmp_path: Path) -> None:
     settings = config(tmp_path, lambda _, value: value, cost_s=36000.0)
     state = run(tmp_path, settings)
     assert len(looked(state)) <= 2  # before any cost was known
-    none = config(
-        tmp_path / "none",
-        lambda _, value: value,
-        budget={"batch": 1, "oracle_calls": 4, "cheap_share": 0.0},
-    )
-    assert not looked(run(tmp_path / "none", none))
+
+
+def test_without_a_share_it_decides_as_without_the_fidelity(tmp_path: Path) -> None:
+    budget = {"batch": 1, "oracle_calls": 8, "cheap_share": 0.0}
+    two = config(tmp_path / "two", lambda _, value: value, budget=budget)
+    raw = two.model_dump(mode="json")
+    del raw["oracle"]["fidelities"]["bte"]
+    found = [run(tmp_path / "two", two), run(tmp_path / "one", validate(raw, "test"))]
+    assert not looked(found[0])
+    assert labels(found[0]) == labels(found[1])
 
 
 def test_rounds_of_looks_do_not_count_as_rounds(tmp_path: Path) -> None:

@@ -122,7 +122,11 @@ def test_a_misleading_fidelity_is_noticed_and_ignored(kind: str, case: Case) -> 
 def test_instability_at_the_cheap_fidelity_is_no_verdict(kind: str, case: Case) -> None:
     """What is unstable there keeps the spread of something unknown, and may be the best."""
     rows = range(35)
-    evaluations = [*case.labels(12), *case.cheap(case.good, rows), *map(unstable, MATERIALS[35:])]
+    evaluations: list[Measured | Unstable] = [
+        *case.labels(12),
+        *case.cheap(case.good, rows),
+        *map(unstable, MATERIALS[35:]),
+    ]
     posterior, _ = case.asked(kind, evaluations)
     assert posterior.std[35:, 0].mean() > 2.0 * posterior.std[12:35, 0].mean()
     assert posterior.p_stable[35:].min() > 0.5
@@ -184,7 +188,7 @@ def test_findings_leave_the_dear_fidelity_out() -> None:
     two = measured(MATERIALS[0], 1.0, "fine", max_msd=Quantity(value=0.001, unit="Å²"))
     dear = measured(MATERIALS[1], 1.0, "dft", max_msd=Quantity(value=0.1, unit="Å²"))
     found = {e.fidelity: {e.material.digest: e} for e in (one, two, dear)}
-    rows = Findings.of(found, "dft").rows  # type: ignore[arg-type]
+    rows = Findings.of(found, "dft").rows
     assert set(rows) == {MATERIALS[0].digest}
     at = list(FINDINGS).index("max_msd")
     assert rows[MATERIALS[0].digest][at] == pytest.approx(-2.0)
