@@ -33,7 +33,8 @@ class FineTuningSettings:
     """How weights are moved, and when they are accepted.
 
     Args:
-        epochs: most passes over the labels.
+        epochs: most passes over the labels, where those make at least `least_steps`.
+        least_steps: what few labels are passed over more often for; patience grows alike.
         rate: largest step of Adam; it falls to zero with a cosine.
         batch: labels of one step.
         replay: replayed structures of one step.
@@ -46,14 +47,15 @@ class FineTuningSettings:
         seed: of order and held-out choice.
     """
 
-    epochs: int = 40
+    epochs: int = 15
+    least_steps: int = 80
     rate: float = 2e-3
     batch: int = 4
     replay: int = 4
     replay_weight: float = 1.0
     stress_weight: float = 0.1
     averaging: float = 0.9
-    patience: int = 12
+    patience: int = 8
     held_out: float = 0.2
     tolerance: float = 0.05
     seed: int = 0

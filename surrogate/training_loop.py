@@ -108,12 +108,15 @@ class Loop:
         rng = np.random.default_rng([settings.seed, 1])
         weights = [w for w in self.student.model.parameters() if w.requires_grad]
         optimizer = torch.optim.Adam(weights, lr=settings.rate)
-        steps = settings.epochs * -(-len(self.train) // settings.batch)
+        each = -(-len(self.train) // settings.batch)
+        often = max(1, -(-settings.least_steps // (each * settings.epochs)))
+        epochs = often * settings.epochs  # held-out labels are looked at `settings.epochs` times
+        steps = epochs * each
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _rate(n, steps))
         self._average = _copied(self.student)
         best, best_error, best_epoch = copy.deepcopy(self._average), math.inf, 0
         epoch = 0
-        for epoch in range(1, settings.epochs + 1):
+        for epoch in range(1, epochs + 1):
             for labels, replayed in self._batches(rng):
                 optimizer.zero_grad()
                 self._backward(labels, 1.0)
@@ -122,12 +125,14 @@ class Loop:
                 optimizer.step()
                 schedule.step()
                 self._averaged()
+            if epoch % often:
+                continue
             error = self._with_average(self._held_error)
             if error < best_error:
                 best, best_error, best_epoch = copy.deepcopy(self._average), error, epoch
             if done is not None:
-                done(epoch / settings.epochs)
-            if epoch - best_epoch >= settings.patience:
+                done(epoch / epochs)
+            if epoch - best_epoch >= settings.patience * often:
                 break
         self.student.model.load_state_dict(best)
         return epoch, best_epoch

@@ -17,7 +17,9 @@ from surrogate.fine_tuning import Errors, FineTuningSettings, heal, held_out, ve
 from surrogate.force_labels import ForceLabel, label
 from surrogate.trainable import trainable
 
-FAST = FineTuningSettings(epochs=3, rate=1e-3, batch=2, replay=2, held_out=0.3, averaging=0.5)
+FAST = FineTuningSettings(
+    epochs=3, least_steps=0, rate=1e-3, batch=2, replay=2, held_out=0.3, averaging=0.5
+)
 
 
 def rattled(name: str, a: float, seed: int) -> Atoms:
