@@ -189,10 +189,14 @@ def science(settings: DftSettings) -> dict[str, Any]:
 def described(potential: Potential) -> str | dict[str, Any]:
     """What stands for a potential in a method's digest beside its weights, as JSON.
 
-    A name as it is; of a DFT program's settings those that change the numbers, so that more
-    cores are no other method.
+    A name as it is; of weights the user gives their family without the path, so that they may be
+    moved; of a DFT program's settings those that change the numbers, so that more cores are no
+    other method.
     """
-    return potential if isinstance(potential, str) else science(potential)
+    if not isinstance(potential, str):
+        return science(potential)
+    family, colon, where = potential.partition(":")
+    return family + colon if colon and where.startswith(("/", "~")) else potential
 
 
 def check(settings: DftSettings) -> None:

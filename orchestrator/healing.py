@@ -64,11 +64,13 @@ class Healer:
         return self._heal(hunt)
 
     def _due(self) -> bool:
-        """Whether a round ended since the last hunt and labels are left to give."""
+        """Whether a round found something new since the last hunt, and labels are left to give."""
         state = self.campaign.state
         looked = state.hunts[-1].round if state.hunts else 0
-        done = state.rounds and state.rounds[-1].metrics is not None
-        return bool(done and state.rounds[-1].number > looked and self._left() >= 2)
+        if not state.rounds or state.rounds[-1].number <= looked or self._left() < 2:
+            return False
+        last = [state.trials[name].plan.purpose for name in state.rounds[-1].trials]
+        return any(purpose != "renew" for purpose in last)
 
     def _left(self) -> int:
         planned = sum(len(hunt.labels) for hunt in self.campaign.state.hunts)

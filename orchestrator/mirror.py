@@ -38,6 +38,7 @@ class Mirror:
         self._jobs: queue.Queue[int | None] = queue.Queue()
         self._backlog: dict[int, list[Path]] = {}
         self._problems: list[str] = []
+        self._registered: set[str] = set()
         self._thread = threading.Thread(target=self._follow, name="mirror", daemon=True)
         self.weights_of: Callable[[Path], Path | None] = lambda path: None
         """Writes the surrogate's current weights; set by the runner."""
@@ -89,9 +90,11 @@ class Mirror:
             if tracker is not None:
                 self._backlog[number] = artefacts
                 self._mirror(tracker, campaign)
+                self._register(tracker, campaign)
         campaign.refresh()
         stopped = campaign.state.stopped
         if tracker is not None and stopped is not None:
+            self._register(tracker, campaign)
             tracker.close(stopped.reason, stopped.state)
 
     def _mirror(self, tracker: Tracker, campaign: Campaign) -> None:
@@ -110,6 +113,20 @@ class Mirror:
                 return
             del self._backlog[number]
             self._store.set_mirror(self._name, tracker.parent_run, number)
+
+    def _register(self, tracker: Tracker, campaign: Campaign) -> None:
+        """Register accepted weights that have not been; what is registered stays as it is."""
+        for healing in campaign.state.healings:
+            if healing.weights is None or healing.weights in self._registered:
+                continue
+            tags = {"round": str(healing.round), "labels": str(healing.labels)}
+            tags |= {name: f"{value:.6g}" for name, value in healing.errors.items()}
+            path = self._store.home / healing.weights
+            problem = tracker.register(path, str(healing.digest), tags)
+            if problem is None:
+                self._registered.add(healing.weights)
+            else:
+                self._problems.append(problem)
 
     def _write_round(self, campaign: Campaign, found: Round) -> list[Path]:
         """The table of the best and the plots, as files; returns all that is to be logged."""

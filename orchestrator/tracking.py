@@ -20,6 +20,7 @@ _EXPERIMENT = "phonoscout"
 _CAMPAIGN, _HOME, _ROUND = "phonoscout.campaign", "phonoscout.home", "phonoscout.round"
 _REASON, _STEERED = "phonoscout.stop_reason", "phonoscout.steered."
 _PARENT = "mlflow.parentRunId"
+_DIGEST, _POTENTIAL = "phonoscout.sha256", "potential"
 _LONGEST_VALUE = 6000  # characters that MLflow takes of a parameter
 _BATCH = 100  # parameters and tags that it takes at once
 _OTHER = re.compile(r"[^\w. -]")  # characters that it refuses in names, and slashes
@@ -106,6 +107,34 @@ class Tracker:
             self._log(name, finite, now, number, _flat(params))
             self._log(self.parent_run, finite, now, number)
             self._client.set_terminated(name, "FINISHED")
+
+        return self._guard(write)
+
+    def register(self, weights: Path, digest: str, tags: Mapping[str, str]) -> str | None:
+        """Give accepted weights of the potential a version in the registry, once.
+
+        Args:
+            weights: the file, which is copied.
+            digest: SHA-256 of it; weights that are registered already are left as they are.
+            tags: what is to be known of them.
+        """
+
+        def write() -> None:
+            name = f"{_EXPERIMENT}-{self._campaign}-potential"
+            known = self._client.search_registered_models(f"name = '{name}'")
+            if not known:
+                self._client.create_registered_model(name, tags={_HOME: self._home})
+            versions = self._client.search_model_versions(f"name = '{name}'")
+            if any(version.tags.get(_DIGEST) == digest for version in versions):
+                return
+            self._client.log_artifact(self.parent_run, str(weights), _POTENTIAL)
+            folder = self._client.get_run(self.parent_run).info.artifact_uri
+            self._client.create_model_version(
+                name,
+                source=f"{folder}/{_POTENTIAL}",
+                run_id=self.parent_run,
+                tags={_DIGEST: digest, **tags},
+            )
 
         return self._guard(write)
 

@@ -124,20 +124,22 @@ def heal(
             from each label and the seed, so that a label once held out stays so.
         replay: structures from elsewhere, at least two, that the original weights label.
         folder: where accepted weights are written, named by their digest.
-        current: the potential in use that has to be beaten; `original` unless given.
+        current: the potential in use that has to be beaten, of the same architecture; `original`
+            unless given.
         elsewhere: reference labels of other materials that are not trained on; with them the
             error elsewhere is one against the reference, else against the original weights.
         settings: of the training.
         done: told the finished share, 0 to 1.
 
     Raises:
-        ValueError: fewer than two labels or replayed structures, labels of mixed settings, or a
-            potential that cannot be trained.
+        ValueError: fewer than two labels or replayed structures, labels of mixed settings, a
+            potential that cannot be trained, or a `current` of another library.
     """
     from surrogate.training_loop import Loop  # torch takes seconds to import
 
     settings = settings or FineTuningSettings()
-    digest = consistent(labels)
+    consistent(labels)
+    digest = consistent([*labels, *elsewhere])
     if len(labels) < 2:
         raise ValueError("got 1 label; expected at least 2, one to train on and one held out")
     if len(replay) < 2:
@@ -149,7 +151,8 @@ def heal(
     held = held_out(labels, settings.held_out, settings.seed)
     with one_thread():
         loop = Loop.prepared(original, labels, held, replay, elsewhere, settings)
-        before = loop.errors_of(current or original)
+        same = current is None or current == original
+        before = loop.errors() if same else loop.errors_of(str(current))
         epochs = loop.run(done)
         after = loop.errors()
         accepted, reason = verdict(before, after, bool(elsewhere), settings.tolerance)

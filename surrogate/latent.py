@@ -84,7 +84,8 @@ class LatentSpace:
         projected = (rows - mean) @ axes
         apart = np.linalg.norm(projected[:, None] - projected[None], axis=2)
         others = apart[~np.eye(len(rows), dtype=bool)]
-        length = float(np.median(others)) / 2 if len(others) and np.median(others) > 0 else 1.0
+        typical = float(np.median(others)) if len(others) else 0.0
+        length = typical / 4 if typical > 0 else 1.0
         return cls(mean, axes, length, population[0].version)
 
     def kernel(self, left: Sequence[Latent], right: Sequence[Latent]) -> Array:

@@ -138,7 +138,13 @@ class Loop:
 
     def errors_of(self, potential: str) -> Errors:
         """Of other weights on the same structures; their graphs need be no others."""
-        return _errors(trainable(potential), self.held, self.away, relative=self.relative)
+        other = trainable(potential)
+        if other.family != self.family:
+            raise ValueError(
+                f"current: got {potential!r}; expected weights of the family {self.family!r}, "
+                "which is to be fine-tuned"
+            )
+        return _errors(other, self.held, self.away, relative=self.relative)
 
     def written(self, folder: Path) -> Path:
         """Write the weights under their own digest and return where."""

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agents.hole_assessment import assess
 from agents.hole_hunter import Hunt, hunt
-from agents.label_pool import LabelPoolSettings, label_pool
+from agents.label_pool import LabelPoolSettings, PoolEntry, label_pool
 from agents.prototype_table import prototype
 from oracle.forces import ForceField
 from oracle.protocol import Context
 from oracle.stages import StageStore
+from surrogate.force_labels import label
 from surrogate.hole_size import HoleSizes
 from surrogate.latent import Latent, LatentSpace
 
@@ -79,14 +81,41 @@ class TestHunt:
             hunted(self.at, self.errors[:3], 1)
 
 
+EMT, OTHER = "ase.calculators.emt:EMT", "ase.calculators.lj:LennardJones"
+
+
+class TestAssess:
+    def entries(self, folder: Path) -> list[PoolEntry]:
+        crystals = [prototype("cscl").decorate(pair) for pair in (("Ni", "Al"), ("Cu", "Au"))]
+        field = ForceField(EMT, StageStore(folder), Context(folder))
+        return label_pool(crystals, field, LabelPoolSettings(copies=3, most_atoms=8))
+
+    def test_from_supercells_to_what_is_worth_labelling(self, tmp_path: Path) -> None:
+        entries, store, context = self.entries(tmp_path), StageStore(tmp_path), Context(tmp_path)
+        first = assess(entries, [EMT, OTHER], store, context)
+        assert first.sizes.labels == 0
+        found = first.hunt(2)
+        assert found.wanted[0].index // 3 != found.wanted[1].index // 3
+        teacher = ForceField(OTHER, store, context)
+        wanted = [(w.id, entries[w.index].atoms) for w in found.wanted]
+        labels = label(wanted, OTHER, teacher)
+        second = assess(entries, [EMT, OTHER], store, context, labels=labels)
+        assert second.sizes.labels == 2
+        assert second.slopes[1] == pytest.approx(1.0)  # the teacher needs no correction
+        assert (second.sizes.log_std < first.sizes.log_std).any()
+
+    def test_empty_pool(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="empty pool"):
+            assess([], [EMT, OTHER], StageStore(tmp_path), Context(tmp_path))
+
+
 def test_pool_follows_from_the_material(tmp_path: Path) -> None:
-    copper = prototype("rocksalt").decorate(("Ni", "Al"))
-    emt = "ase.calculators.emt:EMT"
-    field = ForceField(emt, StageStore(tmp_path), Context(tmp_path))
-    first = label_pool([copper], field, LabelPoolSettings(copies=2, most_atoms=20))
-    again = label_pool([copper], field, LabelPoolSettings(copies=3, most_atoms=20))
+    crystal = prototype("rocksalt").decorate(("Ni", "Al"))
+    field = ForceField(EMT, StageStore(tmp_path), Context(tmp_path))
+    first = label_pool([crystal], field, LabelPoolSettings(copies=2, most_atoms=20))
+    again = label_pool([crystal], field, LabelPoolSettings(copies=3, most_atoms=20))
     assert [len(e.atoms) for e in first] == [16, 16]
     assert len({e.id for e in again}) == 3
     for one, other in zip(first, again, strict=False):
         assert np.array_equal(one.atoms.positions, other.atoms.positions)
-        assert one.material == copper
+        assert one.material == crystal

@@ -155,6 +155,23 @@ def test_a_run_that_was_deleted_is_made_again(home: Path, artefact: Path) -> Non
     assert show(second, 1, artefact) is None
 
 
+def test_accepted_weights_get_one_version_each(home: Path, tmp_path: Path) -> None:
+    weights = [tmp_path / "a.pth", tmp_path / "b.pth"]
+    for n, path in enumerate(weights):
+        path.write_bytes(bytes([n]))
+    for _ in range(2):  # a resumed campaign registers all of them again
+        tracker = Tracker(None, home, "healed")
+        for path in weights:
+            assert tracker.register(path, path.stem * 64, {"labels": "7"}) is None
+    client = MlflowClient(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
+    versions = client.search_model_versions("name = 'phonoscout-healed-potential'")
+    assert sorted(v.tags["phonoscout.sha256"][0] for v in versions) == ["a", "b"]
+    assert {v.run_id for v in versions} == {tracker.parent_run}
+    assert {v.tags["labels"] for v in versions} == {"7"}
+    copied = client.list_artifacts(tracker.parent_run, "potential")
+    assert [Path(file.path).name for file in copied] == ["a.pth", "b.pth"]
+
+
 def test_steered_settings_are_tags(home: Path, artefact: Path) -> None:
     tracker = make(home)
     show(tracker, 1, artefact)

@@ -17,7 +17,7 @@ from surrogate.fine_tuning import Errors, FineTuningSettings, heal, held_out, ve
 from surrogate.force_labels import ForceLabel, label
 from surrogate.trainable import trainable
 
-FAST = FineTuningSettings(epochs=4, rate=1e-3, batch=2, replay=2, held_out=0.3, averaging=0.5)
+FAST = FineTuningSettings(epochs=3, rate=1e-3, batch=2, replay=2, held_out=0.3, averaging=0.5)
 
 
 def rattled(name: str, a: float, seed: int) -> Atoms:
@@ -59,6 +59,19 @@ class TestHeal:
             squares.append(np.square(atoms.get_forces() - one.forces).mean())
         assert np.sqrt(np.mean(squares)) == pytest.approx(healed.after.held_out, rel=1e-3)
         torch.load(healed.weights, weights_only=True)  # no pickled classes
+        if student == "chgnet":  # the same labels again find nothing better than what is in use
+            again = heal(
+                student,
+                labels,
+                replayed(),
+                tmp_path / "weights",
+                current=healed.potential,
+                settings=replace(settings, epochs=1),
+            )
+            assert not again.accepted
+            assert again.before.held_out == pytest.approx(healed.after.held_out, rel=1e-3)
+            assert again.potential == healed.potential
+            assert again.digest == healed.digest
 
     def test_the_same_seed_gives_the_same_weights(self, tmp_path: Path) -> None:
         labels, settings = labelled("7net-0", tmp_path), replace(FAST, epochs=1, tolerance=10.0)
@@ -99,6 +112,8 @@ class TestHeal:
             heal("chgnet", mixed, replayed(), tmp_path)
         with pytest.raises(ValueError, match="expected one of SevenNet or CHGNet"):
             heal("nequix-oam-1-pft", labels, replayed(), tmp_path)
+        with pytest.raises(ValueError, match="expected weights of the family 'chgnet'"):
+            heal("chgnet", labels, replayed(), tmp_path, current="7net-0")
         with pytest.raises(ValueError, match="several functionals"):
             trainable("7net-mf-0")
         with pytest.raises(ValueError, match="no weights at"):

@@ -221,7 +221,7 @@ class TestHoleModel:
             np.full(2, 0.05), np.full(2, 0.3), np.full(2, np.inf), points(np.array([2.0, 60.0]))
         )
         found = model.predict(far)
-        assert found.log_std[1] > 1.5 * found.log_std[0]
+        assert found.log_std[1] > 1.3 * found.log_std[0]
 
     def test_kappa_is_calibrated_too(self) -> None:
         evidence, truth = self.evidence(20)
