@@ -174,9 +174,10 @@ class Planner:
         found: list[CheapLook] = []
         excluded: frozenset[str] = frozenset()
         screened: Screen | None = None
-        if surrogate is not None and len(self.oracles) > 1:
+        if surrogate is not None:
             trusts = getattr(self._surrogate, "trusts", {})
             metrics |= trust_metrics(trusts)
+        if surrogate is not None and len(self.oracles) > 1:
             screened = self._screened(state, objective, surrogate, number)
             found = worthwhile(
                 state, self.config, objective, screened, trusts, self.space, self._admits(state)
