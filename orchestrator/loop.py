@@ -46,6 +46,7 @@ class Loop:
         healer: heals the potential between rounds, or None.
         observers: told of progress.
         clock: seconds spent planning, running and mirroring are taken from it.
+        interrupted: whether to leave by KeyboardInterrupt as soon as possible.
     """
 
     campaign: Campaign
@@ -55,6 +56,7 @@ class Loop:
     healer: Healer | None = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.perf_counter
+    interrupted: Callable[[], bool] = lambda: False
 
     def run(self) -> ev.Stopped:
         """Work until a budget is spent, a stop is asked for, or most calls fail."""
@@ -98,6 +100,8 @@ class Loop:
                     return self._end("failed", reason)
             for observer in self.observers:
                 observer.on_change(self.campaign, self.executor.progress())
+            if self.interrupted():
+                raise KeyboardInterrupt
             if self._asked_to_stop():
                 return self._end("stopped", "stopped by request")
             if self._out_of_time():

@@ -113,11 +113,17 @@ def run_campaign(
         campaign.record(
             ev.Opened(host=socket.gethostname(), pid=os.getpid(), environment=library_versions())
         )
-        with _signals_interrupt():
-            return _work(store, campaign, prepared, console)
+        with _signals_interrupt() as interrupts:
+            return _work(store, campaign, prepared, console, interrupts)
 
 
-def _work(store: Store, campaign: Campaign, prepared: Prepared, console: Console) -> ev.Stopped:
+def _work(
+    store: Store,
+    campaign: Campaign,
+    prepared: Prepared,
+    console: Console,
+    interrupts: _Interrupts,
+) -> ev.Stopped:
     config = campaign.config
     for note in campaign.state.notes:
         console.print(note, style="dim", highlight=False, soft_wrap=True)
@@ -143,6 +149,7 @@ def _work(store: Store, campaign: Campaign, prepared: Prepared, console: Console
                 call_for=lambda trial: call_for(trial, campaign, prepared.oracles),
                 healer=Healer(campaign, prepared.space, executor, view.say),
                 observers=(view, mirror),
+                interrupted=lambda: interrupts.seen,
             )
             stopped = loop.run()
             view.say("recording")
@@ -181,15 +188,30 @@ def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:
         )
 
 
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a campaign the way Ctrl-C does."""
+class _Interrupts:
+    """Whether somebody interrupted, by Ctrl-C or SIGTERM.
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    The exception that tells it may be raised where Python drops it, in a callback of a library or
+    while an object is deleted; so the loop asks as well.
+    """
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the signals."""
+        self.seen = True
         raise KeyboardInterrupt
 
-    previous: Any = signal.signal(signal.SIGTERM, interrupt)
+
+@contextmanager
+def _signals_interrupt() -> Iterator[_Interrupts]:
+    """Let SIGTERM end a campaign the way Ctrl-C does."""
+    interrupts = _Interrupts()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous: list[Any] = [signal.signal(number, interrupts) for number in numbers]
     try:
-        yield
+        yield interrupts
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,3 +153,27 @@ def test_shared_examples_run_unchanged(name: str, calls: int, cheap: bool, tmp_p
     assert status["oracle_calls"] == calls
     assert (status["cheap_calls"] > 0) == cheap
     assert status["best"]["value"] > 0
+
+
+def test_an_interrupt_that_python_dropped_still_ends_the_campaign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the signal came during a callback of a library, which swallows exceptions."""
+    plain = Unlucky.submit
+    seen: list[str] = []
+
+    def submit(self: Unlucky, call: Call) -> None:
+        seen.append(call.id)
+        if len(seen) == 3:
+            with contextlib.suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        plain(self, call)
+
+    monkeypatch.setattr(Unlucky, "submit", submit)
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path, monkeypatch, lambda call, attempt: None)
+    state = Campaign(Store(tmp_path / "home"), "unlucky").state
+    assert state.stopped is not None
+    assert state.stopped.state == "interrupted"
+    assert len(seen) < 12
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
