@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
@@ -98,6 +98,49 @@ class Crystal(BaseModel):
         return digest_of(key)
 
 
+class Stack(BaseModel):
+    """What the letters of a sequence stand for, and what lies on either side of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    layers: tuple[tuple[str, Crystal], ...] = Field(min_length=1)
+    """Letter and material, by letter; layers are cut along the third axis of the conventional
+    cell."""
+    leads: tuple[str, str]
+    """Letters of the half-infinite crystals on the left and on the right."""
+    cells: int = Field(1, ge=1)
+    """Conventional cells per layer along the stacking axis."""
+    in_plane: float | None = Field(None, gt=0)
+    """Å, in-plane lattice parameter of the conventional cell; None takes that of the left lead."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Stack:
+        letters = [letter for letter, _ in self.layers]
+        if letters != sorted(set(letters)) or any(len(letter) != 1 for letter in letters):
+            raise ValueError(f"layers: got {letters}; expected single letters, sorted, no repeats")
+        for lead in self.leads:
+            if lead not in letters:
+                raise ValueError(f"leads: {lead!r} is not among the layers {letters}")
+        return self
+
+    @functools.cached_property
+    def materials(self) -> dict[str, Crystal]:
+        """Letter to material."""
+        return dict(self.layers)
+
+    @functools.cached_property
+    def synonyms(self) -> dict[str, str]:
+        """Each letter to the first letter of the same material."""
+        first: dict[str, str] = {}
+        return {x: first.setdefault(crystal.digest, x) for x, crystal in self.layers}
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether both leads are the same material, so that a reversed sequence is the same."""
+        left, right = (self.synonyms[lead] for lead in self.leads)
+        return left == right
+
+
 class Superlattice(BaseModel):
     """A sequence of layers between two leads; one character per layer names its material."""
 
@@ -107,11 +150,48 @@ class Superlattice(BaseModel):
     sequence: str = Field(min_length=1)
     mirror: bool = False
     """Whether a sequence and its reverse are the same design (equal leads on both sides)."""
+    symmetries: tuple[tuple[int, ...], ...] = ()
+    """Further orders of the layers that are the same design: generators, each a permutation;
+    layer i of the image is layer ``permutation[i]`` of the original."""
+    stack: Stack | None = None
+    """What the letters stand for; None for sequences that are only looked up."""
 
     @classmethod
-    def from_sequence(cls, sequence: str, *, mirror: bool = False) -> Superlattice:
-        """The canonical form: of a mirror pair, the alphabetically smaller."""
-        return cls(sequence=min(sequence, sequence[::-1]) if mirror else sequence, mirror=mirror)
+    def from_sequence(
+        cls,
+        sequence: str,
+        *,
+        mirror: bool = False,
+        symmetries: tuple[tuple[int, ...], ...] = (),
+        stack: Stack | None = None,
+    ) -> Superlattice:
+        """The canonical form: of equal designs, the alphabetically smallest.
+
+        Args:
+            sequence: one letter per layer.
+            mirror: whether the reverse is the same; with a `stack`, its leads say so.
+            symmetries: see the field.
+            stack: see the field.
+
+        Raises:
+            ValueError: a letter that the stack does not hold, or a permutation of other length.
+        """
+        if stack is not None:
+            unknown = sorted(set(sequence) - set(stack.materials))
+            if unknown:
+                raise ValueError(
+                    f"sequence {sequence!r} holds {unknown}; the stack has {sorted(stack.materials)}"
+                )
+            sequence = "".join(stack.synonyms[letter] for letter in sequence)
+            mirror = stack.symmetric
+        for order in symmetries:
+            if sorted(order) != list(range(len(sequence))):
+                raise ValueError(
+                    f"symmetries: {list(order)} does not permute the {len(sequence)} layers of "
+                    f"{sequence!r}"
+                )
+        smallest = min(orbit(sequence, mirror=mirror, symmetries=symmetries))
+        return cls(sequence=smallest, mirror=mirror, symmetries=symmetries, stack=stack)
 
     @property
     def formula(self) -> str:
@@ -120,8 +200,34 @@ class Superlattice(BaseModel):
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical sequence."""
-        return digest_of(self.model_dump())
+        """SHA-256 of the canonical sequence, or with a stack of the crystals it consists of."""
+        if self.stack is None:
+            plain = {"kind": self.kind, "sequence": self.sequence, "mirror": self.mirror}
+            more = {"symmetries": self.symmetries} if self.symmetries else {}
+            return digest_of(plain | more)
+        names = {x: crystal.digest for x, crystal in self.stack.layers}
+        cells = [names[letter] for letter in self.sequence for _ in range(self.stack.cells)]
+        leads = [names[lead] for lead in self.stack.leads]
+        if self.mirror:  # letters may be given out the other way round elsewhere
+            cells = min(cells, cells[::-1])
+        key = {"kind": self.kind, "cells": cells, "leads": leads, "in_plane": self.stack.in_plane}
+        return digest_of(key)
+
+
+def orbit(
+    sequence: str, *, mirror: bool, symmetries: tuple[tuple[int, ...], ...] = ()
+) -> frozenset[str]:
+    """All sequences that are the same design as one, itself included."""
+    orders = [*symmetries, *([tuple(range(len(sequence) - 1, -1, -1))] if mirror else [])]
+    found, fresh = {sequence}, [sequence]
+    while fresh:
+        last = fresh.pop()
+        for order in orders:
+            image = "".join(last[i] for i in order)
+            if image not in found:
+                found.add(image)
+                fresh.append(image)
+    return frozenset(found)
 
 
 Material = Annotated[Crystal | Superlattice, Field(discriminator="kind")]
