@@ -137,7 +137,7 @@ def batched(engine: Any) -> BatchedPotential | None:
 
     Those that learned several functionals are left out too.
     """
-    model = getattr(engine, "model", None)
+    model: Any = getattr(engine, "model", None)
     if not hasattr(model, "named_children") or getattr(engine, "modal", None) is not None:
         return None
     names = [name for name, _ in model.named_children()]
