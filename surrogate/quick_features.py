@@ -51,7 +51,7 @@ class _Ladder:
     def wanted(self) -> list[int]:
         """Rungs to be looked at next; none once the lowest has neighbours, or none exist."""
         if not self.energies:
-            return [-1, 0, 1]
+            return [0, -1]  # prototypes are rather made too large than too small
         around = [self.bottom - 1, self.bottom + 1]
         return [k for k in around if k not in self.energies and abs(k) <= _STEPS]
 
