@@ -41,8 +41,8 @@ from surrogate.settings import GraphEnsembleSettings
 
 HERE = Path(__file__).resolve().parent
 LABELS = 64
-PAIRED = 8  # crystals of each measured shard that are also passed forward one by one
-EVERY = 4  # shards from one that is measured so to the next
+PAIRED = 16  # crystals of each measured shard that are also passed forward one by one
+EVERY = 2  # shards from one that is measured so to the next
 POTENTIAL = "7net-0"
 
 
@@ -125,7 +125,7 @@ class Watched:
 
     def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
         """What the true function gives, with its costs kept aside."""
-        marked = ({**p, "paired": k % EVERY == 0} for k, p in enumerate(payloads))
+        marked = ({**p, "paired": k % EVERY == EVERY - 1} for k, p in enumerate(payloads))
         for found in self._inner.map(f"{Path(__file__).stem}:{measured.__name__}", marked):
             self.costs.append({k: v for k, v in found.items() if not isinstance(v, list)})
             self.costs[-1]["count"] = len(found["mean"])

@@ -41,12 +41,13 @@ OBJECTIVE = Objective("kappa", 300.0, "minimize")
 
 def _metals() -> list[Crystal]:
     """Cells of one and of two atoms, whose lattice parameters are all distinct."""
+    ends: list[list[float]] = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
     found = []
     for k, symbol in enumerate(("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt")):
         for other in ("Cu", "Ag", "Au"):
             cell = Lattice.cubic(2.9 + 0.05 * k)
-            found.append(Structure(cell, [symbol, other], [[0, 0, 0], [0.5, 0.5, 0.5]]))
-        found.append(Structure(Lattice.cubic(2.5 + 0.03 * k), [symbol], [[0, 0, 0]]))
+            found.append(Structure(cell, [symbol, other], ends))
+        found.append(Structure(Lattice.cubic(2.5 + 0.03 * k), [symbol], ends[:1]))
     unique = {c.digest: c for c in map(Crystal.from_structure, found)}
     return list(unique.values())
 
