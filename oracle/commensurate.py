@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 from pymatgen.core.structure import Structure
 
-from oracle.forces import forces_of
 from oracle.potentials import calculator
 
 Array = NDArray[np.float64]
@@ -51,8 +51,12 @@ def commensurate_frequencies(structure: Structure, potential: str) -> Array | No
     if len(displaced) * 8 * len(structure) > _MOST_WORK:
         return None
     engine = calculator(potential)
-    phonons.forces = np.array([forces_of(engine, atoms) for atoms in displaced])
+    phonons.forces = np.array([engine.get_forces(_for_ase(atoms)) for atoms in displaced])
     phonons.produce_force_constants()
     phonons.symmetrize_force_constants()
     points = np.array(list(itertools.product((0.0, 0.5), repeat=3)))
     return np.asarray(phonons.run_qpoints(points).frequencies, dtype=np.float64)
+
+
+def _for_ase(cell: PhonopyAtoms) -> Atoms:
+    return Atoms(cell.symbols, cell=cell.cell, scaled_positions=cell.scaled_positions, pbc=True)

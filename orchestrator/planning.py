@@ -107,9 +107,7 @@ class Planner:
         self.space = self._screener.admissible(self.space)
         self._looked = self.space
         self._settings = surrogate_settings(self.config, self.space)
-        self._features = build_features(
-            self._settings.features, self.cache / "features", self.executor
-        )
+        self._features = build_features(self._settings, self.cache / "features", self.executor)
 
     def plan(self, campaign: Campaign, *, final: bool) -> Plan | None:
         """The next round; with `final`, only the confirmations without which it cannot end.
