@@ -33,7 +33,8 @@ from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Output, Surrogate
-from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
+from surrogate.sequence_process import SequenceProcess
+from surrogate.settings import GraphEnsembleSettings, SequenceProcessSettings
 
 SPACES: dict[str, Callable[[Any], Space]] = {
     "prototypes": PrototypeSpace,
@@ -51,6 +52,7 @@ SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "random-forest": RandomForest,
     "gradient-boosting": GradientBoosting,
     "multi-fidelity": MultiFidelityProcess,
+    "sequence-process": SequenceProcess,
 }
 EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
     "ray": RayExecutor,
@@ -173,11 +175,11 @@ def build_proposers(config: CampaignConfig, fidelity: str) -> dict[str, Proposer
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
-    """The surrogate's settings; by default a graph ensemble, for sequences a Gaussian process."""
+    """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`."""
     if config.surrogate is not None:
         return config.surrogate
     layers = isinstance(next(iter(space)), Superlattice)
-    return GaussianProcessSettings() if layers else GraphEnsembleSettings()
+    return SequenceProcessSettings() if layers else GraphEnsembleSettings()
 
 
 def build_surrogate(
