@@ -13,7 +13,7 @@ from agents.pool import PoolSpace
 from agents.protocol import Proposer, Space
 from agents.prototypes import PrototypeSpace
 from agents.random_agent import RandomProposer
-from agents.settings import ObjectiveSettings, agent_names
+from agents.settings import ObjectiveSettings, agent_names, default_agents
 from agents.substitution import SubstitutionProposer
 from oracle.errors import OracleError
 from oracle.material import Crystal, Superlattice
@@ -33,7 +33,8 @@ from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Output, Surrogate
-from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
+from surrogate.sequence_process import SequenceProcess
+from surrogate.settings import GraphEnsembleSettings, SequenceProcessSettings
 
 SPACES: dict[str, Callable[[Any], Space]] = {
     "prototypes": PrototypeSpace,
@@ -51,6 +52,7 @@ SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "random-forest": RandomForest,
     "gradient-boosting": GradientBoosting,
     "multi-fidelity": MultiFidelityProcess,
+    "sequence-process": SequenceProcess,
 }
 EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
     "ray": RayExecutor,
@@ -160,24 +162,37 @@ def tightened(oracle: Oracle, level: int) -> Oracle | None:
     return oracle
 
 
-def build_proposers(config: CampaignConfig, fidelity: str) -> dict[str, Proposer]:
-    """Proposers by name, in the order of the config."""
+def is_layered(space: Space) -> bool:
+    """Whether a space holds layer sequences rather than crystals."""
+    return isinstance(next(iter(space)), Superlattice)
+
+
+def build_proposers(
+    config: CampaignConfig, fidelity: str, *, layers: bool = False
+) -> dict[str, Proposer]:
+    """Proposers by name, in the order of the config.
+
+    Args:
+        config: names them, or leaves them to what the materials are.
+        fidelity: of the objective.
+        layers: whether the materials are layer sequences.
+    """
+    agents = default_agents(layers=layers) if config.agents is None else config.agents
     common: dict[str, Any] = {
         "fidelity": fidelity,
         "near_duplicates": config.selection.near_duplicates,
     }
     return {
         name: PROPOSERS[settings.kind](settings, name=name, **common)
-        for name, settings in zip(agent_names(config.agents), config.agents, strict=True)
+        for name, settings in zip(agent_names(agents), agents, strict=True)
     }
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
-    """The surrogate's settings; by default a graph ensemble, for sequences a Gaussian process."""
+    """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`."""
     if config.surrogate is not None:
         return config.surrogate
-    layers = isinstance(next(iter(space)), Superlattice)
-    return GaussianProcessSettings() if layers else GraphEnsembleSettings()
+    return SequenceProcessSettings() if is_layered(space) else GraphEnsembleSettings()
 
 
 def build_surrogate(

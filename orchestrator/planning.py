@@ -23,6 +23,7 @@ from orchestrator.build import (
     build_features,
     build_proposers,
     build_surrogate,
+    is_layered,
     surrogate_settings,
     tightened,
 )
@@ -101,7 +102,9 @@ class Planner:
 
     def __post_init__(self) -> None:
         fidelity = list(self.oracles)[-1]
-        self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity)
+        layers = is_layered(self.space)
+        self._selection = self.config.selection.resolved(layers=layers)
+        self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity, layers=layers)
         self._screener = Screener(self.config, self.space, self.executor, self.cache)
         # What no constraint will ever let through need not be looked at by the surrogate.
         self.space = self._screener.admissible(self.space)
@@ -211,7 +214,7 @@ class Planner:
     ) -> tuple[list[Selected], dict[str, float], dict[str, str]]:
         """Candidates to be labelled, metrics of the choice, and who was rejected for what."""
         count = self._room(state)
-        evaluations, settings = state.evaluations(), self.config.selection
+        evaluations, settings = state.evaluations(), self._selection
         slots = shares(
             tuple(self._proposers),
             credits_of(state, objective),

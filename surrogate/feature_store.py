@@ -92,8 +92,8 @@ class MaterialInputs:
 
     def begin(self, materials: Sequence[Crystal | Superlattice]) -> None:
         """Let a training set decide what descriptors of sequences there are."""
-        sequences = [m.sequence for m in materials if isinstance(m, Superlattice)]
-        chains = Chains.of(sequences) if sequences else None
+        layers = [m for m in materials if isinstance(m, Superlattice)]
+        chains = _chains(layers) if layers else None
         if chains != self._chains:
             self._chains = chains
             self._stacked.clear()
@@ -115,17 +115,24 @@ class MaterialInputs:
 
     def _made(self, materials: Sequence[Crystal | Superlattice]) -> Inputs:
         crystals = [m for m in materials if isinstance(m, Crystal)]
-        sequences = [m.sequence for m in materials if isinstance(m, Superlattice)]
-        if crystals and not sequences:
+        layers = [m for m in materials if isinstance(m, Superlattice)]
+        if crystals and not layers:
             return self._store.inputs(crystals)
-        if sequences and not crystals:
+        if layers and not crystals:
             if self._chains is None:
-                self._chains = Chains.of(sequences)
-            return self._chains.inputs(sequences)
+                self._chains = _chains(layers)
+            return self._chains.inputs([m.sequence for m in layers])
         raise ValueError(
             f"a surrogate learns from materials of one kind; given: {len(crystals)} crystals "
-            f"and {len(sequences)} sequences"
+            f"and {len(layers)} sequences"
         )
+
+
+def _chains(layers: Sequence[Superlattice]) -> Chains:
+    """Descriptors for sequences like these; the symmetries are those of the first."""
+    first = layers[0]
+    reversal = (tuple(range(len(first.sequence) - 1, -1, -1)),) if first.mirror else ()
+    return Chains.of([m.sequence for m in layers], (*first.symmetries, *reversal))
 
 
 def _compute(
