@@ -85,6 +85,7 @@ class Screen:
 
 def listed(space: Space, limit: int, rng: np.random.Generator) -> Sequence[Crystal | Superlattice]:
     """The whole space in its fixed order when it is small enough, else a sample of `limit`."""
+    limit = min(limit, getattr(space, "screened", limit))
     if space.size is None or space.size > limit:
         return space.sample(limit, rng)
     materials: Sequence[Crystal | Superlattice] | None = getattr(space, "materials", None)

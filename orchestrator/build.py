@@ -15,6 +15,7 @@ from agents.prototypes import PrototypeSpace
 from agents.random_agent import RandomProposer
 from agents.settings import ObjectiveSettings, agent_names, default_agents
 from agents.substitution import SubstitutionProposer
+from agents.superlattice_space import superlattice_space
 from oracle.errors import OracleError
 from oracle.material import Crystal, Superlattice
 from oracle.phonon_bte import PhononBTE
@@ -39,6 +40,7 @@ from surrogate.settings import GraphEnsembleSettings, SequenceProcessSettings
 SPACES: dict[str, Callable[[Any], Space]] = {
     "prototypes": PrototypeSpace,
     "pool": PoolSpace,
+    "superlattice": superlattice_space,
 }
 PROPOSERS: dict[str, Callable[..., Proposer]] = {
     "random": lambda settings, **common: RandomProposer(**common),
