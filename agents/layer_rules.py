@@ -34,7 +34,12 @@ class LayerRules:
     thickness: int = 1
     interfaces: int | None = None
     palindromes: bool = False
-    _ways: dict[tuple[int, _State], int] = field(default_factory=dict, compare=False, repr=False)
+    _ways: dict[tuple[int, _State], int] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    _next: dict[tuple[int, _State], list[tuple[str, _State, int]]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def count(self) -> int:
@@ -70,18 +75,23 @@ class LayerRules:
         state: _State = ("", 0, 0, (0,) * len(self.letters))
         if not self.count:
             raise ValueError("no sequence is allowed")
-        drawn = ""
+        # Python integers: there may be more sequences than a float can tell apart.
+        at, drawn = _below(self.count, rng), ""
         for place in range(self._half):
-            options = self._steps(state)
-            ways = [self._ways_from(place + 1, after) for _, after in options]
-            # Python integers: there may be more ways than a float can tell apart.
-            at = _below(sum(ways), rng)
-            for (letter, after), number in zip(options, ways, strict=True):
+            for letter, after, number in self._options(place, state):
                 if at < number:
                     drawn, state = drawn + letter, after
                     break
                 at -= number
         return self._whole(drawn)
+
+    def _options(self, place: int, state: _State) -> list[tuple[str, _State, int]]:
+        """Each letter that may come next, the state after it, and the ways to go on from there."""
+        key = (place, state)
+        if key not in self._next:
+            steps = self._steps(state)
+            self._next[key] = [(x, s, self._ways_from(place + 1, s)) for x, s in steps]
+        return self._next[key]
 
     @property
     def _half(self) -> int:

@@ -77,9 +77,7 @@ class SequenceIndex:
             sequence, mirror=member.mirror, symmetries=member.symmetries, stack=member.stack
         ).sequence
 
-    def _nearest(
-        self, sequence: str, but: tuple[int, int], rng: np.random.Generator
-    ) -> list[int]:
+    def _nearest(self, sequence: str, but: tuple[int, int], rng: np.random.Generator) -> list[int]:
         """A random one of the members nearest to a sequence, two excepted."""
         length = len(sequence)
         code = np.array([self._code[c] for c in sequence])

@@ -310,8 +310,20 @@ class BayesianSettings(Settings):
     """Standard deviations added by ``ucb``."""
 
 
+class TreeSearchSettings(Settings):
+    """Monte-Carlo tree search over the beginnings of layer sequences."""
+
+    kind: Literal["tree-search"] = "tree-search"
+    exploration: float = Field(default=0.2, ge=0)
+    """Weight of how seldom a beginning was tried, against ranks from 0 to 1."""
+
+
 AgentSettings = Annotated[
-    RandomSettings | SubstitutionSettings | EvolutionSettings | BayesianSettings,
+    RandomSettings
+    | SubstitutionSettings
+    | EvolutionSettings
+    | BayesianSettings
+    | TreeSearchSettings,
     Field(discriminator="kind"),
 ]
 

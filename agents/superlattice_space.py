@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from agents.settings import SuperlatticeSpaceSettings
 from oracle.errors import OracleError
 from oracle.material import Crystal, Stack, Superlattice
 
+_SHORT = 16  # layers; blocks of longer sequences are moved up to half as far
 _LISTED = 100_000  # most designs that are listed
 _ZINCBLENDE = {
     "AlAs": 5.661, "AlP": 5.464, "AlSb": 6.136, "BN": 3.616, "GaAs": 5.653, "GaP": 5.451,
@@ -109,27 +111,28 @@ class LazySuperlattices:
         stack: what their letters stand for; with equal leads a sequence and its reverse are one.
     """
 
-    screened = 4096
+    screened = 2048
     """Designs that are drawn where the whole space would be looked at."""
 
     def __init__(self, rules: LayerRules, stack: Stack) -> None:
         self._rules = rules
         self._stack = stack
+        self._symmetric = stack.symmetric
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """How many designs there are, exactly."""
         if not self._stack.symmetric:
             return self._rules.count
         # Burnside: designs are orbits of reversal, and palindromes are those it leaves alone.
-        alone = replace(self._rules, palindromes=True, _ways={})
+        alone = replace(self._rules, palindromes=True)
         return (self._rules.count + alone.count) // 2
 
     def __contains__(self, material: object) -> bool:
         """Whether a design is allowed and has these layers and leads."""
         return (
             isinstance(material, Superlattice)
-            and material.stack == self._stack
+            and (material.stack is self._stack or material.stack == self._stack)
             and material.sequence in self._rules
         )
 
@@ -157,20 +160,22 @@ class LazySuperlattices:
         """Designs one move away: a changed layer, two exchanged ones, a turned or moved block."""
         if material not in self or not isinstance(material, Superlattice):
             return []
-        found: dict[str, Crystal | Superlattice] = {}
-        for sequence in self._moves(material.sequence):
-            if sequence in self._rules:
-                design = self._made(sequence)
-                if design.sequence != material.sequence:
-                    found.setdefault(design.sequence, design)
-        return list(found.values())
+        canonical = dict.fromkeys(map(self._canonical, self._moves(material.sequence)))
+        canonical.pop(material.sequence, None)
+        return [self._made(sequence) for sequence in canonical if sequence in self._rules]
 
     def label(self, material: Crystal | Superlattice) -> str | None:
         """Designs have no other name than their sequence."""
         return None
 
     def _made(self, sequence: str) -> Superlattice:
-        return Superlattice.from_sequence(sequence, stack=self._stack)
+        # As `Superlattice.from_sequence`, for letters that all stand for different crystals.
+        return Superlattice(
+            sequence=self._canonical(sequence), mirror=self._symmetric, stack=self._stack
+        )
+
+    def _canonical(self, sequence: str) -> str:
+        return min(sequence, sequence[::-1]) if self._symmetric else sequence
 
     def _moves(self, sequence: str) -> Iterator[str]:
         if self._rules.palindromes:
@@ -186,11 +191,13 @@ def _moves(sequence: str, letters: tuple[str, ...]) -> Iterator[str]:
     n = len(sequence)
     for i in range(n):
         yield from (sequence[:i] + x + sequence[i + 1 :] for x in letters if x != sequence[i])
-    spans = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    reach = n if n <= _SHORT else _SHORT // 2
+    spans = [(i, j) for i in range(n) for j in range(i + 1, min(n, i + reach))]
     for i, j in spans:
         yield sequence[:i] + sequence[j] + sequence[i + 1 : j] + sequence[i] + sequence[j + 1 :]
     for i, j in spans:
         block, rest = sequence[i : j + 1], sequence[:i] + sequence[j + 1 :]
         yield from (sequence[:i] + x * (j + 1 - i) + sequence[j + 1 :] for x in letters)
         yield sequence[:i] + block[::-1] + sequence[j + 1 :]
-        yield from (rest[:k] + block + rest[k:] for k in range(len(rest) + 1))
+        places = range(max(0, i - reach), min(len(rest), i + reach) + 1)
+        yield from (rest[:k] + block + rest[k:] for k in places)

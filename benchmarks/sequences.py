@@ -87,7 +87,9 @@ def campaign(proposer: Proposer, learns: bool) -> Search:
         objective = Objective("value", None, goal, log=bool((landscape.values > 0).all()))
         names = [design.sequence for design in landscape.designs]
         space = FiniteSpace(landscape.designs, names)
-        values = {d.digest: float(v) for d, v in zip(space.materials, landscape.values, strict=True)}
+        values = {
+            d.digest: float(v) for d, v in zip(space.materials, landscape.values, strict=True)
+        }
         wanted = _wanted(landscape, goal)
         evaluations: list[Measured] = []
         for number in range(1, cap + 1):

@@ -16,6 +16,7 @@ from agents.random_agent import RandomProposer
 from agents.settings import ObjectiveSettings, agent_names, default_agents
 from agents.substitution import SubstitutionProposer
 from agents.superlattice_space import superlattice_space
+from agents.tree_search import TreeSearchProposer
 from oracle.errors import OracleError
 from oracle.material import Crystal, Superlattice
 from oracle.phonon_bte import PhononBTE
@@ -47,6 +48,7 @@ PROPOSERS: dict[str, Callable[..., Proposer]] = {
     "substitution": SubstitutionProposer,
     "evolution": EvolutionProposer,
     "bayesian": BayesianProposer,
+    "tree-search": TreeSearchProposer,
 }
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "graph-ensemble": GraphEnsemble,

@@ -103,9 +103,7 @@ class Planner:
         fidelity = list(self.oracles)[-1]
         layers = is_layered(self.space)
         self._selection = self.config.selection.resolved(layers=layers)
-        self._proposers: dict[str, Proposer] = build_proposers(
-            self.config, fidelity, layers=layers
-        )
+        self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity, layers=layers)
         self._screener = Screener(self.config, self.space, self.executor, self.cache)
         # What no constraint will ever let through need not be looked at by the surrogate.
         self.space = self._screener.admissible(self.space)

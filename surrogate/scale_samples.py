@@ -70,7 +70,9 @@ def _crank_nicolson(
 ) -> tuple[Array, Array]:
     """Some scales drawn partly anew; leaves the prior as it is."""
     kept = rng.choice([0.3, 0.6, 0.9])
-    drawn = mean + np.sqrt(1.0 - kept**2) * (rows - mean) + kept * spread * rng.normal(size=rows.shape)
+    drawn = (
+        mean + np.sqrt(1.0 - kept**2) * (rows - mean) + kept * spread * rng.normal(size=rows.shape)
+    )
     changed = rng.random(rows.shape) < rng.choice([0.15, 0.4, 1.0])
     return np.where(changed, drawn, rows), np.zeros(len(rows))
 

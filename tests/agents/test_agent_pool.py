@@ -183,9 +183,7 @@ def test_declared_orders_of_layers_are_one_design(write_lines: Write, tmp_path: 
     assert swapped.size == 3  # 0110 and 1010 are one
     assert set(swapped.ids.values()) == {"0110", "1001", "0011"}
     assert swapped.all_ids["0110"] == swapped.all_ids["1010"]
-    both = PoolSpaceSettings.model_validate(
-        {"path": path, "symmetries": ["mirror", [1, 0, 2, 3]]}
-    )
+    both = PoolSpaceSettings.model_validate({"path": path, "symmetries": ["mirror", [1, 0, 2, 3]]})
     cache = tmp_path / "cache"
     assert PoolSpace(both, cache).size == 2
     assert PoolSpace(PoolSpaceSettings(path=path), cache).size == 4

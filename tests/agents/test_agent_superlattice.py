@@ -16,7 +16,7 @@ from agents.layer_rules import LayerRules
 from agents.settings import SuperlatticeSpaceSettings
 from agents.superlattice_space import LazySuperlattices, rules_of, superlattice_space
 from oracle.errors import OracleError
-from oracle.material import Crystal, Stack, Superlattice
+from oracle.material import Stack, Superlattice
 
 SILICON_GERMANIUM = {"a": "Si", "b": "Ge"}
 
@@ -122,9 +122,7 @@ def test_a_small_space_is_listed_and_a_large_one_is_not() -> None:
 
 def test_neighbours_keep_the_constraints() -> None:
     given_rules = rules_of(settings_of(length=12, composition={"a": 6, "b": 6}, min_thickness=2))
-    silicon, germanium = (
-        next(iter(superlattice_space(settings_of(length=2)))).stack.layers  # type: ignore[union-attr]
-    )
+    silicon, germanium = next(iter(superlattice_space(settings_of(length=2)))).stack.layers  # type: ignore[union-attr]
     space = LazySuperlattices(given_rules, Stack(layers=(silicon, germanium), leads=("a", "b")))
     start = space.sample(1, np.random.default_rng(3))[0]
     near = space.neighbours(start)
@@ -158,4 +156,12 @@ def test_an_unknown_material_is_named() -> None:
     with pytest.raises(OracleError, match=r"alphabet\.b: given 'Xx'"):
         superlattice_space(settings_of(alphabet={"a": "Si", "b": "Xx"}))
     assert isinstance(next(iter(superlattice_space(settings_of()))), Superlattice)
-    assert Crystal  # the alphabet is made of these
+
+
+def test_made_designs_are_canonical() -> None:
+    space = superlattice_space(settings_of(length=40))
+    for design in space.sample(5, np.random.default_rng(2)):
+        assert isinstance(design, Superlattice)
+        again = Superlattice.from_sequence(design.sequence[::-1], stack=design.stack)
+        assert again == design
+        assert again.digest == design.digest
