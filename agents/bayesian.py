@@ -79,9 +79,12 @@ class BayesianProposer(BaseProposer):
 
         def value(materials: Sequence[Crystal | Superlattice]) -> NDArray[np.float64]:
             belief = Belief.of(believed(materials))
-            kind = "ucb" if self._settings.acquisition == "ucb" else "log-ei"
             return acquire(
-                belief, situation.objective, kind=kind, best=best, beta=self._settings.beta
+                belief,
+                situation.objective,
+                kind="ucb" if self._settings.acquisition == "ucb" else "log-ei",
+                best=best,
+                beta=self._settings.beta,
             )
 
         met = climbed(screened.materials, situation, value)

@@ -6,6 +6,7 @@ number of ways to finish is found by dynamic programming however many sequences 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -55,7 +56,7 @@ class LayerRules:
         counts = tuple(sequence.count(letter) for letter in self.letters)
         changes = [i for i in range(1, self.length) if sequence[i] != sequence[i - 1]]
         ends = [0, *changes, self.length]
-        runs = [b - a for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        runs = [b - a for a, b in itertools.pairwise(ends)]
         return (
             min(runs) >= self.thickness
             and (self.interfaces is None or len(changes) <= self.interfaces)

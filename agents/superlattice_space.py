@@ -90,10 +90,7 @@ def material_of(name: str, place: str) -> Crystal:
     if Path(name).suffix or "/" in name or Path(name).is_file():
         return Crystal.from_structure(read_structure(Path(name)))
     try:
-        if name in _ZINCBLENDE:
-            atoms = bulk(name, "zincblende", a=_ZINCBLENDE[name])
-        else:
-            atoms = bulk(name)
+        atoms = bulk(name, "zincblende", a=_ZINCBLENDE[name]) if name in _ZINCBLENDE else bulk(name)
     except (ValueError, KeyError, RuntimeError) as error:
         raise OracleError(
             "read",

@@ -204,9 +204,9 @@ def spin_chain(seed: int, length: int = 12) -> Landscape:
 
 def read_table(path: Path, name: str) -> dict[str, float]:
     """Design to value, in the order of the file."""
-    opened = lzma.open(path, "rt") if path.suffix == ".xz" else path.open()
-    with opened as stream:
-        lines = [line for line in stream if line.strip()]
+    raw = path.read_bytes()
+    text = (lzma.decompress(raw) if path.suffix == ".xz" else raw).decode()
+    lines = [line for line in text.splitlines() if line.strip()]
     if ".jsonl" in path.name:
         rows = [json.loads(line) for line in lines]
         return {str(r.get("sequence", r.get("id"))): float(r[name]) for r in rows if name in r}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def rules(draw: st.DrawFn) -> LayerRules:
     if draw(st.booleans()):
         cuts = sorted(draw(st.integers(0, length)) for _ in letters[1:])
         ends = [0, *cuts, length]
-        composition = tuple(b - a for a, b in zip(ends[:-1], ends[1:], strict=True))
+        composition = tuple(b - a for a, b in pairwise(ends))
     most = draw(st.none() | st.integers(0, length))
     return LayerRules(
         letters, length, composition, draw(st.integers(1, 3)), most, draw(st.booleans())
