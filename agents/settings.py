@@ -345,7 +345,10 @@ class SelectionSettings(Settings):
     half_life: float = Field(default=3.0, gt=0)
     """Rounds after which what an agent found counts half."""
     pool_limit: int = Field(default=100_000, ge=1)
-    """Largest space that is screened whole; of larger ones a sample of this size is."""
+    """Largest space that is screened whole in one process with exact features of every crystal."""
+    shortlist: int = Field(default=1000, ge=0)
+    """Of a larger space, how many are looked at closely, after workers have screened all of it
+    with quick features; 0: instead, a random sample of `pool_limit` stands for the space."""
     near_duplicates: bool = True
     """Whether crystals that differ from known ones by rounding only are dropped."""
 

@@ -206,27 +206,32 @@ def build_surrogate(
     return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
 
 
-def build_features(potential: str, cache: Path, executor: Executor) -> FeatureStore:
-    """Features of crystals, computed on all workers where they are missing."""
-    return FeatureStore(potential, cache, parallel_features(executor, potential, cache))
+def build_features(settings: Any, cache: Path, executor: Executor) -> FeatureStore:
+    """The features of crystals that a surrogate's settings ask for, computed on all workers."""
+    potential, phonons = settings.features, getattr(settings, "phonons", False)
+    mapper = parallel_features(executor, potential, cache, phonons=phonons)
+    return FeatureStore(potential, cache, mapper, phonons=phonons)
 
 
 _SHARD = 8
 """Crystals per feature call: a second or two of work, so that all workers end together."""
 
 
-def parallel_features(executor: Executor, potential: str, cache: Path) -> Mapper:
+def parallel_features(
+    executor: Executor, potential: str, cache: Path, *, phonons: bool = False
+) -> Mapper:
     """A mapper that computes missing features on all workers, then reads them from the cache."""
 
     def mapped(
         function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
     ) -> Iterable[CrystalFeatures]:
-        missing = [c for c in crystals if not is_cached(potential, c, cache)]
+        missing = [c for c in crystals if not is_cached(potential, c, cache, phonons=phonons)]
         payloads = [
             {
                 "potential": potential,
                 "crystals": [c.model_dump(mode="json") for c in missing[i : i + _SHARD]],
                 "cache": str(cache),
+                "phonons": phonons,
             }
             for i in range(0, len(missing), _SHARD)
         ]

@@ -13,6 +13,10 @@ class _Settings(BaseModel):
     features: str = "7net-0"
     """The frozen potential whose view of a crystal the surrogate learns from: a name of
     ``oracle.potentials`` or ``package.module:factory``. Layer sequences need none."""
+    phonons: bool = False
+    """Whether the frequencies of a doubled cell are among the features: a few forces per candidate,
+    about what its energy-volume curve costs, that tell soft crystals from stable ones. Worth it
+    where many candidates are unstable and the space has thousands, not millions, of members."""
 
 
 class GraphEnsembleSettings(_Settings):
