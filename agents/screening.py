@@ -91,6 +91,7 @@ def listed(space: Space, limit: int, rng: np.random.Generator) -> Sequence[Cryst
     shortlist: Sequence[Crystal | Superlattice] | None = getattr(space, "shortlist", None)
     if shortlist is not None:
         return shortlist
+    limit = min(limit, getattr(space, "screened", limit))
     if space.size is None or space.size > limit:
         return space.sample(limit, rng)
     materials: Sequence[Crystal | Superlattice] | None = getattr(space, "materials", None)

@@ -119,7 +119,69 @@ class PoolSpaceSettings(Settings):
         return tuple(sorted({order for order in self.symmetries if order != "mirror"}))
 
 
-SpaceSettings = Annotated[PrototypeSpaceSettings | PoolSpaceSettings, Field(discriminator="kind")]
+class SuperlatticeSpaceSettings(Settings):
+    """All stacks of some layer materials between two leads."""
+
+    kind: Literal["superlattice"] = "superlattice"
+    alphabet: dict[str, str]
+    """One character per layer material, and its crystal: an element or zincblende compound by
+    formula, or the path of a structure file."""
+    leads: tuple[str, str]
+    """Letters of the crystals on the left and on the right."""
+    length: int = Field(ge=2, le=1000)
+    """Layers between the leads."""
+    cells: int = Field(default=1, ge=1)
+    """Conventional cells per layer."""
+    in_plane: float | None = Field(default=None, gt=0)
+    """Å, lattice parameter in the plane; None: that of the left lead."""
+    composition: dict[str, int] | None = None
+    """Layers of each letter; None: any."""
+    min_thickness: int = Field(default=1, ge=1)
+    """Least number of equal layers in a row."""
+    max_interfaces: int | None = Field(default=None, ge=0)
+    """Most changes of material between neighbouring layers."""
+    palindromes: bool = False
+    """Whether only designs that equal their reverse are allowed."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> SuperlatticeSpaceSettings:
+        letters = sorted(self.alphabet)
+        if any(len(letter) != 1 for letter in letters):
+            raise ValueError(f"alphabet: given {letters}; expected one character per material")
+        if len(letters) < 2 or len(set(self.alphabet.values())) < len(letters):
+            raise ValueError(
+                f"alphabet: given {self.alphabet}; expected at least two different materials"
+            )
+        for lead in self.leads:
+            if lead not in letters:
+                raise ValueError(f"leads: given {lead!r}; expected letters of alphabet: {letters}")
+        self._check_composition(letters)
+        if self.min_thickness > self.length:
+            raise ValueError(
+                f"min_thickness: given {self.min_thickness}; expected at most length, {self.length}"
+            )
+        return self
+
+    def _check_composition(self, letters: list[str]) -> None:
+        wanted = self.composition
+        if wanted is None:
+            return
+        strange = sorted(set(wanted) - set(letters))
+        if strange or min(wanted.values(), default=0) < 0:
+            raise ValueError(
+                f"composition: given {wanted}; expected counts of at least 0 of {letters}"
+            )
+        if sum(wanted.values()) != self.length:
+            raise ValueError(
+                f"composition: given {wanted}, which are {sum(wanted.values())} layers; expected "
+                f"length, {self.length}"
+            )
+
+
+SpaceSettings = Annotated[
+    PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings,
+    Field(discriminator="kind"),
+]
 
 
 class ObjectiveSettings(Settings):
@@ -248,8 +310,20 @@ class BayesianSettings(Settings):
     """Standard deviations added by ``ucb``."""
 
 
+class TreeSearchSettings(Settings):
+    """Monte-Carlo tree search over the beginnings of layer sequences."""
+
+    kind: Literal["tree-search"] = "tree-search"
+    exploration: float = Field(default=0.2, ge=0)
+    """Weight of how seldom a beginning was tried, against ranks from 0 to 1."""
+
+
 AgentSettings = Annotated[
-    RandomSettings | SubstitutionSettings | EvolutionSettings | BayesianSettings,
+    RandomSettings
+    | SubstitutionSettings
+    | EvolutionSettings
+    | BayesianSettings
+    | TreeSearchSettings,
     Field(discriminator="kind"),
 ]
 

@@ -15,6 +15,8 @@ from agents.prototypes import PrototypeSpace
 from agents.random_agent import RandomProposer
 from agents.settings import ObjectiveSettings, agent_names, default_agents
 from agents.substitution import SubstitutionProposer
+from agents.superlattice_space import superlattice_space
+from agents.tree_search import TreeSearchProposer
 from oracle.errors import OracleError
 from oracle.material import Crystal, Superlattice
 from oracle.phonon_bte import PhononBTE
@@ -39,12 +41,14 @@ from surrogate.settings import GraphEnsembleSettings, SequenceProcessSettings
 SPACES: dict[str, Callable[[Any], Space]] = {
     "prototypes": PrototypeSpace,
     "pool": PoolSpace,
+    "superlattice": superlattice_space,
 }
 PROPOSERS: dict[str, Callable[..., Proposer]] = {
     "random": lambda settings, **common: RandomProposer(**common),
     "substitution": SubstitutionProposer,
     "evolution": EvolutionProposer,
     "bayesian": BayesianProposer,
+    "tree-search": TreeSearchProposer,
 }
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "graph-ensemble": GraphEnsemble,

@@ -214,7 +214,17 @@ def _absolute_inputs(raw: dict[str, Any], base: Path) -> dict[str, Any]:
         values = result.get(section)
         if isinstance(values, dict) and isinstance(values.get(field), str):
             result[section] = {**values, field: str((base / values[field]).resolve())}
+    space = result.get("space")
+    if isinstance(space, dict) and isinstance(space.get("alphabet"), dict):
+        named = space["alphabet"].items()
+        layers = {k: str((base / v).resolve()) if _is_file(v) else v for k, v in named}
+        result["space"] = {**space, "alphabet": layers}
     return result
+
+
+def _is_file(material: Any) -> bool:
+    """Whether a layer's material is a path rather than a formula."""
+    return isinstance(material, str) and ("/" in material or Path(material).suffix != "")
 
 
 def set_key(raw: dict[str, Any], override: str) -> None:
@@ -260,6 +270,10 @@ def _descend(holder: Any, part: str, path: str) -> Any:
 def _input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
     if config.space.kind == "pool":
         yield "space.path", Path(config.space.path)
+    if config.space.kind == "superlattice":
+        for letter, material in sorted(config.space.alphabet.items()):
+            if _is_file(material):
+                yield f"space.alphabet.{letter}", Path(material)
     if config.oracle.kind == "replay":
         yield "oracle.table", Path(config.oracle.table)
 

@@ -35,8 +35,8 @@ class LayerKernel:
         blocks = len(self.names)
         crowd = 0.25 * np.log(max(blocks, 1))  # many blocks share one variance
         less = np.array([_DIRECTED if name.endswith("-") else 0.0 for name in self.names])
-        mean = [_LENGTH + crowd + less, _SLOPE - crowd - less, [_WAVE, _NOISE]]
-        spread = [np.full(2 * blocks, _SPREAD), [_WAVE_SPREAD, _NOISE_SPREAD]]
+        mean = [_LENGTH + crowd + less, _SLOPE - crowd - less, np.array([_WAVE, _NOISE])]
+        spread = [np.full(2 * blocks, _SPREAD), np.array([_WAVE_SPREAD, _NOISE_SPREAD])]
         return np.concatenate(mean), np.concatenate(spread)
 
     def noise(self, scales: Array) -> Array:
