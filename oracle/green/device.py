@@ -24,6 +24,7 @@ from oracle.material import Stack, digest_of
 Array = NDArray[np.float64]
 _NOTHING = 1e-10  # of the largest constant; what is below couples nothing
 _UNSTABLE = 0.1  # THz; down to minus this is numerical noise of acoustic modes
+_GOLDEN = 0.6180339887498949  # multiples of it fill an interval evenly, however many
 _PHASES = np.exp(2j * np.pi * np.arange(24) / 24)
 
 
@@ -32,7 +33,8 @@ class Found:
     """What went through one sequence.
 
     Args:
-        transmission: (n_frequencies,), modes per in-plane cell, averaged over wave vectors.
+        transmission: (n_frequencies,), modes per in-plane cell, averaged over wave vectors and
+            the interval around each frequency.
         conductance: (n_temperatures,), W/m²/K.
         std: (n_temperatures,), its estimated error from both meshes.
     """
@@ -52,11 +54,13 @@ class Device:
         hosts: the same, relaxed.
         blocks: library of blocks at the wave vectors of `mesh`.
         mesh: transverse wave vectors.
-        frequencies: (n,), THz.
+        frequencies: (n_q, n), THz; one in each of n equal intervals, at another place in them for
+            each wave vector, so that edges of bands are averaged over.
         surfaces: (2, n_q, n, size, size), surface functions of left and right lead.
         said: about reach and strains, as JSON.
         lowest: THz, the lowest frequency of the strained layers as crystals; negative where
             imaginary.
+        top: THz, where the intervals of frequency end.
     """
 
     stack: Stack
@@ -68,6 +72,7 @@ class Device:
     surfaces: NDArray[np.complex128]
     said: dict[str, Any]
     lowest: float
+    top: float
 
     def chain(self, sequence: str) -> Chain:
         """The principal layers of a sequence, with as much of the leads as differs from bulk."""
@@ -85,21 +90,24 @@ class Device:
     def many(self, sequences: Sequence[str]) -> list[Found]:
         """Transmission and conductance of sequences of equal length, together."""
         chains = [self.chain(sequence) for sequence in sequences]
-        onsite = {key: self.blocks.onsite(key) for c in chains for key in c.onsite}
-        coupling = {key: self.blocks.coupling(key) for c in chains for key in c.coupling}
+        onsite = {x: self.blocks.onsite(x) for x in sorted({k for c in chains for k in c.onsite})}
+        coupling = {
+            x: self.blocks.coupling(x) for x in sorted({k for c in chains for k in c.coupling})
+        }
         device = "cuda" if torch.cuda.is_available() else "cpu"
         rows, columns = _coupled(list(coupling.values()))
-        squared = torch.tensor(self.frequencies**2, device=device)
-        total = np.zeros((len(chains), len(self.frequencies)))
-        halves = np.zeros((2, *total.shape))
+        number = self.frequencies.shape[1]
+        total = np.zeros((len(chains), number))
+        temperatures = np.array(self.settings.temperatures)
+        parts = []
         for i, weight in enumerate(self.mesh.weights):
             self.blocks.forces.context.check("transmission")
-            cut = np.ix_(range(len(self.frequencies)), rows, rows)
-            other = np.ix_(range(len(self.frequencies)), columns, columns)
+            cut = np.ix_(range(number), rows, rows)
+            other = np.ix_(range(number), columns, columns)
             found = transmission(
                 chains,
                 Blocks(
-                    squared,
+                    torch.as_tensor(self.frequencies[i] ** 2, device=device),
                     {k: torch.as_tensor(x[i : i + 1], device=device) for k, x in onsite.items()},
                     {
                         k: torch.as_tensor(x[i : i + 1][:, rows][:, :, columns], device=device)
@@ -111,27 +119,20 @@ class Device:
                     torch.as_tensor(self.surfaces[1, i][other], device=device),
                 ),
             )
-            part = weight * found.cpu().numpy()
-            total += part
-            halves[self.mesh.halves[i]] += part
+            total += weight * found.cpu().numpy()
+            step = self.top / number
+            parts.append(conductance(self.frequencies[i], found.cpu().numpy(), temperatures, step))
             self.blocks.forces.context.progress("transmission", (i + 1) / len(self.mesh.weights))
-        return [self._found(total[k], halves[:, k]) for k in range(len(chains))]
+        each = np.array(parts) / (self.hosts.area * 1e-20)
+        value = np.einsum("q,qkt->kt", self.mesh.weights, each)
+        std = self.mesh.error(each)
+        return [Found(total[k], value[k], std[k]) for k in range(len(chains))]
 
-    def _found(self, total: Array, halves: Array) -> Found:
-        """Conductance, and how much it depends on the meshes."""
-        temperatures = np.array(self.settings.temperatures)
-        area = self.hosts.area * 1e-20
-        value = conductance(self.frequencies, total, temperatures) / area
-        alternate = np.ones_like(total)
-        alternate[1::2] = -1.0
-        by_frequency = conductance(self.frequencies, total * alternate, temperatures) / area
-        weights = np.array([self.mesh.weights[self.mesh.halves == i].sum() for i in (0, 1)])
-        if weights.min() > 0:
-            each = conductance(self.frequencies, halves / weights[:, None], temperatures) / area
-            by_vector = 0.5 * (each[0] - each[1])
-        else:
-            by_vector = np.zeros_like(value)
-        return Found(total, value, np.hypot(0.5 * by_frequency, by_vector))
+    @property
+    def midpoints(self) -> Array:
+        """Middles (n,) of the intervals of frequency, THz."""
+        number = self.frequencies.shape[1]
+        return np.asarray((np.arange(number) + 0.5) * self.top / number)
 
     def length(self, sequence: str) -> float:
         """Thickness of the layers between the leads, Å."""
@@ -150,8 +151,8 @@ def make(stack: Stack, settings: GreenSettings, field: ForceField) -> Device:
     lib = lib.at(mesh.points)
     lowest, tops = _extremes(lib, stack)
     top = min(tops[lead] for lead in stack.leads)
-    step = top / settings.frequencies
-    frequencies = (np.arange(settings.frequencies) + 0.5) * step
+    places = (0.5 + np.arange(len(mesh.weights)) * _GOLDEN) % 1.0
+    frequencies = (np.arange(settings.frequencies) + places[:, None]) * top / settings.frequencies
     said |= {
         "strains": {x: list(strain) for x, strain in hosts.strains.items()},
         "area_A2": hosts.area,
@@ -165,7 +166,7 @@ def make(stack: Stack, settings: GreenSettings, field: ForceField) -> Device:
         ends = np.stack([surface for surface, _ in both])
     else:
         ends = np.zeros((2, 0))
-    return Device(stack, settings, hosts, lib, mesh, frequencies, ends, said, lowest)
+    return Device(stack, settings, hosts, lib, mesh, frequencies, ends, said, lowest, top)
 
 
 def _lead(
@@ -179,11 +180,11 @@ def _lead(
     )  # fmt: skip
     found = field.store.load("surfaces", key)
     if found is None:
-        squared = torch.tensor(frequencies**2)
         deeper = across if side else across.conj().swapaxes(1, 2)
         parts = []
         for i in range(len(onsite)):
             field.context.check("leads")
+            squared = torch.tensor(frequencies[i] ** 2)
             parts.append(surfaces(squared, torch.tensor(onsite[i]), torch.tensor(deeper[i])))
         arrays: dict[str, Any] = {
             "surface": torch.stack([x for x, _ in parts]).numpy(),

@@ -29,16 +29,18 @@ def window(frequencies: Array, temperatures: Array) -> Array:
     return constants.k * 1e12 * shape
 
 
-def conductance(frequencies: Array, transmission: Array, temperatures: Array) -> Array:
-    """Landauer conductance by the midpoint rule, W/K.
+def conductance(
+    frequencies: Array, transmission: Array, temperatures: Array, step: float
+) -> Array:
+    """Landauer conductance, W/K.
 
     Args:
-        frequencies: (n,), THz, midpoints of equal intervals that begin at zero.
+        frequencies: (n,), THz, one in each of equal intervals that begin at zero.
         transmission: (..., n).
         temperatures: (m,), K.
+        step: THz, length of the intervals.
 
     Returns:
         (..., m).
     """
-    step = 2.0 * frequencies[0]
     return np.asarray(transmission @ window(frequencies, temperatures).T * step)

@@ -44,12 +44,13 @@ class BlockLibrary:
     reach: int
     _windows: dict[str, Window] = field(default_factory=dict)
     _pairs: dict[tuple[str, int], Complex] = field(default_factory=dict)
+    _onsite: dict[str, Complex] = field(default_factory=dict)
     _q: Array = field(default_factory=lambda: _GAMMA)
 
     def at(self, q: Array) -> BlockLibrary:
         """The same library for other wave vectors (n, 2), sharing windows."""
         return BlockLibrary(
-            self.hosts, self.settings, self.forces, self.reach, self._windows, {}, np.array(q)
+            self.hosts, self.settings, self.forces, self.reach, self._windows, _q=np.array(q)
         )
 
     @property
@@ -68,13 +69,16 @@ class BlockLibrary:
         Args:
             letters: the principal layer's with `seen` more on both sides.
         """
+        if letters in self._onsite:
+            return self._onsite[letters]
         n = self.reach
         blocks = {(a, b): self._pair(letters, self.seen + a, b - a)
                   for a in range(n) for b in range(a, n)}  # fmt: skip
         for a in range(n):
             blocks[a, a] = blocks[a, a] + self._self_terms(letters, self.seen + a)
         inner = letters[self.seen : self.seen + n]
-        return self._joined(blocks, inner, inner, hermitian=True)
+        self._onsite[letters] = self._joined(blocks, inner, inner, hermitian=True)
+        return self._onsite[letters]
 
     def coupling(self, letters: str) -> Complex:
         """Block between two neighbouring principal layers (n_q, size, size), THz².

@@ -26,6 +26,20 @@ class QMesh:
     weights: Array
     halves: NDArray[np.int64]
 
+    def error(self, values: Array) -> Array:
+        """Half the difference of the means over the two subsets; zero where one is empty.
+
+        Args:
+            values: (n, ...), one at each point.
+        """
+        means = []
+        for half in (0, 1):
+            mask = self.halves == half
+            if not mask.any():
+                return np.zeros(values.shape[1:])
+            means.append(np.average(values[mask], axis=0, weights=self.weights[mask]))
+        return np.asarray(np.abs(means[0] - means[1]) / 2.0)
+
 
 def q_mesh(shape: tuple[int, int], operations: tuple[Operation, ...]) -> QMesh:
     """A mesh half a step off Γ; equivalent points are taken once.

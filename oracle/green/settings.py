@@ -26,7 +26,7 @@ class GreenSettings(BaseModel):
 
     frequencies: int = Field(80, ge=4)
     """Midpoints of equal intervals between zero and the highest frequency of both leads."""
-    q_mesh: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (10, 10)
+    q_mesh: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (12, 12)
     """Points along the in-plane reciprocal vectors; half a step off Γ, reduced by symmetry."""
 
     relax_fmax: float = Field(1e-4, gt=0)
