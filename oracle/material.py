@@ -136,9 +136,18 @@ class Stack(BaseModel):
 
     @property
     def symmetric(self) -> bool:
-        """Whether both leads are the same material, so that a reversed sequence is the same."""
+        """Whether a reversed sequence is the same design.
+
+        So with the same material on both sides, unless turning the layers round changes them: see
+        `oracle.layering.reversible`.
+
+        Raises:
+            OracleError: stage ``read``; a material that layers cannot be cut from.
+        """
+        from oracle.layering import reversible
+
         left, right = (self.synonyms[lead] for lead in self.leads)
-        return left == right
+        return left == right and reversible(self)
 
 
 class Superlattice(BaseModel):

@@ -65,7 +65,7 @@ def stillinger_weber() -> Calculator:
 
 
 def _manybody(form: dict[str, Callable[..., Any]], elements: tuple[str, ...]) -> Calculator:
-    """matscipy's calculator, which says which elements it does not know and does not warn."""
+    """Matscipy's calculator, which says which elements it does not know and does not warn."""
     from matscipy.calculators.manybody import Manybody
 
     class Checked(Manybody):  # type: ignore[misc]

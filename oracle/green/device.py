@@ -129,6 +129,11 @@ class Device:
         return [Found(total[k], value[k], std[k]) for k in range(len(chains))]
 
     @property
+    def stable(self) -> bool:
+        """Whether no layer has imaginary modes in the lead's plane."""
+        return self.lowest > -_UNSTABLE
+
+    @property
     def midpoints(self) -> Array:
         """Middles (n,) of the intervals of frequency, THz."""
         number = self.frequencies.shape[1]

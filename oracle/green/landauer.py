@@ -29,9 +29,7 @@ def window(frequencies: Array, temperatures: Array) -> Array:
     return constants.k * 1e12 * shape
 
 
-def conductance(
-    frequencies: Array, transmission: Array, temperatures: Array, step: float
-) -> Array:
+def conductance(frequencies: Array, transmission: Array, temperatures: Array, step: float) -> Array:
     """Landauer conductance, W/K.
 
     Args:

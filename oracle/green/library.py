@@ -191,9 +191,7 @@ def library(hosts: Hosts, settings: GreenSettings, forces: ForceField) -> tuple[
     return BlockLibrary(hosts, settings, forces, reach), said
 
 
-def _norms(
-    letter: str, hosts: Hosts, settings: GreenSettings, forces: ForceField
-) -> list[float]:
+def _norms(letter: str, hosts: Hosts, settings: GreenSettings, forces: ForceField) -> list[float]:
     """Norm of the force constants between layers by their distance, as share of that within."""
     furthest = settings.reach_max + 1
     bulk = letter if settings.masses is None else settings.masses

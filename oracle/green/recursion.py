@@ -100,7 +100,10 @@ class _Plan:
             [(across[c.coupling[i]], on[c.onsite[i]]) for i in range(meeting)] for c in chains
         ]
         backward = [
-            [(across[c.coupling[i + 1]], on[c.onsite[i]]) for i in range(length - 1, meeting - 1, -1)]
+            [
+                (across[c.coupling[i + 1]], on[c.onsite[i]])
+                for i in range(length - 1, meeting - 1, -1)
+            ]
             for c in chains
         ]
         self.left, left = _levels(forward)
@@ -169,9 +172,7 @@ def _portion(plan: _Plan, blocks: Blocks) -> Tensor:
     return (emitted * received.conj()).sum(dim=(-2, -1)).real.T
 
 
-def _added(
-    blocks: Blocks, onsite: Tensor, energy: Tensor, near: Tensor, far: Tensor
-) -> Tensor:
+def _added(blocks: Blocks, onsite: Tensor, energy: Tensor, near: Tensor, far: Tensor) -> Tensor:
     """Surface function at the `far` side of one principal layer more."""
     size = onsite.shape[-1]
     eye = torch.eye(size, dtype=onsite.dtype, device=onsite.device)

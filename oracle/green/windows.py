@@ -74,9 +74,7 @@ def compute(
     key = digest_of(
         {
             "weights": weights_digest(settings.calculator),
-            "layers": [
-                [x.cell.tolist(), x.positions.tolist(), list(x.symbols)] for x in layers
-            ],
+            "layers": [[x.cell.tolist(), x.positions.tolist(), list(x.symbols)] for x in layers],
             "moved": list(moved),
             "shape": [na, nb],
             "displacement": settings.displacement,
