@@ -153,6 +153,36 @@ def reversible(stack: Stack) -> bool:
     return any(operation.reverses for operation in operations(cells))
 
 
+def periodic(sequence: str, stack: Stack) -> Crystal:
+    """The crystal whose cell is a sequence of layers, each of its own volume per atom.
+
+    Args:
+        sequence: letters of the stack.
+        stack: what they stand for; the plane is that of its left lead.
+    """
+    from pymatgen.core.structure import Structure
+
+    plane = sites(stack.materials[stack.leads[0]]).cell[:2]
+    if stack.in_plane is not None:
+        plane = plane * stack.in_plane / np.linalg.norm(plane[0])
+    area = np.linalg.norm(np.cross(*plane))
+    height, points = 0.0, []
+    symbols: list[str] = []
+    for letter in sequence:
+        layer = sites(stack.materials[letter])
+        thickness = float(abs(np.linalg.det(layer.cell)) / area)
+        for _ in range(stack.cells):
+            flat = layer.positions[:, :2] @ plane
+            flat[:, 2] = height + layer.positions[:, 2] * thickness
+            points.append(flat)
+            symbols += layer.symbols
+            height += thickness
+    cell = np.vstack([plane, [0.0, 0.0, height]])
+    return Crystal.from_structure(
+        Structure(cell, symbols, np.vstack(points), coords_are_cartesian=True)
+    )
+
+
 def _lattice_rotations(rows: Array) -> list[Integers]:
     """Integer matrices W with ``x -> x @ W`` an isometry of the plane; the identity first."""
     metric = rows @ rows.T

@@ -189,7 +189,8 @@ class Superlattice(BaseModel):
             unknown = sorted(set(sequence) - set(stack.materials))
             if unknown:
                 raise ValueError(
-                    f"sequence {sequence!r} holds {unknown}; the stack has {sorted(stack.materials)}"
+                    f"sequence {sequence!r} holds {unknown}; "
+                    f"the stack has {sorted(stack.materials)}"
                 )
             sequence = "".join(stack.synonyms[letter] for letter in sequence)
             mirror = stack.symmetric
@@ -201,6 +202,22 @@ class Superlattice(BaseModel):
                 )
         smallest = min(orbit(sequence, mirror=mirror, symmetries=symmetries))
         return cls(sequence=smallest, mirror=mirror, symmetries=symmetries, stack=stack)
+
+    def crystal(self) -> Crystal:
+        """The sequence repeated without end, as a crystal that `phonon-bte` takes.
+
+        Layers are strained to the plane of the left lead as that is given, each at the volume
+        that its atoms have by themselves; `phonon-bte` relaxes it.
+
+        Raises:
+            ValueError: no stack.
+            OracleError: stage ``read``; a material that layers cannot be cut from.
+        """
+        if self.stack is None:
+            raise ValueError(f"sequence {self.sequence!r} has no stack; expected one")
+        from oracle.layering import periodic
+
+        return periodic(self.sequence, self.stack)
 
     @property
     def formula(self) -> str:

@@ -170,13 +170,13 @@ def make(stack: Stack, settings: GreenSettings, field: ForceField) -> Device:
         said["surface_residual"] = max(float(np.median(residual)) for _, residual in both)
         ends = np.stack([surface for surface, _ in both])
     else:
-        ends = np.zeros((2, 0))
+        ends = np.zeros((2, 0), dtype=complex)
     return Device(stack, settings, hosts, lib, mesh, frequencies, ends, said, lowest, top)
 
 
 def _lead(
     letter: str, side: int, lib: BlockLibrary, frequencies: Array, field: ForceField
-) -> tuple[Array, Array]:
+) -> tuple[NDArray[np.complex128], Array]:
     """Surface functions (n_q, n, size, size) of one lead, once per lead, frequencies and q."""
     onsite, across = _bulk(lib, letter)
     key = digest_of(

@@ -132,7 +132,8 @@ def _strain(letter: str, layer: Sites, plane: Array, limit: float) -> tuple[floa
 
 def atoms_of(layers: list[Sites]) -> Atoms:
     """Layers on one another as a periodic structure; the order of the atoms is kept."""
-    height, positions, symbols = 0.0, [], []
+    height, positions = 0.0, []
+    symbols: list[str] = []
     for layer in layers:
         flat = layer.positions[:, :2] @ layer.cell[:2]
         flat[:, 2] = layer.positions[:, 2] * layer.cell[2, 2] + height

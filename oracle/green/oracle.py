@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -178,7 +179,7 @@ class GreenOracle:
                 "transmission": Quantity(value=values, unit="modes/cell"),
                 "frequencies": Quantity(value=frequencies, unit="THz"),
                 "interfaces": Quantity(
-                    value=float(sum(a != b for a, b in zip(whole, whole[1:], strict=False))),
+                    value=float(sum(a != b for a, b in itertools.pairwise(whole))),
                     unit="",
                 ),
                 "length": Quantity(value=length * 1e10, unit="Å"),
