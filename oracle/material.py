@@ -136,9 +136,18 @@ class Stack(BaseModel):
 
     @property
     def symmetric(self) -> bool:
-        """Whether both leads are the same material, so that a reversed sequence is the same."""
+        """Whether a reversed sequence is the same design.
+
+        So with the same material on both sides, unless turning the layers round changes them: see
+        `oracle.layering.reversible`.
+
+        Raises:
+            OracleError: stage ``read``; a material that layers cannot be cut from.
+        """
+        from oracle.layering import reversible
+
         left, right = (self.synonyms[lead] for lead in self.leads)
-        return left == right
+        return left == right and reversible(self)
 
 
 class Superlattice(BaseModel):
@@ -180,7 +189,8 @@ class Superlattice(BaseModel):
             unknown = sorted(set(sequence) - set(stack.materials))
             if unknown:
                 raise ValueError(
-                    f"sequence {sequence!r} holds {unknown}; the stack has {[*stack.materials]}"
+                    f"sequence {sequence!r} holds {unknown}; "
+                    f"the stack has {sorted(stack.materials)}"
                 )
             sequence = "".join(stack.synonyms[letter] for letter in sequence)
             mirror = stack.symmetric
@@ -192,6 +202,22 @@ class Superlattice(BaseModel):
                 )
         smallest = min(orbit(sequence, mirror=mirror, symmetries=symmetries))
         return cls(sequence=smallest, mirror=mirror, symmetries=symmetries, stack=stack)
+
+    def crystal(self) -> Crystal:
+        """The sequence repeated without end, as a crystal that `phonon-bte` takes.
+
+        Layers are strained to the plane of the left lead as that is given, each at the volume
+        that its atoms have by themselves; `phonon-bte` relaxes it.
+
+        Raises:
+            ValueError: no stack.
+            OracleError: stage ``read``; a material that layers cannot be cut from.
+        """
+        if self.stack is None:
+            raise ValueError(f"sequence {self.sequence!r} has no stack; expected one")
+        from oracle.layering import periodic
+
+        return periodic(self.sequence, self.stack)
 
     @property
     def formula(self) -> str:

@@ -18,11 +18,12 @@ from agents.substitution import SubstitutionProposer
 from agents.superlattice_space import superlattice_space
 from agents.tree_search import TreeSearchProposer
 from oracle.errors import OracleError
+from oracle.green.oracle import GreenOracle
 from oracle.material import Crystal, Superlattice
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Oracle
 from oracle.replay import ReplayOracle, load_table
-from oracle.settings import PhononSettings, ReplaySettings
+from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
 from orchestrator.config import CampaignConfig, ConfigError
 from orchestrator.executor import Executor
 from orchestrator.ray_executor import RayExecutor
@@ -96,6 +97,8 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
                     "none; `phonoscout evaluate` takes them"
                 )
             return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
+        if config.oracle.kind == "green":
+            return {"green": build_oracle(config.oracle, "green")}
         ids = getattr(space, "ids", {})
         names = list(config.oracle.fidelities or {}) or [_ONLY_FIDELITY]
         return {name: build_oracle(config.oracle, name, ids, config.objective) for name in names}
@@ -107,7 +110,7 @@ _ONLY_FIDELITY = "table"
 
 
 def build_oracle(
-    settings: PhononSettings | ReplaySettings,
+    settings: PhononSettings | GreenSettings | ReplaySettings,
     fidelity: str,
     ids: Mapping[str, str] | None = None,
     objective: ObjectiveSettings | None = None,
@@ -125,6 +128,8 @@ def build_oracle(
     """
     if settings.kind == "phonon-bte":
         return PhononBTE(settings, "harmonic" if fidelity == "harmonic" else "bte")
+    if settings.kind == "green":
+        return GreenOracle(settings)
     assert objective is not None
     column = _column(settings, fidelity)
     table, digest = _table(Path(settings.table))
@@ -160,7 +165,7 @@ def tightened(oracle: Oracle, level: int) -> Oracle | None:
         return oracle
     if isinstance(oracle, ReplayOracle):
         return oracle.tightened(level) if level == 1 else None
-    assert isinstance(oracle, PhononBTE)
+    assert isinstance(oracle, PhononBTE | GreenOracle)
     for _ in range(level):
         oracle = oracle.tightened()
     return oracle

@@ -17,7 +17,7 @@ from agents.settings import (
     SelectionSettings,
     SpaceSettings,
 )
-from oracle.settings import PhononSettings, ReplaySettings
+from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
 from orchestrator.config_errors import one_line
 from orchestrator.healing_settings import DftSettings
 from orchestrator.settings import Duration, ExecutorSettings, TrackingSettings
@@ -77,7 +77,9 @@ class BudgetSettings(_Settings):
     """Stop when the posterior expects less than this gain on the modelled scale (log10)."""
 
 
-OracleSettings = Annotated[PhononSettings | ReplaySettings, Field(discriminator="kind")]
+OracleSettings = Annotated[
+    PhononSettings | GreenSettings | ReplaySettings, Field(discriminator="kind")
+]
 
 
 class CampaignConfig(_Settings):
@@ -116,6 +118,13 @@ class CampaignConfig(_Settings):
                 raise ValueError(
                     f"objective.property: given {self.objective.property!r}, which oracle.kind: "
                     f"phonon-bte does not measure; allowed: {', '.join(known)}"
+                )
+            self._check_temperature(self.oracle.temperatures)
+        if self.oracle.kind == "green":
+            if self.objective.property not in GREEN_PROPERTIES:
+                raise ValueError(
+                    f"objective.property: given {self.objective.property!r}, which oracle.kind: "
+                    f"green does not measure; allowed: {', '.join(GREEN_PROPERTIES)}"
                 )
             self._check_temperature(self.oracle.temperatures)
         return self
@@ -159,6 +168,8 @@ PROPERTIES = (
     "anharmonicity",
 )
 """What an objective may be, with the phonon oracle."""
+GREEN_PROPERTIES = ("conductance", "kappa")
+"""What an objective may be, with the oracle of layers."""
 
 
 def load_config(
