@@ -148,9 +148,9 @@ def _of_sequences(best: Sequence[Ranked], artefacts: Path) -> dict[str, Any]:
     if path.is_file():
         data = json.loads(path.read_text())
         figures["transmission"] = transmission(
-            np.array(data["frequency"]),
-            np.array(data["transmission"]),
-            np.array(data["lead"]) if data.get("lead") is not None else None,
+            np.array(data["frequencies_thz"]),
+            np.array(data["modes_per_cell"]),
+            np.array(data["lead_modes_per_cell"]) if "lead_modes_per_cell" in data else None,
             title=first.material.sequence,
         )
     return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,12 @@ class Device:
         std = self.mesh.error(each)
         return [Found(total[k], value[k], std[k]) for k in range(len(chains))]
 
+    @functools.cached_property
+    def alone(self) -> Array | None:
+        """What the left lead lets through by itself (n_frequencies,); None where leads differ."""
+        left, right = (self.stack.synonyms[lead] for lead in self.stack.leads)
+        return self.many([left])[0].transmission if left == right else None
+
     @property
     def stable(self) -> bool:
         """Whether no layer has imaginary modes in the lead's plane."""
@@ -197,7 +204,8 @@ def _lead(
         }
         field.store.save("surfaces", key, arrays, {})
         return arrays["surface"], arrays["residual"]
-    return found[0]["surface"], found[0]["residual"]
+    surface, residual = (found[0][name] for name in ("surface", "residual"))
+    return np.asarray(surface, dtype=np.complex128), residual
 
 
 def _bulk(lib: BlockLibrary, letter: str) -> tuple[Any, Any]:

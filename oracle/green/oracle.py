@@ -186,13 +186,15 @@ class GreenOracle:
             },
         )
         with store.directory(kind, key) as folder:
-            document = {
+            document: dict[str, Any] = {
                 "sequence": sequence,
                 "leads": leads,
                 "frequencies_thz": frequencies,
                 "modes_per_cell": values,
                 "cell_area_A2": device.hosts.area,
             }
+            if device.alone is not None:
+                document["lead_modes_per_cell"] = device.alone.tolist()
             (folder / "transmission.json").write_text(json.dumps(document))
             (folder / "evaluation.json").write_bytes(EVALUATION.dump_json(outcome))
         return outcome
