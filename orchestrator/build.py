@@ -13,7 +13,7 @@ from agents.pool import PoolSpace
 from agents.protocol import Proposer, Space
 from agents.prototypes import PrototypeSpace
 from agents.random_agent import RandomProposer
-from agents.settings import ObjectiveSettings, agent_names
+from agents.settings import ObjectiveSettings, agent_names, default_agents
 from agents.substitution import SubstitutionProposer
 from oracle.errors import OracleError
 from oracle.green.oracle import GreenOracle
@@ -34,7 +34,8 @@ from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Output, Surrogate
-from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
+from surrogate.sequence_process import SequenceProcess
+from surrogate.settings import GraphEnsembleSettings, SequenceProcessSettings
 
 SPACES: dict[str, Callable[[Any], Space]] = {
     "prototypes": PrototypeSpace,
@@ -52,6 +53,7 @@ SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "random-forest": RandomForest,
     "gradient-boosting": GradientBoosting,
     "multi-fidelity": MultiFidelityProcess,
+    "sequence-process": SequenceProcess,
 }
 EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
     "ray": RayExecutor,
@@ -165,24 +167,37 @@ def tightened(oracle: Oracle, level: int) -> Oracle | None:
     return oracle
 
 
-def build_proposers(config: CampaignConfig, fidelity: str) -> dict[str, Proposer]:
-    """Proposers by name, in the order of the config."""
+def is_layered(space: Space) -> bool:
+    """Whether a space holds layer sequences rather than crystals."""
+    return isinstance(next(iter(space)), Superlattice)
+
+
+def build_proposers(
+    config: CampaignConfig, fidelity: str, *, layers: bool = False
+) -> dict[str, Proposer]:
+    """Proposers by name, in the order of the config.
+
+    Args:
+        config: names them, or leaves them to what the materials are.
+        fidelity: of the objective.
+        layers: whether the materials are layer sequences.
+    """
+    agents = default_agents(layers=layers) if config.agents is None else config.agents
     common: dict[str, Any] = {
         "fidelity": fidelity,
         "near_duplicates": config.selection.near_duplicates,
     }
     return {
         name: PROPOSERS[settings.kind](settings, name=name, **common)
-        for name, settings in zip(agent_names(config.agents), config.agents, strict=True)
+        for name, settings in zip(agent_names(agents), agents, strict=True)
     }
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
-    """The surrogate's settings; by default a graph ensemble, for sequences a Gaussian process."""
+    """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`."""
     if config.surrogate is not None:
         return config.surrogate
-    layers = isinstance(next(iter(space)), Superlattice)
-    return GaussianProcessSettings() if layers else GraphEnsembleSettings()
+    return SequenceProcessSettings() if is_layered(space) else GraphEnsembleSettings()
 
 
 def build_surrogate(
@@ -192,27 +207,32 @@ def build_surrogate(
     return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
 
 
-def build_features(potential: str, cache: Path, executor: Executor) -> FeatureStore:
-    """Features of crystals, computed on all workers where they are missing."""
-    return FeatureStore(potential, cache, parallel_features(executor, potential, cache))
+def build_features(settings: Any, cache: Path, executor: Executor) -> FeatureStore:
+    """The features of crystals that a surrogate's settings ask for, computed on all workers."""
+    potential, phonons = settings.features, getattr(settings, "phonons", False)
+    mapper = parallel_features(executor, potential, cache, phonons=phonons)
+    return FeatureStore(potential, cache, mapper, phonons=phonons)
 
 
 _SHARD = 8
 """Crystals per feature call: a second or two of work, so that all workers end together."""
 
 
-def parallel_features(executor: Executor, potential: str, cache: Path) -> Mapper:
+def parallel_features(
+    executor: Executor, potential: str, cache: Path, *, phonons: bool = False
+) -> Mapper:
     """A mapper that computes missing features on all workers, then reads them from the cache."""
 
     def mapped(
         function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
     ) -> Iterable[CrystalFeatures]:
-        missing = [c for c in crystals if not is_cached(potential, c, cache)]
+        missing = [c for c in crystals if not is_cached(potential, c, cache, phonons=phonons)]
         payloads = [
             {
                 "potential": potential,
                 "crystals": [c.model_dump(mode="json") for c in missing[i : i + _SHARD]],
                 "cache": str(cache),
+                "phonons": phonons,
             }
             for i in range(0, len(missing), _SHARD)
         ]

@@ -12,14 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agents.settings import (
     AgentSettings,
-    BayesianSettings,
     ConstraintSettings,
-    EvolutionSettings,
     ObjectiveSettings,
-    RandomSettings,
     SelectionSettings,
     SpaceSettings,
-    SubstitutionSettings,
 )
 from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
 from orchestrator.config_errors import one_line
@@ -95,13 +91,11 @@ class CampaignConfig(_Settings):
     objective: ObjectiveSettings
     constraints: tuple[ConstraintSettings, ...] | None = None
     """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
-    agents: tuple[AgentSettings, ...] = Field(
-        default=(SubstitutionSettings(), EvolutionSettings(), BayesianSettings(), RandomSettings()),
-        min_length=1,
-    )
+    agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
+    """None: what `agents.settings.default_agents` says of crystals, or of layer sequences."""
     selection: SelectionSettings = SelectionSettings()
     surrogate: SurrogateSettings | None = None
-    """None: a graph ensemble for crystals, a Gaussian process for sequences."""
+    """None: a graph ensemble for crystals, a `sequence-process` for layer sequences."""
     oracle: OracleSettings
     dft: DftSettings = DftSettings()
     confirmation: ConfirmationSettings = ConfirmationSettings()

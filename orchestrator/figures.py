@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from oracle.material import Superlattice
 from orchestrator.campaign import Campaign
+from orchestrator.layer_plots import drawn_layers, transmission
 from orchestrator.plot_files import write_figures
 from orchestrator.plots import (
     Bands,
@@ -19,7 +22,9 @@ from orchestrator.plots import (
     cumulative_kappa,
     parity,
 )
-from orchestrator.state import Trial, leaders
+from orchestrator.state import Ranked, Trial, leaders
+
+_DRAWN = 5  # designs whose layers are drawn
 
 
 def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Path]:
@@ -94,7 +99,10 @@ def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
 
 def _of_leader(campaign: Campaign, artefacts: Path) -> dict[str, Any]:
     """Bands with density of states and cumulative kappa, where the leader has them."""
-    for row in leaders(campaign.state, campaign.objective, 1):
+    best = leaders(campaign.state, campaign.objective, _DRAWN)
+    if best and isinstance(best[0].label.evaluation.material, Superlattice):
+        return _of_sequences(best, artefacts)
+    for row in best[:1]:
         evaluation = row.label.evaluation
         path = artefacts / evaluation.artefacts.get("phonons", "")
         if not path.is_file():
@@ -121,3 +129,28 @@ def _of_leader(campaign: Campaign, artefacts: Path) -> dict[str, Any]:
             )
         return figures
     return {}
+
+
+def _of_sequences(best: Sequence[Ranked], artefacts: Path) -> dict[str, Any]:
+    """The best designs as coloured layers, and what the first lets through where it says so."""
+    first = best[0].label.evaluation
+    assert isinstance(first.material, Superlattice)
+    stack = first.material.stack
+    designs = [(f"{row.value:.4g}", row.label.evaluation.material.formula) for row in best]
+    figures: dict[str, Any] = {
+        "layers": drawn_layers(
+            designs,
+            names={} if stack is None else {k: c.formula for k, c in stack.layers},
+            leads=None if stack is None else stack.leads,
+        )
+    }
+    path = artefacts / first.artefacts.get("transmission", "")
+    if path.is_file():
+        data = json.loads(path.read_text())
+        figures["transmission"] = transmission(
+            np.array(data["frequency"]),
+            np.array(data["transmission"]),
+            np.array(data["lead"]) if data.get("lead") is not None else None,
+            title=first.material.sequence,
+        )
+    return figures
