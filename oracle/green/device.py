@@ -197,7 +197,8 @@ def _lead(
         }
         field.store.save("surfaces", key, arrays, {})
         return arrays["surface"], arrays["residual"]
-    return found[0]["surface"], found[0]["residual"]
+    stored: dict[str, Any] = dict(found[0])
+    return stored["surface"], stored["residual"]
 
 
 def _bulk(lib: BlockLibrary, letter: str) -> tuple[Any, Any]:

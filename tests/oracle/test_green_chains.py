@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -79,9 +81,11 @@ def test_reciprocity_and_bounds(masses: list[float]) -> None:
 
 def test_quantum_of_conductance() -> None:
     """pi² k² T / 3h for one acoustic channel at low temperature."""
-    temperature = np.array([0.5])
-    frequencies = (np.arange(4000) + 0.5) * 1e-4  # THz, of a chain that ends at 0.4 THz
-    omega = 2 * np.sin(np.pi / 2 * frequencies / frequencies[-1] * 0.49)
+    temperature: Array = np.array([0.5])
+    frequencies: Array = (
+        np.arange(4000, dtype=np.float64) + 0.5
+    ) * 1e-4  # THz, of a chain that ends at 0.4 THz
+    omega: Array = 2.0 * np.sin(np.pi / 2 * frequencies / frequencies[-1] * 0.49)
     through = _through([1.0], omega, 1.0, 1.0)
     found = conductance(frequencies, through, temperature, 1e-4)
     quantum = np.pi**2 * constants.k**2 * temperature / (3 * constants.h)
@@ -132,9 +136,7 @@ def test_agrees_with_ase(seed: int) -> None:
     right = surfaces(energies, tensor(lead_on), tensor(lead_across))[0]
     every = torch.arange(size)
     inner = sequence[1:-1]
-    chain = Chain(
-        tuple(inner), tuple(a + b for a, b in zip(sequence[:-1], sequence[1:], strict=True))
-    )
+    chain = Chain(tuple(inner), tuple(a + b for a, b in itertools.pairwise(sequence)))
     blocks = Blocks(
         energies, {x: tensor(m)[None] for x, m in on.items()},
         {x: tensor(m)[None] for x, m in couplings.items()}, every, every, left, right,
