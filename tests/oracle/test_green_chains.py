@@ -82,9 +82,7 @@ def test_reciprocity_and_bounds(masses: list[float]) -> None:
 def test_quantum_of_conductance() -> None:
     """pi² k² T / 3h for one acoustic channel at low temperature."""
     temperature: Array = np.array([0.5])
-    frequencies: Array = (
-        np.arange(4000, dtype=np.float64) + 0.5
-    ) * 1e-4  # THz, of a chain that ends at 0.4 THz
+    frequencies: Array = (np.arange(4000, dtype=np.float64) + 0.5) * 1e-4
     omega: Array = 2.0 * np.sin(np.pi / 2 * frequencies / frequencies[-1] * 0.49)
     through = _through([1.0], omega, 1.0, 1.0)
     found = conductance(frequencies, through, temperature, 1e-4)
