@@ -29,7 +29,7 @@ from oracle.stages import StageStore
 
 LENGTH = 14
 BATCH = 400
-ETA = 1e-6  # THz², of ase.transport, whose decimation needs one
+ETA = 1e-9  # THz², of ase.transport, whose decimation needs one
 
 
 def through_ase(device: Device, sequence: str) -> NDArray[np.float64]:

@@ -189,8 +189,7 @@ class Superlattice(BaseModel):
             unknown = sorted(set(sequence) - set(stack.materials))
             if unknown:
                 raise ValueError(
-                    f"sequence {sequence!r} holds {unknown}; "
-                    f"the stack has {sorted(stack.materials)}"
+                    f"sequence {sequence!r} holds {unknown}; the stack has {[*stack.materials]}"
                 )
             sequence = "".join(stack.synonyms[letter] for letter in sequence)
             mirror = stack.symmetric

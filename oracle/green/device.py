@@ -204,8 +204,8 @@ def _lead(
         }
         field.store.save("surfaces", key, arrays, {})
         return arrays["surface"], arrays["residual"]
-    surface, residual = (found[0][name] for name in ("surface", "residual"))
-    return np.asarray(surface, dtype=np.complex128), residual
+    stored: dict[str, Any] = dict(found[0])
+    return stored["surface"], stored["residual"]
 
 
 def _bulk(lib: BlockLibrary, letter: str) -> tuple[Any, Any]:

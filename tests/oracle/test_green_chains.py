@@ -81,9 +81,9 @@ def test_reciprocity_and_bounds(masses: list[float]) -> None:
 
 def test_quantum_of_conductance() -> None:
     """pi² k² T / 3h for one acoustic channel at low temperature."""
-    temperature = np.array([0.5])
-    frequencies = np.asarray((np.arange(4000) + 0.5) * 1e-4, dtype=np.float64)  # THz, of a chain that ends at 0.4 THz
-    omega = 2 * np.sin(np.pi / 2 * frequencies / frequencies[-1] * 0.49)
+    temperature: Array = np.array([0.5])
+    frequencies: Array = (np.arange(4000, dtype=np.float64) + 0.5) * 1e-4
+    omega: Array = 2.0 * np.sin(np.pi / 2 * frequencies / frequencies[-1] * 0.49)
     through = _through([1.0], omega, 1.0, 1.0)
     found = conductance(frequencies, through, temperature, 1e-4)
     quantum = np.pi**2 * constants.k**2 * temperature / (3 * constants.h)
