@@ -233,10 +233,17 @@ class Superlattice(BaseModel):
         names = {x: crystal.digest for x, crystal in self.stack.layers}
         cells = [names[letter] for letter in self.sequence for _ in range(self.stack.cells)]
         leads = [names[lead] for lead in self.stack.leads]
+        number = len(cells)
+        if leads[0] == leads[1]:
+            # Layers of the leads at the ends continue them: they only shift the rest.
+            while cells and cells[0] == leads[0]:
+                cells = cells[1:]
+            while cells and cells[-1] == leads[0]:
+                cells = cells[:-1]
         if self.mirror:  # letters may be given out the other way round elsewhere
             cells = min(cells, cells[::-1])
-        key = {"kind": self.kind, "cells": cells, "leads": leads, "in_plane": self.stack.in_plane}
-        return digest_of(key)
+        key = {"kind": self.kind, "cells": cells, "number": number, "leads": leads}
+        return digest_of(key | {"in_plane": self.stack.in_plane})
 
 
 def orbit(
