@@ -57,7 +57,7 @@ def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Pat
     points = [p for t in trials if (p := _parity_point(campaign, t)) is not None]
     if points:
         figures["parity"] = parity(points, quantity=quantity)
-    figures |= _of_leader(campaign, artefacts)
+    figures |= _of_leader(campaign, artefacts, quantity)
     return write_figures(figures, folder, "plots.html")
 
 
@@ -97,11 +97,11 @@ def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
     return ParityPoint(_label(trial), found[0], found[1], middle, low, high, audit)
 
 
-def _of_leader(campaign: Campaign, artefacts: Path) -> dict[str, Any]:
+def _of_leader(campaign: Campaign, artefacts: Path, quantity: str) -> dict[str, Any]:
     """Bands with density of states and cumulative kappa, where the leader has them."""
     best = leaders(campaign.state, campaign.objective, _DRAWN)
     if best and isinstance(best[0].label.evaluation.material, Superlattice):
-        return _of_sequences(best, artefacts)
+        return _of_sequences(best, artefacts, quantity)
     for row in best[:1]:
         evaluation = row.label.evaluation
         path = artefacts / evaluation.artefacts.get("phonons", "")
@@ -131,7 +131,7 @@ def _of_leader(campaign: Campaign, artefacts: Path) -> dict[str, Any]:
     return {}
 
 
-def _of_sequences(best: Sequence[Ranked], artefacts: Path) -> dict[str, Any]:
+def _of_sequences(best: Sequence[Ranked], artefacts: Path, quantity: str) -> dict[str, Any]:
     """The best designs as coloured layers, and what the first lets through where it says so."""
     first = best[0].label.evaluation
     assert isinstance(first.material, Superlattice)
@@ -142,6 +142,7 @@ def _of_sequences(best: Sequence[Ranked], artefacts: Path) -> dict[str, Any]:
             designs,
             names={} if stack is None else {k: c.formula for k, c in stack.layers},
             leads=None if stack is None else stack.leads,
+            quantity=quantity,
         )
     }
     path = artefacts / first.artefacts.get("transmission", "")

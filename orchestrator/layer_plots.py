@@ -22,6 +22,7 @@ def drawn_layers(
     *,
     names: Mapping[str, str],
     leads: tuple[str, str] | None = None,
+    quantity: str = "",
 ) -> go.Figure:
     """Designs as rows of coloured layers, the best on top.
 
@@ -29,6 +30,7 @@ def drawn_layers(
         designs: label and sequence of each.
         names: what a letter stands for; letters that are missing stand for themselves.
         leads: letters of the leads, drawn half as high on either side.
+        quantity: name and unit of what the labels say.
     """
     figure = go.Figure()
     length = max(len(sequence) for _, sequence in designs)
@@ -54,7 +56,7 @@ def drawn_layers(
     if leads is not None:
         _add_leads(figure, designs, rows, leads, colours, size)
     figure.update_layout(
-        title={"text": "layers between the leads" if leads else "layers"},
+        title={"text": f"best designs by {quantity}" if quantity else "best designs"},
         template="plotly_white",
         width=_WIDTH,
         height=int(120 + (size + 10) * len(designs)),
@@ -64,7 +66,7 @@ def drawn_layers(
         title={"text": "layer"},
         range=[-_LEAD_LAYERS, length + _LEAD_LAYERS + 1],
         showgrid=False,
-        dtick=1 if length <= _COUNTED else 5,
+        tickvals=list(range(1, length + 1, 1 if length <= _COUNTED else 5)),
     )
     figure.update_yaxes(
         range=[-0.7, len(designs) - 0.3],
