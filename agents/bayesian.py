@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.acquisition import Belief, acquire, thompson
 from agents.base import BaseProposer, Idea, Situation, scattered
+from agents.local_search import climbed
 from agents.screening import Screen, incumbent, screen
 from agents.settings import BayesianSettings
+from agents.superlattice_space import LazySuperlattices
+from oracle.material import Crystal, Superlattice
+from surrogate.protocol import Posterior
 
 _DEFAULTS = BayesianSettings()
 
@@ -20,7 +25,8 @@ class BayesianProposer(BaseProposer):
     Pending trials and the candidates already chosen count as measured with the value expected of
     them (Ginsbourger's kriging believer): their neighbours lose their spread, so that a batch is
     diverse. With ``thompson`` each candidate is the best of one joint draw instead. Before there
-    is a surrogate, candidates are drawn at random.
+    is a surrogate, candidates are drawn at random. Of layer sequences too many to be listed, a
+    sample is looked at and what lies uphill of its best and of the best measured, see `climbed`.
 
     Args:
         settings: acquisition function.
@@ -56,8 +62,34 @@ class BayesianProposer(BaseProposer):
                 limit=self._limit,
                 rng=situation.rng,
             )
+            if isinstance(situation.space, LazySuperlattices):
+                screened = self._climbed(screened, situation)
             yield from self._chosen(screened, situation)
         yield from scattered(situation)
+
+    def _climbed(self, screened: Screen, situation: Situation) -> Screen:
+        """The sample, and what lies uphill of its best and of the best measured designs."""
+        surrogate, best = situation.surrogate, incumbent(screened, situation.objective)
+        assert surrogate is not None
+
+        def believed(materials: Sequence[Crystal | Superlattice]) -> Posterior:
+            return surrogate.posterior(
+                materials, outputs=[situation.objective.output], fidelity=situation.fidelity
+            )
+
+        def value(materials: Sequence[Crystal | Superlattice]) -> NDArray[np.float64]:
+            belief = Belief.of(believed(materials))
+            return acquire(
+                belief,
+                situation.objective,
+                kind="ucb" if self._settings.acquisition == "ucb" else "log-ei",
+                best=best,
+                beta=self._settings.beta,
+            )
+
+        met = climbed(screened.materials, situation, value)
+        index = {material.digest: i for i, material in enumerate(met)}
+        return Screen(met, believed(met), screened.best, index)
 
     def _chosen(self, screened: Screen, situation: Situation) -> Iterator[Idea]:
         free = screened.free(situation.taken)

@@ -31,8 +31,14 @@ class PoolSpace(FiniteSpace):
         skipped: list[str] = []
         materials: list[Crystal | Superlattice] = []
         seen: dict[str, str] = {}
-        mirror = "mirror" in settings.symmetries
-        for record in cached_pool(settings.path, self.content_sha256, mirror=mirror, cache=cache):
+        records = cached_pool(
+            settings.path,
+            self.content_sha256,
+            mirror=settings.mirror,
+            symmetries=settings.permutations,
+            cache=cache,
+        )
+        for record in records:
             if isinstance(record, Bad):
                 if settings.on_error == "stop":
                     raise OracleError(

@@ -14,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pymatgen.core.structure import Structure
 
 from oracle.errors import OracleError
-from oracle.material import Crystal, Material, Superlattice
+from oracle.material import Crystal, Material, Superlattice, digest_of
 
 _STRUCTURES = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz")
 _DATABASES = (".db", ".json")
 _LINES = (".jsonl", ".ndjson")
+
+Orders = tuple[tuple[int, ...], ...]
 
 _CANONICAL = 1  # to be raised when the canonical form of materials changes
 
@@ -66,12 +68,15 @@ def content_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_pool(path: Path, *, mirror: bool = False) -> Iterator[Record | Bad]:
+def read_pool(
+    path: Path, *, mirror: bool = False, symmetries: Orders = ()
+) -> Iterator[Record | Bad]:
     """The records of a pool one after another, in a fixed order.
 
     Args:
         path: folder, ``.db`` or ``.json`` (ASE), or ``.jsonl``.
         mirror: whether a sequence and its reverse are one design.
+        symmetries: orders of layers that are the same design, see `Superlattice.symmetries`.
 
     Raises:
         OracleError: stage ``read``; nothing there, or a kind of file that is not a pool.
@@ -81,7 +86,7 @@ def read_pool(path: Path, *, mirror: bool = False) -> Iterator[Record | Bad]:
         return
     (file,) = _files(path)
     if file.suffix in _LINES:
-        yield from _from_lines(file, mirror=mirror)
+        yield from _from_lines(file, mirror=mirror, symmetries=symmetries)
     elif file.suffix in _DATABASES:
         yield from _from_database(file)
     else:
@@ -93,7 +98,12 @@ def read_pool(path: Path, *, mirror: bool = False) -> Iterator[Record | Bad]:
 
 
 def cached_pool(
-    path: Path, content: str, *, mirror: bool, cache: Path | None
+    path: Path,
+    content: str,
+    *,
+    mirror: bool = False,
+    symmetries: Orders = (),
+    cache: Path | None,
 ) -> Iterator[Record | Bad]:
     """The records of `read_pool`, from a file in `cache` where they were read before.
 
@@ -101,19 +111,22 @@ def cached_pool(
         path: see `read_pool`.
         content: its `content_sha256`.
         mirror: see `read_pool`.
+        symmetries: see `read_pool`.
         cache: folder, made when absent; None reads afresh.
     """
     if cache is None:
-        yield from read_pool(path, mirror=mirror)
+        yield from read_pool(path, mirror=mirror, symmetries=symmetries)
         return
-    kept = cache / f"pool-{content[:32]}-{_CANONICAL}-{spglib.__version__}-{int(mirror)}.jsonl"
+    orders = f"-{digest_of(symmetries)[:16]}" if symmetries else ""
+    name = f"pool-{content[:32]}-{_CANONICAL}-{spglib.__version__}-{int(mirror)}{orders}.jsonl"
+    kept = cache / name
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=cache, suffix=".part")
+        handle, part = tempfile.mkstemp(dir=cache, suffix=".part")
         with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a file descriptor
-            for record in read_pool(path, mirror=mirror):
+            for record in read_pool(path, mirror=mirror, symmetries=symmetries):
                 stream.write(record.model_dump_json() + "\n")
-        Path(name).replace(kept)
+        Path(part).replace(kept)
     with kept.open(encoding="utf-8") as stream:
         for line in stream:
             yield _ANY.validate_json(line)
@@ -176,7 +189,7 @@ def _from_database(file: Path) -> Iterator[Record | Bad]:
             yield Record(place=place, id=name, material=crystal)
 
 
-def _from_lines(file: Path, *, mirror: bool) -> Iterator[Record | Bad]:
+def _from_lines(file: Path, *, mirror: bool, symmetries: Orders) -> Iterator[Record | Bad]:
     with file.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
@@ -188,7 +201,9 @@ def _from_lines(file: Path, *, mirror: bool) -> Iterator[Record | Bad]:
                 yield Bad(place=place, reason=f"not JSON ({error.msg} at column {error.colno})")
                 continue
             try:
-                yield Record(place=place, id=_id(record), material=_material(record, mirror=mirror))
+                name = _id(record)
+                material = _material(record, mirror=mirror, symmetries=symmetries)
+                yield Record(place=place, id=name, material=material)
             except OracleError as error:
                 yield Bad(place=place, reason=error.message)
 
@@ -199,14 +214,19 @@ def _id(record: Any) -> str:
     return str(record["id"])
 
 
-def _material(record: dict[str, Any], *, mirror: bool) -> Crystal | Superlattice:
+def _material(
+    record: dict[str, Any], *, mirror: bool, symmetries: Orders
+) -> Crystal | Superlattice:
     sequence, structure = record.get("sequence"), record.get("structure")
     if (sequence is None) == (structure is None):
         raise OracleError("read", 'expected either "structure" or "sequence"')
     if sequence is not None:
         if not isinstance(sequence, str) or not sequence:
             raise OracleError("read", f'"sequence" is {sequence!r}; expected a string of layers')
-        return Superlattice.from_sequence(sequence, mirror=mirror)
+        try:
+            return Superlattice.from_sequence(sequence, mirror=mirror, symmetries=symmetries)
+        except ValueError as error:
+            raise OracleError("read", f"space.{error}") from error
     try:
         parsed = Structure.from_dict(dict(structure or {}))
     except (KeyError, TypeError, ValueError, AttributeError) as error:

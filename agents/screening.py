@@ -84,7 +84,14 @@ class Screen:
 
 
 def listed(space: Space, limit: int, rng: np.random.Generator) -> Sequence[Crystal | Superlattice]:
-    """The whole space in its fixed order when it is small enough, else a sample of `limit`."""
+    """The whole space in its fixed order when it is small enough, else a sample of `limit`.
+
+    Of a space that was narrowed down, its shortlist; see `agents.shortlist.Narrowed`.
+    """
+    shortlist: Sequence[Crystal | Superlattice] | None = getattr(space, "shortlist", None)
+    if shortlist is not None:
+        return shortlist
+    limit = min(limit, getattr(space, "screened", limit))
     if space.size is None or space.size > limit:
         return space.sample(limit, rng)
     materials: Sequence[Crystal | Superlattice] | None = getattr(space, "materials", None)

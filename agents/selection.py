@@ -90,9 +90,9 @@ def slots(
     """
     audits = unknown = given_audits = given_holes = 0
     for number in range(1, round_number + 1):
-        due = number * batch * settings.audit_share - given_audits
+        due = number * batch * settings.audits - given_audits
         audits = min(int(due + 1e-9), batch)
-        due = number * batch * settings.hole_share - given_holes
+        due = number * batch * settings.holes - given_holes
         unknown = min(int(due + 1e-9), batch - audits)
         given_audits += audits
         given_holes += unknown

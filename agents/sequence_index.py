@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.material import Superlattice
+from surrogate.layer_features import group
 
 _NEAR = 2  # exchanges of layers that count as one small change (an exchange of two is 2)
 _CHILDREN = 8  # mixes tried per pair of parents
@@ -36,13 +37,14 @@ class SequenceIndex:
             for length, same in rows.items()
         }
         self._by_sequence = {member.sequence: at for at, member in members.items()}
-        self._mirror = {at: members[at].mirror for at in members}
+        self._images = {length: _images(members[same[0]]) for length, same in rows.items()}
+        self._of = dict(members)
         self._sequences = {at: members[at].sequence for at in members}
 
     def neighbours(self, at: int) -> list[int]:
         """Members within two exchanged layers, nearest first; if there are none, the nearest."""
         length, row = self._place[at]
-        distance = self._distances(self._codes[length][row], length, mirror=self._mirror[at])
+        distance = self._distances(self._codes[length][row], length)
         distance[row] = length + 1
         near = np.flatnonzero(distance <= max(_NEAR, int(distance.min())))
         near = near[distance[near] <= length]
@@ -57,35 +59,45 @@ class SequenceIndex:
         first, second = self._sequences[at], self._sequences[other]
         if len(first) != len(second) or len(first) < 2:
             return []
-        mirror = self._mirror[at]
+        images = self._images[len(first)]
         children: dict[str, None] = {}
         for _ in range(_CHILDREN):
-            turned = second[::-1] if mirror and rng.random() < 0.5 else second
+            image = images[int(rng.integers(len(images)))]
+            turned = "".join(second[i] for i in image)
             cut = int(rng.integers(1, len(first)))
-            child = first[:cut] + turned[cut:]
-            children[min(child, child[::-1]) if mirror else child] = None
+            children[self._canonical(first[:cut] + turned[cut:], at)] = None
         members = [self._by_sequence[c] for c in children if c in self._by_sequence]
         found = [i for i in members if i not in (at, other)]
-        return found or self._nearest(next(iter(children)), (at, other), mirror=mirror, rng=rng)
+        return found or self._nearest(next(iter(children)), (at, other), rng)
 
-    def _nearest(
-        self, sequence: str, but: tuple[int, int], *, mirror: bool, rng: np.random.Generator
-    ) -> list[int]:
+    def _canonical(self, sequence: str, like: int) -> str:
+        """The form in which a member of the symmetries of another would be listed."""
+        member = self._of[like]
+        return Superlattice.from_sequence(
+            sequence, mirror=member.mirror, symmetries=member.symmetries, stack=member.stack
+        ).sequence
+
+    def _nearest(self, sequence: str, but: tuple[int, int], rng: np.random.Generator) -> list[int]:
         """A random one of the members nearest to a sequence, two excepted."""
         length = len(sequence)
         code = np.array([self._code[c] for c in sequence])
-        distance = self._distances(code, length, mirror=mirror)
+        distance = self._distances(code, length)
         distance[[self._place[i][1] for i in but]] = length + 1
         nearest = np.flatnonzero(distance == distance.min())
         chosen = int(rng.choice(nearest))
         return [] if distance[chosen] > length else [int(self._members[length][chosen])]
 
-    def _distances(
-        self, code: NDArray[np.int64], length: int, *, mirror: bool
-    ) -> NDArray[np.int64]:
-        """Hamming distance (n,) of a sequence to all members of its length."""
-        distance = (self._codes[length] != code).sum(axis=1)
-        if mirror:
-            reversed_distance = (self._codes[length] != code[::-1]).sum(axis=1)
-            distance = np.minimum(distance, reversed_distance)
-        return np.asarray(distance, dtype=np.int64)
+    def _distances(self, code: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Hamming distance (n,) of a sequence, or the nearest image of it, to all of its length."""
+        found = np.full(len(self._codes[length]), length, dtype=np.int64)
+        for image in self._images[length]:
+            apart = (self._codes[length] != code[list(image)]).sum(axis=1)
+            found = np.minimum(found, apart)
+        return found
+
+
+def _images(member: Superlattice) -> tuple[tuple[int, ...], ...]:
+    """All orders of its layers that leave a member the design it is."""
+    length = len(member.sequence)
+    reversal = (tuple(range(length - 1, -1, -1)),) if member.mirror else ()
+    return group((*member.symmetries, *reversal), length)

@@ -54,6 +54,15 @@ def _prototype(name: str) -> str:
     return name
 
 
+def _permutation(order: tuple[int, ...]) -> tuple[int, ...]:
+    if sorted(order) != list(range(len(order))) or len(order) < 2:
+        raise ValueError(
+            f"{list(order)} is not an order of layers; expected each of 0 to {len(order) - 1} once"
+        )
+    return order
+
+
+LayerSymmetry = Literal["mirror"] | Annotated[tuple[int, ...], AfterValidator(_permutation)]
 Symbol = Annotated[str, AfterValidator(_element)]
 PrototypeName = Annotated[str, AfterValidator(_prototype)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -95,11 +104,84 @@ class PoolSpaceSettings(Settings):
     kind: Literal["pool"] = "pool"
     path: Path
     on_error: Literal["stop", "skip"] = "stop"
-    symmetries: tuple[Literal["mirror"], ...] = ()
-    """``mirror``: a sequence and its reverse are one design."""
+    symmetries: tuple[LayerSymmetry, ...] = ()
+    """Which sequences are one design: ``mirror`` (a sequence and its reverse), or an order of the
+    layers as a permutation of 0, 1, ..., which may be applied again and again."""
+
+    @property
+    def mirror(self) -> bool:
+        """Whether a sequence and its reverse are one design."""
+        return "mirror" in self.symmetries
+
+    @property
+    def permutations(self) -> tuple[tuple[int, ...], ...]:
+        """The other symmetries, each once, in a fixed order."""
+        return tuple(sorted({order for order in self.symmetries if order != "mirror"}))
 
 
-SpaceSettings = Annotated[PrototypeSpaceSettings | PoolSpaceSettings, Field(discriminator="kind")]
+class SuperlatticeSpaceSettings(Settings):
+    """All stacks of some layer materials between two leads."""
+
+    kind: Literal["superlattice"] = "superlattice"
+    alphabet: dict[str, str]
+    """One character per layer material, and its crystal: an element or zincblende compound by
+    formula, or the path of a structure file."""
+    leads: tuple[str, str]
+    """Letters of the crystals on the left and on the right."""
+    length: int = Field(ge=2, le=1000)
+    """Layers between the leads."""
+    cells: int = Field(default=1, ge=1)
+    """Conventional cells per layer."""
+    in_plane: float | None = Field(default=None, gt=0)
+    """Å, lattice parameter in the plane; None: that of the left lead."""
+    composition: dict[str, int] | None = None
+    """Layers of each letter; None: any."""
+    min_thickness: int = Field(default=1, ge=1)
+    """Least number of equal layers in a row."""
+    max_interfaces: int | None = Field(default=None, ge=0)
+    """Most changes of material between neighbouring layers."""
+    palindromes: bool = False
+    """Whether only designs that equal their reverse are allowed."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> SuperlatticeSpaceSettings:
+        letters = sorted(self.alphabet)
+        if any(len(letter) != 1 for letter in letters):
+            raise ValueError(f"alphabet: given {letters}; expected one character per material")
+        if len(letters) < 2 or len(set(self.alphabet.values())) < len(letters):
+            raise ValueError(
+                f"alphabet: given {self.alphabet}; expected at least two different materials"
+            )
+        for lead in self.leads:
+            if lead not in letters:
+                raise ValueError(f"leads: given {lead!r}; expected letters of alphabet: {letters}")
+        self._check_composition(letters)
+        if self.min_thickness > self.length:
+            raise ValueError(
+                f"min_thickness: given {self.min_thickness}; expected at most length, {self.length}"
+            )
+        return self
+
+    def _check_composition(self, letters: list[str]) -> None:
+        wanted = self.composition
+        if wanted is None:
+            return
+        strange = sorted(set(wanted) - set(letters))
+        if strange or min(wanted.values(), default=0) < 0:
+            raise ValueError(
+                f"composition: given {wanted}; expected counts of at least 0 of {letters}"
+            )
+        if sum(wanted.values()) != self.length:
+            raise ValueError(
+                f"composition: given {wanted}, which are {sum(wanted.values())} layers; expected "
+                f"length, {self.length}"
+            )
+
+
+SpaceSettings = Annotated[
+    PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings,
+    Field(discriminator="kind"),
+]
 
 
 class ObjectiveSettings(Settings):
@@ -228,34 +310,80 @@ class BayesianSettings(Settings):
     """Standard deviations added by ``ucb``."""
 
 
+class TreeSearchSettings(Settings):
+    """Monte-Carlo tree search over the beginnings of layer sequences."""
+
+    kind: Literal["tree-search"] = "tree-search"
+    exploration: float = Field(default=0.2, ge=0)
+    """Weight of how seldom a beginning was tried, against ranks from 0 to 1."""
+
+
 AgentSettings = Annotated[
-    RandomSettings | SubstitutionSettings | EvolutionSettings | BayesianSettings,
+    RandomSettings
+    | SubstitutionSettings
+    | EvolutionSettings
+    | BayesianSettings
+    | TreeSearchSettings,
     Field(discriminator="kind"),
 ]
+
+
+_CRYSTAL_SHARES = (0.25, 0.1)
+_LAYER_SHARES = (0.0, 0.05)
 
 
 class SelectionSettings(Settings):
     """How a batch is divided."""
 
-    hole_share: Share = 0.25
-    """For the candidates about which the surrogate knows least."""
-    audit_share: Share = 0.1
-    """Drawn uniformly at random, to measure calibration."""
+    hole_share: Share | None = None
+    """For the candidates about which the surrogate knows least; None: 0.25, for layer sequences
+    none, since what is improbable to be best there need not be known."""
+    audit_share: Share | None = None
+    """Drawn uniformly at random, to measure calibration; None: 0.1, for layer sequences 0.05."""
     floor_share: Share = 0.1
     """Least share of the rest that any agent keeps."""
     half_life: float = Field(default=3.0, gt=0)
     """Rounds after which what an agent found counts half."""
     pool_limit: int = Field(default=100_000, ge=1)
-    """Largest space that is screened whole; of larger ones a sample of this size is."""
+    """Largest space that is screened whole in one process with exact features of every crystal."""
+    shortlist: int = Field(default=1000, ge=0)
+    """Of a larger space, how many are looked at closely, after workers have screened all of it
+    with quick features; 0: instead, a random sample of `pool_limit` stands for the space."""
     near_duplicates: bool = True
     """Whether crystals that differ from known ones by rounding only are dropped."""
 
     @model_validator(mode="after")
     def _room(self) -> SelectionSettings:
-        if self.hole_share + self.audit_share > 1:
-            total = self.hole_share + self.audit_share
+        total = self.holes + self.audits
+        if total > 1:
             raise ValueError(f"hole_share + audit_share is {total:g}; it must not exceed 1")
         return self
+
+    @property
+    def holes(self) -> float:
+        """`hole_share`, where nothing is given that of crystals."""
+        return _CRYSTAL_SHARES[0] if self.hole_share is None else self.hole_share
+
+    @property
+    def audits(self) -> float:
+        """`audit_share`, where nothing is given that of crystals."""
+        return _CRYSTAL_SHARES[1] if self.audit_share is None else self.audit_share
+
+    def resolved(self, *, layers: bool) -> SelectionSettings:
+        """With the shares that crystals, or layer sequences, have where none are given."""
+        holes, audits = _LAYER_SHARES if layers else _CRYSTAL_SHARES
+        update = {
+            "hole_share": holes if self.hole_share is None else self.hole_share,
+            "audit_share": audits if self.audit_share is None else self.audit_share,
+        }
+        return SelectionSettings.model_validate({**self.model_dump(), **update})
+
+
+def default_agents(*, layers: bool) -> tuple[AgentSettings, ...]:
+    """The agents of a config that names none, for crystals or for layer sequences."""
+    if layers:
+        return (BayesianSettings(),)
+    return (SubstitutionSettings(), EvolutionSettings(), BayesianSettings(), RandomSettings())
 
 
 def agent_names(agents: tuple[AgentSettings, ...]) -> tuple[str, ...]:

@@ -136,9 +136,18 @@ class Stack(BaseModel):
 
     @property
     def symmetric(self) -> bool:
-        """Whether both leads are the same material, so that a reversed sequence is the same."""
+        """Whether a reversed sequence is the same design.
+
+        So with the same material on both sides, unless turning the layers round changes them: see
+        `oracle.layering.reversible`.
+
+        Raises:
+            OracleError: stage ``read``; a material that layers cannot be cut from.
+        """
+        from oracle.layering import reversible
+
         left, right = (self.synonyms[lead] for lead in self.leads)
-        return left == right
+        return left == right and reversible(self)
 
 
 class Superlattice(BaseModel):
@@ -193,6 +202,22 @@ class Superlattice(BaseModel):
         smallest = min(orbit(sequence, mirror=mirror, symmetries=symmetries))
         return cls(sequence=smallest, mirror=mirror, symmetries=symmetries, stack=stack)
 
+    def crystal(self) -> Crystal:
+        """The sequence repeated without end, as a crystal that `phonon-bte` takes.
+
+        Layers are strained to the plane of the left lead as that is given, each at the volume
+        that its atoms have by themselves; `phonon-bte` relaxes it.
+
+        Raises:
+            ValueError: no stack.
+            OracleError: stage ``read``; a material that layers cannot be cut from.
+        """
+        if self.stack is None:
+            raise ValueError(f"sequence {self.sequence!r} has no stack; expected one")
+        from oracle.layering import periodic
+
+        return periodic(self.sequence, self.stack)
+
     @property
     def formula(self) -> str:
         """The sequence itself."""
@@ -208,10 +233,17 @@ class Superlattice(BaseModel):
         names = {x: crystal.digest for x, crystal in self.stack.layers}
         cells = [names[letter] for letter in self.sequence for _ in range(self.stack.cells)]
         leads = [names[lead] for lead in self.stack.leads]
+        number = len(cells)
+        if leads[0] == leads[1]:
+            # Layers of the leads at the ends continue them: they only shift the rest.
+            while cells and cells[0] == leads[0]:
+                cells = cells[1:]
+            while cells and cells[-1] == leads[0]:
+                cells = cells[:-1]
         if self.mirror:  # letters may be given out the other way round elsewhere
             cells = min(cells, cells[::-1])
-        key = {"kind": self.kind, "cells": cells, "leads": leads, "in_plane": self.stack.in_plane}
-        return digest_of(key)
+        key = {"kind": self.kind, "cells": cells, "number": number, "leads": leads}
+        return digest_of(key | {"in_plane": self.stack.in_plane})
 
 
 def orbit(

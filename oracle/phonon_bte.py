@@ -30,6 +30,7 @@ _LIBRARIES = (
     "gpaw",
     "nequix",
     "jax",
+    "matscipy",
 )
 Outcome = Measured | Unstable | Failed
 Fidelity = Literal["harmonic", "bte"]
@@ -146,11 +147,11 @@ class PhononBTE:
             "cost_s": time.perf_counter() - started,
             "stage": stage,
             "provenance": {"settings": self._settings.model_dump(mode="json")},
-            "environment": _environment(),
+            "environment": environment(),
         }
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Versions of the libraries that are installed."""
     found = {}
     for name in _LIBRARIES:

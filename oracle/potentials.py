@@ -19,7 +19,7 @@ from typing import Any
 from ase.calculators.calculator import Calculator
 from platformdirs import user_data_path
 
-from oracle import dft, loaders
+from oracle import dft, loaders, tersoff
 from oracle.errors import OracleError
 from oracle.files import digest_of_path
 
@@ -82,6 +82,7 @@ _NEQUIX = "pip install 'phonoscout[nequix]'"
 _MACE = "pip install mace-torch"
 _MATTERSIM = "pip install mattersim"
 _ORB = "pip install 'orb-models<0.6'"
+_MATSCIPY = "pip install 'phonoscout[tersoff]'"
 _PRE = "pretrained_potentials"
 FAMILIES: dict[str, Family] = {
     "7net": Family("sevenn", lambda path: loaders.sevennet(str(path)), _SEVENN),
@@ -171,6 +172,8 @@ POTENTIALS: dict[str, PotentialSpec] = {
             "orb-v3/orb-v3-conservative-inf-mpa-20250404.ckpt",
         ),
     ),
+    "tersoff": PotentialSpec("matscipy", None, tersoff.tersoff, _MATSCIPY),
+    "stillinger-weber": PotentialSpec("matscipy", None, tersoff.stillinger_weber, _MATSCIPY),
 }
 """Names a config may use for `calculator`; ``family:/path/to/weights`` (`FAMILIES`) and an import
 path ``package.module:factory`` also work."""

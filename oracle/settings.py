@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from oracle.dft import Potential
+from oracle.green.settings import GreenSettings
+
+__all__ = ["BornCharges", "GreenSettings", "PhononSettings", "ReplayFidelity", "ReplaySettings"]
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 _WIDER = 1.4  # lengths of that supercell

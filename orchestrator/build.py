@@ -13,14 +13,17 @@ from agents.pool import PoolSpace
 from agents.protocol import Proposer, Space
 from agents.prototypes import PrototypeSpace
 from agents.random_agent import RandomProposer
-from agents.settings import ObjectiveSettings, agent_names
+from agents.settings import ObjectiveSettings, agent_names, default_agents
 from agents.substitution import SubstitutionProposer
+from agents.superlattice_space import superlattice_space
+from agents.tree_search import TreeSearchProposer
 from oracle.errors import OracleError
+from oracle.green.oracle import GreenOracle
 from oracle.material import Crystal, Superlattice
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Oracle
 from oracle.replay import ReplayOracle, load_table
-from oracle.settings import PhononSettings, ReplaySettings
+from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
 from orchestrator.config import CampaignConfig, ConfigError
 from orchestrator.executor import Executor
 from orchestrator.ray_executor import RayExecutor
@@ -33,17 +36,20 @@ from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Output, Surrogate
-from surrogate.settings import GaussianProcessSettings, GraphEnsembleSettings
+from surrogate.sequence_process import SequenceProcess
+from surrogate.settings import GraphEnsembleSettings, SequenceProcessSettings
 
 SPACES: dict[str, Callable[[Any], Space]] = {
     "prototypes": PrototypeSpace,
     "pool": PoolSpace,
+    "superlattice": superlattice_space,
 }
 PROPOSERS: dict[str, Callable[..., Proposer]] = {
     "random": lambda settings, **common: RandomProposer(**common),
     "substitution": SubstitutionProposer,
     "evolution": EvolutionProposer,
     "bayesian": BayesianProposer,
+    "tree-search": TreeSearchProposer,
 }
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "graph-ensemble": GraphEnsemble,
@@ -51,6 +57,7 @@ SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "random-forest": RandomForest,
     "gradient-boosting": GradientBoosting,
     "multi-fidelity": MultiFidelityProcess,
+    "sequence-process": SequenceProcess,
 }
 EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
     "ray": RayExecutor,
@@ -90,6 +97,8 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
                     "none; `phonoscout evaluate` takes them"
                 )
             return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
+        if config.oracle.kind == "green":
+            return {"green": build_oracle(config.oracle, "green")}
         ids = getattr(space, "ids", {})
         names = list(config.oracle.fidelities or {}) or [_ONLY_FIDELITY]
         return {name: build_oracle(config.oracle, name, ids, config.objective) for name in names}
@@ -101,7 +110,7 @@ _ONLY_FIDELITY = "table"
 
 
 def build_oracle(
-    settings: PhononSettings | ReplaySettings,
+    settings: PhononSettings | GreenSettings | ReplaySettings,
     fidelity: str,
     ids: Mapping[str, str] | None = None,
     objective: ObjectiveSettings | None = None,
@@ -119,6 +128,8 @@ def build_oracle(
     """
     if settings.kind == "phonon-bte":
         return PhononBTE(settings, "harmonic" if fidelity == "harmonic" else "bte")
+    if settings.kind == "green":
+        return GreenOracle(settings)
     assert objective is not None
     column = _column(settings, fidelity)
     table, digest = _table(Path(settings.table))
@@ -154,30 +165,43 @@ def tightened(oracle: Oracle, level: int) -> Oracle | None:
         return oracle
     if isinstance(oracle, ReplayOracle):
         return oracle.tightened(level) if level == 1 else None
-    assert isinstance(oracle, PhononBTE)
+    assert isinstance(oracle, PhononBTE | GreenOracle)
     for _ in range(level):
         oracle = oracle.tightened()
     return oracle
 
 
-def build_proposers(config: CampaignConfig, fidelity: str) -> dict[str, Proposer]:
-    """Proposers by name, in the order of the config."""
+def is_layered(space: Space) -> bool:
+    """Whether a space holds layer sequences rather than crystals."""
+    return isinstance(next(iter(space)), Superlattice)
+
+
+def build_proposers(
+    config: CampaignConfig, fidelity: str, *, layers: bool = False
+) -> dict[str, Proposer]:
+    """Proposers by name, in the order of the config.
+
+    Args:
+        config: names them, or leaves them to what the materials are.
+        fidelity: of the objective.
+        layers: whether the materials are layer sequences.
+    """
+    agents = default_agents(layers=layers) if config.agents is None else config.agents
     common: dict[str, Any] = {
         "fidelity": fidelity,
         "near_duplicates": config.selection.near_duplicates,
     }
     return {
         name: PROPOSERS[settings.kind](settings, name=name, **common)
-        for name, settings in zip(agent_names(config.agents), config.agents, strict=True)
+        for name, settings in zip(agent_names(agents), agents, strict=True)
     }
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
-    """The surrogate's settings; by default a graph ensemble, for sequences a Gaussian process."""
+    """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`."""
     if config.surrogate is not None:
         return config.surrogate
-    layers = isinstance(next(iter(space)), Superlattice)
-    return GaussianProcessSettings() if layers else GraphEnsembleSettings()
+    return SequenceProcessSettings() if is_layered(space) else GraphEnsembleSettings()
 
 
 def build_surrogate(
@@ -187,27 +211,32 @@ def build_surrogate(
     return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
 
 
-def build_features(potential: str, cache: Path, executor: Executor) -> FeatureStore:
-    """Features of crystals, computed on all workers where they are missing."""
-    return FeatureStore(potential, cache, parallel_features(executor, potential, cache))
+def build_features(settings: Any, cache: Path, executor: Executor) -> FeatureStore:
+    """The features of crystals that a surrogate's settings ask for, computed on all workers."""
+    potential, phonons = settings.features, getattr(settings, "phonons", False)
+    mapper = parallel_features(executor, potential, cache, phonons=phonons)
+    return FeatureStore(potential, cache, mapper, phonons=phonons)
 
 
 _SHARD = 8
 """Crystals per feature call: a second or two of work, so that all workers end together."""
 
 
-def parallel_features(executor: Executor, potential: str, cache: Path) -> Mapper:
+def parallel_features(
+    executor: Executor, potential: str, cache: Path, *, phonons: bool = False
+) -> Mapper:
     """A mapper that computes missing features on all workers, then reads them from the cache."""
 
     def mapped(
         function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
     ) -> Iterable[CrystalFeatures]:
-        missing = [c for c in crystals if not is_cached(potential, c, cache)]
+        missing = [c for c in crystals if not is_cached(potential, c, cache, phonons=phonons)]
         payloads = [
             {
                 "potential": potential,
                 "crystals": [c.model_dump(mode="json") for c in missing[i : i + _SHARD]],
                 "cache": str(cache),
+                "phonons": phonons,
             }
             for i in range(0, len(missing), _SHARD)
         ]

@@ -96,5 +96,6 @@ def features(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
 
     for document in payload["crystals"]:
         crystal = Crystal.model_validate(document)
-        features_of(payload["potential"], crystal, Path(payload["cache"]))
+        cache = Path(payload["cache"])
+        features_of(payload["potential"], crystal, cache, phonons=payload["phonons"])
     return {"count": len(payload["crystals"])}

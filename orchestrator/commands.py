@@ -78,8 +78,8 @@ def _run(
         if rows:
             example = f"phonoscout show {rows[0]['candidate']}{_home_option(home)}"
             out.print(f"look further:  {example}", highlight=False, soft_wrap=True)
-        if rows and rows[0]["oracle"]:
-            again = f"phonoscout evaluate {rows[0]['structure']} --oracle {rows[0]['oracle']}"
+        if rows and rows[0]["oracle"] and rows[0]["file"]:
+            again = f"phonoscout evaluate {rows[0]['file']} --oracle {rows[0]['oracle']}"
             out.print(f"compute again: {again}", highlight=False, soft_wrap=True)
         out.print(f"extend it:     {command} --set budget.oracle_calls=N", highlight=False)
     return RUN_FAILED if stopped.state == "failed" else DONE

@@ -12,16 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agents.settings import (
     AgentSettings,
-    BayesianSettings,
     ConstraintSettings,
-    EvolutionSettings,
     ObjectiveSettings,
-    RandomSettings,
     SelectionSettings,
     SpaceSettings,
-    SubstitutionSettings,
 )
-from oracle.settings import PhononSettings, ReplaySettings
+from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
 from orchestrator.config_errors import one_line
 from orchestrator.healing_settings import DftSettings
 from orchestrator.settings import Duration, ExecutorSettings, TrackingSettings
@@ -81,7 +77,9 @@ class BudgetSettings(_Settings):
     """Stop when the posterior expects less than this gain on the modelled scale (log10)."""
 
 
-OracleSettings = Annotated[PhononSettings | ReplaySettings, Field(discriminator="kind")]
+OracleSettings = Annotated[
+    PhononSettings | GreenSettings | ReplaySettings, Field(discriminator="kind")
+]
 
 
 class CampaignConfig(_Settings):
@@ -93,13 +91,11 @@ class CampaignConfig(_Settings):
     objective: ObjectiveSettings
     constraints: tuple[ConstraintSettings, ...] | None = None
     """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
-    agents: tuple[AgentSettings, ...] = Field(
-        default=(SubstitutionSettings(), EvolutionSettings(), BayesianSettings(), RandomSettings()),
-        min_length=1,
-    )
+    agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
+    """None: what `agents.settings.default_agents` says of crystals, or of layer sequences."""
     selection: SelectionSettings = SelectionSettings()
     surrogate: SurrogateSettings | None = None
-    """None: a graph ensemble for crystals, a Gaussian process for sequences."""
+    """None: a graph ensemble for crystals, a `sequence-process` for layer sequences."""
     oracle: OracleSettings
     dft: DftSettings = DftSettings()
     confirmation: ConfirmationSettings = ConfirmationSettings()
@@ -122,6 +118,13 @@ class CampaignConfig(_Settings):
                 raise ValueError(
                     f"objective.property: given {self.objective.property!r}, which oracle.kind: "
                     f"phonon-bte does not measure; allowed: {', '.join(known)}"
+                )
+            self._check_temperature(self.oracle.temperatures)
+        if self.oracle.kind == "green":
+            if self.objective.property not in GREEN_PROPERTIES:
+                raise ValueError(
+                    f"objective.property: given {self.objective.property!r}, which oracle.kind: "
+                    f"green does not measure; allowed: {', '.join(GREEN_PROPERTIES)}"
                 )
             self._check_temperature(self.oracle.temperatures)
         return self
@@ -165,6 +168,8 @@ PROPERTIES = (
     "anharmonicity",
 )
 """What an objective may be, with the phonon oracle."""
+GREEN_PROPERTIES = ("conductance", "kappa")
+"""What an objective may be, with the oracle of layers."""
 
 
 def load_config(
@@ -220,7 +225,17 @@ def _absolute_inputs(raw: dict[str, Any], base: Path) -> dict[str, Any]:
         values = result.get(section)
         if isinstance(values, dict) and isinstance(values.get(field), str):
             result[section] = {**values, field: str((base / values[field]).resolve())}
+    space = result.get("space")
+    if isinstance(space, dict) and isinstance(space.get("alphabet"), dict):
+        named = space["alphabet"].items()
+        layers = {k: str((base / v).resolve()) if _is_file(v) else v for k, v in named}
+        result["space"] = {**space, "alphabet": layers}
     return result
+
+
+def _is_file(material: Any) -> bool:
+    """Whether a layer's material is a path rather than a formula."""
+    return isinstance(material, str) and ("/" in material or Path(material).suffix != "")
 
 
 def set_key(raw: dict[str, Any], override: str) -> None:
@@ -266,6 +281,10 @@ def _descend(holder: Any, part: str, path: str) -> Any:
 def _input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
     if config.space.kind == "pool":
         yield "space.path", Path(config.space.path)
+    if config.space.kind == "superlattice":
+        for letter, material in sorted(config.space.alphabet.items()):
+            if _is_file(material):
+                yield f"space.alphabet.{letter}", Path(material)
     if config.oracle.kind == "replay":
         yield "oracle.table", Path(config.oracle.table)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -95,8 +95,11 @@ class Executor(Protocol):
         """Stage and finished share of the calls under way, by id."""
         ...
 
-    def map(self, function: str, payloads: Sequence[Payload]) -> Iterator[Payload]:
-        """Results in the order of the payloads; the first error is raised as RuntimeError."""
+    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
+        """Results in the order of the payloads; the first error is raised as RuntimeError.
+
+        Payloads are taken as workers need them, a few per worker ahead of what was read.
+        """
         ...
 
     def shutdown(self) -> None:

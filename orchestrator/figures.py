@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from oracle.material import Superlattice
 from orchestrator.campaign import Campaign
+from orchestrator.layer_plots import drawn_layers, transmission
 from orchestrator.plot_files import write_figures
 from orchestrator.plots import (
     Bands,
@@ -19,7 +22,9 @@ from orchestrator.plots import (
     cumulative_kappa,
     parity,
 )
-from orchestrator.state import Trial, leaders
+from orchestrator.state import Ranked, Trial, leaders
+
+_DRAWN = 5  # designs whose layers are drawn
 
 
 def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Path]:
@@ -52,7 +57,7 @@ def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Pat
     points = [p for t in trials if (p := _parity_point(campaign, t)) is not None]
     if points:
         figures["parity"] = parity(points, quantity=quantity)
-    figures |= _of_leader(campaign, artefacts)
+    figures |= _of_leader(campaign, artefacts, quantity)
     return write_figures(figures, folder, "plots.html")
 
 
@@ -92,9 +97,12 @@ def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
     return ParityPoint(_label(trial), found[0], found[1], middle, low, high, audit)
 
 
-def _of_leader(campaign: Campaign, artefacts: Path) -> dict[str, Any]:
+def _of_leader(campaign: Campaign, artefacts: Path, quantity: str) -> dict[str, Any]:
     """Bands with density of states and cumulative kappa, where the leader has them."""
-    for row in leaders(campaign.state, campaign.objective, 1):
+    best = leaders(campaign.state, campaign.objective, _DRAWN)
+    if best and isinstance(best[0].label.evaluation.material, Superlattice):
+        return _of_sequences(best, artefacts, quantity)
+    for row in best[:1]:
         evaluation = row.label.evaluation
         path = artefacts / evaluation.artefacts.get("phonons", "")
         if not path.is_file():
@@ -121,3 +129,29 @@ def _of_leader(campaign: Campaign, artefacts: Path) -> dict[str, Any]:
             )
         return figures
     return {}
+
+
+def _of_sequences(best: Sequence[Ranked], artefacts: Path, quantity: str) -> dict[str, Any]:
+    """The best designs as coloured layers, and what the first lets through where it says so."""
+    first = best[0].label.evaluation
+    assert isinstance(first.material, Superlattice)
+    stack = first.material.stack
+    designs = [(f"{row.value:.4g}", row.label.evaluation.material.formula) for row in best]
+    figures: dict[str, Any] = {
+        "layers": drawn_layers(
+            designs,
+            names={} if stack is None else {k: c.formula for k, c in stack.layers},
+            leads=None if stack is None else stack.leads,
+            quantity=quantity,
+        )
+    }
+    path = artefacts / first.artefacts.get("transmission", "")
+    if path.is_file():
+        data = json.loads(path.read_text())
+        figures["transmission"] = transmission(
+            np.array(data["frequencies_thz"]),
+            np.array(data["modes_per_cell"]),
+            np.array(data["lead_modes_per_cell"]) if "lead_modes_per_cell" in data else None,
+            title=first.material.sequence,
+        )
+    return figures

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from agents.objective import Objective
+from agents.portfolio import Credit
 from oracle.evaluation import scalar
 from orchestrator.campaign import Campaign
 from orchestrator.state import CampaignState, Trial, leaders
@@ -99,3 +100,17 @@ def _coverage(state: CampaignState, objective: Objective) -> dict[str, float]:
         "audit_trials": float(n),
         "audit_mean_absolute_error": float(errors.mean()),
     }
+
+
+def credits_of(state: CampaignState, objective: Objective) -> list[Credit]:
+    """What each agent found, trial by trial."""
+    return [
+        Credit(
+            trial.plan.agent,
+            trial.round,
+            None if trial.outcome is None else objective.score_of(trial.outcome),
+            trial.plan.purpose,
+        )
+        for trial in state.objective_trials()
+        if trial.is_finished and trial.status != "CANCELLED"
+    ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.objective import Objective
-from agents.portfolio import Credit, shares
+from agents.portfolio import shares
 from agents.protocol import Candidate, Proposer, Space
 from agents.screening import Screen, SharedSurrogate, screen
 from agents.selection import Plan as Selection
@@ -23,6 +23,7 @@ from orchestrator.build import (
     build_features,
     build_proposers,
     build_surrogate,
+    is_layered,
     surrogate_settings,
     tightened,
 )
@@ -39,14 +40,15 @@ from orchestrator.cheap import excluded as excluded_by_looks
 from orchestrator.config import CampaignConfig
 from orchestrator.confirmation import level_for, wanted
 from orchestrator.executor import Executor
-from orchestrator.metrics import calibration_of
+from orchestrator.metrics import calibration_of, credits_of
 from orchestrator.renewal import renewals
 from orchestrator.screening import Screener
 from orchestrator.state import CampaignState
+from orchestrator.streaming import Recipe, narrowed
 from surrogate.protocol import Calibration, Surrogate
 from surrogate.trust import Trust
 
-_FIT, _PROPOSE, _SELECT, _REGRET = 1, 2, 3, 4  # stage numbers of the random streams
+_FIT, _PROPOSE, _SELECT, _REGRET, _SHORTLIST = 1, 2, 3, 4, 5  # stage numbers of the random streams
 _RESERVE = 4  # candidates ranked beyond the batch, in batches, because screening rejects some
 _DRAWS = 64  # of the posterior, for the expected regret
 
@@ -100,14 +102,15 @@ class Planner:
 
     def __post_init__(self) -> None:
         fidelity = list(self.oracles)[-1]
-        self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity)
+        layers = is_layered(self.space)
+        self._selection = self.config.selection.resolved(layers=layers)
+        self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity, layers=layers)
         self._screener = Screener(self.config, self.space, self.executor, self.cache)
         # What no constraint will ever let through need not be looked at by the surrogate.
         self.space = self._screener.admissible(self.space)
+        self._looked = self.space
         self._settings = surrogate_settings(self.config, self.space)
-        self._features = build_features(
-            self._settings.features, self.cache / "features", self.executor
-        )
+        self._features = build_features(self._settings, self.cache / "features", self.executor)
 
     def plan(self, campaign: Campaign, *, final: bool) -> Plan | None:
         """The next round; with `final`, only the confirmations without which it cannot end.
@@ -172,11 +175,14 @@ class Planner:
         }
         trusts: Mapping[str, Trust] = {}
         found: list[CheapLook] = []
+        self._looked = self.space
         excluded: frozenset[str] = frozenset()
         screened: Screen | None = None
         if surrogate is not None:
             trusts = getattr(self._surrogate, "trusts", {})
             metrics |= trust_metrics(trusts)
+            recipe = self._recipe(state, objective, calibration, number)
+            self._looked = self._narrowed(recipe, objective, number)
         if surrogate is not None and len(self.oracles) > 1:
             screened = self._screened(state, objective, surrogate, number)
             found = worthwhile(
@@ -208,10 +214,10 @@ class Planner:
     ) -> tuple[list[Selected], dict[str, float], dict[str, str]]:
         """Candidates to be labelled, metrics of the choice, and who was rejected for what."""
         count = self._room(state)
-        evaluations, settings = state.evaluations(), self.config.selection
+        evaluations, settings = state.evaluations(), self._selection
         slots = shares(
             tuple(self._proposers),
-            _credits(state, objective),
+            credits_of(state, objective),
             count,
             floor=settings.floor_share,
             half_life=settings.half_life,
@@ -220,7 +226,7 @@ class Planner:
             proposals = {
                 name: proposer.propose(
                     4 * count,
-                    space=self.space,
+                    space=self._looked,
                     objective=objective,
                     evaluations=evaluations,
                     pending=(),
@@ -234,7 +240,7 @@ class Planner:
                 count,
                 round_number=state.label_rounds + 1,
                 settings=settings,
-                space=self.space,
+                space=self._looked,
                 objective=objective,
                 evaluations=evaluations,
                 pending=(),
@@ -261,7 +267,7 @@ class Planner:
     ) -> Screen:
         """What is believed of the space, or of a large sample of it."""
         return screen(
-            self.space,
+            self._looked,
             objective=objective,
             evaluations=state.evaluations(),
             surrogate=surrogate,
@@ -290,18 +296,34 @@ class Planner:
         labels = state.evaluations()
         if not any(evaluation.status == "measured" for evaluation in labels):
             return None, Calibration()
-        surrogate = build_surrogate(
-            self._settings,
-            (objective.output,),
-            state.objective_fidelity,
-            int(self._rng(number, _FIT, 0).integers(2**31)),
-            self._features,
-        )
         calibration = calibration_of(state, objective)
+        recipe = self._recipe(state, objective, calibration, number)
+        surrogate = build_surrogate(
+            self._settings, (recipe.output,), recipe.fidelity, recipe.seed, self._features
+        )
         self._surrogate = surrogate
         shared = SharedSurrogate(surrogate)
-        shared.fit([*labels, *state.cheap_evaluations()], calibration=calibration)
+        shared.fit(recipe.evaluations, calibration=calibration)
         return shared, calibration
+
+    def _recipe(
+        self, state: CampaignState, objective: Objective, calibration: Calibration, number: int
+    ) -> Recipe:
+        seed = int(self._rng(number, _FIT, 0).integers(2**31))
+        return Recipe.of(state, self._settings, objective, seed, calibration)
+
+    def _narrowed(self, recipe: Recipe, objective: Objective, number: int) -> Space:
+        """The space, with a shortlist where it is too large to be screened in one process."""
+        with self._stage("shortlist"):
+            return narrowed(
+                self.space,
+                self.executor,
+                recipe,
+                objective,
+                settings=self.config.selection,
+                cache=self.cache / "features",
+                rng=self._rng(number, _SHORTLIST, 0),
+            )
 
     def _room(self, state: CampaignState) -> int:
         """How many trials at the objective's fidelity the round may have."""
@@ -362,19 +384,6 @@ class Planner:
             yield
         finally:
             self._seconds[f"seconds_{name}"] = time.perf_counter() - began
-
-
-def _credits(state: CampaignState, objective: Objective) -> list[Credit]:
-    return [
-        Credit(
-            trial.plan.agent,
-            trial.round,
-            None if trial.outcome is None else objective.score_of(trial.outcome),
-            trial.plan.purpose,
-        )
-        for trial in state.objective_trials()
-        if trial.is_finished and trial.status != "CANCELLED"
-    ]
 
 
 def _belief(selected: Selected) -> ev.Belief | None:

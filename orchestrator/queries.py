@@ -116,6 +116,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "energy_above_best_polymorph": screened.get("energy_above_best_polymorph"),
         "formation_energy": screened.get("formation_energy"),
         "structure": structure_of(store.home, evaluation.material, formula),
+        "file": file_of(store.home, evaluation.material, formula),
         "oracle": settings_of(store.home, evaluation),
     }
 
@@ -129,6 +130,21 @@ def structure_of(home: Path, material: Crystal | Superlattice, formula: str) -> 
         from oracle.structure_io import write_cif
 
         write_cif(material.conventional(), path)
+    return str(path)
+
+
+def file_of(home: Path, material: Crystal | Superlattice, formula: str) -> str | None:
+    """Path to what ``phonoscout evaluate`` takes (written on demand): a CIF, or a design as JSON.
+
+    None for sequences whose letters stand for nothing: those are only looked up.
+    """
+    if not isinstance(material, Superlattice):
+        return structure_of(home, material, formula)
+    if material.stack is None:
+        return None
+    path = home / "structures" / f"{formula[:40]}-{material.digest[:12]}.json"
+    if not path.exists():
+        write_whole(path, material.model_dump_json(indent=1).encode())
     return str(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ _STAGES_S = 0.5
 _GRACE_S = 15.0  # a call past its limit first has the chance to give up by itself
 _START_S = 900.0  # a worker that has not come up by then is given up
 _SHARD = "map:"
+_AHEAD = 4  # calls of a map under way or in line, per worker
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -141,21 +142,23 @@ class RayExecutor:
         self._stages = {name: s for name, s in self._stages.items() if name in running}
         return {name: s for name, s in self._stages.items() if not name.startswith(_SHARD)}
 
-    def map(self, function: str, payloads: Sequence[Payload]) -> Iterator[Payload]:
+    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
         """Results in order, computed by the same workers; a lost worker's share is done again."""
         self._maps += 1
-        calls = [
-            Call(f"{_SHARD}{self._maps}:{i}", function, payload, self._settings.time_limit)
-            for i, payload in enumerate(payloads)
-        ]
-        self._shards.update({call.id: None for call in calls})
+        name, limit = f"{_SHARD}{self._maps}", self._settings.time_limit
+        line: deque[Call] = deque()
         try:
-            for call in calls:
+            for i, payload in enumerate(payloads):
+                call = Call(f"{name}:{i}", function, payload, limit)
+                line.append(call)
+                self._shards[call.id] = None
                 self.submit(call)
-            for call in calls:
-                yield self._shard(call)
+                if len(line) >= _AHEAD * self.slots:
+                    yield self._first(line)
+            while line:
+                yield self._first(line)
         finally:
-            ours = {call.id for call in calls}
+            ours = {call.id for call in line}
             self._shards = {n: r for n, r in self._shards.items() if n not in ours}
             self._waiting = deque(w for w in self._waiting if w[0].id not in ours)
 
@@ -275,6 +278,12 @@ class RayExecutor:
         self._cluster = RayCluster(self._settings)
         self._dispatch()
         return True
+
+    def _first(self, line: deque[Call]) -> Payload:
+        """The result of the first call of a map that is still in line, which leaves it."""
+        value = self._shard(line[0])
+        del self._shards[line.popleft().id]
+        return value
 
     def _shard(self, call: Call) -> Payload:
         """The result of one call of a map, which is repeated when its worker is lost."""

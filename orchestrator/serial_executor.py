@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from orchestrator.executor import Call, CallContext, Payload, Reply
 from orchestrator.settings import ExecutorSettings
@@ -63,7 +63,7 @@ class SerialExecutor:
         """Nothing runs while anybody can ask."""
         return {}
 
-    def map(self, function: str, payloads: Sequence[Payload]) -> Iterator[Payload]:
+    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
         """Results one by one."""
         context = CallContext(threads=self._threads)
         for payload in payloads:

@@ -1,7 +1,8 @@
-"""One structure file through the oracle, outside of any campaign."""
+"""One structure file, or one design of layers, through the oracle, outside of any campaign."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +15,19 @@ from rich.console import Console
 from oracle.born import read_born
 from oracle.canonical import canonicalize
 from oracle.evaluation import Failed
-from oracle.phonon_bte import PhononBTE
+from oracle.material import Crystal, Superlattice
 from oracle.protocol import Context
 from oracle.report import evaluation_json
-from oracle.settings import PhononSettings
+from oracle.settings import GreenSettings, PhononSettings
 from oracle.structure_io import read_structure
+from orchestrator.build import build_oracle
 from orchestrator.config import ConfigError, set_key
 from orchestrator.config_errors import one_line
+
+_SETTINGS: dict[str, type[PhononSettings] | type[GreenSettings]] = {
+    "phonon-bte": PhononSettings,
+    "green": GreenSettings,
+}
 
 
 def evaluate_file(
@@ -35,7 +42,7 @@ def evaluate_file(
     Args:
         home: where stages and artefacts are kept.
         structure: any file ASE or pymatgen reads; a file ``BORN`` of phonopy's beside it adds the
-            non-analytic term.
+            non-analytic term. Or a design of layers as JSON, as `best` names them under ``file``.
         oracle: YAML file with the oracle's settings, without prefix.
         overrides: ``key=value`` texts over those.
         console: where progress is shown (stderr).
@@ -48,22 +55,29 @@ def evaluate_file(
         OracleError: stage ``read``; a file that cannot be evaluated.
     """
     settings = oracle_settings(oracle, overrides)
-    given = read_structure(structure)
-    crystal, rotation = canonicalize(given)
-    born = structure.parent / "BORN"
-    if born.is_file() and settings.born is None:
-        console.print(f"charges and dielectric tensor from {born}", highlight=False)
-        charges = read_born(born, given, crystal.conventional(), rotation)
-        settings = settings.model_copy(update={"born": charges})
-    engine = PhononBTE(settings, settings.fidelities[-1])
-    with console.status(f"{crystal.formula}: relax") as status:
+    design = _design(structure)
+    rotation = None
+    material: Crystal | Superlattice
+    if design is not None:
+        # The Boltzmann equation is for crystals: there the layers repeat without end.
+        material = design.crystal() if isinstance(settings, PhononSettings) else design
+    else:
+        given = read_structure(structure)
+        material, rotation = canonicalize(given)
+        born = structure.parent / "BORN"
+        if born.is_file() and isinstance(settings, PhononSettings) and settings.born is None:
+            console.print(f"charges and dielectric tensor from {born}", highlight=False)
+            charges = read_born(born, given, material.conventional(), rotation)
+            settings = settings.model_copy(update={"born": charges})
+    engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
+    with console.status(f"{material.formula}: relax") as status:
         context = Context(
             workdir=home / "artefacts",
-            progress=lambda stage, share: status.update(f"{crystal.formula}: {stage} {share:.0%}"),
+            progress=lambda stage, share: status.update(f"{material.formula}: {stage} {share:.0%}"),
             keep_large=True,
             threads=os.cpu_count() or 1,
         )
-        found = engine.evaluate(crystal, context=context)
+        found = engine.evaluate(material, context=context)
     document = evaluation_json(found, rotation)
     document["artefacts"] = {
         name: str(home / "artefacts" / path) for name, path in found.artefacts.items()
@@ -73,8 +87,28 @@ def evaluate_file(
     return document
 
 
-def oracle_settings(path: Path | None, overrides: Sequence[str]) -> PhononSettings:
-    """Settings of the phonon oracle from a file and ``key=value`` texts.
+def _design(path: Path) -> Superlattice | None:
+    """The design that a JSON file holds; None where it is none of ours.
+
+    Raises:
+        ConfigError: it says that it is one, but is not.
+    """
+    if path.suffix != ".json":
+        return None
+    try:
+        raw = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None  # reading it as a structure will say what is wrong
+    if not isinstance(raw, dict) or raw.get("kind") != "superlattice":
+        return None
+    try:
+        return Superlattice.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(one_line(error, Superlattice, str(path))) from error
+
+
+def oracle_settings(path: Path | None, overrides: Sequence[str]) -> PhononSettings | GreenSettings:
+    """Settings of a computing oracle from a file and ``key=value`` texts.
 
     Raises:
         ConfigError: unreadable file, unknown key or a value that is not allowed.
@@ -93,9 +127,11 @@ def oracle_settings(path: Path | None, overrides: Sequence[str]) -> PhononSettin
         raise ConfigError(f"{path}: given {type(raw).__name__}; expected a mapping of keys")
     for override in overrides:
         set_key(raw, override)
-    if raw.get("kind", "phonon-bte") != "phonon-bte":
-        raise ConfigError(f"oracle.kind: given {raw['kind']!r}; evaluate needs phonon-bte")
+    kind = raw.get("kind", "phonon-bte")
+    if kind not in _SETTINGS:
+        raise ConfigError(f"oracle.kind: given {kind!r}; evaluate needs {' or '.join(_SETTINGS)}")
+    model = _SETTINGS[kind]
     try:
-        return PhononSettings.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(one_line(error, PhononSettings, str(path or "--set"))) from error
+        raise ConfigError(one_line(error, model, str(path or "--set"))) from error

@@ -14,6 +14,7 @@ from surrogate.descriptors import GLOBAL_SPREADS, columns
 from surrogate.features import CrystalFeatures, features_of
 from surrogate.inputs import Group, Inputs
 from surrogate.sequences import Chains
+from surrogate.small_phonons import SMALL_PHONONS, UNKNOWN
 
 Mapper = Callable[[Callable[[Crystal], CrystalFeatures], list[Crystal]], Iterable[CrystalFeatures]]
 """Applies a picklable function to every crystal, keeping their order; may run in parallel."""
@@ -34,13 +35,20 @@ class FeatureStore:
         potential: as for `oracle.potentials.calculator`.
         cache_dir: folder of the cache on disk, or None for memory only.
         mapper: how missing ones are computed.
+        phonons: whether a doubled cell's frequencies are among them, see `small_phonons`.
     """
 
     def __init__(
-        self, potential: str, cache_dir: Path | None = None, mapper: Mapper = serial_map
+        self,
+        potential: str,
+        cache_dir: Path | None = None,
+        mapper: Mapper = serial_map,
+        *,
+        phonons: bool = False,
     ) -> None:
         self._potential = potential
-        self._compute = partial(_compute, potential, cache_dir)
+        self._phonons = phonons
+        self._compute = partial(_compute, potential, cache_dir, phonons)
         self._mapper = mapper
         self._known: dict[str, CrystalFeatures] = {}
 
@@ -56,12 +64,16 @@ class FeatureStore:
         """The features of n crystals, stacked."""
         features = self.get(crystals)
         table = np.stack([f.globals for f in features])
+        blocks, spreads = [table], [GLOBAL_SPREADS]
+        if self._phonons:
+            blocks.append(np.stack([UNKNOWN if f.phonons is None else f.phonons for f in features]))
+            spreads.append(np.array(list(SMALL_PHONONS.values())))
         return Inputs(
             n=len(features),
             groups=tuple(_grouped(features)),
-            blocks=(table,),
-            spreads=(GLOBAL_SPREADS,),
-            mirrors=(np.arange(table.shape[1]),),
+            blocks=tuple(blocks),
+            spreads=tuple(spreads),
+            mirrors=tuple(np.arange(block.shape[1]) for block in blocks),
             descriptors=columns(table),
         )
 
@@ -80,8 +92,8 @@ class MaterialInputs:
 
     def begin(self, materials: Sequence[Crystal | Superlattice]) -> None:
         """Let a training set decide what descriptors of sequences there are."""
-        sequences = [m.sequence for m in materials if isinstance(m, Superlattice)]
-        chains = Chains.of(sequences) if sequences else None
+        layers = [m for m in materials if isinstance(m, Superlattice)]
+        chains = _chains(layers) if layers else None
         if chains != self._chains:
             self._chains = chains
             self._stacked.clear()
@@ -103,21 +115,30 @@ class MaterialInputs:
 
     def _made(self, materials: Sequence[Crystal | Superlattice]) -> Inputs:
         crystals = [m for m in materials if isinstance(m, Crystal)]
-        sequences = [m.sequence for m in materials if isinstance(m, Superlattice)]
-        if crystals and not sequences:
+        layers = [m for m in materials if isinstance(m, Superlattice)]
+        if crystals and not layers:
             return self._store.inputs(crystals)
-        if sequences and not crystals:
+        if layers and not crystals:
             if self._chains is None:
-                self._chains = Chains.of(sequences)
-            return self._chains.inputs(sequences)
+                self._chains = _chains(layers)
+            return self._chains.inputs([m.sequence for m in layers])
         raise ValueError(
             f"a surrogate learns from materials of one kind; given: {len(crystals)} crystals "
-            f"and {len(sequences)} sequences"
+            f"and {len(layers)} sequences"
         )
 
 
-def _compute(potential: str, cache_dir: Path | None, crystal: Crystal) -> CrystalFeatures:
-    return features_of(potential, crystal, cache_dir)
+def _chains(layers: Sequence[Superlattice]) -> Chains:
+    """Descriptors for sequences like these; the symmetries are those of the first."""
+    first = layers[0]
+    reversal = (tuple(range(len(first.sequence) - 1, -1, -1)),) if first.mirror else ()
+    return Chains.of([m.sequence for m in layers], (*first.symmetries, *reversal))
+
+
+def _compute(
+    potential: str, cache_dir: Path | None, phonons: bool, crystal: Crystal
+) -> CrystalFeatures:
+    return features_of(potential, crystal, cache_dir, phonons=phonons)
 
 
 def _grouped(features: list[CrystalFeatures]) -> Iterable[Group]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from surrogate.descriptors import (
     element_descriptors,
     global_descriptors,
 )
+from surrogate.small_phonons import path_of as phonons_path
+from surrogate.small_phonons import small_phonons
 from surrogate.threads import pinned_threads
 
 VERSION = 1
@@ -39,15 +41,19 @@ class CrystalFeatures:
         edges: (a, a, b), radial basis of the distances, summed over periodic images.
         globals: (g,), named by `surrogate.descriptors.GLOBALS`; NaN where unknown.
         note: why something is missing, or empty.
+        phonons: (4,), named by `surrogate.small_phonons.SMALL_PHONONS`; None where not asked for.
     """
 
     nodes: NDArray[np.float32]
     edges: NDArray[np.float32]
     globals: NDArray[np.float64]
     note: str = ""
+    phonons: NDArray[np.float64] | None = None
 
 
-def features_of(potential: str, crystal: Crystal, cache_dir: Path | None) -> CrystalFeatures:
+def features_of(
+    potential: str, crystal: Crystal, cache_dir: Path | None, *, phonons: bool = False
+) -> CrystalFeatures:
     """The features of one crystal, read from the cache or computed and written there.
 
     Independent of what else is computed. A crystal without an equation of state keeps the
@@ -59,10 +65,22 @@ def features_of(potential: str, crystal: Crystal, cache_dir: Path | None) -> Cry
         potential: as for `oracle.potentials.calculator`.
         crystal: any crystal.
         cache_dir: folder of the cache, or None to compute only.
+        phonons: whether the frequencies of a doubled cell are looked at too, for a few forces.
 
     Raises:
         OracleError: stage ``read``; the potential is unknown or not installed.
     """
+    features = _static(potential, crystal, cache_dir)
+    if not phonons:
+        return features
+    volume = 10.0 ** float(features.globals[GLOBALS.index("log_volume")])
+    known = np.isfinite(features.globals[GLOBALS.index("log_bulk_modulus")])
+    with pinned_threads():
+        found = small_phonons(potential, crystal, volume if known else np.nan, cache_dir)
+    return replace(features, phonons=found)
+
+
+def _static(potential: str, crystal: Crystal, cache_dir: Path | None) -> CrystalFeatures:
     path = None if cache_dir is None else _path(potential, crystal, cache_dir)
     if path is not None and path.is_file():
         return _read(path)
@@ -74,8 +92,10 @@ def features_of(potential: str, crystal: Crystal, cache_dir: Path | None) -> Cry
     return features
 
 
-def is_cached(potential: str, crystal: Crystal, cache_dir: Path) -> bool:
-    """Whether the cache holds the features of a crystal."""
+def is_cached(potential: str, crystal: Crystal, cache_dir: Path, *, phonons: bool = False) -> bool:
+    """Whether the cache holds the features of a crystal, those of its `phonons` included."""
+    if phonons and not phonons_path(potential, crystal, cache_dir).is_file():
+        return False
     return _path(potential, crystal, cache_dir).is_file()
 
 

@@ -43,6 +43,9 @@ class Inputs:
             small training sets.
         mirrors: for each block the order of columns (g_k,) that the reversed sequence has.
         descriptors: columns (n,) from which prior means are made; empty for sequences.
+        words: the sequences themselves; empty for crystals.
+        orders: orders of layers that leave a design what it is, see `Superlattice.symmetries`;
+            reversal is among them where it is declared.
     """
 
     n: int
@@ -51,6 +54,8 @@ class Inputs:
     spreads: tuple[Array, ...]
     mirrors: tuple[NDArray[np.int64], ...]
     descriptors: dict[str, Array]
+    words: tuple[str, ...] = ()
+    orders: tuple[tuple[int, ...], ...] = ()
 
     @property
     def width(self) -> int:
@@ -80,6 +85,7 @@ class Inputs:
             groups=tuple(groups),
             blocks=tuple(block[rows] for block in self.blocks),
             descriptors={name: column[rows] for name, column in self.descriptors.items()},
+            words=tuple(self.words[row] for row in rows) if self.words else (),
         )
 
     def parts(self, size: int) -> Iterator[tuple[NDArray[np.int64], Inputs]]:
@@ -96,5 +102,6 @@ class Inputs:
                         groups=(group.take(kept, np.arange(len(rows))),),
                         blocks=tuple(block[rows] for block in self.blocks),
                         descriptors={},
+                        words=(),
                     ),
                 )

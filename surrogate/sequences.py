@@ -23,15 +23,17 @@ class Chains:
     Args:
         alphabet: letters that have columns; any other counts as halfway between all.
         length: layers of every sequence.
+        orders: declared symmetries, reversal included, see `Superlattice.symmetries`.
     """
 
     alphabet: tuple[str, ...]
     length: int
+    orders: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
-    def of(cls, sequences: Sequence[str]) -> Chains:
+    def of(cls, sequences: Sequence[str], orders: tuple[tuple[int, ...], ...] = ()) -> Chains:
         """The descriptors that a training set of at least one sequence asks for."""
-        return cls(tuple(sorted(set("".join(sequences)) | {"0", "1"})), len(sequences[0]))
+        return cls(tuple(sorted(set("".join(sequences)) | {"0", "1"})), len(sequences[0]), orders)
 
     def inputs(self, sequences: Sequence[str]) -> Inputs:
         """The descriptors of n sequences.
@@ -52,6 +54,8 @@ class Chains:
             spreads=(np.ones(occupancy.shape[1]), np.ones(bonds.shape[1]), pairs**-0.5),
             mirrors=(mirror, np.arange(bonds.shape[1])[::-1], np.arange(len(pairs))),
             descriptors={},
+            words=tuple(sequences),
+            orders=self.orders,
         )
 
     def _letters(self, sequences: Sequence[str]) -> NDArray[np.int64]:

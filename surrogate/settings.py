@@ -13,6 +13,10 @@ class _Settings(BaseModel):
     features: str = "7net-0"
     """The frozen potential whose view of a crystal the surrogate learns from: a name of
     ``oracle.potentials`` or ``package.module:factory``. Layer sequences need none."""
+    phonons: bool = False
+    """Whether the frequencies of a doubled cell are among the features: a few forces per candidate,
+    about what its energy-volume curve costs, that tell soft crystals from stable ones. Worth it
+    where many candidates are unstable and the space has thousands, not millions, of members."""
 
 
 class GraphEnsembleSettings(_Settings):
@@ -41,6 +45,24 @@ class GaussianProcessSettings(_Settings):
     """Most materials for which the full posterior covariance is kept."""
     rank: int = Field(default=64, ge=1)
     """Columns of the covariance's root beyond `exact_limit`."""
+
+
+class SequenceProcessSettings(BaseModel):
+    """A Gaussian process on what the physics of a stack depends on; for sequences only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["sequence-process"] = "sequence-process"
+    particles: int = Field(default=32, ge=4, le=1024)
+    """Choices of the kernel's scales that are carried along."""
+    draws: int = Field(default=8, ge=1, le=256)
+    """How many of them the belief is averaged over."""
+    exact_limit: int = Field(default=300, ge=1)
+    """Most sequences for which the full posterior covariance is kept."""
+    rank: int = Field(default=48, ge=1)
+    """Columns of the covariance's root beyond `exact_limit`."""
+    features: Literal["none"] = "none"
+    """It needs no potential."""
 
 
 class RandomForestSettings(BaseModel):
@@ -83,6 +105,7 @@ SurrogateSettings = Annotated[
     GraphEnsembleSettings
     | GaussianProcessSettings
     | MultiFidelitySettings
+    | SequenceProcessSettings
     | RandomForestSettings
     | GradientBoostingSettings,
     Field(discriminator="kind"),

@@ -174,3 +174,25 @@ def test_the_content_digest_sees_every_change(tmp_path: Path, write_lines: Write
     first = content_sha256(folder)
     (folder / "a.cif").rename(folder / "b.cif")
     assert content_sha256(folder) != first
+
+
+def test_declared_orders_of_layers_are_one_design(write_lines: Write, tmp_path: Path) -> None:
+    designs = ("0110", "1010", "1001", "0011")
+    path = write_lines([{"id": s, "sequence": s} for s in designs])
+    swapped = pool(path, symmetries=[[1, 0, 2, 3]])
+    assert swapped.size == 3  # 0110 and 1010 are one
+    assert set(swapped.ids.values()) == {"0110", "1001", "0011"}
+    assert swapped.all_ids["0110"] == swapped.all_ids["1010"]
+    both = PoolSpaceSettings.model_validate({"path": path, "symmetries": ["mirror", [1, 0, 2, 3]]})
+    cache = tmp_path / "cache"
+    assert PoolSpace(both, cache).size == 2
+    assert PoolSpace(PoolSpaceSettings(path=path), cache).size == 4
+    assert len(list(cache.iterdir())) == 2  # each under its own name
+
+
+def test_an_order_of_another_length_is_refused(write_lines: Write) -> None:
+    path = write_lines([{"id": "a", "sequence": "0110"}])
+    with pytest.raises(OracleError, match=r"space\.symmetries: \[1, 0\] does not permute the 4"):
+        pool(path, symmetries=[[1, 0]])
+    with pytest.raises(ValueError, match="is not an order of layers"):
+        pool(path, symmetries=[[0, 0, 1, 2]])

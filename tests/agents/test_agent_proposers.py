@@ -16,6 +16,7 @@ from agents.protocol import Candidate, Outcome, Proposer, candidate_id
 from agents.random_agent import RandomProposer
 from agents.settings import BayesianSettings, EvolutionSettings, SubstitutionSettings
 from agents.substitution import SubstitutionProposer
+from agents.tree_search import TreeSearchProposer
 from oracle.evaluation import Failed, Measured, Unstable
 from oracle.material import Crystal, Superlattice
 from surrogate.protocol import Surrogate
@@ -148,6 +149,11 @@ class TestSubstitution(ProposerContract):
         plain = self.propose(4, space, evaluations, None)
         informed = self.propose(4, space, evaluations, surrogate)
         assert [c.id for c in plain] != [c.id for c in informed]
+
+
+class TestTreeSearch(ProposerContract):
+    def make(self) -> BaseProposer:
+        return TreeSearchProposer()
 
 
 class TestEvolution(ProposerContract):

@@ -50,7 +50,11 @@ def test_each_term_is_that_of_phono3py_by_hand(
     settings = PhononSettings.model_validate({"isotope": False, "coherence": False, **changes})
     ours = transport.conductivity(silicon, settings, MESH, temperatures=(300.0,))
     silicon.mesh_numbers = list(MESH)
-    silicon.init_phph_interaction()
+    # Without these averages the eigenvectors that a processor's library picks among degenerate
+    # modes move phono3py's own off-diagonal part by 0.2 %.
+    silicon.init_phph_interaction(
+        average_degenerate_weights=True, symmetrize_tetrahedra=True, exclude_gamma_acoustic=True
+    )
     silicon.run_thermal_conductivity(temperatures=[300.0], log_level=0, **by_hand)
     theirs = np.asarray(silicon.thermal_conductivity.kappa)[0, 0, :3].mean()
     assert ours.mean[0] == pytest.approx(theirs, rel=1e-3)

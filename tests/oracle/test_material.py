@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -13,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from oracle.canonical import canonicalize
 from oracle.errors import OracleError
-from oracle.material import Crystal, Material, Superlattice
+from oracle.material import Crystal, Material, Stack, Superlattice
 
 
 def _rocksalt() -> Structure:
@@ -120,3 +122,32 @@ def test_partial_occupancy_and_overlap_are_refused_with_a_reason() -> None:
     close = Structure(Lattice.cubic(4.0), ["Na", "Cl"], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.05]])
     with pytest.raises(OracleError, match="apart; expected at least"):
         Crystal.from_structure(close)
+
+
+@settings(deadline=None)
+@given(st.text("SG", min_size=1, max_size=8))
+def test_lead_layers_at_the_ends_only_shift_a_design(sequence: str) -> None:
+    silicon, germanium = (_diamond(a, x) for a, x in ((5.43, "Si"), (5.66, "Ge")))
+    stack = Stack(layers=(("G", germanium), ("S", silicon)), leads=("S", "S"))
+    design = Superlattice.from_sequence("S" + sequence, stack=stack)
+    shifted = Superlattice.from_sequence(sequence + "S", stack=stack)
+    assert design.digest == shifted.digest
+    longer = Superlattice.from_sequence("SS" + sequence, stack=stack)
+    assert longer.digest != design.digest  # its conductivity is that of another thickness
+    other = Stack(layers=(("0", silicon), ("1", germanium)), leads=("0", "0"))
+    renamed = sequence.translate(str.maketrans("SG", "01"))
+    assert Superlattice.from_sequence(renamed + "0", stack=other).digest == design.digest
+
+
+def test_between_unequal_leads_nothing_is_folded() -> None:
+    silicon, germanium = (_diamond(a, x) for a, x in ((5.43, "Si"), (5.66, "Ge")))
+    stack = Stack(layers=(("G", germanium), ("S", silicon)), leads=("S", "G"))
+    found = {Superlattice.from_sequence(x, stack=stack).digest for x in ("SGG", "GGS", "GSG")}
+    assert len(found) == 3
+
+
+@functools.lru_cache
+def _diamond(lattice: float, element: str) -> Crystal:
+    return Crystal.from_structure(
+        Structure.from_spacegroup("Fd-3m", Lattice.cubic(lattice), [element], [[0, 0, 0]])
+    )

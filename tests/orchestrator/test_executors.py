@@ -121,6 +121,19 @@ class ExecutorContract:
     def test_map_of_nothing(self, executor: Executor) -> None:
         assert list(executor.map("executor_functions:add", [])) == []
 
+    def test_map_takes_payloads_as_they_are_needed(self, executor: Executor) -> None:
+        taken = []
+
+        def payloads() -> Iterator[dict[str, int]]:
+            for i in range(100):
+                taken.append(i)
+                yield {"a": i, "b": 0}
+
+        found = executor.map("executor_functions:add", payloads())
+        assert [next(found)["sum"] for _ in range(5)] == [0, 1, 2, 3, 4]
+        assert len(taken) <= 5 + 8 * executor.slots
+        assert [value["sum"] for value in found] == list(range(5, 100))
+
     def test_map_raises_the_first_error(self, executor: Executor) -> None:
         with pytest.raises(RuntimeError, match=r"executor_functions:add: KeyError: 'b'"):
             list(executor.map("executor_functions:add", [{"a": 1, "b": 1}, {"a": 1}]))

@@ -16,13 +16,15 @@ import pytest
 import yaml
 
 _SLOWED = """
-import sys, time
+import os, sys, time
 import oracle.replay
 plain = oracle.replay.ReplayOracle.evaluate
 calls = sys.argv[1]
 def slow(self, material, *, context):
     time.sleep(0.05)
     open(calls, "a").write(material.formula + "\\n")
+    while os.path.exists(calls + ".hold"):
+        time.sleep(0.05)
     return plain(self, material, context=context)
 oracle.replay.ReplayOracle.evaluate = slow
 sys.argv[1:] = sys.argv[2:]
@@ -121,11 +123,14 @@ def _lines(path: Path) -> int:
 def test_a_second_process_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     config = _write_inputs(tmp_path)
     home = tmp_path / "home"
+    hold = tmp_path / "home.calls.hold"
+    hold.touch()  # the first must not end before the second, which takes long to start, has asked
     first = _start(tmp_path, home, "launch", str(config))
     while _lines(tmp_path / "home.calls") == 0 and first.poll() is None:
         time.sleep(0.02)
     second = _start(tmp_path, home, "resume", "killed")
-    _, errors = second.communicate(timeout=60)
+    _, errors = second.communicate(timeout=120)
+    hold.unlink()
     assert second.returncode == 2, errors
     assert "is running already" in errors
     first.communicate(timeout=240)

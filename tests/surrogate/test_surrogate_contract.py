@@ -21,6 +21,7 @@ from surrogate.gaussian_process import GaussianProcess
 from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Calibration, Output, Posterior, Surrogate
+from surrogate.sequence_process import SequenceProcess
 from surrogate.settings import (
     GaussianProcessSettings,
     GradientBoostingSettings,
@@ -393,6 +394,13 @@ class _Process(SurrogateContract):
         return GaussianProcess(outputs, "bte", seed=seed, store=self.store, settings=settings)
 
 
+class _SequenceProcess(SurrogateContract):
+    store: FeatureStore
+
+    def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
+        return SequenceProcess(outputs, "bte", seed=seed, store=self.store)
+
+
 class _Trees(SurrogateContract):
     """Trees have no prior of their own and no notion of a distance; what follows from those is
     asked of them in the weaker form that they can give.
@@ -521,6 +529,10 @@ class TestGaussianProcessOnSequences(_Process, OnSequences):
         strangers = self.ask(surrogate, materials[30:])
         assert np.abs(posterior.mean[:, 0] - truth).mean() < 0.05
         assert posterior.epistemic.mean() < strangers.epistemic.mean()
+
+
+class TestSequenceProcess(_SequenceProcess, OnSequences):
+    pass
 
 
 class TestRandomForestOnCrystals(_Forest, OnCrystalsByTrees):

@@ -1,0 +1,1 @@
+"""Phonon transmission of layered structures by the atomistic Green's function."""

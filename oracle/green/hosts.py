@@ -1,0 +1,216 @@
+"""Layers of a stack on the in-plane lattice of the left lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_masses, atomic_numbers
+from ase.filters import UnitCellFilter
+from ase.optimize import LBFGS
+from numpy.typing import NDArray
+
+from oracle.errors import OracleError
+from oracle.forces import ForceField, checked
+from oracle.green.settings import GreenSettings
+from oracle.layering import Operation, Sites, in_plane_basis, operations, reduced, sites_of
+from oracle.material import Crystal, Stack, digest_of
+from oracle.potentials import weights_digest
+from oracle.relax import relax
+from oracle.settings import PhononSettings
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """What the letters of a stack stand for, relaxed, in one primitive in-plane cell.
+
+    Args:
+        layers: letter to the atoms of one layer, `Stack.cells` conventional cells thick, strained
+            to the plane of the left lead and relaxed along the stacking axis.
+        masses: letter to the masses of these atoms, amu.
+        strains: letter to the principal in-plane strains it takes.
+        operations: isometries that map every layer onto itself.
+    """
+
+    layers: dict[str, Sites]
+    masses: dict[str, Array]
+    strains: dict[str, tuple[float, float]]
+    operations: tuple[Operation, ...]
+
+    @property
+    def area(self) -> float:
+        """Å², of the in-plane cell."""
+        a, b = next(iter(self.layers.values())).cell[:2, :2]
+        return float(abs(a[0] * b[1] - a[1] * b[0]))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of exact cells and positions."""
+        return digest_of(
+            [
+                [x, layer.cell.tolist(), layer.positions.tolist(), layer.symbols]
+                for x, layer in sorted(self.layers.items())
+            ]
+        )
+
+
+def prepare(stack: Stack, settings: GreenSettings, field: ForceField) -> Hosts:
+    """Relax the left lead, strain all other layers to its plane and relax their thickness.
+
+    Raises:
+        OracleError: stage ``read``, a layer that does not match in plane, or cannot be cut; stage
+            ``relax``, a relaxation that fails.
+    """
+    free = {x: _free(crystal, settings, field) for x, crystal in stack.layers}
+    if settings.masses is not None:
+        _same_sites(settings.masses, free)
+    plane = free[stack.leads[0]].cell[:2]
+    if stack.in_plane is not None:
+        plane = plane * stack.in_plane / np.linalg.norm(plane[0])
+    strains = {x: _strain(x, layer, plane, settings.strain_max) for x, layer in free.items()}
+    basis = in_plane_basis(tuple(free.values()))
+    layers, masses = {}, {}
+    for x, layer in free.items():
+        host = layer if settings.masses is None else free[settings.masses]
+        strained = Sites(np.vstack([plane, host.cell[2:]]), host.positions, host.symbols)
+        small = _repeated(_settled(reduced(strained, basis), settings, field), stack.cells)
+        layers[x] = small
+        own = _repeated(reduced(layer, basis), stack.cells)
+        masses[x] = np.array([atomic_masses[atomic_numbers[s]] for s in own.symbols])
+    return Hosts(layers, masses, strains, operations(tuple(_marked(layers, masses))))
+
+
+def _free(crystal: Crystal, settings: GreenSettings, field: ForceField) -> Sites:
+    """The conventional cell of a crystal, relaxed without any constraint but its symmetry."""
+    phonon = PhononSettings(
+        calculator=settings.calculator,
+        relax_fmax=settings.relax_fmax,
+        relax_steps=settings.relax_steps,
+    )
+    relaxed = relax(crystal, phonon, field)
+    if relaxed.change is not None:
+        raise OracleError(
+            "relax", f"{crystal.formula} left its structure in relaxation: {relaxed.change}"
+        )
+    return sites_of(relaxed.cell, relaxed.positions, relaxed.symbols)
+
+
+def _same_sites(host: str, free: dict[str, Sites]) -> None:
+    """With masses exchanged alone, all layers must have the sites of the host."""
+    if host not in free:
+        raise OracleError(
+            "read", f"masses: {host!r} is not among the layers; expected one of {sorted(free)}"
+        )
+    for x, layer in free.items():
+        here, there = layer.positions, free[host].positions
+        if here.shape != there.shape or np.abs(here - there).max() > 0.05:
+            raise OracleError(
+                "read",
+                f"masses: layer {x!r} has other sites than the host {host!r}; "
+                "expected the same structure: leave masses out",
+            )
+
+
+def _strain(letter: str, layer: Sites, plane: Array, limit: float) -> tuple[float, float]:
+    """Principal strains that take a layer's in-plane vectors to others."""
+    deformation = np.linalg.solve(layer.cell[:2, :2], plane[:, :2])
+    low, high = sorted(float(s) - 1.0 for s in np.linalg.svd(deformation, compute_uv=False))
+    if max(abs(low), abs(high)) > limit:
+        lengths = " and ".join(f"{x:.3f}" for x in np.linalg.norm(layer.cell[:2], axis=1))
+        wanted = " and ".join(f"{x:.3f}" for x in np.linalg.norm(plane, axis=1))
+        raise OracleError(
+            "read",
+            f"layer {letter!r} does not match the left lead in plane: {lengths} Å against "
+            f"{wanted} Å needs strains of {100 * low:+.1f} and {100 * high:+.1f} %, allowed are "
+            f"{100 * limit:g} %: choose another lead, or raise strain_max",
+        )
+    return low, high
+
+
+def atoms_of(layers: list[Sites]) -> Atoms:
+    """Layers on one another as a periodic structure; the order of the atoms is kept."""
+    height, positions = 0.0, []
+    symbols: list[str] = []
+    for layer in layers:
+        flat = layer.positions[:, :2] @ layer.cell[:2]
+        flat[:, 2] = layer.positions[:, 2] * layer.cell[2, 2] + height
+        positions.append(flat)
+        symbols += layer.symbols
+        height += layer.cell[2, 2]
+    cell = np.vstack([layers[0].cell[:2], [0.0, 0.0, height]])
+    return Atoms(symbols, positions=np.vstack(positions), cell=cell, pbc=True)
+
+
+def settle(atoms: Atoms, settings: GreenSettings, field: ForceField) -> Atoms:
+    """Relax atoms and thickness with the in-plane lattice fixed.
+
+    Raises:
+        OracleError: stage ``relax``; not converged, or the calculator fails.
+    """
+    key = digest_of(
+        {
+            "weights": weights_digest(settings.calculator),
+            "cell": atoms.cell.array.tolist(),
+            "positions": atoms.positions.tolist(),
+            "numbers": atoms.numbers.tolist(),
+            "fmax": settings.relax_fmax,
+            "steps": settings.relax_steps,
+        }
+    )
+    found = field.store.load("settle", key)
+    if found is not None:
+        numbers = atoms.numbers
+        return Atoms(numbers, positions=found[0]["positions"], cell=found[0]["cell"], pbc=True)
+    with field.attached(atoms, "relax") as ready:
+        checked(ready.get_forces(), len(ready), "relax", settings.calculator)
+        # Of the cell one number is free: filters with exact strains cost ten times the forces here.
+        filtered = UnitCellFilter(ready, mask=[False, False, True, False, False, False])
+        optimizer = LBFGS(filtered, logfile=None, maxstep=0.1)
+        converged = False
+        for reached in optimizer.irun(fmax=settings.relax_fmax, steps=settings.relax_steps):
+            converged = bool(reached)
+            field.context.check("relax")
+        if not converged:
+            left = float(np.abs(filtered.get_forces()).max())
+            raise OracleError(
+                "relax",
+                f"{atoms.get_chemical_formula()} between its leads: {left:.2g} eV/Å are left after "
+                f"{optimizer.nsteps} steps; expected {settings.relax_fmax:g}: raise relax_steps or "
+                "relax_fmax",
+            )
+    field.store.save("settle", key, {"positions": ready.positions, "cell": ready.cell.array}, {})
+    return Atoms(atoms.numbers, positions=ready.positions, cell=ready.cell.array, pbc=True)
+
+
+def _settled(layer: Sites, settings: GreenSettings, field: ForceField) -> Sites:
+    """One layer, periodically repeated along the axis, relaxed in the given plane."""
+    atoms = settle(atoms_of([layer]), settings, field)
+    scaled = atoms.get_scaled_positions(wrap=False)
+    scaled[:, 2] -= scaled[:, 2].min() - layer.positions[:, 2].min()
+    return Sites(atoms.cell.array, scaled, layer.symbols)
+
+
+def _repeated(layer: Sites, times: int) -> Sites:
+    """A layer of several cells."""
+    if times == 1:
+        return layer
+    blocks = []
+    for i in range(times):
+        block = layer.positions.copy()
+        block[:, 2] = (block[:, 2] + i) / times
+        blocks.append(block)
+    cell = layer.cell.copy()
+    cell[2] *= times
+    return Sites(cell, np.vstack(blocks), layer.symbols * times)
+
+
+def _marked(layers: dict[str, Sites], masses: dict[str, Array]) -> list[Sites]:
+    """Layers whose symbols tell masses, for symmetry where masses alone are exchanged."""
+    return [
+        Sites(layer.cell, layer.positions, tuple(f"{s}{m:.4f}" for s, m in zip(
+            layer.symbols, masses[x], strict=True)))
+        for x, layer in layers.items()
+    ]  # fmt: skip

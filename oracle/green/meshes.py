@@ -1,0 +1,87 @@
+"""Transverse wave vectors, reduced by time reversal and by what maps every layer onto itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.layering import Operation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class QMesh:
+    """Points of the in-plane Brillouin zone.
+
+    Args:
+        points: (n, 2), in reciprocal lattice vectors.
+        weights: (n,), with sum 1.
+        halves: (n,), 0 or 1: two subsets like the fields of a chessboard.
+    """
+
+    points: Array
+    weights: Array
+    halves: NDArray[np.int64]
+
+    def error(self, values: Array) -> Array:
+        """Half the difference of the means over the two subsets; zero where one is empty.
+
+        Args:
+            values: (n, ...), one at each point.
+        """
+        means = []
+        for half in (0, 1):
+            mask = self.halves == half
+            if not mask.any():
+                return np.zeros(values.shape[1:])
+            means.append(np.average(values[mask], axis=0, weights=self.weights[mask]))
+        return np.asarray(np.abs(means[0] - means[1]) / 2.0)
+
+
+def q_mesh(shape: tuple[int, int], operations: tuple[Operation, ...]) -> QMesh:
+    """A mesh half a step off Γ; equivalent points are taken once.
+
+    Transmission is the same at q and -q (time reversal, and what goes from left to right goes
+    from right to left), and at q and its image under an operation that keeps left and right.
+    With one point along an axis, that is zero.
+
+    Args:
+        shape: points along both axes.
+        operations: of the layers; those that turn the axis round are ignored.
+    """
+    na, nb = shape
+    size = np.array(shape)
+    twice = np.array([[i, j] for i in range(1 - na, na, 2) for j in range(1 - nb, nb, 2)])
+    # A wave exp(2 pi i q.x) seen after x -> x @ W has q -> W^-T q.
+    matrices = [
+        np.rint(np.linalg.inv(o.rotation)).astype(np.int64) for o in operations if not o.reverses
+    ]
+    seen: dict[tuple[int, int], int] = {}
+    kept: list[NDArray[np.int64]] = []
+    counts: list[int] = []
+    for point in twice:
+        name = (int(point[0]), int(point[1]))
+        if name in seen:
+            counts[seen[name]] += 1
+            continue
+        index = len(kept)
+        kept.append(point)
+        counts.append(1)
+        for matrix in [np.eye(2, dtype=np.int64), *matrices]:
+            image = matrix @ (point / (2.0 * size))
+            for sign in (1, -1):
+                scaled = sign * image * 2.0 * size
+                whole = np.rint(scaled).astype(np.int64)
+                if np.abs(scaled - whole).max() > 1e-6:
+                    continue  # the mesh does not have this symmetry
+                folded = (whole + size - 1) % (2 * size) - size + 1
+                seen.setdefault((int(folded[0]), int(folded[1])), index)
+    indices = (np.array(kept) + size - 1) // 2
+    return QMesh(
+        points=np.array(kept) / (2.0 * size),
+        weights=np.array(counts) / len(twice),
+        halves=indices.sum(axis=1) % 2,
+    )

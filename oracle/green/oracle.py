@@ -1,0 +1,236 @@
+"""The oracle `green`: phonon transmission through a sequence of layers between two leads."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from oracle.errors import OracleError
+from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
+from oracle.forces import ForceField
+from oracle.green.device import Device, Found, make
+from oracle.green.settings import GreenSettings
+from oracle.material import Crystal, Stack, Superlattice, digest_of
+from oracle.phonon_bte import environment
+from oracle.potentials import weights_digest
+from oracle.protocol import Context
+from oracle.stages import StageStore
+
+VERSION = 1
+"""Raise it when the same design and settings would get other numbers."""
+Outcome = Measured | Unstable | Failed
+
+
+class GreenOracle:
+    """Landauer conductance of layers between half-infinite leads.
+
+    Args:
+        settings: all that changes the science.
+
+    Raises:
+        OracleError: stage ``read``; unknown potential or one that is not installed.
+    """
+
+    def __init__(self, settings: GreenSettings) -> None:
+        self._settings = settings
+        self._method = digest_of(
+            {
+                "oracle": "green",
+                "version": VERSION,
+                "settings": settings.model_dump(mode="json"),
+                "weights": weights_digest(settings.calculator),
+            }
+        )
+
+    @property
+    def settings(self) -> GreenSettings:
+        """What it was made with."""
+        return self._settings
+
+    @property
+    def fidelity(self) -> str:
+        """``green``."""
+        return "green"
+
+    @property
+    def method_digest(self) -> str:
+        """SHA-256 of settings, weights and the version of the physics."""
+        return self._method
+
+    def tightened(self) -> GreenOracle:
+        """The oracle that confirms a leader: denser meshes."""
+        return GreenOracle(self._settings.tightened())
+
+    def evaluate(self, material: Crystal | Superlattice, *, context: Context) -> Outcome:
+        """The outcome for one sequence."""
+        return self.evaluate_many([material], context=context)[0]
+
+    def evaluate_many(
+        self, materials: Sequence[Crystal | Superlattice], *, context: Context
+    ) -> list[Outcome]:
+        """Outcomes in the order given; sequences of one stack and length are done together.
+
+        What they share is computed once, so that a thousand cost little more than a hundred.
+        """
+        outcomes: dict[int, Outcome] = {}
+        groups: dict[tuple[str, int], list[int]] = {}
+        for i, material in enumerate(materials):
+            known = self._stored(material, context)
+            if known is not None:
+                outcomes[i] = known
+                continue
+            layered = isinstance(material, Superlattice) and material.stack is not None
+            name = material.stack.model_dump_json() if layered else ""  # type: ignore[union-attr]
+            groups.setdefault((name, len(material.formula)), []).append(i)
+        for members in groups.values():
+            chosen = [materials[i] for i in members]
+            for i, outcome in zip(members, self._group(chosen, context), strict=True):
+                outcomes[i] = outcome
+        return [outcomes[i] for i in range(len(materials))]
+
+    def _group(
+        self, materials: Sequence[Crystal | Superlattice], context: Context
+    ) -> list[Outcome]:
+        """Outcomes of materials that share stack and length."""
+        started = time.perf_counter()
+        try:
+            sequences = [_sequence(material) for material in materials]
+            stack = materials[0].stack  # type: ignore[union-attr]
+            assert stack is not None
+            device = self._device(stack, context)
+            if not device.stable:
+                return [self._unstable(m, device, started) for m in materials]
+            found = device.many(sequences)
+            share = (time.perf_counter() - started) / len(materials)
+            return [
+                self._measured(m, x, device, share, context)
+                for m, x in zip(materials, found, strict=True)
+            ]
+        except OracleError as error:
+            failure = error
+        except MemoryError:
+            failure = OracleError(
+                "worker", "out of memory; give fewer sequences at once", transient=True
+            )
+        except Exception as error:
+            # Libraries raise all kinds of things on structures they were not made for.
+            text = " ".join(str(error).split())[:200]
+            failure = OracleError("worker", f"{type(error).__name__}: {text}")
+        return [
+            Failed(
+                **self._record(m, time.perf_counter() - started, failure.stage),
+                message=failure.message,
+                permanent=not failure.transient,
+            )
+            for m in materials
+        ]
+
+    def _device(self, stack: Stack, context: Context) -> Device:
+        """The stack made ready, from this process's memory or the stored stages."""
+        field = ForceField(
+            self._settings.calculator, StageStore(context.workdir / "stages"), context
+        )
+        key = digest_of([stack.model_dump(mode="json"), self._method, str(context.workdir)])
+        if key not in _MADE:
+            made = make(stack, self._settings, field)
+            _MADE.clear()
+            _MADE[key] = made
+        _MADE[key].blocks.forces = field  # its deadline and progress are this evaluation's
+        return _MADE[key]
+
+    def _unstable(self, material: Any, device: Device, started: float) -> Unstable:
+        return Unstable(
+            **self._record(material, time.perf_counter() - started, "stability"),
+            min_frequency=device.lowest,
+            reason="imaginary phonon modes of a layer strained to the lead",
+        )
+
+    def _measured(
+        self, material: Any, found: Found, device: Device, cost: float, context: Context
+    ) -> Measured:
+        """The outcome, stored with its transmission."""
+        sequence, leads = material.sequence, material.stack.leads
+        length = device.length(sequence) * 1e-10
+        whole = leads[0] + sequence + leads[1]
+        record = self._record(material, cost, "transmission")
+        record["provenance"] |= device.said
+        store = StageStore(context.workdir / "stages")
+        kind, key = "evaluations", self._key(material)
+        home = store.path(kind, key).relative_to(context.workdir)
+        frequencies, values = device.midpoints.tolist(), found.transmission.tolist()
+        record["artefacts"] = {"transmission": str(home / "transmission.json")}
+        quantities = {
+            "conductance": (found.conductance, found.std, "W/m²/K"),
+            "kappa": (found.conductance * length, found.std * length, "W/m/K"),
+        }
+        outcome = Measured(
+            **record,
+            temperature=self._settings.temperatures,
+            properties={
+                **{
+                    name: Quantity(
+                        value=value.tolist(), std=std.tolist(), unit=unit, per_temperature=True
+                    )
+                    for name, (value, std, unit) in quantities.items()
+                },
+                "transmission": Quantity(value=values, unit="modes/cell"),
+                "frequencies": Quantity(value=frequencies, unit="THz"),
+                "interfaces": Quantity(
+                    value=float(sum(a != b for a, b in itertools.pairwise(whole))),
+                    unit="",
+                ),
+                "length": Quantity(value=length * 1e10, unit="Å"),
+            },
+        )
+        with store.directory(kind, key) as folder:
+            document: dict[str, Any] = {
+                "sequence": sequence,
+                "leads": leads,
+                "frequencies_thz": frequencies,
+                "modes_per_cell": values,
+                "cell_area_A2": device.hosts.area,
+            }
+            if device.alone is not None:
+                document["lead_modes_per_cell"] = device.alone.tolist()
+            (folder / "transmission.json").write_text(json.dumps(document))
+            (folder / "evaluation.json").write_bytes(EVALUATION.dump_json(outcome))
+        return outcome
+
+    def _key(self, material: Crystal | Superlattice) -> str:
+        return digest_of([material.model_dump(mode="json"), self._method])
+
+    def _stored(self, material: Crystal | Superlattice, context: Context) -> Outcome | None:
+        store = StageStore(context.workdir / "stages")
+        path = store.path("evaluations", self._key(material)) / "evaluation.json"
+        return EVALUATION.validate_json(path.read_bytes()) if path.is_file() else None
+
+    def _record(self, material: Any, cost: float, stage: str) -> dict[str, Any]:
+        """What every outcome carries."""
+        return {
+            "material": material,
+            "fidelity": self.fidelity,
+            "method": self._method,
+            "cost_s": cost,
+            "stage": stage,
+            "provenance": {"settings": self._settings.model_dump(mode="json")},
+            "environment": environment(),
+        }
+
+
+def _sequence(material: Crystal | Superlattice) -> str:
+    if not isinstance(material, Superlattice):
+        raise OracleError("read", "got a crystal; green needs a sequence of layers")
+    if material.stack is None:
+        raise OracleError(
+            "read",
+            f"sequence {material.sequence!r} does not say what its letters stand for; "
+            "expected a stack of crystals and leads",
+        )
+    return material.sequence
+
+
+_MADE: dict[str, Device] = {}
+"""The last stack of this process: all sequences of a campaign share it."""

@@ -1,0 +1,66 @@
+"""What a user may set of the oracle `green`. Only pydantic is imported here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class GreenSettings(BaseModel):
+    """The oracle `green`: harmonic phonon transmission through layers between two leads.
+
+    The values of all fields enter the method's digest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["green"] = "green"
+    calculator: str = "tersoff"
+    """A name of `oracle.potentials.POTENTIALS` (among them ``tersoff`` and ``stillinger-weber``),
+    ``library:/path/to/weights`` or ``package.module:factory``."""
+    masses: str | None = Field(None, min_length=1, max_length=1)
+    """Letter of a host: all layers then have its force constants and differ in masses alone."""
+    temperatures: tuple[Annotated[float, Field(gt=0, le=5000)], ...] = Field((300.0,), min_length=1)
+    """K, strictly ascending."""
+
+    frequencies: int = Field(80, ge=4)
+    """Midpoints of equal intervals between zero and the highest frequency of both leads."""
+    q_mesh: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (12, 12)
+    """Points along the in-plane reciprocal vectors; half a step off Γ, reduced by symmetry."""
+
+    relax_fmax: float = Field(1e-4, gt=0)
+    """Largest force at which relaxation ends, eV/Å (stress times volume counts as force)."""
+    relax_steps: int = Field(500, ge=1)
+    displacement: float = Field(0.01, gt=0, le=0.2)
+    """Å, the length by which atoms are displaced to both sides."""
+    strain_max: float = Field(0.06, gt=0, le=0.5)
+    """Largest in-plane strain that a layer takes on the lattice of the left lead; a right lead
+    of another material has to match as well."""
+    in_plane_length: float = Field(11.0, gt=0)
+    """Å; force constants are computed in cells at least this wide."""
+    neighbours: int = Field(1, ge=0, le=3)
+    """Layers on either side of a pair whose kind its force constants depend on."""
+    reach_tolerance: float = Field(1e-3, gt=0, lt=1)
+    """Force constants between layers that far apart are left out whose norm is below this share
+    of the norm within a layer; what lies above enlarges the principal layer."""
+    reach_max: int = Field(3, ge=1, le=4)
+    """Most layers that a principal layer may have."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GreenSettings:
+        if list(self.temperatures) != sorted(set(self.temperatures)):
+            raise ValueError(
+                f"temperatures: got {list(self.temperatures)}; expected ascending, no repeats"
+            )
+        return self
+
+    def tightened(self) -> GreenSettings:
+        """The settings of a confirmation: denser meshes in frequency and wave vector."""
+        a, b = self.q_mesh
+        return self.model_copy(
+            update={
+                "frequencies": self.frequencies * 3 // 2,
+                "q_mesh": (a + max(2, a // 3), b + max(2, b // 3)),
+            }
+        )

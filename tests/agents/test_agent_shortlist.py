@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agents.acquisition import Belief, acquire
+from agents.finite import FiniteSpace
+from agents.objective import Objective
+from agents.protocol import Space
+from agents.screening import listed
+from agents.shortlist import Marginals, Narrowed, shortlist
+from oracle.material import Superlattice
+
+OBJECTIVE = Objective("kappa", 300.0, "minimize")
+
+
+@pytest.fixture
+def beliefs() -> Marginals:
+    rng = np.random.default_rng(3)
+    n = 500
+    return Marginals(
+        rng.normal(size=n), rng.uniform(0.1, 1.0, n), np.full(n, 0.1), rng.uniform(0.0, 1.0, n)
+    )
+
+
+def test_the_most_promising_and_the_least_known_are_listed(beliefs: Marginals) -> None:
+    free = np.ones(500, dtype=bool)
+    kept = shortlist(
+        beliefs, OBJECTIVE, count=40, best=0.5, free=free, rng=np.random.default_rng(0)
+    )
+    assert len(kept) == len(set(kept)) == 40
+    assert list(kept) == sorted(kept)
+    roots = beliefs.epistemic[:, None]
+    belief = Belief(beliefs.mean, roots, beliefs.epistemic, beliefs.aleatoric, beliefs.p_stable)
+    promise = acquire(belief, OBJECTIVE, kind="log-ei", best=0.5)
+    assert set(np.argsort(-promise)[:20]) <= set(kept)
+    assert set(np.argsort(-beliefs.epistemic)[:10]) <= set(kept)
+
+
+def test_only_free_ones_and_never_more_than_there_are(beliefs: Marginals) -> None:
+    free = np.zeros(500, dtype=bool)
+    free[[3, 5, 8]] = True
+    rng = np.random.default_rng(0)
+    kept = shortlist(beliefs, OBJECTIVE, count=40, best=None, free=free, rng=rng)
+    assert list(kept) == [3, 5, 8]
+
+
+def test_a_narrowed_space_is_listed_short_and_is_whole_otherwise() -> None:
+    materials = [Superlattice(sequence=f"{i:05b}") for i in range(32)]
+    space = FiniteSpace(materials, [str(i) for i in range(32)])
+    narrow = Narrowed(space, materials[3:6])
+    assert isinstance(narrow, Space)
+    rng = np.random.default_rng(0)
+    assert listed(narrow, 1, rng) is listed(narrow, 100, rng) is narrow.shortlist
+    assert narrow.size == 32
+    assert materials[20] in narrow
+    assert narrow.label(materials[20]) == "20"
+    assert narrow.position(materials[20]) == 20
+    assert len(narrow.sample(32, rng)) == len(list(narrow)) == 32
+    assert narrow.neighbours(materials[20]) == space.neighbours(materials[20])

@@ -1,0 +1,189 @@
+"""A space screened in shards by workers: as in one process, and one decision whoever computes."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+from rich.console import Console
+
+from agents.finite import FiniteSpace
+from agents.objective import Objective
+from agents.settings import SelectionSettings
+from agents.shortlist import Marginals, Narrowed
+from oracle.evaluation import Measured, Quantity
+from oracle.material import Crystal
+from orchestrator import streaming
+from orchestrator.build import build_surrogate
+from orchestrator.campaign import Campaign
+from orchestrator.config import validate
+from orchestrator.executor import Executor
+from orchestrator.ray_executor import RayExecutor
+from orchestrator.runner import create, prepare, run_campaign
+from orchestrator.serial_executor import SerialExecutor
+from orchestrator.settings import ExecutorSettings
+from orchestrator.state import ranking
+from orchestrator.store import Store
+from orchestrator.streaming import Recipe, narrowed, streamed
+from surrogate.feature_store import FeatureStore
+from surrogate.protocol import Calibration
+from surrogate.settings import GraphEnsembleSettings
+
+EMT = "ase.calculators.emt:EMT"
+OBJECTIVE = Objective("kappa", 300.0, "minimize")
+
+
+def _metals() -> list[Crystal]:
+    """Cells of one and of two atoms, whose lattice parameters are all distinct."""
+    ends: list[list[float]] = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
+    found = []
+    for k, symbol in enumerate(("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt")):
+        for other in ("Cu", "Ag", "Au"):
+            cell = Lattice.cubic(2.9 + 0.05 * k)
+            found.append(Structure(cell, [symbol, other], ends))
+        found.append(Structure(Lattice.cubic(2.5 + 0.03 * k), [symbol], ends[:1]))
+    unique = {c.digest: c for c in map(Crystal.from_structure, found)}
+    return list(unique.values())
+
+
+CRYSTALS = _metals()
+
+
+def _label(crystal: Crystal, value: float) -> Measured:
+    kappa = Quantity(value=[value], unit="W/m/K", per_temperature=True)
+    return Measured(
+        material=crystal,
+        fidelity="bte",
+        method="m",
+        cost_s=1.0,
+        stage="bte",
+        temperature=(300.0,),
+        properties={"kappa": kappa},
+    )
+
+
+RECIPE = Recipe(
+    GraphEnsembleSettings(features=EMT, members=2, steps=5),
+    OBJECTIVE.output,
+    "bte",
+    7,
+    [_label(c, 1.0 + k) for k, c in enumerate(CRYSTALS[:6])],
+    Calibration(1.5, 4),
+)
+
+
+@pytest.fixture
+def executor() -> SerialExecutor:
+    return SerialExecutor(ExecutorSettings(kind="serial"))
+
+
+@pytest.fixture
+def in_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "SHARD", 8)
+
+
+def _equal(one: Marginals, two: Marginals) -> bool:
+    pairs = zip(vars(one).values(), vars(two).values(), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.usefixtures("in_shards")
+def test_as_in_one_process(executor: SerialExecutor, tmp_path: Path) -> None:
+    found = streamed(executor, CRYSTALS, RECIPE, tmp_path)
+    store = FeatureStore(EMT, tmp_path)
+    surrogate = build_surrogate(RECIPE.surrogate, (RECIPE.output,), "bte", RECIPE.seed, store)
+    surrogate.fit(RECIPE.evaluations, calibration=RECIPE.calibration)
+    whole = surrogate.posterior(CRYSTALS, outputs=[RECIPE.output], fidelity="bte")
+    assert found.mean == pytest.approx(whole.mean[:, 0], abs=1e-4)
+    assert found.epistemic == pytest.approx(whole.epistemic[:, 0], rel=1e-3)
+    assert found.aleatoric == pytest.approx(whole.aleatoric[:, 0], rel=1e-6)
+    assert found.p_stable == pytest.approx(whole.p_stable, abs=1e-4)
+    assert np.ptp(found.mean) > 0.01
+
+
+@pytest.mark.usefixtures("in_shards")
+def test_the_same_on_ray(executor: SerialExecutor, tmp_path: Path) -> None:
+    here = streamed(executor, CRYSTALS, RECIPE, tmp_path / "serial")
+    ray = RayExecutor(ExecutorSettings(workers=2))
+    ray.start()
+    try:
+        there = streamed(ray, CRYSTALS, RECIPE, tmp_path / "ray")
+        again = streamed(ray, CRYSTALS, RECIPE, tmp_path / "ray")
+    finally:
+        ray.shutdown()
+    assert _equal(here, there)
+    assert _equal(there, again)
+
+
+@pytest.mark.usefixtures("in_shards")
+def test_only_a_large_space_is_narrowed(executor: SerialExecutor, tmp_path: Path) -> None:
+    space = FiniteSpace(CRYSTALS, [None] * len(CRYSTALS))
+
+    def looked(how: Executor, **settings: Any) -> Any:
+        return narrowed(
+            space,
+            how,
+            RECIPE,
+            OBJECTIVE,
+            settings=SelectionSettings(**settings),
+            cache=tmp_path,
+            rng=np.random.default_rng(1),
+        )
+
+    assert looked(executor, pool_limit=len(CRYSTALS)) is space
+    assert looked(executor, pool_limit=5, shortlist=0) is space
+    narrow = looked(executor, pool_limit=5, shortlist=10)
+    assert isinstance(narrow, Narrowed)
+    assert len(narrow.shortlist) == 10
+    assert not set(narrow.shortlist) & set(CRYSTALS[:6])
+    assert narrow.shortlist == looked(executor, pool_limit=5, shortlist=10).shortlist
+
+
+def _found(folder: Path, config: dict[str, Any]) -> list[float]:
+    store = Store(folder)
+    create(store, prepare(validate(config, "test")))
+    run_campaign(store, config["name"], console=Console(file=io.StringIO()))
+    campaign = Campaign(store, config["name"])
+    return [row.value for row in ranking(campaign.state, campaign.objective)]
+
+
+def _landscape(folder: Path) -> tuple[dict[str, Any], list[float]]:
+    """A campaign on 512 sequences with couplings drawn at random, and all their values."""
+    rng = np.random.default_rng(0)
+    near, field = rng.normal(size=8), 0.3 * rng.normal(size=9)
+    designs = [f"{i:09b}" for i in range(512)]
+    spins = np.array([[1.0 if bit == "1" else -1.0 for bit in design] for design in designs])
+    values = (spins[:, 1:] * spins[:, :-1]) @ near + spins @ field
+    folder.mkdir()
+    pool = [{"id": d, "sequence": d} for d in designs]
+    table = [{"id": d, "energy": float(v)} for d, v in zip(designs, values, strict=True)]
+    for name, rows in (("pool", pool), ("table", table)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    config = {
+        "name": "landscape",
+        "seed": 0,
+        "space": {"kind": "pool", "path": str(folder / "pool.jsonl")},
+        "objective": {"property": "energy", "goal": "minimize"},
+        "agents": [{"kind": "bayesian"}, {"kind": "evolution"}],
+        "oracle": {"kind": "replay", "table": str(folder / "table.jsonl"), "column": "energy"},
+        "budget": {"batch": 5, "oracle_calls": 40},
+        "executor": {"kind": "serial"},
+        "tracking": {"enabled": False},
+        "selection": {"pool_limit": 100, "shortlist": 60},
+    }
+    return config, sorted(values)
+
+
+def test_a_campaign_on_a_space_beyond_the_limit(tmp_path: Path) -> None:
+    config, values = _landscape(tmp_path / "data")
+    found = _found(tmp_path / "one", config)
+    assert found == _found(tmp_path / "two", config)
+    assert len(found) == 40
+    # 40 random ones hold one of the two best with a probability of 15 %.
+    assert min(found) <= values[1] + 1e-9

@@ -1,0 +1,83 @@
+"""A campaign over layer sequences from the command line to its files, with real transmission."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from oracle.material import Superlattice
+
+pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
+
+CONFIG: dict[str, Any] = {
+    "name": "stack",
+    "seed": 3,
+    "space": {
+        "kind": "superlattice",
+        "alphabet": {"S": "Si", "G": "Ge"},
+        "leads": ["S", "S"],
+        "length": 4,
+    },
+    "objective": {"property": "conductance", "temperature": 300, "goal": "minimize"},
+    "oracle": {"kind": "green", "calculator": "tersoff", "frequencies": 16, "q_mesh": [2, 2]},
+    "confirmation": {"leaders": 0},
+    "budget": {"batch": 2, "oracle_calls": 6},
+    "executor": {"kind": "serial"},
+}
+
+
+def _run(*words: str, home: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", *words, "--home", str(home)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "stack.yaml").write_text(yaml.safe_dump(CONFIG))
+    _run("launch", str(folder / "stack.yaml"), home=folder / "home")
+    return folder / "home"
+
+
+@pytest.fixture(scope="module")
+def best(home: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(_run("best", "stack", "-k", "9", "--json", home=home))
+    return rows
+
+
+def test_all_calls_went_to_different_designs(home: Path, best: list[dict[str, Any]]) -> None:
+    designs = [Superlattice.model_validate_json(Path(row["file"]).read_text()) for row in best]
+    assert len({design.digest for design in designs}) == len(best) == 6
+    assert [row["structure"] for row in best] == [design.sequence for design in designs]
+    assert best[0]["unit"] == "W/m²/K"
+    assert best[0]["value"] == min(row["value"] for row in best)
+
+
+def test_the_best_is_computed_again_from_its_files(home: Path, best: list[dict[str, Any]]) -> None:
+    words = ["evaluate", best[0]["file"], "--oracle", best[0]["oracle"], "--json"]
+    again = json.loads(_run(*words, home=home.parent / "elsewhere"))
+    assert again["formula"] == best[0]["formula"]
+    assert again["conductance"][0] == pytest.approx(best[0]["value"], rel=1e-6)
+
+
+def test_layers_and_transmission_are_drawn(home: Path, best: list[dict[str, Any]]) -> None:
+    names = {path.name for path in home.rglob("*.png")}
+    assert {"layers.png", "transmission.png", "best_so_far.png"} <= names
+    # No wall lets more through than the lead alone does.
+    for path in (home / "artefacts").rglob("transmission.json"):
+        document = json.loads(path.read_text())
+        pairs = zip(document["modes_per_cell"], document["lead_modes_per_cell"], strict=True)
+        assert all(-1e-9 <= through <= alone + 1e-6 for through, alone in pairs)
