@@ -4,7 +4,8 @@ The loss is the relative error of forces and stress on the labels, plus the same
 structures that the weights before had labelled themselves (rehearsal against catastrophic
 forgetting: Robins, Connection Science 7, 123 (1995)), so that what was right stays as it was. What
 is kept are exponential averages of the weights over the steps (Polyak and Juditsky, SIAM J. Control
-Optim. 30, 838 (1992)), at the epoch that is best on held-out labels.
+Optim. 30, 838 (1992)), at the epoch that is best on held-out labels. Where these forget too much,
+the farthest point on the straight way back to the original weights that does not is taken.
 
 Fine-tuning begins at the original weights with all labels there are, not at those of the last
 round: the result then depends on the labels alone and does not drift from round to round.
@@ -44,6 +45,8 @@ class FineTuningSettings:
         patience: epochs without improvement on held-out labels after which training ends.
         held_out: share of the labels that are not trained on.
         tolerance: relative growth of the error elsewhere that is still accepted.
+        way_back: parts of the way back to the original weights that are tried where the new ones
+            are better but forget too much; 1 tries none.
         seed: of order and held-out choice.
     """
 
@@ -58,6 +61,7 @@ class FineTuningSettings:
     patience: int = 8
     held_out: float = 0.2
     tolerance: float = 0.05
+    way_back: int = 20
     seed: int = 0
 
 
@@ -92,6 +96,7 @@ class Healed:
         settings: digest of the labels' settings.
         epochs: run, and the one that was best.
         seconds: of training.
+        share: of the way from the original weights to the trained ones that was taken.
     """
 
     accepted: bool
@@ -105,6 +110,7 @@ class Healed:
     settings: str
     epochs: tuple[int, int]
     seconds: float
+    share: float = 1.0
 
 
 def heal(
@@ -158,6 +164,14 @@ def heal(
         epochs = loop.run(done)
         after = loop.errors()
         accepted, reason = verdict(before, after, bool(elsewhere), settings.tolerance)
+        share = 1.0
+        if not accepted and after.held_out < before.held_out:
+            limit = most_elsewhere(before, bool(elsewhere), settings.tolerance)
+            share = loop.draw_back(limit, settings.way_back)
+        if share < 1.0:
+            after = loop.errors()
+            accepted, reason = verdict(before, after, bool(elsewhere), settings.tolerance)
+            reason = f"{reason}; {share:.0%} of the way from the original weights"
         weights = loop.written(folder) if accepted else None
     potential = f"{loop.family}:{weights}" if weights is not None else (current or original)
     return Healed(
@@ -172,6 +186,7 @@ def heal(
         settings=digest,
         epochs=epochs,
         seconds=time.perf_counter() - started,
+        share=share,
     )
 
 
@@ -193,6 +208,11 @@ def held_out(labels: Sequence[ForceLabel], share: float, seed: int) -> NDArray[n
     return held
 
 
+def most_elsewhere(before: Errors, reference: bool, tolerance: float) -> float:
+    """The largest error elsewhere that is accepted; arguments as for `verdict`."""
+    return before.elsewhere * (1 + tolerance) if reference else tolerance
+
+
 def verdict(before: Errors, after: Errors, reference: bool, tolerance: float) -> tuple[bool, str]:
     """Whether new weights are better where they were to learn and no worse elsewhere, and why.
 
@@ -201,7 +221,7 @@ def verdict(before: Errors, after: Errors, reference: bool, tolerance: float) ->
     d unrelated to an error e makes it √(e² + d²), and with e at 15 % of the forces, which is
     good for a universal potential, 5 % of deviation make it 1.05 e.
     """
-    limit = before.elsewhere * (1 + tolerance) if reference else tolerance
+    limit = most_elsewhere(before, reference, tolerance)
     unit = "eV/Å" if reference else "of the forces"
     figures = (
         f"held-out error {before.held_out:.4f} to {after.held_out:.4f} eV/Å, elsewhere "

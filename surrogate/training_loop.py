@@ -70,6 +70,7 @@ class Loop:
     relative: bool
     settings: FineTuningSettings
     _average: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _original: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def prepared(
@@ -113,7 +114,7 @@ class Loop:
         epochs = often * settings.epochs  # held-out labels are looked at `settings.epochs` times
         steps = epochs * each
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _rate(n, steps))
-        self._average = _copied(self.student)
+        self._original, self._average = _copied(self.student), _copied(self.student)
         best, best_error, best_epoch = copy.deepcopy(self._average), math.inf, 0
         epoch = 0
         for epoch in range(1, epochs + 1):
@@ -136,6 +137,27 @@ class Loop:
                 break
         self.student.model.load_state_dict(best)
         return epoch, best_epoch
+
+    def draw_back(self, limit: float, steps: int) -> float:
+        """Go back towards the original weights until no more is forgotten than may be.
+
+        Weights between the two hold most of what was learned and forget far less (M. Wortsman et
+        al., CVPR 2022, 7959). The share of the way that is kept; where even the smallest forgets
+        too much, 1, and the weights stay.
+
+        Args:
+            limit: of the error elsewhere.
+            steps: equal parts of the way, whose ends are tried from the far one.
+        """
+        learned = _copied(self.student)
+        for step in range(steps - 1, 0, -1):
+            self.student.model.load_state_dict(
+                {k: _between(old, learned[k], step / steps) for k, old in self._original.items()}
+            )
+            if self._elsewhere() <= limit:
+                return step / steps
+        self.student.model.load_state_dict(learned)
+        return 1.0
 
     def errors(self) -> Errors:
         """Of the weights as they are."""
@@ -198,6 +220,9 @@ class Loop:
         finally:
             self.student.model.load_state_dict(moving)
 
+    def _elsewhere(self) -> float:
+        return _elsewhere(self.student, self.away, relative=self.relative)
+
     def _held_error(self) -> float:
         """Relative error of forces on the held-out labels, every label alike."""
         squares = [
@@ -242,11 +267,20 @@ def _deviation(student: Trainable, one: Example) -> Tensor:
 def _errors(
     student: Trainable, held: Sequence[Example], away: Sequence[Example], *, relative: bool
 ) -> Errors:
-    size = _rms([one.forces for one in away]) if relative else 1.0
     return Errors(
         _rms([_deviation(student, one) for one in held]),
-        _rms([_deviation(student, one) for one in away]) / size,
+        _elsewhere(student, away, relative=relative),
     )
+
+
+def _elsewhere(student: Trainable, away: Sequence[Example], *, relative: bool) -> float:
+    size = _rms([one.forces for one in away]) if relative else 1.0
+    return _rms([_deviation(student, one) for one in away]) / size
+
+
+def _between(old: Tensor, new: Tensor, share: float) -> Tensor:
+    """A share of the way from old to new; counters are the new ones."""
+    return torch.lerp(old, new, share) if new.is_floating_point() else new
 
 
 def _rms(parts: Sequence[Tensor]) -> float:

@@ -38,6 +38,14 @@ def replayed() -> list[Atoms]:
     return [rattled(n, a, 9) for n, a in (("NaCl", 5.6), ("KBr", 6.7), ("MgO", 4.2), ("CaS", 5.7))]
 
 
+def _own(folder: Path) -> Path:
+    """CHGNet's own weights, written like new ones."""
+    folder.mkdir()
+    path = folder / "own.pth"
+    trainable("chgnet").write(path)
+    return path
+
+
 class TestHeal:
     @pytest.mark.parametrize(("student", "teacher"), [("chgnet", "7net-0"), ("7net-0", "chgnet")])
     def test_better_weights_are_written_and_load_by_name(
@@ -93,6 +101,34 @@ class TestHeal:
         assert healed.weights is None
         assert healed.digest == weights_digest("chgnet")
         assert not (tmp_path / "weights").exists()
+
+    def test_weights_that_forget_go_back_as_far_as_they_must(self, tmp_path: Path) -> None:
+        labels = labelled("7net-0", tmp_path)
+        free = replace(FAST, epochs=2, replay_weight=0.0, tolerance=10.0)
+        far = heal("chgnet", labels, replayed(), tmp_path / "far", settings=free)
+        assert far.share == 1.0
+        limit = far.after.elsewhere / 2
+        # `elsewhere` before is zero against the original weights, so this is the limit itself.
+        settings = replace(free, tolerance=limit)
+        near = heal("chgnet", labels, replayed(), tmp_path / "near", settings=settings)
+        assert near.accepted, near.reason
+        assert 0.2 < near.share < 0.8
+        assert f"{near.share:.0%} of the way" in near.reason
+        assert near.after.elsewhere <= limit
+        assert far.after.held_out < near.after.held_out < near.before.held_out
+        # The next part of the way would have been too far, and the weights are on a straight line.
+        folder = tmp_path / "weights"
+        assert far.weights is not None
+        assert near.weights is not None
+        old, new, between = (
+            torch.load(path, weights_only=True)["model"]["state_dict"]
+            for path in (_own(folder), far.weights, near.weights)
+        )
+        for name, value in between.items():
+            if value.is_floating_point():
+                wanted = old[name] + near.share * (new[name] - old[name])
+                torch.testing.assert_close(value, wanted)
+        assert near.after.elsewhere > 0.7 * limit
 
     def test_weights_that_learn_nothing_are_refused(self, tmp_path: Path) -> None:
         labels = labelled("chgnet", tmp_path)  # its own: nothing to learn
