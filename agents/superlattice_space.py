@@ -150,7 +150,7 @@ class LazySuperlattices:
             if self._stack.symmetric and sequence != sequence[::-1] and rng.random() < 0.5:
                 continue
             design = self._made(sequence)
-            found.setdefault(design.sequence, design)
+            found.setdefault(design.digest, design)
         return list(found.values())
 
     def neighbours(self, material: Crystal | Superlattice) -> list[Crystal | Superlattice]:
@@ -158,8 +158,13 @@ class LazySuperlattices:
         if material not in self or not isinstance(material, Superlattice):
             return []
         canonical = dict.fromkeys(map(self._canonical, self._moves(material.sequence)))
-        canonical.pop(material.sequence, None)
-        return [self._made(sequence) for sequence in canonical if sequence in self._rules]
+        found: dict[str, Crystal | Superlattice] = {}
+        for sequence in canonical:
+            if sequence in self._rules:
+                design = self._made(sequence)
+                found.setdefault(design.digest, design)  # lead layers at the ends only shift it
+        found.pop(material.digest, None)
+        return list(found.values())
 
     def label(self, material: Crystal | Superlattice) -> str | None:
         """Designs have no other name than their sequence."""

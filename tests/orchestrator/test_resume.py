@@ -82,7 +82,7 @@ def _results(home: Path) -> list[tuple[Any, ...]]:
     return [(r["rank"], r["label"], r["value"], r["round"], r["agent"]) for r in rows]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_at_random_instants(tmp_path: Path, seed: int) -> None:
     config = _write_inputs(tmp_path)
     whole = tmp_path / "whole"
