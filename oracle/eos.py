@@ -197,17 +197,37 @@ def _birch_murnaghan(
     """
     x = volumes ** (-2 / 3)
     slope = np.polynomial.Polynomial.fit(x, 1.5 * pressures * volumes ** (5 / 3), 2).convert()
+    lowest = lowest_energy(slope, float(x.min()), float(x.max()))
+    if lowest is None:
+        return None
+    at, volume, modulus, derivative = lowest
+    curve = slope.integ()
+    energy = float(np.mean(energies - curve(x)) + curve(at))
+    return energy, volume, modulus, derivative
+
+
+def lowest_energy(
+    slope: np.polynomial.Polynomial, low: float, high: float
+) -> tuple[float, float, float, float] | None:
+    """The only minimum of a third-order Birch-Murnaghan curve, or None where it has not just one.
+
+    Args:
+        slope: of the energy in eV per atom against ``x = V^(-2/3)``, V in Å³ per atom.
+        low: end of the range of x.
+        high: its other end.
+
+    Returns:
+        x in Å⁻², volume in Å³ per atom, bulk modulus in eV/Å³, its derivative by pressure.
+    """
     curvature = slope.deriv()
     minima = [
         float(root.real)
         for root in slope.roots()
-        if abs(root.imag) < 1e-12 and x.min() < root.real < x.max() and curvature(root.real) > 0
+        if abs(root.imag) < 1e-12 and low < float(root.real) < high and curvature(root.real) > 0
     ]
     if len(minima) != 1:
         return None
     at = minima[0]
-    curve = slope.integ()
-    energy = float(np.mean(energies - curve(x)) + curve(at))
     modulus = 4 / 9 * at**3.5 * float(curvature(at))
     derivative = 4 + 2 / 3 * at * float(curvature.deriv()(at)) / float(curvature(at))
-    return energy, at**-1.5, modulus, derivative
+    return at, at**-1.5, modulus, derivative

@@ -18,3 +18,18 @@ class OracleError(Exception):
         self.stage = stage
         self.message = message
         self.transient = transient
+
+
+def as_oracle_error(error: Exception, relief: str) -> OracleError:
+    """What an evaluation says of whatever ended it; an `OracleError` speaks for itself.
+
+    Args:
+        error: lack of memory counts as transient, all else as permanent.
+        relief: what to do where memory was lacking.
+    """
+    if isinstance(error, OracleError):
+        return error
+    if isinstance(error, MemoryError):
+        return OracleError("worker", f"out of memory; {relief}", transient=True)
+    text = " ".join(str(error).split())[:200]
+    return OracleError("worker", f"{type(error).__name__}: {text}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from oracle.dft import described
-from oracle.errors import OracleError
+from oracle.environment import environment
+from oracle.errors import OracleError, as_oracle_error
 from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
 from oracle.forces import ForceField
 from oracle.material import Crystal, Superlattice, digest_of
@@ -18,20 +18,6 @@ from oracle.stages import StageStore
 
 VERSION = 6
 """Raise it when the same material and settings would get other numbers."""
-_LIBRARIES = (
-    "phono3py",
-    "phonopy",
-    "symfc",
-    "spglib",
-    "ase",
-    "torch",
-    "sevenn",
-    "chgnet",
-    "gpaw",
-    "nequix",
-    "jax",
-    "matscipy",
-)
 Outcome = Measured | Unstable | Failed
 Fidelity = Literal["harmonic", "bte"]
 
@@ -91,16 +77,9 @@ class PhononBTE:
             if not isinstance(material, Crystal):
                 raise OracleError("read", "got a layer sequence; phonon-bte needs a crystal")
             return self._stored_or_new(material, field, started)
-        except OracleError as error:
-            failure = error
-        except MemoryError:
-            failure = OracleError(
-                "worker", "out of memory; give smaller supercells or meshes", transient=True
-            )
         except Exception as error:
             # Libraries raise all kinds of things on structures they were not made for.
-            text = " ".join(str(error).split())[:200]
-            failure = OracleError("worker", f"{type(error).__name__}: {text}")
+            failure = as_oracle_error(error, "give smaller supercells or meshes")
         return Failed(
             **self._record(material, field, started, failure.stage),
             message=failure.message,
@@ -149,14 +128,3 @@ class PhononBTE:
             "provenance": {"settings": self._settings.model_dump(mode="json")},
             "environment": environment(),
         }
-
-
-def environment() -> dict[str, str]:
-    """Versions of the libraries that are installed."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

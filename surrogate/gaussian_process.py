@@ -100,6 +100,16 @@ class ProcessStability:
     features: RandomFeatures
     head: StabilityModel
 
+    @classmethod
+    def fit(cls, problem: StabilityProblem, scale: InputScale, seed: int) -> ProcessStability:
+        """Learn from outcomes; the seed draws the random features."""
+        descriptors = Descriptors(scale)
+        blocks = joined(descriptors.blocks(problem.inputs))
+        features = RandomFeatures.draw(blocks.shape[1], seed)
+        columns = features(blocks[problem.rows], problem.extras)
+        head = StabilityModel.fit(columns, problem.stable, problem.confidence)
+        return cls(descriptors, features, head)
+
     def probability(self, inputs: Inputs, extras: Array) -> Array:
         """See `surrogate.base.StabilityPredictor`."""
         blocks = joined(self.descriptors.blocks(inputs))
@@ -149,12 +159,7 @@ class GaussianProcess(BaseSurrogate):
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
     ) -> ProcessStability:
-        descriptors = Descriptors(scale)
-        blocks = joined(descriptors.blocks(problem.inputs))
-        features = RandomFeatures.draw(blocks.shape[1], seed)
-        columns = features(blocks[problem.rows], problem.extras)
-        head = StabilityModel.fit(columns, problem.stable, problem.confidence)
-        return ProcessStability(descriptors, features, head)
+        return ProcessStability.fit(problem, scale, seed)
 
 
 def fit_scales(kernel: gpytorch.kernels.Kernel, x: Tensor, y: Tensor, stated: Tensor) -> float:

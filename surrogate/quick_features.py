@@ -15,7 +15,7 @@ import numpy as np
 from pymatgen.core.structure import Structure
 from scipy import constants
 
-from oracle.eos import EquationOfState
+from oracle.eos import EquationOfState, lowest_energy
 from oracle.material import Crystal
 from oracle.potentials import calculator
 from surrogate.batched import BatchedPotential, Looked, Neighbours, batched
@@ -83,18 +83,10 @@ class _Ladder:
         cell = self.structure.volume
         x = (cell / n * scales**3) ** (-2 / 3)
         fit = np.polynomial.Polynomial.fit(x, energies / n, 3)
-        slope, curvature = fit.deriv(), fit.deriv(2)
-        minima = [
-            float(root.real)
-            for root in slope.roots()
-            if abs(root.imag) < 1e-12 and x.min() < root.real < x.max() and curvature(root.real) > 0
-        ]
-        if len(minima) != 1:
+        found = lowest_energy(fit.deriv(), float(x.min()), float(x.max()))
+        if found is None:
             return None
-        lowest = minima[0]
-        volume, stiffness = lowest**-1.5, float(curvature(lowest))
-        modulus = 4 / 9 * lowest**3.5 * stiffness  # as in `oracle.eos`
-        derivative = 4 + 2 / 3 * lowest * float(fit.deriv(3)(lowest)) / stiffness
+        lowest, volume, modulus, derivative = found
         return EquationOfState(
             energy_per_atom=float(fit(lowest)),
             volume_per_atom=volume,

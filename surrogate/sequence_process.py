@@ -17,11 +17,9 @@ from surrogate.layer_features import LayerFeatures
 from surrogate.layer_kernel import LayerKernel, products_of, squares_of
 from surrogate.problem import Model, Prediction, Problem, StabilityProblem
 from surrogate.protocol import Output
-from surrogate.random_features import RandomFeatures
 from surrogate.scale_samples import scale_samples
-from surrogate.scaling import Descriptors, InputScale, joined
+from surrogate.scaling import InputScale
 from surrogate.settings import SequenceProcessSettings
-from surrogate.stability import StabilityModel
 
 Array = NDArray[np.float64]
 _JITTER = 1e-6  # of variances, in units of the target's
@@ -174,12 +172,7 @@ class SequenceProcess(BaseSurrogate):
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
     ) -> ProcessStability:
-        descriptors = Descriptors(scale)
-        blocks = joined(descriptors.blocks(problem.inputs))
-        features = RandomFeatures.draw(blocks.shape[1], seed)
-        columns = features(blocks[problem.rows], problem.extras)
-        head = StabilityModel.fit(columns, problem.stable, problem.confidence)
-        return ProcessStability(descriptors, features, head)
+        return ProcessStability.fit(problem, scale, seed)
 
 
 def _likelihood(

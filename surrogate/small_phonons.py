@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load, save
 
 from oracle.commensurate import commensurate_frequencies
 from oracle.files import write_whole
@@ -46,16 +47,16 @@ def small_phonons(
     """
     path = None if cache_dir is None else path_of(potential, crystal, cache_dir)
     if path is not None and path.is_file():
-        return np.frombuffer(path.read_bytes(), dtype="<f8").copy()
+        return np.asarray(load(path.read_bytes())["phonons"])
     found = _computed(potential, crystal, volume_per_atom)
     if path is not None:
-        write_whole(path, found.astype("<f8").tobytes())
+        write_whole(path, save({"phonons": found}))
     return found
 
 
 def path_of(potential: str, crystal: Crystal, cache_dir: Path) -> Path:
-    """Where the cache keeps the descriptors of a crystal: four little-endian doubles."""
-    name = f"{crystal.digest}-{weights_digest(potential)[:16]}-phonons-v{VERSION}.f8"
+    """Where the cache keeps the descriptors of a crystal."""
+    name = f"{crystal.digest}-{weights_digest(potential)[:16]}-phonons-v{VERSION}.safetensors"
     return cache_dir / crystal.digest[:2] / name
 
 

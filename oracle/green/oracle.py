@@ -8,13 +8,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from oracle.errors import OracleError
+from oracle.environment import environment
+from oracle.errors import OracleError, as_oracle_error
 from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
 from oracle.forces import ForceField
 from oracle.green.device import Device, Found, make
 from oracle.green.settings import GreenSettings
 from oracle.material import Crystal, Stack, Superlattice, digest_of
-from oracle.phonon_bte import environment
 from oracle.potentials import weights_digest
 from oracle.protocol import Context
 from oracle.stages import StageStore
@@ -109,16 +109,9 @@ class GreenOracle:
                 self._measured(m, x, device, share, context)
                 for m, x in zip(materials, found, strict=True)
             ]
-        except OracleError as error:
-            failure = error
-        except MemoryError:
-            failure = OracleError(
-                "worker", "out of memory; give fewer sequences at once", transient=True
-            )
         except Exception as error:
             # Libraries raise all kinds of things on structures they were not made for.
-            text = " ".join(str(error).split())[:200]
-            failure = OracleError("worker", f"{type(error).__name__}: {text}")
+            failure = as_oracle_error(error, "give fewer sequences at once")
         return [
             Failed(
                 **self._record(m, time.perf_counter() - started, failure.stage),
