@@ -64,7 +64,7 @@ def main(out: Path, workdir: Path, threads: int) -> None:
             {
                 "sequence": sequence,
                 "conductance": float(f"{x.conductance[0]:.10g}"),
-                "std": float(f"{x.std[0]:.3g}"),
+                "std": None if x.std is None else float(f"{x.std[0]:.3g}"),
             }
         )
         for sequence, x in zip(sequences, found, strict=True)

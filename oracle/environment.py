@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 _LIBRARIES = (
@@ -22,8 +23,13 @@ _LIBRARIES = (
 
 def environment() -> dict[str, str]:
     """Versions of the libraries that are installed."""
+    return versions_of(_LIBRARIES)
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Version of each distribution that is installed; read without importing any."""
     found = {}
-    for name in _LIBRARIES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

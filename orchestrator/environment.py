@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
+
+from oracle.environment import versions_of
 
 _LIBRARIES = (
     "phonoscout",
     "ase",
     "botorch",
     "chgnet",
+    "matscipy",
     "numpy",
     "phono3py",
     "phonopy",
@@ -23,10 +25,4 @@ _LIBRARIES = (
 
 def library_versions() -> dict[str, str]:
     """Version of each library that is installed, and of Python; read without importing any."""
-    found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **versions_of(_LIBRARIES)}

@@ -129,7 +129,7 @@ def narrowed(
     """A large space with a shortlist that all later decisions look at; a small one as it is.
 
     Args:
-        space: any; one without bounds is left as it is.
+        space: any; one without bounds, or whose members are not listed, is left as it is.
         executor: screens it.
         recipe: the surrogate; what it has measured is not listed again.
         objective: what is sought.
@@ -139,8 +139,10 @@ def narrowed(
     """
     if space.size is None or space.size <= settings.pool_limit or settings.shortlist == 0:
         return space
+    materials = getattr(space, "materials", None)
+    if materials is None:  # it may have more members than there are atoms in the machine
+        return space
     labels = [e for e in recipe.evaluations if e.fidelity == recipe.fidelity]
-    materials = getattr(space, "materials", None) or tuple(space)
     beliefs = streamed(executor, materials, recipe, cache)
     known = {evaluation.material.digest for evaluation in labels}
     free = np.array([material.digest not in known for material in materials])

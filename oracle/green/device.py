@@ -37,12 +37,13 @@ class Found:
         transmission: (n_frequencies,), modes per in-plane cell, averaged over wave vectors and
             the interval around each frequency.
         conductance: (n_temperatures,), W/m²/K.
-        std: (n_temperatures,), its estimated error from both meshes.
+        std: (n_temperatures,), its estimated error from both meshes; None where the mesh of wave
+            vectors is too small to tell.
     """
 
     transmission: Array
     conductance: Array
-    std: Array
+    std: Array | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,9 @@ class Device:
         each = np.array(parts) / (self.hosts.area * 1e-20)
         value = np.einsum("q,qkt->kt", self.mesh.weights, each)
         std = self.mesh.error(each)
-        return [Found(total[k], value[k], std[k]) for k in range(len(chains))]
+        return [
+            Found(total[k], value[k], None if std is None else std[k]) for k in range(len(chains))
+        ]
 
     @functools.cached_property
     def alone(self) -> Array | None:

@@ -26,8 +26,8 @@ class QMesh:
     weights: Array
     halves: NDArray[np.int64]
 
-    def error(self, values: Array) -> Array:
-        """Half the difference of the means over the two subsets; zero where one is empty.
+    def error(self, values: Array) -> Array | None:
+        """Half the difference of the means over the two subsets; None where one is empty.
 
         Args:
             values: (n, ...), one at each point.
@@ -36,7 +36,7 @@ class QMesh:
         for half in (0, 1):
             mask = self.halves == half
             if not mask.any():
-                return np.zeros(values.shape[1:])
+                return None
             means.append(np.average(values[mask], axis=0, weights=self.weights[mask]))
         return np.asarray(np.abs(means[0] - means[1]) / 2.0)
 

@@ -156,8 +156,8 @@ class GreenOracle:
         frequencies, values = device.midpoints.tolist(), found.transmission.tolist()
         record["artefacts"] = {"transmission": str(home / "transmission.json")}
         quantities = {
-            "conductance": (found.conductance, found.std, "W/m²/K"),
-            "kappa": (found.conductance * length, found.std * length, "W/m/K"),
+            "conductance": (1.0, "W/m²/K"),
+            "kappa": (length, "W/m/K"),
         }
         outcome = Measured(
             **record,
@@ -165,9 +165,12 @@ class GreenOracle:
             properties={
                 **{
                     name: Quantity(
-                        value=value.tolist(), std=std.tolist(), unit=unit, per_temperature=True
+                        value=(found.conductance * factor).tolist(),
+                        std=None if found.std is None else (found.std * factor).tolist(),
+                        unit=unit,
+                        per_temperature=True,
                     )
-                    for name, (value, std, unit) in quantities.items()
+                    for name, (factor, unit) in quantities.items()
                 },
                 "transmission": Quantity(value=values, unit="modes/cell"),
                 "frequencies": Quantity(value=frequencies, unit="THz"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +188,27 @@ def test_a_campaign_on_a_space_beyond_the_limit(tmp_path: Path) -> None:
     assert len(found) == 40
     # 40 random ones hold one of the two best with a probability of 15 %.
     assert min(found) <= values[1] + 1e-9
+
+
+class _Endless:
+    """A space that knows how many members it has but could never list them."""
+
+    size = 2**60
+
+    def __iter__(self) -> Iterator[Crystal]:
+        raise AssertionError("it must not be listed")
+
+
+def test_a_space_that_cannot_be_listed_is_left_as_it_is(tmp_path: Path) -> None:
+    space: Any = _Endless()
+    recipe = Recipe(GraphEnsembleSettings(), OBJECTIVE.output, "bte", 0, [], Calibration())
+    found = narrowed(
+        space,
+        SerialExecutor(ExecutorSettings(kind="serial")),
+        recipe,
+        OBJECTIVE,
+        settings=SelectionSettings(),
+        cache=tmp_path,
+        rng=np.random.default_rng(0),
+    )
+    assert found is space
