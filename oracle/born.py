@@ -1,22 +1,30 @@
 """Born effective charges and the dielectric tensor, which split longitudinal optical modes off.
 
 They belong to one crystal. phonopy's BORN file gives them in the frame of a structure file, atom by
-atom of its primitive cell; here they are kept in the frame of the conventional cell.
+atom of its primitive cell; here they are kept in the frame of the conventional cell. Or a DFT
+program computes them for a relaxed crystal.
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle import dft
+from oracle.dft import EspressoSettings
 from oracle.errors import OracleError
+from oracle.material import digest_of
 from oracle.settings import BornCharges, Tensor
+from oracle.stages import StageStore
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
+
+    from oracle.relax import Relaxed
 
 Array = NDArray[np.float64]
 _SAME = 0.05  # Å; atoms of the given and of the canonical cell that belong together
@@ -76,6 +84,61 @@ def read_born(
         dielectric=_tensor(rotation @ dielectric @ rotation.T),
         charges=tuple(_tensor(rotation @ born[i] @ rotation.T) for i in match),
     )
+
+
+def computed_born(
+    relaxed: Relaxed, engine: EspressoSettings, store: StageStore
+) -> tuple[BornCharges, float]:
+    """Charges of a relaxed crystal by density-functional perturbation theory, or stored ones.
+
+    They are made to obey the crystal's symmetry and to add up to zero. What they added up to
+    before, e per atom and at most in any component, tells how far the mesh of wave vectors and the
+    cutoff are from convergence, and is given beside them.
+
+    Raises:
+        OracleError: stage ``read``, a program or pseudopotential is missing; stage ``dft``, it
+            fails or the crystal is a metal.
+    """
+    key = digest_of({"relaxed": relaxed.digest, "engine": dft.digest(engine)})
+    stored = store.load("born", key)
+    if stored is None:
+        arrays, facts = _computed(relaxed, engine)
+        store.save("born", key, arrays, facts)
+    else:
+        arrays, facts = stored
+    born = BornCharges(
+        dielectric=_tensor(arrays["dielectric"]), charges=tuple(map(_tensor, arrays["charges"]))
+    )
+    return born, float(facts["excess"])
+
+
+def _computed(
+    relaxed: Relaxed, engine: EspressoSettings
+) -> tuple[dict[str, Array], dict[str, float]]:
+    """Dielectric tensor (3, 3), charges (n_conventional, 3, 3), and what is too much of them."""
+    from ase import Atoms
+    from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
+    from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
+    from pymatgen.core.structure import Structure
+
+    from oracle.dft_engines import Espresso
+
+    dft.check(engine)
+    conventional = PhonopyAtoms(
+        cell=relaxed.cell, scaled_positions=relaxed.positions, symbols=list(relaxed.symbols)
+    )
+    small = Phonopy(conventional, primitive_matrix="auto", log_level=0).primitive
+    atoms = Atoms(list(small.symbols), positions=small.positions, cell=small.cell, pbc=True)
+    dielectric, charges = Espresso(engine).response(atoms)
+    structure = Structure(relaxed.cell, list(relaxed.symbols), relaxed.positions)
+    match = _matched(small.cell, small.positions, list(small.symbols), structure)
+    assert match is not None  # the primitive cell is cut out of this one
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that they add up to something, which is told apart
+        found, tensor = symmetrize_borns_and_epsilon(charges[match], dielectric, conventional)
+    excess = float(np.abs(charges.mean(axis=0)).max())
+    return {"dielectric": np.asarray(tensor), "charges": np.asarray(found)}, {"excess": excess}
 
 
 def _matched(

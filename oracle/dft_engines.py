@@ -26,6 +26,13 @@ from oracle.harmonic import mesh_of
 Array = NDArray[np.float64]
 _HERE = Path(__file__).resolve().parent
 _KILLED = (137, 139)  # how a tethered command ends by SIGKILL, mostly for memory, and SIGSEGV
+_RESPONSE = """
+&inputph
+    prefix = 'pwscf', outdir = 'out', epsil = .true., zeu = .true., trans = .false.
+    tr2_ph = 1e-14
+/
+0 0 0
+"""
 _ROOT = "attempt to run as root"  # OpenMPI's words, which say at length what not to do
 
 
@@ -125,6 +132,57 @@ class Espresso(_Engine):
     def run(self, atoms: Atoms, folder: Path, *, stress: bool) -> dict[str, Any]:
         """As in `_Engine.run`."""
         from ase.io import read
+
+        self._pw(atoms, folder, self._input(stress))
+        found = read(folder / "stdout", format="espresso-out").calc.results
+        wanted = ("energy", "forces", *(("stress",) if stress else ()))
+        lacking = [key for key in wanted if key not in found]
+        if lacking:
+            name = atoms.get_chemical_formula("metal")
+            raise OracleError("dft", f"{self.settings}: pw.x printed no {lacking[0]} of {name}")
+        return {key: np.asarray(found[key]).tolist() for key in wanted}
+
+    def response(self, atoms: Atoms) -> tuple[Array, Array]:
+        """Electronic dielectric tensor (3, 3) and Born effective charges (n, 3, 3), in e.
+
+        By density-functional perturbation theory in ph.x (Baroni, de Gironcoli, Dal Corso and
+        Giannozzi, Rev. Mod. Phys. 73, 515 (2001)), which needs occupations without smearing. Rows
+        of a charge belong to the field, columns to the displacement.
+
+        Raises:
+            OracleError: stage ``dft``; a metal, or as in `calculate`.
+        """
+        from ase.io.espresso import read_espresso_ph
+
+        inputs = self._input(stress=False)
+        inputs["control"] |= {"disk_io": "low", "tprnfor": False}
+        inputs["system"]["occupations"] = "fixed"
+        for key in ("smearing", "degauss"):
+            del inputs["system"][key]
+        name = atoms.get_chemical_formula("metal")
+        with tempfile.TemporaryDirectory(
+            prefix="phonoscout-espresso-", ignore_cleanup_errors=True
+        ) as scratch:
+            folder = Path(scratch)
+            self._pw(atoms, folder, inputs)
+            (folder / "ph.in").write_text(_RESPONSE, encoding="utf-8")
+            command = [word.replace("pw.x", "ph.x") for word in self.settings.launcher()]
+            code = _tethered([*command, "-in", "ph.in"], folder, {})
+            text = (folder / "stdout").read_text(encoding="utf-8", errors="replace")
+            if "JOB DONE" not in text:
+                raise self._failed(atoms, text, folder, code)
+            with (folder / "stdout").open(encoding="utf-8") as file:
+                found: dict[str, Any] = next(iter(read_espresso_ph(file).values()), {})
+        if "dieltensor" not in found or len(found.get("borneffcharge", ())) != len(atoms):
+            raise OracleError(
+                "dft",
+                f"{self.settings}: ph.x printed no response of {name} to an electric field; only "
+                "insulators have one",
+            )
+        return np.asarray(found["dieltensor"]), np.asarray(found["borneffcharge"])
+
+    def _pw(self, atoms: Atoms, folder: Path, inputs: dict[str, dict[str, Any]]) -> None:
+        """Run pw.x; what it prints is left in ``stdout``."""
         from ase.io.espresso import write_espresso_in
 
         settings = self.settings
@@ -138,23 +196,16 @@ class Espresso(_Engine):
             write_espresso_in(
                 file,
                 atoms,
-                input_data=self._input(stress),
+                input_data=inputs,
                 pseudopotentials=settings.pseudopotentials,
                 kpts=mesh_of(atoms.cell.array, settings.k_spacing),
             )
         code = _tethered([*settings.launcher(), "-in", "pw.in"], folder, {})
-        name = atoms.get_chemical_formula("metal")
         text = (folder / "stdout").read_text(encoding="utf-8", errors="replace")
         if "convergence NOT achieved" in text:
-            raise _not_converged(settings, name)
+            raise _not_converged(settings, atoms.get_chemical_formula("metal"))
         if "JOB DONE" not in text:
             raise self._failed(atoms, text, folder, code)
-        found = read(folder / "stdout", format="espresso-out").calc.results
-        wanted = ("energy", "forces", *(("stress",) if stress else ()))
-        lacking = [key for key in wanted if key not in found]
-        if lacking:
-            raise OracleError("dft", f"{settings}: pw.x printed no {lacking[0]} of {name}")
-        return {key: np.asarray(found[key]).tolist() for key in wanted}
 
     def _input(self, stress: bool) -> dict[str, dict[str, Any]]:
         """Namelists of pw.x."""

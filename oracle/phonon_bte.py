@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
-from oracle.dft import described
+from oracle.dft import EspressoSettings, described, digest
 from oracle.environment import environment
 from oracle.errors import OracleError, as_oracle_error
 from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
@@ -38,12 +38,15 @@ class PhononBTE:
         self._fidelity: Fidelity = fidelity
         # Which other fidelities a campaign may ask for changes nothing in this one.
         document = settings.model_dump(mode="json", exclude={"fidelities"})
+        document["calculator"] = described(settings.calculator)
+        if isinstance(settings.born, EspressoSettings):
+            document["born"] = digest(settings.born)
         self._method = digest_of(
             {
                 "oracle": "phonon-bte",
                 "version": VERSION,
                 "fidelity": fidelity,
-                "settings": document | {"calculator": described(settings.calculator)},
+                "settings": document,
                 "weights": weights_digest(settings.calculator),
             }
         )

@@ -18,6 +18,8 @@ from phono3py import Phono3py
 
 from oracle import harmonic, meshes, supercells, transport
 from oracle.anharmonicity import anharmonicity
+from oracle.born import computed_born
+from oracle.dft import EspressoSettings
 from oracle.effective import effective_second_order
 from oracle.energies import curve
 from oracle.errors import OracleError
@@ -31,6 +33,8 @@ from oracle.properties import (
     conductive_properties,
     elastic_properties,
     estimated_kappa,
+    spectral_properties,
+    structural_properties,
 )
 from oracle.relax import Relaxed, relax
 from oracle.settings import PhononSettings
@@ -40,6 +44,7 @@ Array = NDArray[np.float64]
 _T = TypeVar("_T")
 _JUDGING = 2.2  # times the spacing of the mesh on which fits are compared; ratios matter there
 _REFERENCE = 300.0  # K; single numbers that depend on temperature are taken nearest to it
+_EXCESS = 0.1  # e per atom; phonopy, too, warns beyond
 _GRUNEISEN_MESH = (4, 4, 4)
 
 
@@ -105,15 +110,17 @@ class Pipeline:
         self._write_cif(relaxed)
         if relaxed.change is not None:
             reason = f"left its prototype in relaxation: {relaxed.change}"
-            properties = self._structural(relaxed)
+            properties = structural_properties(relaxed) | self._calls()
             return Result("relax", lambda **r: Unstable(reason=reason, properties=properties, **r))
+        if isinstance(self.settings.born, EspressoSettings):
+            self._charge(relaxed, self.settings.born)
         crystal = self._gated(relaxed, self.settings)
         if self.settings.finite_temperature is not None:
             crystal = self._effective(relaxed, crystal)
         elif self._interpolated(crystal.stability):
             crystal = self._gated(relaxed, self.settings.widened())
         stability = crystal.stability
-        properties = self._structural(relaxed) | self._spectral(stability)
+        properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()
         plots = self._bands(crystal.dynamics) if self.settings.bands else {}
         if stability.stable and fidelity != "harmonic":
             return self._conduct(relaxed, crystal, properties, plots)
@@ -146,7 +153,7 @@ class Pipeline:
         properties = properties | elastic_properties(*found, settings.temperatures)
         properties["kappa"] = estimated_kappa(properties["kappa_slack"])
         properties["gruneisen_mean"] = Quantity(value=gruneisen, unit="")
-        properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
+        properties |= self._calls()
         doubt = self._doubt(crystal.stability, 0.0, 0.0)
         return Result(
             "stability",
@@ -157,6 +164,14 @@ class Pipeline:
                 **r,
             ),
         )
+
+    def _charge(self, relaxed: Relaxed, engine: EspressoSettings) -> None:
+        """Born charges by a DFT program, for all that follows."""
+        born, excess = self._timed("dft", lambda: computed_born(relaxed, engine, self.forces.store))
+        self.settings = self.settings.model_copy(update={"born": born})
+        self.provenance["born"] = born.model_dump(mode="json") | {"excess": excess}
+        if excess > _EXCESS:
+            self._doubts.append(f"Born charges add up to {excess:.2f} e per atom")
 
     def _gated(self, relaxed: Relaxed, settings: PhononSettings) -> Harmonic:
         """Second order and the stability gate."""
@@ -252,7 +267,7 @@ class Pipeline:
         properties = properties | conductive_properties(found, error, settings.temperatures)
         properties["anharmonicity"] = Quantity(value=unexplained, unit="")
         properties |= self._mechanical(small, crystal, third, found)
-        properties["force_calls"] = Quantity(value=self.forces.calls, unit="")
+        properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
             self.folder, phonons, crystal.fc2, third.scattering, large=large
@@ -333,20 +348,8 @@ class Pipeline:
             return finite_differences(small, self.settings, self.forces, kappa)
         return adaptive(small, self.settings, self.forces, kappa, self._seed)
 
-    def _structural(self, relaxed: Relaxed) -> dict[str, Quantity]:
-        n = len(relaxed.symbols)
-        return {
-            "energy_per_atom": Quantity(value=relaxed.energy_per_atom, unit="eV"),
-            "volume": Quantity(value=relaxed.volume / n, unit="Å³/atom"),
-            "force_calls": Quantity(value=self.forces.calls, unit=""),
-        }
-
-    def _spectral(self, stability: Stability) -> dict[str, Quantity]:
-        return {
-            "min_frequency_thz": Quantity(value=stability.lowest, unit="THz"),
-            "max_frequency_thz": Quantity(value=stability.highest, unit="THz"),
-            "force_calls": Quantity(value=self.forces.calls, unit=""),
-        }
+    def _calls(self) -> dict[str, Quantity]:
+        return {"force_calls": Quantity(value=self.forces.calls, unit="")}
 
     def _doubt(self, stability: Stability, anharmonicity: float, error: float) -> str | None:
         """Why the conductivity should not be trusted, or None."""
@@ -393,6 +396,5 @@ class Pipeline:
         started = time.perf_counter()
         result = work()
         seconds = self.provenance.setdefault("seconds", {})
-        spent = seconds.get(stage, 0.0) + time.perf_counter() - started
-        seconds[stage] = round(spent, 3)
+        seconds[stage] = round(seconds.get(stage, 0.0) + time.perf_counter() - started, 3)
         return result

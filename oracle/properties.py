@@ -12,11 +12,28 @@ from oracle import models
 from oracle.elasticity import Elasticity, elasticity
 from oracle.errors import OracleError
 from oracle.evaluation import Quantity
-from oracle.harmonic import heat_capacity
+from oracle.harmonic import Stability, heat_capacity
 from oracle.models import Acoustics
+from oracle.relax import Relaxed
 from oracle.transport import Transport
 
 _SLACK_ERROR = 1.0  # relative; the formula is right within a factor of two to three
+
+
+def structural_properties(relaxed: Relaxed) -> dict[str, Quantity]:
+    """Energy and volume of a relaxed crystal."""
+    return {
+        "energy_per_atom": Quantity(value=relaxed.energy_per_atom, unit="eV"),
+        "volume": Quantity(value=relaxed.volume / len(relaxed.symbols), unit="Å³/atom"),
+    }
+
+
+def spectral_properties(stability: Stability) -> dict[str, Quantity]:
+    """Ends of the spectrum."""
+    return {
+        "min_frequency_thz": Quantity(value=stability.lowest, unit="THz"),
+        "max_frequency_thz": Quantity(value=stability.highest, unit="THz"),
+    }
 
 
 def acoustics(dynamics: Any, gruneisen: float) -> tuple[Elasticity, Acoustics] | None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
-from oracle.dft import Potential
+from oracle.dft import EspressoSettings, Potential
 from oracle.green.settings import GreenSettings
 
 __all__ = ["BornCharges", "GreenSettings", "PhononSettings", "ReplayFidelity", "ReplaySettings"]
@@ -59,6 +67,19 @@ class BornCharges(BaseModel):
     charges: tuple[Tensor, ...]
     """Born effective charges (n_atoms, 3, 3) in elementary charges, in the order of the atoms of
     ``Crystal.conventional()``; rows belong to the field, columns to the displacement."""
+
+
+def _which_born(given: Any) -> str:
+    computed = isinstance(given, EspressoSettings) or (
+        isinstance(given, dict) and "engine" in given
+    )
+    return "computed" if computed else "given"
+
+
+Born = Annotated[
+    Annotated[BornCharges, Tag("given")] | Annotated[EspressoSettings, Tag("computed")],
+    Discriminator(_which_born),
+]
 
 
 class PhononSettings(BaseModel):
@@ -114,9 +135,11 @@ class PhononSettings(BaseModel):
     snapshot_seed: int = Field(0, ge=0)
     """Mixed into the seed of the snapshots, which otherwise follows from the material."""
 
-    born: BornCharges | None = None
-    """Charges and dielectric tensor of one crystal, for the non-analytic term of polar crystals;
-    `phonoscout evaluate` takes them from a file ``BORN`` beside the structure."""
+    born: Born | None = None
+    """For the non-analytic term of polar crystals: charges and dielectric tensor of one crystal,
+    which `phonoscout evaluate` takes from a file ``BORN`` beside the structure; or settings of
+    Quantum ESPRESSO (``{engine: espresso, ...}``), whose ph.x computes them for each crystal, also
+    where another potential gives the forces."""
 
     stability_tolerance: float = Field(0.1, ge=0)
     """THz; frequencies down to minus this count as numerical noise of acoustic modes."""

@@ -89,7 +89,7 @@ def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Pho
             symprec=_SYMPREC,
             log_level=0,
         )
-    if second and settings.born is not None:
+    if second and isinstance(settings.born, BornCharges):
         made.nac_params = _polar(made.phonon_supercell, made.phonon_primitive, settings.born)
     return made
 

@@ -23,7 +23,7 @@ from oracle.material import Crystal, Superlattice
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Oracle
 from oracle.replay import ReplayOracle, load_table
-from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
+from oracle.settings import BornCharges, GreenSettings, PhononSettings, ReplaySettings
 from orchestrator.config import CampaignConfig, ConfigError
 from orchestrator.executor import Executor
 from orchestrator.ray_executor import RayExecutor
@@ -91,10 +91,10 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
                     f"oracle.calculator: got {config.oracle.calculator}; expected a potential, "
                     "whose features a campaign needs; DFT works with `phonoscout evaluate`"
                 )
-            if config.oracle.born is not None:
+            if isinstance(config.oracle.born, BornCharges):
                 raise ConfigError(
                     "oracle.born: charges belong to one crystal, a campaign has many; expected "
-                    "none; `phonoscout evaluate` takes them"
+                    "settings of espresso, which computes them; `phonoscout evaluate` takes them"
                 )
             return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
         if config.oracle.kind == "green":

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import phono3py
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from phono3py.file_IO import read_fc2_from_hdf5
 from pydantic import TypeAdapter, ValidationError
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle import dft, dft_engines, potentials, tether
+from oracle import dft, dft_engines, harmonic, potentials, tether
 from oracle.dft import DftSettings, EspressoSettings, GpawSettings
 from oracle.errors import OracleError
 from oracle.evaluation import Failed, Measured, scalar
@@ -376,3 +378,69 @@ def test_conductivity_of_nacl_from_dft(tmp_path: Path) -> None:
     other = scalar(potential, "kappa", 300.0)
     assert other is not None
     assert 1 / 3 < kappa[0] / other[0] < 3
+
+
+ARSENIDE = EspressoSettings(
+    pseudo_dir=SILICON.parent,
+    pseudopotentials={"Al": "Al.pz-vbc.UPF", "As": "As.pz-bhs.UPF"},
+    cutoff_ry=20,
+    k_spacing=0.22,
+)
+"""The norm-conserving pseudopotentials of Quantum ESPRESSO's own examples of ph.x."""
+
+
+def _zincblende(first: str, second: str, a: float) -> Crystal:
+    sites = [[0.0] * 3, [0.25] * 3]
+    return Crystal.from_structure(
+        Structure.from_spacegroup("F-43m", Lattice.cubic(a), [first, second], sites)
+    )
+
+
+@needs_pw
+def test_charges_of_aluminium_arsenide_split_its_optical_modes(tmp_path: Path) -> None:
+    """Measured: charges of ±2.18 and a dielectric constant of 8.2, which the local density
+    approximation overestimates; modes at Γ at 10.8 (TO) and 12.1 THz (LO) at low temperature."""
+    settings = PhononSettings(
+        born=ARSENIDE, fidelities=("harmonic",), relax_fmax=1e-3, fc2_length=7.0, bands=False
+    )
+    context = Context(tmp_path)
+    found = PhononBTE(settings, "harmonic").evaluate(_zincblende("Al", "As", 5.66), context=context)
+    assert isinstance(found, Measured), found
+    born = found.provenance["born"]
+    charges = np.array(born["charges"])
+    np.testing.assert_allclose(charges.sum(axis=0), 0.0, atol=1e-8)
+    assert 0 < born["excess"] < 0.05
+    names = [site.specie.symbol for site in found.material.conventional()]  # type: ignore[union-attr]
+    for name, charge in zip(names, charges, strict=True):
+        expected = 2.18 if name == "Al" else -2.18
+        np.testing.assert_allclose(charge, expected * np.eye(3), atol=0.05)
+    np.testing.assert_allclose(born["dielectric"], np.eye(3) * born["dielectric"][0][0], atol=1e-6)
+    assert 8.2 < born["dielectric"][0][0] < 10
+    # What a user goes on with holds them, and its longitudinal mode lies where it should.
+    path = tmp_path / found.artefacts["phono3py"]
+    loaded = phono3py.load(path, produce_fc=False, log_level=0)
+    assert loaded.nac_params is not None
+    np.testing.assert_allclose(loaded.nac_params["born"][0], 2.18 * np.eye(3), atol=0.05)
+    second = read_fc2_from_hdf5(tmp_path / found.artefacts["fc2"])
+    modes = harmonic.dynamics(
+        loaded.unitcell, loaded.phonon_supercell_matrix, loaded.phonon_primitive,
+        second, loaded.nac_params,
+    )  # fmt: skip
+    optical = modes.run_qpoints([[0.0] * 3], nac_q_direction=[1.0, 0.0, 0.0]).frequencies[0][3:]
+    assert optical[0] == pytest.approx(optical[1], rel=1e-3)
+    assert optical[2] / optical[1] == pytest.approx(12.1 / 10.8, rel=0.04)
+
+
+@needs_pw
+def test_metals_have_no_charges() -> None:
+    settings = ARSENIDE.model_copy(update={"cutoff_ry": 12.0, "k_spacing": 1.2})
+    with pytest.raises(OracleError) as caught:
+        dft_engines.Espresso(settings).response(bulk("Al"))
+    assert (caught.value.stage, caught.value.transient) == ("dft", False)
+
+
+def test_settings_of_charges_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="espresso"):
+        PhononSettings.model_validate({"born": {"engine": "gpaw"}})
+    with pytest.raises(OracleError, match="no folder"):
+        PhononBTE(PhononSettings(born=ARSENIDE.model_copy(update={"pseudo_dir": tmp_path / "no"})))
