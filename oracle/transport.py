@@ -16,6 +16,7 @@ from phono3py.phonon3.gruneisen import Gruneisen
 from phonopy.phonon.grid import get_ir_grid_points
 
 from oracle.bose import PLANCK_BOLTZMANN, mode_capacity
+from oracle.degenerate import averages_at_once
 from oracle.errors import OracleError
 from oracle.settings import PhononSettings
 
@@ -122,14 +123,15 @@ def conductivity(
             symmetrize_tetrahedra=True,
             exclude_gamma_acoustic=True,
         )
-        phonons.run_thermal_conductivity(
-            is_LBTE=settings.transport == "lbte",
-            temperatures=list(grid),
-            is_isotope=settings.isotope if isotope is None else isotope,
-            boundary_mfp=boundary_length(settings),
-            transport_type="SMM19" if off_diagonal else None,
-            log_level=0,
-        )
+        with averages_at_once():
+            phonons.run_thermal_conductivity(
+                is_LBTE=settings.transport == "lbte",
+                temperatures=list(grid),
+                is_isotope=settings.isotope if isotope is None else isotope,
+                boundary_mfp=boundary_length(settings),
+                transport_type="SMM19" if off_diagonal else None,
+                log_level=0,
+            )
     except MemoryError as error:
         raise OracleError(
             "bte", f"out of memory at mesh {mesh}; give a coarser mesh", transient=True

@@ -10,8 +10,10 @@ import phono3py
 import pytest
 from ase.build import bulk
 from phono3py import Phono3py
+from phono3py.phonon.degeneracy import average_over_degenerate_sets
 
 from oracle import supercells, transport
+from oracle.degenerate import averaged
 from oracle.forces import ForceField
 from oracle.potentials import copies_may_share
 from oracle.protocol import Context
@@ -62,6 +64,17 @@ def test_each_term_is_that_of_phono3py_by_hand(
         extra = silicon.thermal_conductivity._kappa_solver.get_extra_kappa_output()
         inter = np.asarray(extra["kappa_inter"])[0, 0, :3].mean()
         assert np.trace(ours.coherence[0]) / 3 == pytest.approx(inter, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_averages_at_once_are_those_one_by_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    begins = rng.random((7, 6)) < 0.5
+    begins[:, 0] = True
+    ids = np.maximum.accumulate(np.where(begins, np.arange(6), 0), axis=1)
+    weights = rng.random((7, 4, 6))
+    one_by_one = [average_over_degenerate_sets(w, k, 1) for w, k in zip(weights, ids, strict=True)]
+    np.testing.assert_array_equal(averaged(weights, ids), np.array(one_by_one))
 
 
 @needs_silicon

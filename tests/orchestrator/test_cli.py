@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from orchestrator.cli import main
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = (
@@ -29,14 +32,27 @@ HEAVY = (
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def process(tmp_path: Path) -> Run:
+    """The command line as a user starts it."""
+
     def call(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "orchestrator.cli", *arguments]
-        if arguments and arguments[0] != "--help":
-            command += ["--home", str(tmp_path / "home")]
+        command += ["--home", str(tmp_path / "home")]
         return subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=timeout, cwd=Path.cwd()
         )
+
+    return call
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """The same in this process, which need not import torch for every command."""
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        home = ("--home", str(tmp_path / "home"))
+        done = CliRunner().invoke(main, [*arguments, *home], catch_exceptions=False)
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
     return call
 
@@ -91,27 +107,27 @@ def test_queries_import_nothing_that_takes_long(run: Run, tmp_path: Path) -> Non
     assert done.stdout.strip() == "[]"
 
 
-def test_a_campaign_from_launch_to_export(run: Run, tmp_path: Path) -> None:
+def test_a_campaign_from_launch_to_export(process: Run, tmp_path: Path) -> None:
     _config(tmp_path)
-    launched = run("launch", str(tmp_path / "config.yaml"))
+    launched = process("launch", str(tmp_path / "config.yaml"))
     assert launched.returncode == 0, launched.stderr
     assert "Best of layers" in launched.stdout
-    status = json.loads(run("status", "layers", "--json").stdout)
+    status = json.loads(process("status", "layers", "--json").stdout)
     assert (status["state"], status["oracle_calls"], status["round"]) == ("finished", 12, 3)
     assert status["stop_reason"] == "budget.oracle_calls: all 12 are used"
-    best = json.loads(run("best", "layers", "-k", "100", "--json").stdout)
+    best = json.loads(process("best", "layers", "-k", "100", "--json").stdout)
     assert len(best) == 12
     assert [row["rank"] for row in best] == list(range(1, 13))
     values = [row["value"] for row in best]
     assert values == sorted(values, reverse=True)
     assert {row["agent"] for row in best} > {"random"}
-    shown = json.loads(run("show", best[0]["candidate"], "--json").stdout)
+    shown = json.loads(process("show", best[0]["candidate"], "--json").stdout)
     assert shown["status"] == "measured"
     assert shown["why"][0]["trials"][0]["agent"] == best[0]["agent"]
-    csv = run("best", "layers", "--csv").stdout.splitlines()
+    csv = process("best", "layers", "--csv").stdout.splitlines()
     assert csv[0].startswith("rank,candidate,label,formula,value")
     assert len(csv) == 11
-    exported = run("export", "layers", str(tmp_path / "out"), "--format", "json", "-k", "2")
+    exported = process("export", "layers", str(tmp_path / "out"), "--format", "json", "-k", "2")
     assert exported.returncode == 0
     assert len(json.loads((tmp_path / "out" / "layers.json").read_text())) == 2
 

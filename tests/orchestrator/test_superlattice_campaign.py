@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from oracle.material import Superlattice
+from orchestrator.cli import main
 
 pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
 
@@ -33,14 +33,8 @@ CONFIG: dict[str, Any] = {
 
 
 def _run(*words: str, home: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", *words, "--home", str(home)],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(main, [*words, "--home", str(home)], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
     return done.stdout
 
 
