@@ -36,7 +36,10 @@ PROTOTYPE_NAMES = (
     "perovskite",
 )
 """The prototypes that have a name of their own; any other is named ``aflow:`` and its label."""
-_POSITIVE = frozenset({"kappa", "conductance", "heat_capacity", "bulk_modulus", "max_frequency"})
+_MISMATCH = frozenset({"interface_conductance", "interface_conductance_amm", "radiation_limit"})
+_POSITIVE = _MISMATCH | {
+    "kappa", "conductance", "heat_capacity", "bulk_modulus", "max_frequency"
+}  # fmt: skip
 
 
 def _element(symbol: str) -> str:
@@ -178,8 +181,17 @@ class SuperlatticeSpaceSettings(Settings):
             )
 
 
+class InterfaceSpaceSettings(Settings):
+    """All pairs of different crystals out of the user's own list."""
+
+    kind: Literal["interface"] = "interface"
+    path: Path
+    """A folder of CIF or POSCAR files, an ASE database, or JSON lines, as of ``pool``."""
+    on_error: Literal["stop", "skip"] = "stop"
+
+
 SpaceSettings = Annotated[
-    PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings,
+    PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings | InterfaceSpaceSettings,
     Field(discriminator="kind"),
 ]
 
@@ -189,7 +201,7 @@ class ObjectiveSettings(Settings):
 
     property: str = Field(default="kappa", min_length=1)
     temperature: float | None = Field(default=None, gt=0)
-    """K; 300 where absent for kappa."""
+    """K; 300 where absent for kappa and the mismatch conductances of interfaces."""
     goal: Literal["minimize", "maximize", "target"] = "minimize"
     target: float | None = None
     """In the property's unit; with ``goal: target`` only."""
@@ -199,7 +211,7 @@ class ObjectiveSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _default_temperature(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("property", "kappa") == "kappa":
+        if isinstance(data, dict) and data.get("property", "kappa") in {"kappa", *_MISMATCH}:
             return {**data, "temperature": data.get("temperature") or 300.0}
         return data
 
@@ -379,10 +391,12 @@ class SelectionSettings(Settings):
         return SelectionSettings.model_validate({**self.model_dump(), **update})
 
 
-def default_agents(*, layers: bool) -> tuple[AgentSettings, ...]:
-    """The agents of a config that names none, for crystals or for layer sequences."""
+def default_agents(*, layers: bool, pairs: bool = False) -> tuple[AgentSettings, ...]:
+    """The agents of a config that names none: for crystals, layer sequences or pairs of crystals."""
     if layers:
         return (BayesianSettings(),)
+    if pairs:
+        return (BayesianSettings(), RandomSettings())
     return (SubstitutionSettings(), EvolutionSettings(), BayesianSettings(), RandomSettings())
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,20 @@ class ForceField:
                 f"{type(error).__name__}: {_one_line(error)}",
                 transient=memory,
             ) from error
+
+
+def check_elements(potential: Potential, elements: Iterable[str]) -> None:
+    """Ask a potential for the forces on an atom of each element, before anything is paid for.
+
+    Raises:
+        OracleError: stage ``read``; an element that it does not know, or it cannot be loaded.
+    """
+    nowhere = Path()  # nothing is stored
+    field = ForceField(potential, StageStore(nowhere), Context(nowhere))
+    for element in sorted(set(elements)):
+        atoms = Atoms(element, cell=[6.0, 6.0, 6.0], pbc=True)
+        with field.attached(atoms, "read") as ready:
+            ready.get_forces()
 
 
 def _single() -> None:

@@ -33,6 +33,7 @@ from oracle.properties import (
     estimated_kappa,
 )
 from oracle.relax import Relaxed, relax
+from oracle.second_order import Harmonic, gated, judged, second_order
 from oracle.settings import PhononSettings
 from oracle.third_order import ThirdOrder, adaptive, finite_differences
 
@@ -54,23 +55,6 @@ class Result:
 
     stage: str
     outcome: Callable[..., Measured | Unstable]
-
-
-@dataclass(frozen=True)
-class Harmonic:
-    """A crystal whose constants of second order are known.
-
-    Args:
-        phonons: phono3py's description with both supercells.
-        fc2: compact, eV/Å².
-        dynamics: phonopy's object with these constants.
-        stability: of its modes.
-    """
-
-    phonons: Phono3py
-    fc2: Array
-    dynamics: Any
-    stability: Stability
 
 
 @dataclass
@@ -107,11 +91,11 @@ class Pipeline:
             reason = f"left its prototype in relaxation: {relaxed.change}"
             properties = self._structural(relaxed)
             return Result("relax", lambda **r: Unstable(reason=reason, properties=properties, **r))
-        crystal = self._gated(relaxed, self.settings)
-        if self.settings.finite_temperature is not None:
-            crystal = self._effective(relaxed, crystal)
-        elif self._interpolated(crystal.stability):
-            crystal = self._gated(relaxed, self.settings.widened())
+        if self.settings.finite_temperature is None:
+            crystal = second_order(relaxed, self.settings, self.forces, self._timed)
+        else:
+            static = gated(relaxed, self.settings, self.forces, self._timed)
+            crystal = self._effective(relaxed, static)
         stability = crystal.stability
         properties = self._structural(relaxed) | self._spectral(stability)
         plots = self._bands(crystal.dynamics) if self.settings.bands else {}
@@ -158,12 +142,6 @@ class Pipeline:
             ),
         )
 
-    def _gated(self, relaxed: Relaxed, settings: PhononSettings) -> Harmonic:
-        """Second order and the stability gate."""
-        phonons = supercells.phonons3(relaxed, settings, second=True)
-        fc2 = self._timed("fc2", lambda: self._second_order(phonons))
-        return self._judged(phonons, fc2, settings)
-
     def _effective(self, relaxed: Relaxed, static: Harmonic) -> Harmonic:
         """The same with effective constants at a temperature."""
         settings, temperature = self.settings, self.settings.finite_temperature
@@ -188,33 +166,7 @@ class Pipeline:
         self._doubts += found.doubts(static.stability, temperature)
         # Constants of third order are to be those at the same amplitude.
         self.settings = settings.model_copy(update={"displacement": min(found.amplitude, 0.2)})
-        return self._judged(static.phonons, found.fc2, settings)
-
-    def _judged(self, phonons: Phono3py, fc2: Array, settings: PhononSettings) -> Harmonic:
-        """Stability of given constants."""
-        dynamics = harmonic.dynamics(
-            phonons.unitcell,
-            phonons.phonon_supercell_matrix,
-            phonons.phonon_primitive,
-            fc2,
-            phonons.nac_params,
-        )
-        stability = self._timed(
-            "stability",
-            lambda: harmonic.stability(
-                dynamics, settings.stability_tolerance, settings.stability_spacing
-            ),
-        )
-        return Harmonic(phonons, fc2, dynamics, stability)
-
-    def _interpolated(self, stability: Stability) -> bool:
-        """Whether modes are imaginary only where the supercell does not determine them.
-
-        Between commensurate points a supercell that is too small interpolates, and may make a
-        soft acoustic branch imaginary: CsCl in 3x3x3 cells does (7net-0), in 4x4x4 it does not.
-        """
-        exact = stability.softest >= -self.settings.stability_tolerance
-        return not stability.stable and exact and self.settings.fc2_supercell is None
+        return judged(static.phonons, found.fc2, settings, self._timed)
 
     def _conduct(
         self,
@@ -312,13 +264,6 @@ class Pipeline:
             {"mesh": list(tried.mesh), "kappa": tried.mean.tolist()} for tried in history
         ]
         return history[-1]
-
-    def _second_order(self, phonons: Phono3py) -> Array:
-        moved = supercells.second_order_displacements(phonons, self.settings.displacement)
-        forces = self.forces.many(
-            moved, "fc2", lambda share: self.forces.context.progress("fc2", share)
-        )
-        return supercells.second_order(phonons, forces)
 
     def _third_order(
         self, small: Phono3py, crystal: Harmonic, coarse: tuple[int, int, int]

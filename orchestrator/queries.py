@@ -10,7 +10,7 @@ import yaml
 
 from oracle.evaluation import EVALUATION
 from oracle.files import write_whole
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material, Superlattice
 from orchestrator.campaign import Campaign
 from orchestrator.state import CampaignState, Ranked, ranking
 from orchestrator.store import Store
@@ -121,7 +121,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
     }
 
 
-def structure_of(home: Path, material: Crystal | Superlattice, formula: str) -> str:
+def structure_of(home: Path, material: Material, formula: str) -> str:
     """Path to the material's CIF (written on demand), or a layer sequence itself."""
     if isinstance(material, Superlattice):
         return material.sequence
@@ -133,7 +133,7 @@ def structure_of(home: Path, material: Crystal | Superlattice, formula: str) -> 
     return str(path)
 
 
-def file_of(home: Path, material: Crystal | Superlattice, formula: str) -> str | None:
+def file_of(home: Path, material: Material, formula: str) -> str | None:
     """Path to what ``phonoscout evaluate`` takes (written on demand): a CIF, or a design as JSON.
 
     None for sequences whose letters stand for nothing: those are only looked up.

@@ -15,7 +15,7 @@ from rich.console import Console
 from oracle.born import read_born
 from oracle.canonical import canonicalize
 from oracle.evaluation import Failed
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material, Superlattice
 from oracle.protocol import Context
 from oracle.report import evaluation_json
 from oracle.settings import GreenSettings, PhononSettings
@@ -57,7 +57,7 @@ def evaluate_file(
     settings = oracle_settings(oracle, overrides)
     design = _design(structure)
     rotation = None
-    material: Crystal | Superlattice
+    material: Material
     if design is not None:
         # The Boltzmann equation is for crystals: there the layers repeat without end.
         material = design.crystal() if isinstance(settings, PhononSettings) else design

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material, Superlattice
 from surrogate.descriptors import GLOBAL_SPREADS, columns
 from surrogate.features import CrystalFeatures, features_of
 from surrogate.inputs import Group, Inputs
@@ -90,7 +90,7 @@ class MaterialInputs:
         self._chains: Chains | None = None
         self._stacked: OrderedDict[tuple[str, ...], Inputs] = OrderedDict()
 
-    def begin(self, materials: Sequence[Crystal | Superlattice]) -> None:
+    def begin(self, materials: Sequence[Material]) -> None:
         """Let a training set decide what descriptors of sequences there are."""
         layers = [m for m in materials if isinstance(m, Superlattice)]
         chains = _chains(layers) if layers else None
@@ -98,7 +98,7 @@ class MaterialInputs:
             self._chains = chains
             self._stacked.clear()
 
-    def __call__(self, materials: Sequence[Crystal | Superlattice]) -> Inputs:
+    def __call__(self, materials: Sequence[Material]) -> Inputs:
         """Inputs of the materials, in their order.
 
         Raises:
@@ -113,7 +113,7 @@ class MaterialInputs:
             self._stacked.popitem(last=False)
         return inputs
 
-    def _made(self, materials: Sequence[Crystal | Superlattice]) -> Inputs:
+    def _made(self, materials: Sequence[Material]) -> Inputs:
         crystals = [m for m in materials if isinstance(m, Crystal)]
         layers = [m for m in materials if isinstance(m, Superlattice)]
         if crystals and not layers:

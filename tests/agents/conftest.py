@@ -12,10 +12,9 @@ from agents.pool import PoolSpace
 from agents.prototypes import PrototypeSpace
 from agents.settings import PoolSpaceSettings, PrototypeSpaceSettings
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Calibration, Output, Posterior
 
-Material = Crystal | Superlattice
 ELEMENTS = ("Li", "Na", "K", "Mg", "Ca", "Sr", "Zn", "O", "S", "Se", "F", "Cl", "Br", "Ga", "As")
 
 

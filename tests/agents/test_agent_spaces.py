@@ -16,7 +16,7 @@ from agents.pool import PoolSpace
 from agents.protocol import Space
 from agents.prototypes import PrototypeSpace
 from agents.settings import PoolSpaceSettings, PrototypeSpaceSettings
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material, Superlattice
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ class SpaceContract:
         raise AssertionError("each test class names its space")
 
     @pytest.fixture
-    def stranger(self) -> Crystal | Superlattice:
+    def stranger(self) -> Material:
         return Superlattice(sequence="not-a-member")
 
     def test_is_a_space(self, under_test: FiniteSpace) -> None:
@@ -68,7 +68,7 @@ class SpaceContract:
             assert all(m in under_test for m in near)
 
     def test_strangers_have_neither_neighbours_nor_label(
-        self, under_test: FiniteSpace, stranger: Crystal | Superlattice
+        self, under_test: FiniteSpace, stranger: Material
     ) -> None:
         assert stranger not in under_test
         assert "text" not in under_test

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material, Superlattice
 from surrogate.base import BaseSurrogate
 from surrogate.feature_store import FeatureStore, MaterialInputs
 from surrogate.features import CrystalFeatures
@@ -31,7 +31,6 @@ from surrogate.settings import (
 )
 from surrogate.stability import PRIOR_STABLE
 
-Material = Crystal | Superlattice
 Outcome = Measured | Unstable | Failed
 KAPPA = Output("kappa", 300.0)
 
