@@ -131,7 +131,7 @@ class InterfaceSpace:
         return first, second
 
     def _others(self, crystal: Crystal, partner: Crystal) -> Iterator[Crystal]:
-        """All crystals but two: those in which small changes make of the first one, then the rest."""
+        """All crystals but these two, those most like the first one before the rest."""
         near = [m for m in self._crystals.neighbours(crystal) if isinstance(m, Crystal)]
         ordered = {c.digest: c for c in (*near, *self.crystals)}
         left = {crystal.digest, partner.digest}

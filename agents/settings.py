@@ -389,23 +389,3 @@ class SelectionSettings(Settings):
             "audit_share": audits if self.audit_share is None else self.audit_share,
         }
         return SelectionSettings.model_validate({**self.model_dump(), **update})
-
-
-def default_agents(*, layers: bool, pairs: bool = False) -> tuple[AgentSettings, ...]:
-    """The agents of a config that names none: for crystals, layer sequences or pairs of crystals."""
-    if layers:
-        return (BayesianSettings(),)
-    if pairs:
-        return (BayesianSettings(), RandomSettings())
-    return (SubstitutionSettings(), EvolutionSettings(), BayesianSettings(), RandomSettings())
-
-
-def agent_names(agents: tuple[AgentSettings, ...]) -> tuple[str, ...]:
-    """One name per agent: its kind, numbered from the second of a kind on (``bayesian-2``)."""
-    seen: dict[str, int] = {}
-    names = []
-    for agent in agents:
-        seen[agent.kind] = seen.get(agent.kind, 0) + 1
-        count = seen[agent.kind]
-        names.append(agent.kind if count == 1 else f"{agent.kind}-{count}")
-    return tuple(names)

@@ -7,8 +7,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from oracle.errors import OracleError
 from oracle.forces import ForceField
 from oracle.harmonic import Stability, mesh_of
@@ -166,11 +164,9 @@ def _read(arrays: dict[str, Any], facts: dict[str, Any], step: float) -> Bulk | 
         q_point = told["q_point"] and tuple(told["q_point"])
         return Soft(told["reason"], told["lowest"], q_point)
     fine, coarse = (
-        Spectrum(
-            np.asarray(arrays[f"{name}_density"]), np.asarray(arrays[f"{name}_crossing"]), step
-        )
+        Spectrum(arrays[f"{name}_density"], arrays[f"{name}_crossing"], step)
         for name in ("fine", "coarse")
     )
     elastic = facts["acoustics"]
-    mesh: Mesh = tuple(facts["mesh"])  # type: ignore[assignment]
+    mesh: Mesh = tuple(facts["mesh"])
     return Bulk(fine, coarse, None if elastic is None else Acoustics(**elastic), mesh)

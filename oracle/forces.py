@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from oracle.dft import Potential
 from oracle.energies import one_thread
 from oracle.errors import OracleError
-from oracle.material import digest_of
+from oracle.material import Crystal, digest_of
 from oracle.memory import keep_freed_memory
 from oracle.potentials import calculator, copies_may_share, weights_digest
 from oracle.protocol import Context
@@ -193,18 +193,27 @@ class ForceField:
             ) from error
 
 
-def check_elements(potential: Potential, elements: Iterable[str]) -> None:
-    """Ask a potential for the forces on an atom of each element, before anything is paid for.
+def check_elements(potential: Potential, crystals: Iterable[Crystal]) -> None:
+    """Ask a potential for forces in a few of the crystals, before anything is paid for.
+
+    Args:
+        potential: as for `oracle.potentials.calculator`.
+        crystals: of which so many are tried that every element is.
 
     Raises:
         OracleError: stage ``read``; an element that it does not know, or it cannot be loaded.
     """
     nowhere = Path()  # nothing is stored
     field = ForceField(potential, StageStore(nowhere), Context(nowhere))
-    for element in sorted(set(elements)):
-        atoms = Atoms(element, cell=[6.0, 6.0, 6.0], pbc=True)
-        with field.attached(atoms, "read") as ready:
-            ready.get_forces()
+    tried: set[str] = set()
+    for crystal in crystals:
+        if not set(crystal.species) <= tried:
+            tried |= set(crystal.species)
+            atoms = Atoms(
+                crystal.species, cell=crystal.lattice, scaled_positions=crystal.positions, pbc=True
+            )
+            with field.attached(atoms, "read") as ready:
+                ready.get_forces()
 
 
 def _single() -> None:

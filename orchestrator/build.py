@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from agents.bayesian import BayesianProposer
+from agents.defaults import agent_names, default_agents
 from agents.evolution import EvolutionProposer
 from agents.interface_space import InterfaceSpace, interface_space
 from agents.pool import PoolSpace
 from agents.protocol import Proposer, Space
 from agents.prototypes import PrototypeSpace
 from agents.random_agent import RandomProposer
-from agents.settings import ObjectiveSettings, agent_names, default_agents
+from agents.settings import ObjectiveSettings
 from agents.substitution import SubstitutionProposer
 from agents.superlattice_space import superlattice_space
 from agents.tree_search import TreeSearchProposer
@@ -110,8 +111,7 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
             return {"green": build_oracle(config.oracle, "green")}
         if config.oracle.kind == "interface":
             assert isinstance(space, InterfaceSpace)  # no other config is valid
-            elements = {s for crystal in space.crystals for s in crystal.species}
-            check_elements(config.oracle.calculator, elements)
+            check_elements(config.oracle.calculator, space.crystals)
             return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
         ids = getattr(space, "ids", {})
         names = list(config.oracle.fidelities or {}) or [_ONLY_FIDELITY]

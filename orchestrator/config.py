@@ -95,7 +95,7 @@ class CampaignConfig(_Settings):
     constraints: tuple[ConstraintSettings, ...] | None = None
     """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
     agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
-    """None: what `agents.settings.default_agents` says of such materials."""
+    """None: what `agents.defaults.default_agents` says of such materials."""
     selection: SelectionSettings = SelectionSettings()
     surrogate: SurrogateSettings | None = None
     """None: a graph ensemble for crystals, a `sequence-process` for layer sequences, a Gaussian

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from oracle.material import Crystal, Material, Superlattice
+from oracle.material import Crystal, Interface, Material, Superlattice
 from surrogate.descriptors import GLOBAL_SPREADS, columns
 from surrogate.features import CrystalFeatures, features_of
 from surrogate.inputs import Group, Inputs
+from surrogate.pair_features import pair_inputs
 from surrogate.sequences import Chains
 from surrogate.small_phonons import SMALL_PHONONS, UNKNOWN
 
@@ -102,7 +103,7 @@ class MaterialInputs:
         """Inputs of the materials, in their order.
 
         Raises:
-            ValueError: no materials, or crystals and sequences mixed.
+            ValueError: no materials, or materials of several kinds.
         """
         key = tuple(material.digest for material in materials)
         if key in self._stacked:
@@ -116,15 +117,18 @@ class MaterialInputs:
     def _made(self, materials: Sequence[Material]) -> Inputs:
         crystals = [m for m in materials if isinstance(m, Crystal)]
         layers = [m for m in materials if isinstance(m, Superlattice)]
-        if crystals and not layers:
+        pairs = [m for m in materials if isinstance(m, Interface)]
+        if len(crystals) == len(materials) > 0:
             return self._store.inputs(crystals)
-        if layers and not crystals:
+        if len(pairs) == len(materials) > 0:
+            return pair_inputs(pairs, self._store.inputs)
+        if len(layers) == len(materials) > 0:
             if self._chains is None:
                 self._chains = _chains(layers)
             return self._chains.inputs([m.sequence for m in layers])
         raise ValueError(
-            f"a surrogate learns from materials of one kind; given: {len(crystals)} crystals "
-            f"and {len(layers)} sequences"
+            f"a surrogate learns from materials of one kind; given: {len(crystals)} crystals, "
+            f"{len(layers)} sequences and {len(pairs)} interfaces"
         )
 
 
