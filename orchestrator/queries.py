@@ -136,7 +136,8 @@ def structure_of(home: Path, material: Material, formula: str) -> str:
 def file_of(home: Path, material: Material, formula: str) -> str | None:
     """Path to what ``phonoscout evaluate`` takes (written on demand): a CIF or JSON.
 
-    JSON holds designs of layers and pairs of crystals. None for sequences whose letters stand for nothing: those are only looked up.
+    JSON holds designs of layers and pairs of crystals. None for sequences whose letters stand for
+    nothing: those are only looked up.
     """
     if isinstance(material, Crystal):
         return structure_of(home, material, formula)

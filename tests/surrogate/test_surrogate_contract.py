@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Crystal, Material, Superlattice
+from oracle.material import Crystal, Interface, Material, Superlattice
 from surrogate.base import BaseSurrogate
 from surrogate.feature_store import FeatureStore, MaterialInputs
 from surrogate.features import CrystalFeatures
@@ -373,6 +374,28 @@ class OnSequences(SurrogateContract):
             self.ask(self.fitted(self.labels(materials[:3])), [Superlattice(sequence="0101")])
 
 
+class OnPairs(SurrogateContract):
+    store: FeatureStore
+
+    @pytest.fixture
+    def materials(self) -> list[Material]:
+        single = [crystal(k) for k in range(13)]
+        pairs: list[Material] = [
+            Interface(crystals=(first, second))
+            for first, second in itertools.combinations(single, 2)
+        ]
+        order = np.random.default_rng(2).permutation(len(pairs))[:60]
+        return [pairs[k] for k in order]
+
+    @pytest.fixture(autouse=True)
+    def _store(self, synthetic: Any) -> None:
+        self.store = synthetic
+
+    def truth(self, material: Any) -> float:
+        first, second = (self.store.truth(c) for c in material.crystals)  # type: ignore[attr-defined]
+        return float(0.6 * (first + second))
+
+
 def _signs(sequence: str) -> NDArray[np.float64]:
     return np.array([2.0 * int(letter) - 1.0 for letter in sequence])
 
@@ -475,6 +498,14 @@ class _MultiFidelity(SurrogateContract):
     def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
         settings = MultiFidelitySettings()
         return MultiFidelityProcess(outputs, "bte", seed=seed, store=self.store, settings=settings)
+
+
+class TestGaussianProcessOnPairs(_Process, OnPairs):
+    pass
+
+
+class TestRandomForestOnPairs(_Forest, OnPairs):
+    pass
 
 
 class TestGraphEnsembleOnCrystals(_Graph, OnCrystals):
