@@ -134,14 +134,23 @@ def _spectra(
         return Soft("imaginary phonon modes", stability.lowest, stability.q_point)
     step = settings.frequency_step
     number = math.ceil(_ABOVE * stability.highest / step) + 1
-    mesh = mesh_of(dynamics.primitive.cell, spacing)
+    mesh = _odd(mesh_of(dynamics.primitive.cell, spacing))
     fine, coarse = (
         spectrum_of(dynamics, points, step=step, number=number, axis=settings.axis)
-        for points in (mesh, coarsened(mesh, COARSE))
+        for points in (mesh, _odd(coarsened(mesh, COARSE)))
     )
     # Nothing here asks for anharmonicity.
     elastic = acoustics(dynamics, gruneisen=math.nan)
     return Bulk(fine, coarse, None if elastic is None else elastic[1], mesh)
+
+
+def _odd(mesh: Mesh) -> Mesh:
+    """At least as dense, but without points on the boundary of the zone.
+
+    There bands cross, and to which of two that are one a velocity belongs is not determined.
+    """
+    a, b, c = (n + 1 - n % 2 for n in mesh)
+    return a, b, c
 
 
 def _written(found: Bulk | Soft) -> tuple[dict[str, Any], dict[str, Any]]:
