@@ -31,7 +31,7 @@ CONFIG: dict[str, Any] = {
     "oracle": {
         "kind": "interface",
         "calculator": "tersoff",
-        "fc2_length": 7.0,
+        "fc2_length": 5.0,
         "relax_fmax": 1e-3,
         "stability_spacing": 0.3,
         "overlap_spacing": 0.5,
