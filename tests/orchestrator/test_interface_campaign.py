@@ -1,10 +1,8 @@
-"""Campaigns on interfaces: what a config may say, and one from the command line to its files."""
+"""Campaigns on interfaces: what a config may say, and one from its launch to its files."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 import yaml
 from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
+from rich.console import Console
 
 from agents.interface_space import InterfaceSpace
 from oracle.material import Interface
@@ -20,10 +19,11 @@ from orchestrator.build import build_oracles, build_space, surrogate_settings
 from orchestrator.config import ConfigError, load_config, validate
 from orchestrator.dry_run import estimate
 from orchestrator.export import export_best
+from orchestrator.runner import create, prepare, run_campaign
 from orchestrator.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-CRYSTALS = {"Si": ("diamond", 5.43), "Ge": ("diamond", 5.66), "C": ("diamond", 3.57)}
+CRYSTALS = {"Si": ("diamond", 5.432), "Ge": ("diamond", 5.657), "C": ("diamond", 3.566)}
 CONFIG: dict[str, Any] = {
     "name": "pairs",
     "space": {"kind": "interface", "path": "list.jsonl"},
@@ -35,7 +35,7 @@ CONFIG: dict[str, Any] = {
         "relax_fmax": 1e-3,
         "stability_spacing": 0.3,
         "overlap_spacing": 0.5,
-        "mesh_spacing": 0.3,
+        "mesh_spacing": 0.35,
     },
     "budget": {"batch": 1, "oracle_calls": 3, "cheap_share": 1.0},
     "confirmation": {"leaders": 1, "max_calls": 2},
@@ -62,16 +62,12 @@ def _few() -> list[tuple[str, str, float]]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
     folder = tmp_path_factory.mktemp("pairs")
-    words = ["launch", str(_written(folder, _few())), "--home", str(folder / "home")]
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", *words],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return Store(folder / "home")
+    prepared = prepare(load_config(_written(folder, _few())))
+    store = Store(folder / "home")
+    create(store, prepared)
+    # In this process: another would spend most of its time on imports.
+    run_campaign(store, "pairs", prepared=prepared, console=Console(stderr=True))
+    return store
 
 
 def test_a_campaign_finds_the_pair_that_conducts_best(store: Store) -> None:
@@ -94,7 +90,7 @@ def test_its_pairs_can_be_read_and_taken_elsewhere(store: Store, tmp_path: Path)
     (row,) = queries.best(store, "pairs", 1)
     pair = Interface.model_validate_json(Path(row["file"]).read_text())
     document = queries.show(store, row["candidate"])
-    assert document["overlap"] == pytest.approx(document["overlap"])
+    assert 0 < document["overlap"] < 1
     assert document["why"][0]["confirmed"]
     assert row["candidate"] == f"c-{pair.digest[:12]}"
     written = export_best(store, "pairs", tmp_path, "cif", 1)
