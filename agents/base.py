@@ -12,7 +12,7 @@ from agents.acquisition import Belief, acquire
 from agents.filters import Admission
 from agents.objective import Objective
 from agents.protocol import Candidate, Outcome, Space, candidate_id
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Surrogate
 
 
@@ -20,8 +20,8 @@ from surrogate.protocol import Surrogate
 class Idea:
     """A material a proposer thought of, and the materials it was made from."""
 
-    material: Crystal | Superlattice
-    parents: tuple[Crystal | Superlattice, ...] = ()
+    material: Material
+    parents: tuple[Material, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Situation:
     space: Space
     objective: Objective
     evaluations: Sequence[Outcome]
-    pending: Sequence[Crystal | Superlattice]
+    pending: Sequence[Material]
     surrogate: Surrogate | None
     fidelity: str
     rng: np.random.Generator
 
     @property
-    def taken(self) -> list[Crystal | Superlattice]:
+    def taken(self) -> list[Material]:
         """Materials that must not be proposed."""
         return [e.material for e in self.evaluations] + list(self.pending)
 
@@ -51,7 +51,7 @@ class Situation:
         scores = map(self.objective.score_of, self.evaluations)
         return [s for s in scores if s is not None]
 
-    def leaders(self, k: int) -> list[Crystal | Superlattice]:
+    def leaders(self, k: int) -> list[Material]:
         """The k best measured materials, best first."""
         scored = [
             (score, evaluation.material)
@@ -87,7 +87,7 @@ class BaseProposer(ABC):
         space: Space,
         objective: Objective,
         evaluations: Sequence[Outcome],
-        pending: Sequence[Crystal | Superlattice],
+        pending: Sequence[Material],
         surrogate: Surrogate | None,
         rng: np.random.Generator,
     ) -> list[Candidate]:

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from agents.acquisition import Belief, acquire, thompson
 from agents.base import BaseProposer, Idea, Situation, scattered
+from agents.interface_space import InterfaceSpace
 from agents.local_search import climbed
+from agents.protocol import Space
 from agents.screening import Screen, incumbent, screen
 from agents.settings import BayesianSettings
 from agents.superlattice_space import LazySuperlattices
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Posterior
 
 _DEFAULTS = BayesianSettings()
@@ -25,7 +27,7 @@ class BayesianProposer(BaseProposer):
     Pending trials and the candidates already chosen count as measured with the value expected of
     them (Ginsbourger's kriging believer): their neighbours lose their spread, so that a batch is
     diverse. With ``thompson`` each candidate is the best of one joint draw instead. Before there
-    is a surrogate, candidates are drawn at random. Of layer sequences too many to be listed, a
+    is a surrogate, candidates are drawn at random. Of sequences or pairs too many to be listed, a
     sample is looked at and what lies uphill of its best and of the best measured, see `climbed`.
 
     Args:
@@ -62,7 +64,7 @@ class BayesianProposer(BaseProposer):
                 limit=self._limit,
                 rng=situation.rng,
             )
-            if isinstance(situation.space, LazySuperlattices):
+            if _is_unlisted(situation.space):
                 screened = self._climbed(screened, situation)
             yield from self._chosen(screened, situation)
         yield from scattered(situation)
@@ -72,12 +74,12 @@ class BayesianProposer(BaseProposer):
         surrogate, best = situation.surrogate, incumbent(screened, situation.objective)
         assert surrogate is not None
 
-        def believed(materials: Sequence[Crystal | Superlattice]) -> Posterior:
+        def believed(materials: Sequence[Material]) -> Posterior:
             return surrogate.posterior(
                 materials, outputs=[situation.objective.output], fidelity=situation.fidelity
             )
 
-        def value(materials: Sequence[Crystal | Superlattice]) -> NDArray[np.float64]:
+        def value(materials: Sequence[Material]) -> NDArray[np.float64]:
             belief = Belief.of(believed(materials))
             return acquire(
                 belief,
@@ -121,6 +123,12 @@ class BayesianProposer(BaseProposer):
             yield Idea(screened.materials[at])
             free[at] = False
             belief, best = _believed(belief, at, best, situation)
+
+
+def _is_unlisted(space: Space) -> bool:
+    """Whether a space has more members than can be looked at, but neighbours of each."""
+    pairs = isinstance(space, InterfaceSpace) and space.materials is None
+    return pairs or isinstance(space, LazySuperlattices)
 
 
 def _believed(belief: Belief, at: int, best: float, situation: Situation) -> tuple[Belief, float]:

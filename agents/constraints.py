@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agents.settings import CONSTRAINT_LIMITS, ConstraintSettings
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material, crystals_of
 
 _COMPUTED = ("energy_above_best_polymorph", "formation_energy")
 _MEASURED = ("max_msd", "anharmonicity", "gruneisen_mean")
 
 
-def before(
-    constraints: Sequence[ConstraintSettings], material: Crystal | Superlattice
-) -> str | None:
+def before(constraints: Sequence[ConstraintSettings], material: Material) -> str | None:
     """Why a material is refused from its composition and cell alone, or None.
 
-    Sequences of layers have neither and pass.
+    Both crystals of an interface must be allowed. Sequences of layers have neither and pass.
     """
-    if not isinstance(material, Crystal):
-        return None
+    reasons = (_of_crystal(constraints, crystal) for crystal in crystals_of(material))
+    return next((reason for reason in reasons if reason), None)
+
+
+def _of_crystal(constraints: Sequence[ConstraintSettings], crystal: Crystal) -> str | None:
     from agents.chemistry import is_metallic  # pymatgen: queries read limits without it
 
     for constraint in constraints:
-        if constraint.name == "non_metal" and is_metallic(material.structure().composition):
-            return f"{material.formula} counts as a metal; non_metal is asked for"
+        if constraint.name == "non_metal" and is_metallic(crystal.structure().composition):
+            return f"{crystal.formula} counts as a metal; non_metal is asked for"
         if constraint.name == "max_atoms":
-            reason = _above(constraint, float(len(material.species)))
+            reason = _above(constraint, float(len(crystal.species)))
             if reason:
                 return reason
     return None

@@ -11,7 +11,7 @@ from agents.base import BaseProposer, Idea, Situation, ranked, scattered
 from agents.filters import Admission
 from agents.protocol import Space
 from agents.settings import EvolutionSettings
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 
 _PER_CANDIDATE = 8  # children ranked for each candidate wanted
 _TRIES = 8  # matings per child wanted: most lead to known materials late in a campaign
@@ -24,14 +24,14 @@ class Breeding(Protocol):
 
     def crossings(
         self,
-        first: Crystal | Superlattice,
-        second: Crystal | Superlattice,
+        first: Material,
+        second: Material,
         rng: np.random.Generator,
-    ) -> list[Crystal | Superlattice]:
+    ) -> list[Material]:
         """Members that mix both, in random order."""
         ...
 
-    def strained(self, material: Crystal | Superlattice) -> list[Crystal | Superlattice]:
+    def strained(self, material: Material) -> list[Material]:
         """Members of the same structure type, nearest in volume first."""
         ...
 
@@ -89,7 +89,7 @@ class EvolutionProposer(BaseProposer):
     @staticmethod
     def _bred(
         operator: int,
-        parents: Sequence[Crystal | Superlattice],
+        parents: Sequence[Material],
         space: Space,
         rng: np.random.Generator,
     ) -> list[Idea]:
@@ -107,9 +107,7 @@ class EvolutionProposer(BaseProposer):
         return [Idea(c, (first,)) for c in near[start:]]
 
 
-def _by_rank(
-    parents: Sequence[Crystal | Superlattice], rng: np.random.Generator
-) -> Crystal | Superlattice:
+def _by_rank(parents: Sequence[Material], rng: np.random.Generator) -> Material:
     """A parent, drawn with a probability that falls linearly with its rank."""
     weights = np.arange(len(parents), 0, -1, dtype=float)
     return parents[int(rng.choice(len(parents), p=weights / weights.sum()))]

@@ -9,7 +9,7 @@ import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core.periodic_table import Element
 
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material
 
 _LENGTH = 0.005  # relative; the digest rounds lengths to 0.001 Å and positions to 1e-4
 _SITE = 0.005  # of the cube root of the volume per atom
@@ -25,23 +25,21 @@ class Admission:
         near_duplicates: whether crystals that match a taken one within rounding are refused too.
     """
 
-    def __init__(
-        self, taken: Iterable[Crystal | Superlattice] = (), *, near_duplicates: bool = True
-    ) -> None:
+    def __init__(self, taken: Iterable[Material] = (), *, near_duplicates: bool = True) -> None:
         self._near = near_duplicates
         self._digests: set[str] = set()
         self._alike: dict[str, list[Crystal]] = {}
         for material in taken:
             self._take(material)
 
-    def __call__(self, material: Crystal | Superlattice) -> bool:
+    def __call__(self, material: Material) -> bool:
         """Whether the material is new; from then on it is taken."""
         if not self.is_new(material):
             return False
         self._take(material)
         return True
 
-    def is_new(self, material: Crystal | Superlattice) -> bool:
+    def is_new(self, material: Material) -> bool:
         """Whether neither the material nor a near-duplicate is taken."""
         if material.digest in self._digests:
             return False
@@ -70,7 +68,7 @@ class Admission:
                         return other
         return None
 
-    def _take(self, material: Crystal | Superlattice) -> None:
+    def _take(self, material: Material) -> None:
         self._digests.add(material.digest)
         if self._near and isinstance(material, Crystal):
             self._alike.setdefault(_composition(material), []).append(material)

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.crystal_index import CrystalIndex
 from agents.sequence_index import SequenceIndex
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material, Superlattice
 
 _REMEMBERED = 256  # materials whose neighbours are kept
 
@@ -22,11 +22,9 @@ class FiniteSpace:
         labels: one per material.
     """
 
-    def __init__(
-        self, materials: Sequence[Crystal | Superlattice], labels: Sequence[str | None]
-    ) -> None:
+    def __init__(self, materials: Sequence[Material], labels: Sequence[str | None]) -> None:
         index: dict[str, int] = {}
-        kept: list[Crystal | Superlattice] = []
+        kept: list[Material] = []
         names: list[str | None] = []
         for material, label in zip(materials, labels, strict=True):
             if material.digest not in index:
@@ -41,7 +39,7 @@ class FiniteSpace:
         """How many materials equal an earlier one."""
 
     @property
-    def materials(self) -> tuple[Crystal | Superlattice, ...]:
+    def materials(self) -> tuple[Material, ...]:
         """All members in their fixed order; always the same object."""
         return self._materials
 
@@ -53,24 +51,24 @@ class FiniteSpace:
     def __contains__(self, material: object) -> bool:
         return isinstance(material, Crystal | Superlattice) and material.digest in self._index
 
-    def __iter__(self) -> Iterator[Crystal | Superlattice]:
+    def __iter__(self) -> Iterator[Material]:
         return iter(self._materials)
 
-    def position(self, material: Crystal | Superlattice) -> int | None:
+    def position(self, material: Material) -> int | None:
         """Index of a material in `materials`, or None when the space does not hold it."""
         return self._index.get(material.digest)
 
-    def sample(self, n: int, rng: np.random.Generator) -> list[Crystal | Superlattice]:
+    def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
         """At most n distinct materials, drawn uniformly without replacement."""
         chosen = rng.choice(self.size, size=min(n, self.size), replace=False)
         return [self._materials[i] for i in chosen]
 
-    def label(self, material: Crystal | Superlattice) -> str | None:
+    def label(self, material: Material) -> str | None:
         """Id in the user's pool or name of the prototype."""
         at = self.position(material)
         return None if at is None else self._labels[at]
 
-    def neighbours(self, material: Crystal | Superlattice) -> list[Crystal | Superlattice]:
+    def neighbours(self, material: Material) -> list[Material]:
         """Materials one small change away, nearest first; empty for a stranger."""
         at = self.position(material)
         if at is None:
@@ -83,10 +81,10 @@ class FiniteSpace:
 
     def crossings(
         self,
-        first: Crystal | Superlattice,
-        second: Crystal | Superlattice,
+        first: Material,
+        second: Material,
         rng: np.random.Generator,
-    ) -> list[Crystal | Superlattice]:
+    ) -> list[Material]:
         """Members that mix two others: elements or layers of both, in random order.
 
         Crystals: the structure type of either parent with elements of both. Sequences: every
@@ -97,7 +95,7 @@ class FiniteSpace:
             return []
         return [self._materials[i] for i in self._of(first).crossings(at, other, rng)]
 
-    def strained(self, material: Crystal | Superlattice) -> list[Crystal | Superlattice]:
+    def strained(self, material: Material) -> list[Material]:
         """Members of the same structure type, nearest in volume per atom first.
 
         The oracle relaxes what it is given, so that strain survives only as chemical pressure.
@@ -108,7 +106,7 @@ class FiniteSpace:
             return []
         return [self._materials[i] for i in self._crystals.strained(at)]
 
-    def _of(self, material: Crystal | Superlattice) -> CrystalIndex | SequenceIndex:
+    def _of(self, material: Material) -> CrystalIndex | SequenceIndex:
         return self._crystals if isinstance(material, Crystal) else self._sequences
 
     @functools.cached_property

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import Situation
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 
-Material = Crystal | Superlattice
 Value = Callable[[Sequence[Material]], NDArray[np.float64]]
 _LEADERS = 2  # measured designs to begin from
 _BEGINNINGS = 2  # best of the random sample to begin from

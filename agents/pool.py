@@ -9,7 +9,7 @@ from agents.finite import FiniteSpace
 from agents.pool_files import Bad, cached_pool, content_sha256
 from agents.settings import PoolSpaceSettings
 from oracle.errors import OracleError
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 
 
 class PoolSpace(FiniteSpace):
@@ -29,7 +29,7 @@ class PoolSpace(FiniteSpace):
         self.content_sha256 = content_sha256(settings.path)
         """SHA-256 of what was read: a campaign is refused when it changes."""
         skipped: list[str] = []
-        materials: list[Crystal | Superlattice] = []
+        materials: list[Material] = []
         seen: dict[str, str] = {}
         records = cached_pool(
             settings.path,

@@ -214,9 +214,7 @@ def _id(record: Any) -> str:
     return str(record["id"])
 
 
-def _material(
-    record: dict[str, Any], *, mirror: bool, symmetries: Orders
-) -> Crystal | Superlattice:
+def _material(record: dict[str, Any], *, mirror: bool, symmetries: Orders) -> Material:
     sequence, structure = record.get("sequence"), record.get("structure")
     if (sequence is None) == (structure is None):
         raise OracleError("read", 'expected either "structure" or "sequence"')

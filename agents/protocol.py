@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.objective import Objective
 from oracle.evaluation import Failed, Measured, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Surrogate
 
 Outcome = Measured | Unstable | Failed
@@ -28,7 +28,7 @@ class Candidate:
         label: id in the user's pool, or name of the prototype.
     """
 
-    material: Crystal | Superlattice
+    material: Material
     agent: str
     parents: tuple[str, ...] = ()
     round: int = 0
@@ -40,7 +40,7 @@ class Candidate:
         return candidate_id(self.material)
 
 
-def candidate_id(material: Crystal | Superlattice) -> str:
+def candidate_id(material: Material) -> str:
     """The id of any candidate made of this material, for instance ``c-3f9a0b12c4d5``."""
     return f"c-{material.digest[:12]}"
 
@@ -58,19 +58,19 @@ class Space(Protocol):
         """Whether the space holds this material (by digest)."""
         ...
 
-    def __iter__(self) -> Iterator[Crystal | Superlattice]:
+    def __iter__(self) -> Iterator[Material]:
         """All materials in a fixed order (of a bounded space)."""
         ...
 
-    def sample(self, n: int, rng: np.random.Generator) -> list[Crystal | Superlattice]:
+    def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
         """At most n distinct materials, drawn uniformly without replacement."""
         ...
 
-    def neighbours(self, material: Crystal | Superlattice) -> list[Crystal | Superlattice]:
+    def neighbours(self, material: Material) -> list[Material]:
         """Materials one small change away, nearest first; none for one the space does not hold."""
         ...
 
-    def label(self, material: Crystal | Superlattice) -> str | None:
+    def label(self, material: Material) -> str | None:
         """Id in the user's pool or name of the prototype."""
         ...
 
@@ -91,7 +91,7 @@ class Proposer(Protocol):
         space: Space,
         objective: Objective,
         evaluations: Sequence[Outcome],
-        pending: Sequence[Crystal | Superlattice],
+        pending: Sequence[Material],
         surrogate: Surrogate | None,
         rng: np.random.Generator,
     ) -> list[Candidate]:

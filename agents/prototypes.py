@@ -8,7 +8,7 @@ from agents.chemistry import closed_shell_triples, default_elements, neutral_dec
 from agents.finite import FiniteSpace
 from agents.prototype_table import Prototype, competitors, prototype
 from agents.settings import PrototypeSpaceSettings
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material
 
 
 class PrototypeSpace(FiniteSpace):
@@ -22,7 +22,7 @@ class PrototypeSpace(FiniteSpace):
     """
 
     def __init__(self, settings: PrototypeSpaceSettings) -> None:
-        crystals: list[Crystal | Superlattice] = []
+        crystals: list[Material] = []
         labels: list[str | None] = []
         for name in dict.fromkeys(settings.prototypes):
             for crystal in _decorations(prototype(name), settings):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agents.objective import Objective
 from agents.protocol import Outcome, Space
 from oracle.evaluation import Failed, Measured, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Array, Calibration, Output, Posterior, Surrogate
 
 _UNCALIBRATED = Calibration()
@@ -28,7 +28,7 @@ class SharedSurrogate:
     def __init__(self, surrogate: Surrogate, keep: int = 4) -> None:
         self._surrogate = surrogate
         self._keep = keep
-        self._known: list[tuple[Sequence[Crystal | Superlattice], object, Posterior]] = []
+        self._known: list[tuple[Sequence[Material], object, Posterior]] = []
 
     def fit(
         self,
@@ -42,7 +42,7 @@ class SharedSurrogate:
 
     def posterior(
         self,
-        materials: Sequence[Crystal | Superlattice],
+        materials: Sequence[Material],
         *,
         outputs: Sequence[Output],
         fidelity: str,
@@ -68,12 +68,12 @@ class Screen:
         index: digest to position in `materials`.
     """
 
-    materials: Sequence[Crystal | Superlattice]
+    materials: Sequence[Material]
     posterior: Posterior
     best: float | None
     index: dict[str, int]
 
-    def free(self, taken: Sequence[Crystal | Superlattice]) -> NDArray[np.bool_]:
+    def free(self, taken: Sequence[Material]) -> NDArray[np.bool_]:
         """Mask (n,) of the materials that are not among those taken."""
         free = np.ones(len(self.materials), dtype=bool)
         for material in taken:
@@ -83,18 +83,18 @@ class Screen:
         return free
 
 
-def listed(space: Space, limit: int, rng: np.random.Generator) -> Sequence[Crystal | Superlattice]:
+def listed(space: Space, limit: int, rng: np.random.Generator) -> Sequence[Material]:
     """The whole space in its fixed order when it is small enough, else a sample of `limit`.
 
     Of a space that was narrowed down, its shortlist; see `agents.shortlist.Narrowed`.
     """
-    shortlist: Sequence[Crystal | Superlattice] | None = getattr(space, "shortlist", None)
+    shortlist: Sequence[Material] | None = getattr(space, "shortlist", None)
     if shortlist is not None:
         return shortlist
     limit = min(limit, getattr(space, "screened", limit))
     if space.size is None or space.size > limit:
         return space.sample(limit, rng)
-    materials: Sequence[Crystal | Superlattice] | None = getattr(space, "materials", None)
+    materials: Sequence[Material] | None = getattr(space, "materials", None)
     return tuple(space) if materials is None else materials
 
 

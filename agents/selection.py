@@ -15,11 +15,11 @@ from agents.objective import Objective
 from agents.protocol import Candidate, Outcome, Space
 from agents.screening import Screen, incumbent, screen
 from agents.settings import SelectionSettings
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Surrogate
 
 Purpose = Literal["promise", "hole", "audit"]
-Admit = Callable[[Crystal | Superlattice], bool]
+Admit = Callable[[Material], bool]
 _HOLE_POOL = 0.25  # holes are sought among the quarter with the largest spread
 
 
@@ -108,7 +108,7 @@ def select(
     space: Space,
     objective: Objective,
     evaluations: Sequence[Outcome],
-    pending: Sequence[Crystal | Superlattice],
+    pending: Sequence[Material],
     surrogate: Surrogate | None,
     fidelity: str,
     proposals: Mapping[str, Sequence[Candidate]],
@@ -140,7 +140,7 @@ def select(
     taken = [e.material for e in evaluations] + list(pending)
     admission = Admission(taken, near_duplicates=settings.near_duplicates)
 
-    def accept(material: Crystal | Superlattice) -> bool:
+    def accept(material: Material) -> bool:
         return admission.is_new(material) and admit(material) and admission(material)
 
     screened = _screened(space, settings, surrogate, objective, evaluations, fidelity, rng)

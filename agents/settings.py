@@ -36,7 +36,10 @@ PROTOTYPE_NAMES = (
     "perovskite",
 )
 """The prototypes that have a name of their own; any other is named ``aflow:`` and its label."""
-_POSITIVE = frozenset({"kappa", "conductance", "heat_capacity", "bulk_modulus", "max_frequency"})
+_MISMATCH = frozenset({"interface_conductance", "interface_conductance_amm", "radiation_limit"})
+_POSITIVE = _MISMATCH | {
+    "kappa", "conductance", "heat_capacity", "bulk_modulus", "max_frequency"
+}  # fmt: skip
 
 
 def _element(symbol: str) -> str:
@@ -178,8 +181,17 @@ class SuperlatticeSpaceSettings(Settings):
             )
 
 
+class InterfaceSpaceSettings(Settings):
+    """All pairs of different crystals out of the user's own list."""
+
+    kind: Literal["interface"] = "interface"
+    path: Path
+    """A folder of CIF or POSCAR files, an ASE database, or JSON lines, as of ``pool``."""
+    on_error: Literal["stop", "skip"] = "stop"
+
+
 SpaceSettings = Annotated[
-    PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings,
+    PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings | InterfaceSpaceSettings,
     Field(discriminator="kind"),
 ]
 
@@ -189,7 +201,7 @@ class ObjectiveSettings(Settings):
 
     property: str = Field(default="kappa", min_length=1)
     temperature: float | None = Field(default=None, gt=0)
-    """K; 300 where absent for kappa."""
+    """K; 300 where absent for kappa and the mismatch conductances of interfaces."""
     goal: Literal["minimize", "maximize", "target"] = "minimize"
     target: float | None = None
     """In the property's unit; with ``goal: target`` only."""
@@ -199,7 +211,7 @@ class ObjectiveSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _default_temperature(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("property", "kappa") == "kappa":
+        if isinstance(data, dict) and data.get("property", "kappa") in {"kappa", *_MISMATCH}:
             return {**data, "temperature": data.get("temperature") or 300.0}
         return data
 
@@ -377,21 +389,3 @@ class SelectionSettings(Settings):
             "audit_share": audits if self.audit_share is None else self.audit_share,
         }
         return SelectionSettings.model_validate({**self.model_dump(), **update})
-
-
-def default_agents(*, layers: bool) -> tuple[AgentSettings, ...]:
-    """The agents of a config that names none, for crystals or for layer sequences."""
-    if layers:
-        return (BayesianSettings(),)
-    return (SubstitutionSettings(), EvolutionSettings(), BayesianSettings(), RandomSettings())
-
-
-def agent_names(agents: tuple[AgentSettings, ...]) -> tuple[str, ...]:
-    """One name per agent: its kind, numbered from the second of a kind on (``bayesian-2``)."""
-    seen: dict[str, int] = {}
-    names = []
-    for agent in agents:
-        seen[agent.kind] = seen.get(agent.kind, 0) + 1
-        count = seen[agent.kind]
-        names.append(agent.kind if count == 1 else f"{agent.kind}-{count}")
-    return tuple(names)

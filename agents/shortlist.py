@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agents.acquisition import Belief, acquire
 from agents.objective import Objective
 from agents.protocol import Space
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 
 Array = NDArray[np.float64]
 _SPREAD, _RANDOM = 0.25, 0.25  # shares of a shortlist; the rest is for promise
@@ -88,7 +88,7 @@ class Narrowed:
         shortlist: those of its materials that are screened.
     """
 
-    def __init__(self, space: Space, shortlist: Sequence[Crystal | Superlattice]) -> None:
+    def __init__(self, space: Space, shortlist: Sequence[Material]) -> None:
         self._space = space
         self.shortlist = tuple(shortlist)
         """What `agents.screening.listed` gives; always the same object."""
@@ -104,17 +104,17 @@ class Narrowed:
     def __contains__(self, material: object) -> bool:
         return material in self._space
 
-    def __iter__(self) -> Iterator[Crystal | Superlattice]:
+    def __iter__(self) -> Iterator[Material]:
         return iter(self._space)
 
-    def sample(self, n: int, rng: np.random.Generator) -> list[Crystal | Superlattice]:
+    def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
         """At most n distinct materials of the whole space, drawn uniformly."""
         return self._space.sample(n, rng)
 
-    def neighbours(self, material: Crystal | Superlattice) -> list[Crystal | Superlattice]:
+    def neighbours(self, material: Material) -> list[Material]:
         """Materials of the whole space one small change away."""
         return self._space.neighbours(material)
 
-    def label(self, material: Crystal | Superlattice) -> str | None:
+    def label(self, material: Material) -> str | None:
         """Id in the user's pool or name of the prototype."""
         return self._space.label(material)

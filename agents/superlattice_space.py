@@ -14,7 +14,7 @@ from agents.layer_rules import LayerRules
 from agents.protocol import Space
 from agents.settings import SuperlatticeSpaceSettings
 from oracle.errors import OracleError
-from oracle.material import Crystal, Stack, Superlattice
+from oracle.material import Crystal, Material, Stack, Superlattice
 
 _SHORT = 16  # layers; blocks of longer sequences are moved up to half as far
 _LISTED = 100_000  # most designs that are listed
@@ -139,9 +139,9 @@ class LazySuperlattices:
             if not self._stack.symmetric or sequence <= sequence[::-1]:
                 yield self._made(sequence)
 
-    def sample(self, n: int, rng: np.random.Generator) -> list[Crystal | Superlattice]:
+    def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
         """At most n distinct designs, drawn uniformly without replacement."""
-        found: dict[str, Crystal | Superlattice] = {}
+        found: dict[str, Material] = {}
         wanted, tries = min(n, self.size), 0
         while len(found) < wanted and tries < 64 * n + 1024:
             tries += 1
@@ -153,12 +153,12 @@ class LazySuperlattices:
             found.setdefault(design.digest, design)
         return list(found.values())
 
-    def neighbours(self, material: Crystal | Superlattice) -> list[Crystal | Superlattice]:
+    def neighbours(self, material: Material) -> list[Material]:
         """Designs one move away: a changed layer, two exchanged ones, a turned or moved block."""
         if material not in self or not isinstance(material, Superlattice):
             return []
         canonical = dict.fromkeys(map(self._canonical, self._moves(material.sequence)))
-        found: dict[str, Crystal | Superlattice] = {}
+        found: dict[str, Material] = {}
         for sequence in canonical:
             if sequence in self._rules:
                 design = self._made(sequence)
@@ -166,7 +166,7 @@ class LazySuperlattices:
         found.pop(material.digest, None)
         return list(found.values())
 
-    def label(self, material: Crystal | Superlattice) -> str | None:
+    def label(self, material: Material) -> str | None:
         """Designs have no other name than their sequence."""
         return None
 

@@ -8,7 +8,7 @@ class OracleError(Exception):
 
     Args:
         stage: where it happened: ``read``, ``relax``, ``fc2``, ``stability``, ``fc3``, ``bte``,
-            ``dft``, ``lookup`` or ``worker``.
+            ``spectra``, ``dft``, ``lookup`` or ``worker``.
         message: one line: what was given, what was expected, what to do.
         transient: True when the same call may succeed later (memory, time-out, lost worker).
     """

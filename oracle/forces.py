@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from oracle.dft import Potential
 from oracle.energies import one_thread
 from oracle.errors import OracleError
-from oracle.material import digest_of
+from oracle.material import Crystal, digest_of
 from oracle.memory import keep_freed_memory
 from oracle.potentials import calculator, copies_may_share, weights_digest
 from oracle.protocol import Context
@@ -190,6 +191,29 @@ class ForceField:
                 f"{type(error).__name__}: {_one_line(error)}",
                 transient=memory,
             ) from error
+
+
+def check_elements(potential: Potential, crystals: Iterable[Crystal]) -> None:
+    """Ask a potential for forces in a few of the crystals, before anything is paid for.
+
+    Args:
+        potential: as for `oracle.potentials.calculator`.
+        crystals: of which so many are tried that every element is.
+
+    Raises:
+        OracleError: stage ``read``; an element that it does not know, or it cannot be loaded.
+    """
+    nowhere = Path()  # nothing is stored
+    field = ForceField(potential, StageStore(nowhere), Context(nowhere))
+    tried: set[str] = set()
+    for crystal in crystals:
+        if not set(crystal.species) <= tried:
+            tried |= set(crystal.species)
+            atoms = Atoms(
+                crystal.species, cell=crystal.lattice, scaled_positions=crystal.positions, pbc=True
+            )
+            with field.attached(atoms, "read") as ready:
+                ready.get_forces()
 
 
 def _single() -> None:

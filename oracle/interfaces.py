@@ -41,6 +41,11 @@ class Spectrum:
         """Middles (n,) of the intervals, THz."""
         return np.asarray((np.arange(len(self.density)) + 0.5) * self.step)
 
+    def padded(self, number: int) -> Spectrum:
+        """The same with `number` intervals, at least as many as there are; nothing in the new."""
+        more = (0, number - len(self.density))
+        return Spectrum(np.pad(self.density, more), np.pad(self.crossing, more), self.step)
+
     @classmethod
     def of(
         cls,
@@ -73,21 +78,31 @@ class Spectrum:
 def spectrum_of(
     phonons: Any, mesh: tuple[int, int, int], *, step: float, number: int, axis: int = 2
 ) -> Spectrum:
-    """The spectrum of phonopy's object on a full mesh, across a plane normal to a Cartesian axis.
+    """The spectrum of phonopy's object on a mesh, across a plane normal to a Cartesian axis.
+
+    Velocities are computed at irreducible points only. The symmetry that reduces the mesh mixes
+    the axes, so that of each velocity the component along every image of the axis counts.
 
     Args:
         phonons: with force constants.
-        mesh: points along the reciprocal axes; not reduced, since symmetry would mix the axes.
+        mesh: points along the reciprocal axes.
         step: THz.
         number: of intervals; modes above ``number * step`` are left out.
         axis: 0, 1 or 2.
     """
-    phonons.run_mesh(mesh, with_group_velocities=True, is_mesh_symmetry=False)
+    # Symmetry maps such a mesh on itself, unlike one that is shifted.
+    phonons.run_mesh(mesh, with_group_velocities=True, is_gamma_center=True)
     found = phonons.mesh
-    velocities = np.asarray(found.group_velocities)[:, :, axis]
+    cell = np.asarray(phonons.primitive.cell)
+    operations = np.asarray(phonons.primitive_symmetry.reciprocal_operations)
+    # An operation R on reduced wave vectors is A⁻¹ R A on Cartesian ones, rows of A being vectors
+    # of the cell; the component of a turned velocity along the axis is that along a row of it.
+    turned = np.linalg.inv(cell) @ operations @ cell
+    images, counts = np.unique(np.round(turned[:, axis], 8), axis=0, return_counts=True)
+    across = np.abs(np.asarray(found.group_velocities) @ images.T)
     return Spectrum.of(
         np.asarray(found.frequencies),
-        velocities,
+        across @ (counts / counts.sum()),
         np.asarray(found.weights, dtype=np.float64),
         volume=float(phonons.primitive.volume),
         step=step,

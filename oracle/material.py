@@ -1,4 +1,4 @@
-"""What can be measured: crystals and layer sequences, each in one canonical form.
+"""What can be measured: crystals, layer sequences and interfaces, each in one canonical form.
 
 Equal materials must meet by themselves, whatever cell, origin, atom order or orientation they
 were written in, because an evaluation is looked up by the digest of its material.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
@@ -262,7 +262,44 @@ def orbit(
     return frozenset(found)
 
 
-Material = Annotated[Crystal | Superlattice, Field(discriminator="kind")]
+class Interface(BaseModel):
+    """Two crystals that touch, of which only what they are in bulk is known.
+
+    Which of them is on which side makes no difference: what the models of `oracle.interfaces` let
+    through is the same both ways.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["interface"] = "interface"
+    crystals: tuple[Crystal, Crystal]
+    """Sorted by digest, in whatever order they are given."""
+
+    @field_validator("crystals")
+    @classmethod
+    def _sorted(cls, given: tuple[Crystal, Crystal]) -> tuple[Crystal, Crystal]:
+        first, second = given
+        return given if first.digest <= second.digest else (second, first)
+
+    @property
+    def formula(self) -> str:
+        """Both formulas, in alphabetical order, for instance ``MgO | NaCl``."""
+        return " | ".join(sorted(crystal.formula for crystal in self.crystals))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the digests of both crystals."""
+        return digest_of({"kind": self.kind, "crystals": [c.digest for c in self.crystals]})
+
+
+Material = Annotated[Crystal | Superlattice | Interface, Field(discriminator="kind")]
+
+
+def crystals_of(material: Material) -> tuple[Crystal, ...]:
+    """The crystals that a material consists of as such: one, both of an interface, or none."""
+    if isinstance(material, Interface):
+        return material.crystals
+    return (material,) if isinstance(material, Crystal) else ()
 
 
 def digest_of(value: Any) -> str:

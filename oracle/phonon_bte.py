@@ -10,7 +10,7 @@ from oracle.environment import environment
 from oracle.errors import OracleError, as_oracle_error
 from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
 from oracle.forces import ForceField
-from oracle.material import Crystal, Superlattice, digest_of
+from oracle.material import Crystal, Material, digest_of
 from oracle.potentials import weights_digest
 from oracle.protocol import Context
 from oracle.settings import PhononSettings
@@ -71,7 +71,7 @@ class PhononBTE:
         """The oracle that confirms a leader: other snapshots, more of them, a denser mesh."""
         return PhononBTE(self._settings.tightened(), self._fidelity)
 
-    def evaluate(self, material: Crystal | Superlattice, *, context: Context) -> Outcome:
+    def evaluate(self, material: Material, *, context: Context) -> Outcome:
         """The outcome for one crystal; finished stages under ``context.workdir`` are reused."""
         started = time.perf_counter()
         store = StageStore(context.workdir / "stages")
@@ -119,7 +119,7 @@ class PhononBTE:
         return outcome
 
     def _record(
-        self, material: Crystal | Superlattice, field: ForceField, started: float, stage: str
+        self, material: Material, field: ForceField, started: float, stage: str
     ) -> dict[str, Any]:
         """What every outcome carries."""
         return {

@@ -37,6 +37,7 @@ from oracle.properties import (
     structural_properties,
 )
 from oracle.relax import Relaxed, relax
+from oracle.second_order import Harmonic, gated, judged, second_order
 from oracle.settings import PhononSettings
 from oracle.third_order import ThirdOrder, adaptive, finite_differences
 
@@ -59,23 +60,6 @@ class Result:
 
     stage: str
     outcome: Callable[..., Measured | Unstable]
-
-
-@dataclass(frozen=True)
-class Harmonic:
-    """A crystal whose constants of second order are known.
-
-    Args:
-        phonons: phono3py's description with both supercells.
-        fc2: compact, eV/Å².
-        dynamics: phonopy's object with these constants.
-        stability: of its modes.
-    """
-
-    phonons: Phono3py
-    fc2: Array
-    dynamics: Any
-    stability: Stability
 
 
 @dataclass
@@ -114,11 +98,11 @@ class Pipeline:
             return Result("relax", lambda **r: Unstable(reason=reason, properties=properties, **r))
         if isinstance(self.settings.born, EspressoSettings):
             self._charge(relaxed, self.settings.born)
-        crystal = self._gated(relaxed, self.settings)
-        if self.settings.finite_temperature is not None:
-            crystal = self._effective(relaxed, crystal)
-        elif self._interpolated(crystal.stability):
-            crystal = self._gated(relaxed, self.settings.widened())
+        if self.settings.finite_temperature is None:
+            crystal = second_order(relaxed, self.settings, self.forces, self._timed)
+        else:
+            static = gated(relaxed, self.settings, self.forces, self._timed)
+            crystal = self._effective(relaxed, static)
         stability = crystal.stability
         properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()
         plots = self._bands(crystal.dynamics) if self.settings.bands else {}
@@ -173,12 +157,6 @@ class Pipeline:
         if excess > _EXCESS:
             self._doubts.append(f"Born charges add up to {excess:.2f} e per atom")
 
-    def _gated(self, relaxed: Relaxed, settings: PhononSettings) -> Harmonic:
-        """Second order and the stability gate."""
-        phonons = supercells.phonons3(relaxed, settings, second=True)
-        fc2 = self._timed("fc2", lambda: self._second_order(phonons))
-        return self._judged(phonons, fc2, settings)
-
     def _effective(self, relaxed: Relaxed, static: Harmonic) -> Harmonic:
         """The same with effective constants at a temperature."""
         settings, temperature = self.settings, self.settings.finite_temperature
@@ -203,33 +181,7 @@ class Pipeline:
         self._doubts += found.doubts(static.stability, temperature)
         # Constants of third order are to be those at the same amplitude.
         self.settings = settings.model_copy(update={"displacement": min(found.amplitude, 0.2)})
-        return self._judged(static.phonons, found.fc2, settings)
-
-    def _judged(self, phonons: Phono3py, fc2: Array, settings: PhononSettings) -> Harmonic:
-        """Stability of given constants."""
-        dynamics = harmonic.dynamics(
-            phonons.unitcell,
-            phonons.phonon_supercell_matrix,
-            phonons.phonon_primitive,
-            fc2,
-            phonons.nac_params,
-        )
-        stability = self._timed(
-            "stability",
-            lambda: harmonic.stability(
-                dynamics, settings.stability_tolerance, settings.stability_spacing
-            ),
-        )
-        return Harmonic(phonons, fc2, dynamics, stability)
-
-    def _interpolated(self, stability: Stability) -> bool:
-        """Whether modes are imaginary only where the supercell does not determine them.
-
-        Between commensurate points a supercell that is too small interpolates, and may make a
-        soft acoustic branch imaginary: CsCl in 3x3x3 cells does (7net-0), in 4x4x4 it does not.
-        """
-        exact = stability.softest >= -self.settings.stability_tolerance
-        return not stability.stable and exact and self.settings.fc2_supercell is None
+        return judged(static.phonons, found.fc2, settings, self._timed)
 
     def _conduct(
         self,
@@ -327,13 +279,6 @@ class Pipeline:
             {"mesh": list(tried.mesh), "kappa": tried.mean.tolist()} for tried in history
         ]
         return history[-1]
-
-    def _second_order(self, phonons: Phono3py) -> Array:
-        moved = supercells.second_order_displacements(phonons, self.settings.displacement)
-        forces = self.forces.many(
-            moved, "fc2", lambda share: self.forces.context.progress("fc2", share)
-        )
-        return supercells.second_order(phonons, forces)
 
     def _third_order(
         self, small: Phono3py, crystal: Harmonic, coarse: tuple[int, int, int]

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from oracle.errors import OracleError
 from oracle.evaluation import Failed, Measured, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 
 Progress = Callable[[str, float], None]
 """Called with the stage's name and its finished share, 0 to 1."""
@@ -65,8 +65,6 @@ class Oracle(Protocol):
         """SHA-256 of all that changes the science: potential weights and settings."""
         ...
 
-    def evaluate(
-        self, material: Crystal | Superlattice, *, context: Context
-    ) -> Measured | Unstable | Failed:
+    def evaluate(self, material: Material, *, context: Context) -> Measured | Unstable | Failed:
         """The outcome for one material."""
         ...

@@ -11,7 +11,7 @@ from typing import Any
 
 from oracle.errors import OracleError
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Crystal, Superlattice, digest_of
+from oracle.material import Material, digest_of
 from oracle.protocol import Context
 
 Row = Mapping[str, Any]
@@ -134,9 +134,7 @@ class ReplayOracle:
             unit=self._unit,
         )
 
-    def evaluate(
-        self, material: Crystal | Superlattice, *, context: Context
-    ) -> Measured | Unstable | Failed:
+    def evaluate(self, material: Material, *, context: Context) -> Measured | Unstable | Failed:
         """The table's outcome for one material; nothing in the context changes it."""
         common: dict[str, Any] = {
             "material": material,

@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from agents.bayesian import BayesianProposer
+from agents.defaults import agent_names, default_agents
 from agents.evolution import EvolutionProposer
+from agents.interface_space import InterfaceSpace, interface_space
 from agents.pool import PoolSpace
 from agents.protocol import Proposer, Space
 from agents.prototypes import PrototypeSpace
 from agents.random_agent import RandomProposer
-from agents.settings import ObjectiveSettings, agent_names, default_agents
+from agents.settings import ObjectiveSettings
 from agents.substitution import SubstitutionProposer
 from agents.superlattice_space import superlattice_space
 from agents.tree_search import TreeSearchProposer
 from oracle.errors import OracleError
+from oracle.forces import check_elements
 from oracle.green.oracle import GreenOracle
+from oracle.interface_oracle import InterfaceOracle
+from oracle.interface_settings import InterfaceSettings
 from oracle.material import Crystal, Superlattice
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Oracle
@@ -37,12 +42,17 @@ from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.multi_fidelity import MultiFidelityProcess
 from surrogate.protocol import Output, Surrogate
 from surrogate.sequence_process import SequenceProcess
-from surrogate.settings import GraphEnsembleSettings, SequenceProcessSettings
+from surrogate.settings import (
+    GaussianProcessSettings,
+    GraphEnsembleSettings,
+    SequenceProcessSettings,
+)
 
 SPACES: dict[str, Callable[[Any], Space]] = {
     "prototypes": PrototypeSpace,
     "pool": PoolSpace,
     "superlattice": superlattice_space,
+    "interface": interface_space,
 }
 PROPOSERS: dict[str, Callable[..., Proposer]] = {
     "random": lambda settings, **common: RandomProposer(**common),
@@ -99,6 +109,10 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
             return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
         if config.oracle.kind == "green":
             return {"green": build_oracle(config.oracle, "green")}
+        if config.oracle.kind == "interface":
+            assert isinstance(space, InterfaceSpace)  # no other config is valid
+            check_elements(config.oracle.calculator, space.crystals)
+            return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
         ids = getattr(space, "ids", {})
         names = list(config.oracle.fidelities or {}) or [_ONLY_FIDELITY]
         return {name: build_oracle(config.oracle, name, ids, config.objective) for name in names}
@@ -110,7 +124,7 @@ _ONLY_FIDELITY = "table"
 
 
 def build_oracle(
-    settings: PhononSettings | GreenSettings | ReplaySettings,
+    settings: PhononSettings | GreenSettings | InterfaceSettings | ReplaySettings,
     fidelity: str,
     ids: Mapping[str, str] | None = None,
     objective: ObjectiveSettings | None = None,
@@ -130,6 +144,8 @@ def build_oracle(
         return PhononBTE(settings, "harmonic" if fidelity == "harmonic" else "bte")
     if settings.kind == "green":
         return GreenOracle(settings)
+    if settings.kind == "interface":
+        return InterfaceOracle(settings, "overlap" if fidelity == "overlap" else "mismatch")
     assert objective is not None
     column = _column(settings, fidelity)
     table, digest = _table(Path(settings.table))
@@ -165,7 +181,7 @@ def tightened(oracle: Oracle, level: int) -> Oracle | None:
         return oracle
     if isinstance(oracle, ReplayOracle):
         return oracle.tightened(level) if level == 1 else None
-    assert isinstance(oracle, PhononBTE | GreenOracle)
+    assert isinstance(oracle, PhononBTE | GreenOracle | InterfaceOracle)
     for _ in range(level):
         oracle = oracle.tightened()
     return oracle
@@ -186,7 +202,8 @@ def build_proposers(
         fidelity: of the objective.
         layers: whether the materials are layer sequences.
     """
-    agents = default_agents(layers=layers) if config.agents is None else config.agents
+    pairs = config.space.kind == "interface"
+    agents = config.agents or default_agents(layers=layers, pairs=pairs)
     common: dict[str, Any] = {
         "fidelity": fidelity,
         "near_duplicates": config.selection.near_duplicates,
@@ -198,9 +215,14 @@ def build_proposers(
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
-    """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`."""
+    """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`.
+
+    For pairs of crystals, a Gaussian process on what the oracle's own potential says of both.
+    """
     if config.surrogate is not None:
         return config.surrogate
+    if config.oracle.kind == "interface":
+        return GaussianProcessSettings(features=config.oracle.calculator)
     return SequenceProcessSettings() if is_layered(space) else GraphEnsembleSettings()
 
 

@@ -19,7 +19,7 @@ from agents.objective import Objective
 from agents.protocol import Candidate, Space
 from agents.screening import Screen, incumbent
 from agents.selection import Selected
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from oracle.protocol import Oracle
 from orchestrator import events as ev
 from orchestrator.config import CampaignConfig
@@ -50,7 +50,7 @@ def worthwhile(
     screened: Screen,
     trusts: Mapping[str, Trust],
     space: Space,
-    admits: Callable[[Crystal | Superlattice], bool],
+    admits: Callable[[Material], bool],
 ) -> list[CheapLook]:
     """Looks that are worth more per second than the best label, best first, within the budget.
 

@@ -17,9 +17,11 @@ from agents.settings import (
     SelectionSettings,
     SpaceSettings,
 )
+from oracle.interface_settings import InterfaceSettings
 from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
 from orchestrator.config_errors import one_line
 from orchestrator.healing_settings import DftSettings
+from orchestrator.interface_rules import check_interfaces
 from orchestrator.settings import Duration, ExecutorSettings, TrackingSettings
 from surrogate.settings import SurrogateSettings
 
@@ -78,7 +80,8 @@ class BudgetSettings(_Settings):
 
 
 OracleSettings = Annotated[
-    PhononSettings | GreenSettings | ReplaySettings, Field(discriminator="kind")
+    PhononSettings | GreenSettings | InterfaceSettings | ReplaySettings,
+    Field(discriminator="kind"),
 ]
 
 
@@ -92,10 +95,11 @@ class CampaignConfig(_Settings):
     constraints: tuple[ConstraintSettings, ...] | None = None
     """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
     agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
-    """None: what `agents.settings.default_agents` says of crystals, or of layer sequences."""
+    """None: what `agents.defaults.default_agents` says of such materials."""
     selection: SelectionSettings = SelectionSettings()
     surrogate: SurrogateSettings | None = None
-    """None: a graph ensemble for crystals, a `sequence-process` for layer sequences."""
+    """None: a graph ensemble for crystals, a `sequence-process` for layer sequences, a Gaussian
+    process for pairs of crystals."""
     oracle: OracleSettings
     dft: DftSettings = DftSettings()
     confirmation: ConfirmationSettings = ConfirmationSettings()
@@ -112,22 +116,25 @@ class CampaignConfig(_Settings):
             )
         if self.dft.heals:
             self._check_healing()
-        if self.oracle.kind == "phonon-bte":
-            known = PROPERTIES
-            if self.objective.property not in known:
-                raise ValueError(
-                    f"objective.property: given {self.objective.property!r}, which oracle.kind: "
-                    f"phonon-bte does not measure; allowed: {', '.join(known)}"
-                )
-            self._check_temperature(self.oracle.temperatures)
-        if self.oracle.kind == "green":
-            if self.objective.property not in GREEN_PROPERTIES:
-                raise ValueError(
-                    f"objective.property: given {self.objective.property!r}, which oracle.kind: "
-                    f"green does not measure; allowed: {', '.join(GREEN_PROPERTIES)}"
-                )
-            self._check_temperature(self.oracle.temperatures)
+        if (self.oracle.kind == "interface") != (self.space.kind == "interface"):
+            raise ValueError(
+                f"oracle.kind: given {self.oracle.kind!r} with space.kind {self.space.kind!r}; "
+                "expected interface for both or for neither"
+            )
+        if self.oracle.kind == "interface":
+            check_interfaces(self)
+        if self.oracle.kind != "replay":
+            self._check_objective(MEASURED[self.oracle.kind], self.oracle.temperatures)
         return self
+
+    def _check_objective(self, known: Sequence[str], temperatures: Sequence[float]) -> None:
+        """The oracle measures what is sought."""
+        if self.objective.property not in known:
+            raise ValueError(
+                f"objective.property: given {self.objective.property!r}, which oracle.kind: "
+                f"{self.oracle.kind} does not measure; allowed: {', '.join(known)}"
+            )
+        self._check_temperature(temperatures)
 
     def _check_healing(self) -> None:
         """Only potentials that can be fine-tuned have their holes healed."""
@@ -168,8 +175,17 @@ PROPERTIES = (
     "anharmonicity",
 )
 """What an objective may be, with the phonon oracle."""
-GREEN_PROPERTIES = ("conductance", "kappa")
-"""What an objective may be, with the oracle of layers."""
+MEASURED = {
+    "phonon-bte": PROPERTIES,
+    "green": ("conductance", "kappa"),
+    "interface": (
+        "interface_conductance",
+        "interface_conductance_amm",
+        "radiation_limit",
+        "overlap",
+    ),
+}
+"""What an objective may be, by the kind of the oracle."""
 
 
 def load_config(
@@ -279,7 +295,7 @@ def _descend(holder: Any, part: str, path: str) -> Any:
 
 
 def _input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
-    if config.space.kind == "pool":
+    if config.space.kind in ("pool", "interface"):
         yield "space.path", Path(config.space.path)
     if config.space.kind == "superlattice":
         for letter, material in sorted(config.space.alphabet.items()):

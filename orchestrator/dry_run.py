@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from agents.interface_space import InterfaceSpace
+from oracle.material import crystals_of
 from orchestrator.config import CampaignConfig
 from orchestrator.notes import campaign_notes
 from orchestrator.runner import prepare
 
-_SECONDS_PER_CALL = {"harmonic": 6.0, "bte": 20.0}
+_SECONDS_PER_CALL = {"harmonic": 6.0, "bte": 20.0, "mismatch": 15.0}
 """Of a 2-atom cell with 7net-0 on one core; benchmarks/README.md has the measurements."""
 _ATOMS = 2.0
 _SCALING = 1.5  # of the seconds with the atoms of the primitive cell
@@ -34,7 +36,7 @@ def estimate(config: CampaignConfig) -> dict[str, Any]:
     if prepared.space.size is not None:
         calls = min(calls, prepared.space.size)
     confirmations = min(config.confirmation.leaders, config.confirmation.max_calls, calls)
-    seconds = _seconds_per_call(config, prepared.space)
+    seconds = _seconds_per_call(config, prepared.space, calls)
     cores = _cores(config)
     total = seconds * (calls + _TIGHT * confirmations)
     workers = config.executor.workers or max(1, cores // config.executor.cpus_per_call)
@@ -53,13 +55,17 @@ def estimate(config: CampaignConfig) -> dict[str, Any]:
     }
 
 
-def _seconds_per_call(config: CampaignConfig, space: Any) -> float:
+def _seconds_per_call(config: CampaignConfig, space: Any, calls: int) -> float:
     if config.oracle.kind == "replay":
         return 0.0
     sample = space.sample(50, np.random.default_rng(0))
-    atoms = [len(m.species) for m in sample if hasattr(m, "species")]
+    atoms = [len(crystal.species) for m in sample for crystal in crystals_of(m)]
     mean = sum((n / _ATOMS) ** _SCALING for n in atoms) / max(1, len(atoms))
-    return _SECONDS_PER_CALL["bte"] * mean * _POTENTIAL.get(str(config.oracle.calculator), 1.0)
+    mean *= _POTENTIAL.get(str(config.oracle.calculator), 1.0)
+    if isinstance(space, InterfaceSpace):  # each crystal is computed once in all its pairs
+        crystals = min(len(space.crystals), 2 * calls)
+        return _SECONDS_PER_CALL["mismatch"] * mean * crystals / max(1, calls)
+    return _SECONDS_PER_CALL["bte"] * mean
 
 
 def _cores(config: CampaignConfig) -> int:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from oracle.material import Crystal
+from oracle.material import Interface, Material, crystals_of
 from oracle.structure_io import write_cif
 from orchestrator.campaign import Campaign
 from orchestrator.config import ConfigError
@@ -23,8 +23,9 @@ def export_best(store: Store, name: str, directory: Path, form: str, k: int) -> 
         store: the home's database.
         name: the campaign.
         directory: where to; made if absent. Existing files of the same name are replaced.
-        form: ``cif`` (relaxed structures), ``json`` (table and full evaluations) or ``phono3py``
-            (one folder per candidate with the files the phonopy and phono3py commands read).
+        form: ``cif`` (relaxed structures, of an interface both), ``json`` (table and full
+            evaluations) or ``phono3py`` (one folder per candidate with the files the phonopy and
+            phono3py commands read).
         k: how many.
 
     Returns:
@@ -49,17 +50,14 @@ def export_best(store: Store, name: str, directory: Path, form: str, k: int) -> 
     written: list[Path] = []
     for row in rows:
         evaluation = row.label.evaluation
-        stem = f"{row.rank:03d}-{evaluation.material.formula}-{row.label.candidate}"
-        if not isinstance(evaluation.material, Crystal):
+        formula = evaluation.material.formula.replace(" | ", "-")
+        stem = f"{row.rank:03d}-{formula}-{row.label.candidate}"
+        if not crystals_of(evaluation.material):
             raise ConfigError(f"campaign {name}: layer sequences have no {form}; use --format json")
         if form == "cif":
-            path = directory / f"{stem}.cif"
-            source = _artefact(store, evaluation, ".cif")
-            if source is None:
-                write_cif(evaluation.material.conventional(), path)
-            else:
-                shutil.copyfile(source, path)
-            written.append(path)
+            written += _write_cifs(store, evaluation, directory, stem)
+        elif isinstance(evaluation.material, Interface):
+            raise ConfigError(f"campaign {name}: interfaces have no {form}; use cif or json")
         else:
             written += _copy_artefacts(store, evaluation, directory / stem)
     if not written:
@@ -67,12 +65,24 @@ def export_best(store: Store, name: str, directory: Path, form: str, k: int) -> 
     return written
 
 
-def _artefact(store: Store, evaluation: Any, suffix: str) -> Path | None:
-    for relative in evaluation.artefacts.values():
-        path = store.home / "artefacts" / relative
-        if str(relative).endswith(suffix) and path.exists():
-            return path
-    return None
+def _write_cifs(store: Store, evaluation: Any, directory: Path, stem: str) -> list[Path]:
+    """A crystal, or both of an interface, relaxed where the oracle has kept that."""
+    material: Material = evaluation.material
+    relaxed = [
+        path
+        for relative in evaluation.artefacts.values()
+        if str(relative).endswith(".cif") and (path := store.home / "artefacts" / relative).exists()
+    ]
+    written = []
+    for k, crystal in enumerate(crystals_of(material)):
+        side = f"-{k + 1}-{crystal.formula}" if isinstance(material, Interface) else ""
+        path = directory / f"{stem}{side}.cif"
+        if k < len(relaxed):
+            shutil.copyfile(relaxed[k], path)
+        else:
+            write_cif(crystal.conventional(), path)
+        written.append(path)
+    return written
 
 
 def _copy_artefacts(store: Store, evaluation: Any, folder: Path) -> list[Path]:

@@ -15,7 +15,10 @@ def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
     if skipped:
         notes.append(f"space: {len(skipped)} records were left out, the first: {skipped[0]}")
     duplicates = getattr(space, "duplicates", 0)
-    if duplicates and config.space.kind == "pool":
+    if config.space.kind == "interface":
+        crystals = getattr(space, "crystals", ())
+        notes.append(f"space: all pairs of {len(crystals)} crystals, each computed once")
+    if duplicates and config.space.kind in ("pool", "interface"):
         notes.append(f"space: {duplicates} records equal an earlier one and count once")
     if config.oracle.kind == "phonon-bte":
         notes += [

@@ -16,7 +16,7 @@ from agents.protocol import Candidate, Proposer, Space
 from agents.screening import Screen, SharedSurrogate, screen
 from agents.selection import Plan as Selection
 from agents.selection import Selected, select
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from oracle.protocol import Oracle
 from orchestrator import events as ev
 from orchestrator.build import (
@@ -259,7 +259,7 @@ class Planner:
         metrics |= {"rejected": float(len(rejected))} | _spreads(plan)
         return chosen, metrics, rejected
 
-    def _admits(self, state: CampaignState) -> Callable[[Crystal | Superlattice], bool]:
+    def _admits(self, state: CampaignState) -> Callable[[Material], bool]:
         return lambda material: self._screener.admits(material, state.rejected)
 
     def _screened(

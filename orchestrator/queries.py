@@ -10,7 +10,7 @@ import yaml
 
 from oracle.evaluation import EVALUATION
 from oracle.files import write_whole
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material, Superlattice
 from orchestrator.campaign import Campaign
 from orchestrator.state import CampaignState, Ranked, ranking
 from orchestrator.store import Store
@@ -121,10 +121,10 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
     }
 
 
-def structure_of(home: Path, material: Crystal | Superlattice, formula: str) -> str:
-    """Path to the material's CIF (written on demand), or a layer sequence itself."""
-    if isinstance(material, Superlattice):
-        return material.sequence
+def structure_of(home: Path, material: Material, formula: str) -> str:
+    """Path to the material's CIF (written on demand); layer sequences and pairs as they read."""
+    if not isinstance(material, Crystal):
+        return material.formula
     path = home / "structures" / f"{formula}-{material.digest[:12]}.cif"
     if not path.exists():
         from oracle.structure_io import write_cif
@@ -133,16 +133,18 @@ def structure_of(home: Path, material: Crystal | Superlattice, formula: str) -> 
     return str(path)
 
 
-def file_of(home: Path, material: Crystal | Superlattice, formula: str) -> str | None:
-    """Path to what ``phonoscout evaluate`` takes (written on demand): a CIF, or a design as JSON.
+def file_of(home: Path, material: Material, formula: str) -> str | None:
+    """Path to what ``phonoscout evaluate`` takes (written on demand): a CIF or JSON.
 
-    None for sequences whose letters stand for nothing: those are only looked up.
+    JSON holds designs of layers and pairs of crystals. None for sequences whose letters stand for
+    nothing: those are only looked up.
     """
-    if not isinstance(material, Superlattice):
+    if isinstance(material, Crystal):
         return structure_of(home, material, formula)
-    if material.stack is None:
+    if isinstance(material, Superlattice) and material.stack is None:
         return None
-    path = home / "structures" / f"{formula[:40]}-{material.digest[:12]}.json"
+    name = formula[:40].replace(" | ", "-")
+    path = home / "structures" / f"{name}-{material.digest[:12]}.json"
     if not path.exists():
         write_whole(path, material.model_dump_json(indent=1).encode())
     return str(path)

@@ -11,7 +11,7 @@ from agents.protocol import Space, candidate_id
 from agents.prototype_table import competitors
 from agents.selection import Plan, Selected
 from agents.settings import DEFAULT_CONSTRAINTS, ConstraintSettings
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material
 from orchestrator.config import CampaignConfig
 from orchestrator.executor import Executor
 
@@ -58,7 +58,7 @@ class Screener:
         """Whether some constraint needs a calculation."""
         return self._potential is not None and needs_energies(self._constraints)
 
-    def admits(self, material: Crystal | Superlattice, rejected: Mapping[str, str]) -> bool:
+    def admits(self, material: Material, rejected: Mapping[str, str]) -> bool:
         """Whether a material may be considered at all, by what costs nothing to know."""
         if candidate_id(material) in rejected:
             return False

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from oracle.evaluation import Evaluation
-from oracle.material import Crystal, Material
+from oracle.material import Material, crystals_of
 from orchestrator.build import build_surrogate
 from orchestrator.executor import CallContext
 from surrogate.protocol import Calibration, Output, Surrogate
@@ -41,7 +41,8 @@ def screen(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
     """
     fitted = _fitted(payload["recipe"], payload["cache"])
     materials = _MATERIALS.validate_python(payload["materials"])
-    crystals = [material for material in materials if isinstance(material, Crystal)]
+    each = {c.digest: c for material in materials for c in crystals_of(material)}
+    crystals = list(each.values())
     if crystals and fitted.store.is_needed:
         fitted.store.load(crystals)
     posterior = fitted.surrogate.posterior(

@@ -1,4 +1,4 @@
-"""One structure file, or one design of layers, through the oracle, outside of any campaign."""
+"""One structure, design of layers or pair of crystals through the oracle, outside any campaign."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from rich.console import Console
 from oracle.born import read_born
 from oracle.canonical import canonicalize
 from oracle.evaluation import Failed
-from oracle.material import Crystal, Superlattice
+from oracle.interface_settings import InterfaceSettings
+from oracle.material import Interface, Material, Superlattice
 from oracle.protocol import Context
 from oracle.report import evaluation_json
 from oracle.settings import GreenSettings, PhononSettings
@@ -24,9 +25,11 @@ from orchestrator.build import build_oracle
 from orchestrator.config import ConfigError, set_key
 from orchestrator.config_errors import one_line
 
-_SETTINGS: dict[str, type[PhononSettings] | type[GreenSettings]] = {
+Computing = PhononSettings | GreenSettings | InterfaceSettings
+_SETTINGS: dict[str, type[PhononSettings] | type[GreenSettings] | type[InterfaceSettings]] = {
     "phonon-bte": PhononSettings,
     "green": GreenSettings,
+    "interface": InterfaceSettings,
 }
 
 
@@ -42,7 +45,8 @@ def evaluate_file(
     Args:
         home: where stages and artefacts are kept.
         structure: any file ASE or pymatgen reads; a file ``BORN`` of phonopy's beside it adds the
-            non-analytic term. Or a design of layers as JSON, as `best` names them under ``file``.
+            non-analytic term. Or a design of layers or a pair of crystals as JSON, as `best` names
+            them under ``file``.
         oracle: YAML file with the oracle's settings, without prefix.
         overrides: ``key=value`` texts over those.
         console: where progress is shown (stderr).
@@ -57,8 +61,15 @@ def evaluate_file(
     settings = oracle_settings(oracle, overrides)
     design = _design(structure)
     rotation = None
-    material: Crystal | Superlattice
-    if design is not None:
+    material: Material
+    if isinstance(design, Interface):
+        if not isinstance(settings, InterfaceSettings):
+            raise ConfigError(
+                f"{structure}: holds an interface, and oracle.kind is {settings.kind!r}; expected "
+                "--set kind=interface"
+            )
+        material = design
+    elif design is not None:
         # The Boltzmann equation is for crystals: there the layers repeat without end.
         material = design.crystal() if isinstance(settings, PhononSettings) else design
     else:
@@ -87,8 +98,8 @@ def evaluate_file(
     return document
 
 
-def _design(path: Path) -> Superlattice | None:
-    """The design that a JSON file holds; None where it is none of ours.
+def _design(path: Path) -> Superlattice | Interface | None:
+    """The design or pair that a JSON file holds; None where it is none of ours.
 
     Raises:
         ConfigError: it says that it is one, but is not.
@@ -99,15 +110,20 @@ def _design(path: Path) -> Superlattice | None:
         raw = json.loads(path.read_text())
     except (OSError, ValueError):
         return None  # reading it as a structure will say what is wrong
-    if not isinstance(raw, dict) or raw.get("kind") != "superlattice":
+    models: dict[str, type[Superlattice] | type[Interface]] = {
+        "superlattice": Superlattice,
+        "interface": Interface,
+    }
+    model = models.get(str(raw.get("kind"))) if isinstance(raw, dict) else None
+    if model is None:
         return None
     try:
-        return Superlattice.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(one_line(error, Superlattice, str(path))) from error
+        raise ConfigError(one_line(error, model, str(path))) from error
 
 
-def oracle_settings(path: Path | None, overrides: Sequence[str]) -> PhononSettings | GreenSettings:
+def oracle_settings(path: Path | None, overrides: Sequence[str]) -> Computing:
     """Settings of a computing oracle from a file and ``key=value`` texts.
 
     Raises:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from agents.protocol import Candidate
 from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
-from oracle.material import Crystal, Material, Superlattice
+from oracle.material import Material
 from orchestrator.database import database_of, has_database, open_engine
 from orchestrator.schema import CampaignRow, CandidateRow, EvaluationRow, EventRow, ForceLabelRow
 
@@ -79,7 +79,7 @@ class StoredCandidate:
     id: str
     label: str | None
     formula: str
-    material: Crystal | Superlattice
+    material: Material
 
 
 class Store:

@@ -22,7 +22,7 @@ from agents.protocol import Outcome, Space
 from agents.settings import SelectionSettings
 from agents.shortlist import Marginals, Narrowed, shortlist
 from oracle.files import write_whole
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from orchestrator.executor import Executor, Payload
 from orchestrator.state import CampaignState
 from surrogate.protocol import Calibration, Output
@@ -85,7 +85,7 @@ class Recipe:
 
 def streamed(
     executor: Executor,
-    materials: Sequence[Crystal | Superlattice],
+    materials: Sequence[Material],
     recipe: Recipe,
     cache: Path,
 ) -> Marginals:
@@ -158,9 +158,7 @@ def narrowed(
     return Narrowed(space, [materials[i] for i in kept])
 
 
-def _shards(
-    materials: Sequence[Crystal | Superlattice], recipe: Path, cache: Path
-) -> Iterator[Payload]:
+def _shards(materials: Sequence[Material], recipe: Path, cache: Path) -> Iterator[Payload]:
     """Payloads one by one, so that only those under way are in memory."""
     for start in range(0, len(materials), SHARD):
         yield {

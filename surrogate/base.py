@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.cheaper import Similarity
 from surrogate.feature_store import FeatureStore, MaterialInputs
 from surrogate.findings import Findings
@@ -106,7 +106,7 @@ class BaseSurrogate(ABC):
 
     def posterior(
         self,
-        materials: Sequence[Crystal | Superlattice],
+        materials: Sequence[Material],
         *,
         outputs: Sequence[Output],
         fidelity: str,
@@ -126,7 +126,7 @@ class BaseSurrogate(ABC):
     def _belief(
         self,
         fitted: _Fitted,
-        materials: Sequence[Crystal | Superlattice],
+        materials: Sequence[Material],
         inputs: Inputs,
         outputs: Sequence[Output],
     ) -> Posterior:
@@ -168,7 +168,7 @@ class BaseSurrogate(ABC):
     def _fit(
         self,
         found: dict[str, dict[str, Outcome]],
-        materials: dict[str, Crystal | Superlattice],
+        materials: dict[str, Material],
         inputs: Inputs,
     ) -> _Fitted:
         """Fit all outputs; `inputs` are those of `materials`, or any where there are none."""

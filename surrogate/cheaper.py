@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.block_kernel import BlockKernel, mirror_of
 from surrogate.inputs import Inputs
 from surrogate.labels import Labels
@@ -17,7 +17,6 @@ from surrogate.scaling import Descriptors, InputScale
 from surrogate.trust import PRIOR, Trust
 
 Array = NDArray[np.float64]
-Material = Crystal | Superlattice
 _WHITE = 0.3  # share of a value's variance that descriptors do not explain
 _CHUNK = 8192
 

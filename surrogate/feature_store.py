@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Interface, Material, Superlattice
 from surrogate.descriptors import GLOBAL_SPREADS, columns
 from surrogate.features import CrystalFeatures, features_of
 from surrogate.inputs import Group, Inputs
+from surrogate.pair_features import pair_inputs
 from surrogate.sequences import Chains
 from surrogate.small_phonons import SMALL_PHONONS, UNKNOWN
 
@@ -90,7 +91,7 @@ class MaterialInputs:
         self._chains: Chains | None = None
         self._stacked: OrderedDict[tuple[str, ...], Inputs] = OrderedDict()
 
-    def begin(self, materials: Sequence[Crystal | Superlattice]) -> None:
+    def begin(self, materials: Sequence[Material]) -> None:
         """Let a training set decide what descriptors of sequences there are."""
         layers = [m for m in materials if isinstance(m, Superlattice)]
         chains = _chains(layers) if layers else None
@@ -98,11 +99,11 @@ class MaterialInputs:
             self._chains = chains
             self._stacked.clear()
 
-    def __call__(self, materials: Sequence[Crystal | Superlattice]) -> Inputs:
+    def __call__(self, materials: Sequence[Material]) -> Inputs:
         """Inputs of the materials, in their order.
 
         Raises:
-            ValueError: no materials, or crystals and sequences mixed.
+            ValueError: no materials, or materials of several kinds.
         """
         key = tuple(material.digest for material in materials)
         if key in self._stacked:
@@ -113,18 +114,21 @@ class MaterialInputs:
             self._stacked.popitem(last=False)
         return inputs
 
-    def _made(self, materials: Sequence[Crystal | Superlattice]) -> Inputs:
+    def _made(self, materials: Sequence[Material]) -> Inputs:
         crystals = [m for m in materials if isinstance(m, Crystal)]
         layers = [m for m in materials if isinstance(m, Superlattice)]
-        if crystals and not layers:
+        pairs = [m for m in materials if isinstance(m, Interface)]
+        if len(crystals) == len(materials) > 0:
             return self._store.inputs(crystals)
-        if layers and not crystals:
+        if len(pairs) == len(materials) > 0:
+            return pair_inputs(pairs, self._store.inputs)
+        if len(layers) == len(materials) > 0:
             if self._chains is None:
                 self._chains = _chains(layers)
             return self._chains.inputs([m.sequence for m in layers])
         raise ValueError(
-            f"a surrogate learns from materials of one kind; given: {len(crystals)} crystals "
-            f"and {len(layers)} sequences"
+            f"a surrogate learns from materials of one kind; given: {len(crystals)} crystals, "
+            f"{len(layers)} sequences and {len(pairs)} interfaces"
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.evaluation import scalar
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.inputs import Inputs
 from surrogate.labels import Outcome
 
@@ -54,7 +54,7 @@ class Findings:
                     known.setdefault(digest, []).append(row)
         return cls({digest: _mean(rows) for digest, rows in known.items()})
 
-    def added(self, inputs: Inputs, materials: Sequence[Crystal | Superlattice]) -> Inputs:
+    def added(self, inputs: Inputs, materials: Sequence[Material]) -> Inputs:
         """The inputs of n materials with one more block (n, 7); unchanged where nothing is known.
 
         Standardisation puts what is typical where a NaN is.

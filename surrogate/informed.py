@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.cheaper import Cheaper, Similarity, cheaper
 from surrogate.inputs import Inputs
 from surrogate.labels import Outcome, labels_of
@@ -19,7 +19,6 @@ from surrogate.targets import Extras, Target, rows_of
 from surrogate.trust import Trust, trust
 
 Array = NDArray[np.float64]
-Material = Crystal | Superlattice
 _TINY = 1e-12
 
 

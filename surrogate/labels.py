@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Unstable, scalar
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Output
 
 Array = NDArray[np.float64]
@@ -29,7 +29,7 @@ class Labels:
         noise: (n,), standard error of each on that scale; 0 where the oracle states none.
     """
 
-    materials: tuple[Crystal | Superlattice, ...]
+    materials: tuple[Material, ...]
     values: Array
     noise: Array
 
@@ -44,20 +44,20 @@ class Stabilities:
         confidence: (n,), how much of an outcome each one is.
     """
 
-    materials: tuple[Crystal | Superlattice, ...]
+    materials: tuple[Material, ...]
     stable: Array
     confidence: Array
 
 
 def latest(
     evaluations: Sequence[Outcome],
-) -> tuple[dict[str, dict[str, Outcome]], dict[str, Crystal | Superlattice]]:
+) -> tuple[dict[str, dict[str, Outcome]], dict[str, Material]]:
     """The last evaluation of each material by fidelity and digest, and the materials by digest.
 
     A later one replaces an earlier one at the same fidelity: confirmations do.
     """
     found: dict[str, dict[str, Outcome]] = {}
-    materials: dict[str, Crystal | Superlattice] = {}
+    materials: dict[str, Material] = {}
     for evaluation in evaluations:
         digest = evaluation.material.digest
         found.setdefault(evaluation.fidelity, {})[digest] = evaluation
@@ -99,7 +99,7 @@ def stabilities_of(outcomes: Mapping[str, Outcome]) -> Stabilities:
     crystals fail there more often, but so do healthy ones. Other failures tell nothing of the
     material.
     """
-    rows: list[tuple[Crystal | Superlattice, float, float]] = []
+    rows: list[tuple[Material, float, float]] = []
     for outcome in outcomes.values():
         if isinstance(outcome, Measured):
             rows.append((outcome.material, 1.0, 1.0))

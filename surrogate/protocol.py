@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 
 Array = NDArray[np.float64]
 
@@ -107,7 +107,7 @@ class Surrogate(Protocol):
 
     def posterior(
         self,
-        materials: Sequence[Crystal | Superlattice],
+        materials: Sequence[Material],
         *,
         outputs: Sequence[Output],
         fidelity: str,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.evaluation import Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.descriptors import prior_mean
 from surrogate.inputs import Inputs
 from surrogate.labels import Labels, Outcome, labels_of
@@ -128,7 +128,7 @@ class Extras:
                         rows[output].setdefault(digest, blank.copy())[3 * k + 2] = 1.0
         return cls(cheaper, rows)
 
-    def flags(self, materials: Sequence[Crystal | Superlattice], output: Output) -> Array:
+    def flags(self, materials: Sequence[Material], output: Output) -> Array:
         """The columns (n, c) without values: only where a material is unstable.
 
         Values enter regressions through what they make one expect, see `surrogate.informed`.
@@ -137,7 +137,7 @@ class Extras:
         table[:, [k for k in range(table.shape[1]) if k % 3 != 2]] = 0.0
         return table
 
-    def columns(self, materials: Sequence[Crystal | Superlattice], output: Output) -> Array:
+    def columns(self, materials: Sequence[Material], output: Output) -> Array:
         """The columns (n, c) of n materials; 0 where nothing is known."""
         table = np.zeros((len(materials), 3 * len(self.fidelities)))
         known = self.rows.get(output, {})
@@ -149,6 +149,6 @@ class Extras:
         return table
 
 
-def rows_of(materials: Sequence[Crystal | Superlattice], row: dict[str, int]) -> NDArray[np.int64]:
+def rows_of(materials: Sequence[Material], row: dict[str, int]) -> NDArray[np.int64]:
     """Rows (n,) of materials, given those of their digests."""
     return np.array([row[material.digest] for material in materials], dtype=np.int64)

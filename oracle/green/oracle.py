@@ -14,7 +14,7 @@ from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
 from oracle.forces import ForceField
 from oracle.green.device import Device, Found, make
 from oracle.green.settings import GreenSettings
-from oracle.material import Crystal, Stack, Superlattice, digest_of
+from oracle.material import Material, Stack, Superlattice, digest_of
 from oracle.potentials import weights_digest
 from oracle.protocol import Context
 from oracle.stages import StageStore
@@ -64,13 +64,11 @@ class GreenOracle:
         """The oracle that confirms a leader: denser meshes."""
         return GreenOracle(self._settings.tightened())
 
-    def evaluate(self, material: Crystal | Superlattice, *, context: Context) -> Outcome:
+    def evaluate(self, material: Material, *, context: Context) -> Outcome:
         """The outcome for one sequence."""
         return self.evaluate_many([material], context=context)[0]
 
-    def evaluate_many(
-        self, materials: Sequence[Crystal | Superlattice], *, context: Context
-    ) -> list[Outcome]:
+    def evaluate_many(self, materials: Sequence[Material], *, context: Context) -> list[Outcome]:
         """Outcomes in the order given; sequences of one stack and length are done together.
 
         What they share is computed once, so that a thousand cost little more than a hundred.
@@ -91,9 +89,7 @@ class GreenOracle:
                 outcomes[i] = outcome
         return [outcomes[i] for i in range(len(materials))]
 
-    def _group(
-        self, materials: Sequence[Crystal | Superlattice], context: Context
-    ) -> list[Outcome]:
+    def _group(self, materials: Sequence[Material], context: Context) -> list[Outcome]:
         """Outcomes of materials that share stack and length."""
         started = time.perf_counter()
         try:
@@ -195,10 +191,10 @@ class GreenOracle:
             (folder / "evaluation.json").write_bytes(EVALUATION.dump_json(outcome))
         return outcome
 
-    def _key(self, material: Crystal | Superlattice) -> str:
+    def _key(self, material: Material) -> str:
         return digest_of([material.model_dump(mode="json"), self._method])
 
-    def _stored(self, material: Crystal | Superlattice, context: Context) -> Outcome | None:
+    def _stored(self, material: Material, context: Context) -> Outcome | None:
         store = StageStore(context.workdir / "stages")
         path = store.path("evaluations", self._key(material)) / "evaluation.json"
         return EVALUATION.validate_json(path.read_bytes()) if path.is_file() else None
@@ -216,7 +212,7 @@ class GreenOracle:
         }
 
 
-def _sequence(material: Crystal | Superlattice) -> str:
+def _sequence(material: Material) -> str:
     if not isinstance(material, Superlattice):
         raise OracleError("read", "got a crystal; green needs a sequence of layers")
     if material.stack is None:

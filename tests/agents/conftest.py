@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from agents.finite import FiniteSpace
+from agents.interface_space import InterfaceSpace
 from agents.pool import PoolSpace
 from agents.prototypes import PrototypeSpace
 from agents.settings import PoolSpaceSettings, PrototypeSpaceSettings
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Calibration, Output, Posterior
 
-Material = Crystal | Superlattice
 ELEMENTS = ("Li", "Na", "K", "Mg", "Ca", "Sr", "Zn", "O", "S", "Se", "F", "Cl", "Br", "Ga", "As")
 
 
@@ -118,7 +118,14 @@ def sequences(tmp_path_factory: pytest.TempPathFactory) -> PoolSpace:
     return PoolSpace(PoolSpaceSettings(path=path, symmetries=("mirror",)))
 
 
-@pytest.fixture(params=["crystals", "sequences"])
+@pytest.fixture(scope="session")
+def interfaces(crystals: PrototypeSpace) -> InterfaceSpace:
+    """66 pairs of 12 crystals."""
+    chosen = crystals.materials[:: crystals.size // 12][:12]
+    return InterfaceSpace(FiniteSpace(chosen, [f"n{i}" for i in range(12)]))
+
+
+@pytest.fixture(params=["crystals", "sequences", "interfaces"])
 def space(request: pytest.FixtureRequest) -> FiniteSpace:
     found: FiniteSpace = request.getfixturevalue(request.param)
     return found

@@ -18,7 +18,7 @@ from agents.settings import BayesianSettings, EvolutionSettings, SubstitutionSet
 from agents.substitution import SubstitutionProposer
 from agents.tree_search import TreeSearchProposer
 from oracle.evaluation import Failed, Measured, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material
 from surrogate.protocol import Surrogate
 
 Measure = Callable[..., Measured]
@@ -53,7 +53,7 @@ class ProposerContract:
         space: FiniteSpace,
         evaluations: list[Outcome],
         surrogate: Surrogate | None,
-        pending: list[Crystal | Superlattice] | None = None,
+        pending: list[Material] | None = None,
         seed: int = 0,
     ) -> list[Candidate]:
         if surrogate is not None:

@@ -16,7 +16,7 @@ from agents.screening import SharedSurrogate, listed
 from agents.selection import Plan, select, slots
 from agents.settings import SelectionSettings
 from oracle.evaluation import Measured
-from oracle.material import Crystal, Superlattice
+from oracle.material import Material
 from surrogate.protocol import Surrogate
 
 Measure = Callable[..., Measured]
@@ -31,7 +31,7 @@ def plan(
     *,
     settings: SelectionSettings = SelectionSettings(hole_share=0.25, audit_share=0.125),  # noqa: B008
     round_number: int = 1,
-    admit: Callable[[Crystal | Superlattice], bool] = lambda material: True,
+    admit: Callable[[Material], bool] = lambda material: True,
     seed: int = 0,
     offered: int = 12,
 ) -> Plan:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from agents.constraints import before, computed, limits, needs_energies
+from agents.defaults import agent_names
 from agents.objective import Objective
 from agents.prototype_table import prototype
 from agents.settings import (
@@ -20,7 +21,6 @@ from agents.settings import (
     PrototypeSpaceSettings,
     SelectionSettings,
     SpaceSettings,
-    agent_names,
 )
 from oracle.evaluation import Measured, Quantity, Unstable
 from oracle.material import Superlattice

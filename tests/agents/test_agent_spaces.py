@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 
 from agents.chemistry import dissimilarity
 from agents.finite import FiniteSpace
+from agents.interface_space import InterfaceSpace, interface_space
 from agents.pool import PoolSpace
 from agents.protocol import Space
 from agents.prototypes import PrototypeSpace
-from agents.settings import PoolSpaceSettings, PrototypeSpaceSettings
-from oracle.material import Crystal, Superlattice
+from agents.settings import (
+    InterfaceSpaceSettings,
+    PoolSpaceSettings,
+    PrototypeSpaceSettings,
+)
+from oracle.material import Crystal, Interface, Material, Superlattice
 
 
 @pytest.fixture(scope="module")
@@ -30,27 +35,30 @@ def crystal_pool(tmp_path_factory: pytest.TempPathFactory, crystals: PrototypeSp
     return PoolSpace(PoolSpaceSettings(path=path))
 
 
+Listed = FiniteSpace | InterfaceSpace
+
+
 class SpaceContract:
     """Inherited by the tests of every space."""
 
     @pytest.fixture
-    def under_test(self) -> FiniteSpace:
+    def under_test(self) -> Listed:
         raise AssertionError("each test class names its space")
 
     @pytest.fixture
-    def stranger(self) -> Crystal | Superlattice:
+    def stranger(self) -> Material:
         return Superlattice(sequence="not-a-member")
 
-    def test_is_a_space(self, under_test: FiniteSpace) -> None:
+    def test_is_a_space(self, under_test: Listed) -> None:
         assert isinstance(under_test, Space)
 
-    def test_lists_distinct_members(self, under_test: FiniteSpace) -> None:
+    def test_lists_distinct_members(self, under_test: Listed) -> None:
         digests = [m.digest for m in under_test]
         assert len(digests) == len(set(digests)) == under_test.size
         assert all(m in under_test for m in under_test)
         assert [m.digest for m in under_test] == digests
 
-    def test_samples_without_replacement(self, under_test: FiniteSpace) -> None:
+    def test_samples_without_replacement(self, under_test: Listed) -> None:
         drawn = under_test.sample(10, np.random.default_rng(3))
         assert len({m.digest for m in drawn}) == 10
         again = under_test.sample(10, np.random.default_rng(3))
@@ -58,7 +66,7 @@ class SpaceContract:
         everything = under_test.sample(10 * under_test.size, np.random.default_rng(0))
         assert {m.digest for m in everything} == {m.digest for m in under_test}
 
-    def test_neighbours_are_other_members(self, under_test: FiniteSpace) -> None:
+    def test_neighbours_are_other_members(self, under_test: Listed) -> None:
         for material in under_test.sample(8, np.random.default_rng(0)):
             near = under_test.neighbours(material)
             digests = [m.digest for m in near]
@@ -68,7 +76,7 @@ class SpaceContract:
             assert all(m in under_test for m in near)
 
     def test_strangers_have_neither_neighbours_nor_label(
-        self, under_test: FiniteSpace, stranger: Crystal | Superlattice
+        self, under_test: Listed, stranger: Material
     ) -> None:
         assert stranger not in under_test
         assert "text" not in under_test
@@ -158,6 +166,85 @@ def _hamming(first: str, second: str, *, mirror: bool = True) -> int:
     plain = sum(a != b for a, b in zip(first, second, strict=True))
     turned = sum(a != b for a, b in zip(first, second[::-1], strict=True))
     return min(plain, turned) if mirror else plain
+
+
+class TestInterfaceSpace(SpaceContract):
+    @pytest.fixture
+    def under_test(self, interfaces: InterfaceSpace) -> InterfaceSpace:
+        return interfaces
+
+    def test_holds_every_pair_once(self, interfaces: InterfaceSpace) -> None:
+        crystals = interfaces.crystals
+        pairs = {frozenset(c.digest for c in m.crystals) for m in _pairs(interfaces)}
+        assert len(pairs) == interfaces.size == 66
+        assert Interface(crystals=(crystals[5], crystals[2])) in interfaces
+        assert Interface(crystals=(crystals[5], crystals[5])) not in interfaces
+        assert crystals[5] not in interfaces
+        label = interfaces.label(Interface(crystals=(crystals[5], crystals[2])))
+        assert label == "n2 | n5"
+
+    def test_neighbours_keep_one_side(self, interfaces: InterfaceSpace) -> None:
+        pair = _pairs(interfaces)[17]
+        own = {c.digest for c in pair.crystals}
+        near = interfaces.neighbours(pair)
+        assert len(near) == 2 * (len(interfaces.crystals) - 2)
+        for other in near:
+            assert isinstance(other, Interface)
+            assert len(own & {c.digest for c in other.crystals}) == 1
+
+    def test_crossings_have_a_side_of_either(self, interfaces: InterfaceSpace) -> None:
+        first, second = _pairs(interfaces)[3], _pairs(interfaces)[60]
+        mixed = interfaces.crossings(first, second, np.random.default_rng(0))
+        assert len(mixed) == 4
+        for child in mixed:
+            assert isinstance(child, Interface)
+            own = {c.digest for c in child.crystals}
+            assert all(own & {c.digest for c in p.crystals} for p in (first, second))
+
+    def test_many_pairs_are_numbered_not_held(self, crystals: PrototypeSpace) -> None:
+        base = crystals.materials[0]
+        assert isinstance(base, Crystal)
+        rows = np.array(base.lattice)
+        fresh = [
+            Crystal.model_validate({**base.model_dump(), "lattice": (rows * s).tolist()})
+            for s in 1 + 0.002 * np.arange(300)
+        ]
+        space = InterfaceSpace(FiniteSpace(fresh, [str(k) for k in range(300)]))
+        assert space.size == 300 * 299 // 2
+        assert space.materials is None
+        drawn = space.sample(500, np.random.default_rng(0))
+        assert len({m.digest for m in drawn}) == 500
+        assert all(m in space for m in drawn)
+        assert len({m.digest for m in space}) == space.size
+
+
+def _pairs(space: InterfaceSpace) -> list[Interface]:
+    return [m for m in space if isinstance(m, Interface)]
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([0], "holds 1 crystal; expected at least two different ones"),
+        ([0, 0], "holds 1 crystal; expected at least two different ones"),
+        (["01", "10"], "holds the layer sequence '01'; expected crystals"),
+    ],
+)
+def test_lists_of_which_no_pair_is_made(
+    records: list[int | str], message: str, crystals: PrototypeSpace, tmp_path: Path
+) -> None:
+    lines = []
+    for k, record in enumerate(records):
+        if isinstance(record, str):
+            lines.append({"id": k, "sequence": record})
+        else:
+            crystal = crystals.materials[record]
+            assert isinstance(crystal, Crystal)
+            lines.append({"id": k, "structure": crystal.structure().as_dict()})
+    path = tmp_path / "list.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    with pytest.raises(ValueError, match=message):
+        interface_space(InterfaceSpaceSettings(path=path))
 
 
 def test_a_hundred_thousand_sequences_are_searched_at_once(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from oracle.green.device import Device, make
 from oracle.green.oracle import GreenOracle
 from oracle.green.settings import GreenSettings
 from oracle.layering import reversible
-from oracle.material import Crystal, Stack, Superlattice
+from oracle.material import Crystal, Material, Stack, Superlattice
 from oracle.potentials import calculator
 from oracle.protocol import Context, Oracle
 from oracle.stages import StageStore
@@ -156,7 +156,7 @@ def test_layers_differ_only_in_mass(home: Path) -> None:
     assert device.length("S") == pytest.approx(device.length("G"))
 
 
-def _failure(design: Crystal | Superlattice, home: Path, settings: GreenSettings = SMALL) -> str:
+def _failure(design: Material, home: Path, settings: GreenSettings = SMALL) -> str:
     found = GreenOracle(settings).evaluate(design, context=Context(home))
     assert isinstance(found, Failed)
     assert found.permanent

@@ -15,7 +15,7 @@ from oracle import transport
 from oracle.canonical import canonicalize
 from oracle.evaluation import Failed, Measured, Unstable, scalar
 from oracle.forces import ForceField
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Material, Superlattice
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Context, Oracle
 from oracle.report import evaluation_json
@@ -260,7 +260,7 @@ def test_failures_name_their_stage_and_cause(
     module = types.ModuleType("tests_broken")
     module.Broken = Broken  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tests_broken", module)
-    material: Crystal | Superlattice = Crystal.from_structure(NACL)
+    material: Material = Crystal.from_structure(NACL)
     if calculator == "7net-0":
         material = Superlattice(sequence="01")
     settings = SMALL.model_copy(update={"calculator": calculator})

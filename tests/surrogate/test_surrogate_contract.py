@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Crystal, Superlattice
+from oracle.material import Crystal, Interface, Material, Superlattice
 from surrogate.base import BaseSurrogate
 from surrogate.feature_store import FeatureStore, MaterialInputs
 from surrogate.features import CrystalFeatures
@@ -31,7 +32,6 @@ from surrogate.settings import (
 )
 from surrogate.stability import PRIOR_STABLE
 
-Material = Crystal | Superlattice
 Outcome = Measured | Unstable | Failed
 KAPPA = Output("kappa", 300.0)
 
@@ -284,7 +284,7 @@ class SurrogateContract(ABC):
             surrogate.posterior(materials, outputs=[KAPPA], fidelity="dft")
         with pytest.raises(ValueError, match="not made for"):
             surrogate.posterior(materials, outputs=[Output("density")], fidelity="bte")
-        with pytest.raises(ValueError, match="0 crystals and 0 sequences"):
+        with pytest.raises(ValueError, match="0 crystals, 0 sequences and 0 interfaces"):
             self.ask(surrogate, [])
         with pytest.raises(ValueError, match="one kind"):
             self.ask(surrogate, [crystal(0), Superlattice(sequence="0101")])
@@ -372,6 +372,28 @@ class OnSequences(SurrogateContract):
     def test_other_length(self, materials: list[Material]) -> None:
         with pytest.raises(ValueError, match="has 4 layers; expected 10"):
             self.ask(self.fitted(self.labels(materials[:3])), [Superlattice(sequence="0101")])
+
+
+class OnPairs(SurrogateContract):
+    store: FeatureStore
+
+    @pytest.fixture
+    def materials(self) -> list[Material]:
+        single = [crystal(k) for k in range(13)]
+        pairs: list[Material] = [
+            Interface(crystals=(first, second))
+            for first, second in itertools.combinations(single, 2)
+        ]
+        order = np.random.default_rng(2).permutation(len(pairs))[:60]
+        return [pairs[k] for k in order]
+
+    @pytest.fixture(autouse=True)
+    def _store(self, synthetic: Any) -> None:
+        self.store = synthetic
+
+    def truth(self, material: Any) -> float:
+        first, second = (self.store.truth(c) for c in material.crystals)  # type: ignore[attr-defined]
+        return float(0.6 * (first + second))
 
 
 def _signs(sequence: str) -> NDArray[np.float64]:
@@ -476,6 +498,14 @@ class _MultiFidelity(SurrogateContract):
     def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
         settings = MultiFidelitySettings()
         return MultiFidelityProcess(outputs, "bte", seed=seed, store=self.store, settings=settings)
+
+
+class TestGaussianProcessOnPairs(_Process, OnPairs):
+    pass
+
+
+class TestRandomForestOnPairs(_Forest, OnPairs):
+    pass
 
 
 class TestGraphEnsembleOnCrystals(_Graph, OnCrystals):

@@ -1,0 +1,286 @@
+"""The oracle `interface`: what passes between two crystals, from the bulk phonons of each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from ase import Atoms
+from ase.io import write
+from numpy.typing import NDArray
+
+from oracle.environment import environment
+from oracle.errors import OracleError, as_oracle_error
+from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
+from oracle.forces import ForceField
+from oracle.interface_settings import InterfaceSettings
+from oracle.interfaces import (
+    Spectrum,
+    acoustic_mismatch,
+    diffuse_mismatch,
+    overlap,
+    radiation_limit,
+)
+from oracle.material import Crystal, Interface, Material, digest_of
+from oracle.potentials import weights_digest
+from oracle.protocol import Context
+from oracle.relax import Relaxed
+from oracle.stages import StageStore
+
+VERSION = 1
+"""Raise it when the same interface and settings would get other numbers."""
+Outcome = Measured | Unstable | Failed
+Fidelity = Literal["overlap", "mismatch"]
+Array = NDArray[np.float64]
+_T = TypeVar("_T")
+_SHARE = 0.5  # of the change from the coarse to the final mesh, as in `oracle.meshes`
+_DOUBTFUL = 0.25  # relative error
+
+
+class InterfaceOracle:
+    """Overlap and mismatch conductances of two crystals.
+
+    Relaxation, force constants and spectra of a crystal are stored by content, so that N
+    crystals cost N harmonic calculations in however many pairs they are.
+
+    Args:
+        settings: all that changes the science.
+        fidelity: ``overlap`` for the coarse mesh of wave vectors, ``mismatch`` for the dense one.
+
+    Raises:
+        OracleError: stage ``read``; unknown potential or one that is not installed.
+    """
+
+    def __init__(self, settings: InterfaceSettings, fidelity: Fidelity = "mismatch") -> None:
+        self._settings = settings
+        self._fidelity: Fidelity = fidelity
+        # Neither the other fidelity's mesh nor who asks for which changes anything in this one.
+        other = "mesh_spacing" if fidelity == "overlap" else "overlap_spacing"
+        self._method = digest_of(
+            {
+                "oracle": "interface",
+                "version": VERSION,
+                "fidelity": fidelity,
+                "settings": settings.model_dump(mode="json", exclude={"fidelities", other}),
+                "weights": weights_digest(settings.calculator),
+            }
+        )
+
+    @property
+    def settings(self) -> InterfaceSettings:
+        """What it was made with."""
+        return self._settings
+
+    @property
+    def fidelity(self) -> str:
+        """``overlap`` or ``mismatch``."""
+        return self._fidelity
+
+    @property
+    def method_digest(self) -> str:
+        """SHA-256 of settings, weights and the version of the physics."""
+        return self._method
+
+    def tightened(self) -> InterfaceOracle:
+        """The oracle that confirms a leader: a denser mesh."""
+        return InterfaceOracle(self._settings.tightened(), self._fidelity)
+
+    def evaluate(self, material: Material, *, context: Context) -> Outcome:
+        """The outcome for one pair; finished stages under ``context.workdir`` are reused."""
+        started = time.perf_counter()
+        store = StageStore(context.workdir / "stages")
+        forces = ForceField(self._settings.calculator, store, context)
+        try:
+            if not isinstance(material, Interface):
+                raise OracleError("read", "got a single material; interface needs two crystals")
+            key = digest_of([material.model_dump(mode="json"), self._method])
+            path = store.path("evaluations", key)
+            if (path / "evaluation.json").is_file():
+                return EVALUATION.validate_json((path / "evaluation.json").read_bytes())
+            return self._new(material, forces, key, started)
+        except Exception as error:
+            # Libraries raise all kinds of things on structures they were not made for.
+            failure = as_oracle_error(error, "give smaller supercells or meshes")
+        return Failed(
+            **self._record(material, started, failure.stage),
+            message=failure.message,
+            permanent=not failure.transient,
+            properties={"force_calls": Quantity(value=forces.calls, unit="")},
+        )
+
+    def _new(self, material: Interface, forces: ForceField, key: str, started: float) -> Outcome:
+        """Compute an evaluation, and store it with its artefacts."""
+        from oracle.bulk_spectra import Bulk, side_of  # phonopy takes a second to import
+
+        clock = _Clock(forces.context)
+        settings, sides = self._settings, []
+        dense = self._fidelity == "mismatch"
+        spacing = settings.mesh_spacing if dense else settings.overlap_spacing
+        store = forces.store
+        with store.directory("evaluations", key) as folder:
+            for crystal in material.crystals:
+                side = side_of(crystal, settings, spacing, forces, clock)
+                sides.append((crystal, side.relaxed, side.found))
+                if not isinstance(side.found, Bulk):
+                    break  # of an interface that cannot be, the other crystal does not matter
+            home = store.path("evaluations", key).relative_to(forces.context.workdir)
+            written = _write_cifs(folder, [relaxed for _, relaxed, _ in sides])
+            calls = {"force_calls": Quantity(value=forces.calls, unit="")}
+            crystal, _, soft = sides[-1]
+            outcome: Outcome
+            if isinstance(soft, Bulk):
+                stable = [(c, found) for c, _, found in sides if isinstance(found, Bulk)]
+                written |= _write_spectra(folder, stable)
+                record = self._record(material, started, "spectra", clock.seconds)
+                record["provenance"]["meshes"] = [list(found.mesh) for _, found in stable]
+                outcome = _measured(stable, settings, calls, record)
+            else:
+                stage = "relax" if soft.lowest is None else "stability"
+                outcome = Unstable(
+                    **self._record(material, started, stage, clock.seconds),
+                    min_frequency=soft.lowest,
+                    q_point=soft.q_point,
+                    reason=f"{crystal.formula}: {soft.reason}",
+                    properties=calls,
+                )
+            artefacts = {name: str(home / file) for name, file in written.items()}
+            outcome = outcome.model_copy(update={"artefacts": artefacts})
+            (folder / "evaluation.json").write_bytes(EVALUATION.dump_json(outcome))
+        return outcome
+
+    def _record(
+        self,
+        material: Material,
+        started: float,
+        stage: str,
+        seconds: dict[str, float] | None = None,
+    ) -> dict[str, Any]:
+        """What every outcome carries."""
+        return {
+            "material": material,
+            "fidelity": self.fidelity,
+            "method": self._method,
+            "cost_s": time.perf_counter() - started,
+            "stage": stage,
+            "provenance": {
+                "settings": self._settings.model_dump(mode="json"),
+                "seconds": seconds or {},
+            },
+            "environment": environment(),
+        }
+
+
+@dataclass
+class _Clock:
+    """Looks at the deadline before every stage, and takes its time."""
+
+    context: Context
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, stage: str, work: Callable[[], _T]) -> _T:
+        self.context.check(stage)
+        self.context.progress(stage, 0.0)
+        started = time.perf_counter()
+        result = work()
+        spent = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+        self.seconds[stage] = round(spent, 3)
+        return result
+
+
+def _measured(
+    sides: list[tuple[Crystal, Any]],
+    settings: InterfaceSettings,
+    calls: dict[str, Quantity],
+    record: dict[str, Any],
+) -> Measured:
+    """All that two stable crystals let one say."""
+    temperatures = np.array(settings.temperatures)
+    fine, coarse = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
+    found = {
+        "overlap": _with_error(fine, coarse, lambda a, b: np.array(overlap(a, b))),
+        "interface_conductance": _with_error(
+            fine, coarse, lambda a, b: diffuse_mismatch(a, b, temperatures)
+        ),
+        "radiation_limit": _with_error(
+            fine, coarse, lambda a, b: radiation_limit(a, b, temperatures)
+        ),
+    }
+    properties = {
+        name: Quantity(
+            value=value.tolist(),
+            std=std.tolist(),
+            unit="W/m²/K" if value.ndim else "",
+            per_temperature=bool(value.ndim),
+        )
+        for name, (value, std) in found.items()
+    }
+    doubts = []
+    value, std = found["interface_conductance"]
+    if np.any(std > _DOUBTFUL * value):
+        doubts.append(f"numerical error of {float((std / value).max()):.0%}")
+    first, second = (f.acoustics for _, f in sides)
+    if first is not None and second is not None:
+        waves = acoustic_mismatch(first, second, temperatures).tolist()
+        properties["interface_conductance_amm"] = Quantity(
+            value=waves, unit="W/m²/K", per_temperature=True
+        )
+    doubts += [
+        f"{c.formula}: long waves are elastically unstable" for c, f in sides if f.acoustics is None
+    ]
+    return Measured(
+        **record,
+        temperature=settings.temperatures,
+        properties=properties | calls,
+        low_confidence="; ".join(doubts) or None,
+    )
+
+
+def _with_error(
+    fine: list[Spectrum], coarse: list[Spectrum], model: Callable[[Spectrum, Spectrum], Array]
+) -> tuple[Array, Array]:
+    """What a model gives on the dense meshes, and the error that they leave in it.
+
+    Half the change that a coarser mesh on either side makes; the two sides count as independent,
+    so that their errors do not cancel by chance.
+    """
+    value = model(fine[0], fine[1])
+    left = model(coarse[0], fine[1]) - value
+    right = model(fine[0], coarse[1]) - value
+    return value, np.asarray(_SHARE * np.hypot(left, right))
+
+
+def _on_one_grid(sides: Iterable[list[Spectrum]]) -> tuple[list[Spectrum], list[Spectrum]]:
+    """Dense and coarse spectra of both sides, all as long as the longest."""
+    pairs = list(sides)
+    number = max(len(s.density) for pair in pairs for s in pair)
+    return [p[0].padded(number) for p in pairs], [p[1].padded(number) for p in pairs]
+
+
+def _write_cifs(folder: Path, crystals: list[Relaxed]) -> dict[str, str]:
+    """The relaxed crystals; returns artefact names to file names."""
+    written = {}
+    for name, relaxed in zip(("first", "second"), crystals, strict=False):
+        atoms = Atoms(
+            list(relaxed.symbols), cell=relaxed.cell, scaled_positions=relaxed.positions, pbc=True
+        )
+        write(folder / f"{name}.cif", atoms)
+        written[name] = f"{name}.cif"
+    return written
+
+
+def _write_spectra(folder: Path, sides: list[tuple[Crystal, Any]]) -> dict[str, str]:
+    """Densities of states and modes through the plane, for plots."""
+    (dense, _) = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
+    document = {
+        "formulas": [crystal.formula for crystal, _ in sides],
+        "frequencies_thz": dense[0].frequencies.tolist(),
+        "density_per_thz_A3": [s.density.tolist() for s in dense],
+        "crossing_per_A2": [s.crossing.tolist() for s in dense],
+    }
+    (folder / "spectra.json").write_text(json.dumps(document))
+    return {"spectra": "spectra.json"}
