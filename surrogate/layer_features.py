@@ -94,7 +94,7 @@ def raw_blocks(
         for name, block in _described(turned, len(alphabet), directed=not mirrored).items():
             total[name] = total.get(name, 0.0) + block / len(images)
     if len(images) <= _MOST_WAVES:
-        # What passes with equal leads is the same from either side.
+        # An image and its reverse let the same pass.
         sides = [i for i in images if not mirrored or i <= i[::-1]]
         for image in sides:
             for k, block in enumerate(transmissions(letters[:, list(image)], len(alphabet))):

@@ -53,6 +53,8 @@ class _Media:
 def transmissions(letters: NDArray[np.int64], kinds: int) -> list[Array]:
     """Logarithm of the share that passes, (n, draws) for each of `kinds` letters as both leads.
 
+    It is the same from either side, here to the last bit.
+
     The stack's matrix turns displacement and stress on its right into those on its left; with
     entries A, iB, iC, D and leads of impedance z the share is 4 / ((A + D)² + (zB + C/z)²).
 
@@ -60,7 +62,7 @@ def transmissions(letters: NDArray[np.int64], kinds: int) -> list[Array]:
         letters: (n, l), index of each layer's letter; `kinds` for any other letter.
         kinds: letters that are told apart.
     """
-    media = _Media.of(kinds + 1)
+    media, letters = _Media.of(kinds + 1), _oriented(letters)
     size = max(1, int(np.log(_WORDS) / np.log(max(kinds, 2)) + 1e-9))
     parts = []
     for start in range(0, letters.shape[1], size):
@@ -75,6 +77,14 @@ def transmissions(letters: NDArray[np.int64], kinds: int) -> list[Array]:
         for lead, table in enumerate(found):
             table.append(_passed(whole, media.impedance[lead]))
     return [np.concatenate(table) for table in found]
+
+
+def _oriented(letters: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each sequence or its reverse, whichever is alphabetically first."""
+    back = letters[:, ::-1]
+    first = (letters != back).argmax(axis=1)
+    rows = np.arange(len(letters))
+    return np.where((letters[rows, first] > back[rows, first])[:, None], back, letters)
 
 
 def _passed(whole: Single, lead: Single) -> Array:
