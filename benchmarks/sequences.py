@@ -45,7 +45,7 @@ from surrogate.sequence_process import SequenceProcess
 Array = NDArray[np.float64]
 Goal = Literal["minimize", "maximize"]
 GOALS: tuple[Goal, ...] = ("minimize", "maximize")
-FOUND = 1e-4
+FOUND = 1e-4  # of the optimum: what is so near counts as it
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def campaign(proposer: Proposer, learns: bool) -> Search:
             )
             value = values[candidate.material.digest]
             evaluations.append(_measured(candidate.material, value))
-            if abs(value - wanted) <= FOUND:
+            if abs(value - wanted) <= FOUND * abs(wanted):
                 return number
         return cap
 
@@ -157,9 +157,10 @@ def _by_botorch(
     torch.manual_seed(seed)
     scores = landscape.values if goal == "maximize" else -landscape.values
     wanted = scores.max()
+    wanted -= FOUND * abs(wanted)
     known = list(np.random.default_rng(seed).choice(len(scores), min(5, cap), replace=False))
     for number, at in enumerate(known, start=1):
-        if scores[at] >= wanted - FOUND:
+        if scores[at] >= wanted:
             return number
     while len(known) < cap:
         y = torch.from_numpy(scores[known])[:, None]
@@ -171,7 +172,7 @@ def _by_botorch(
                 value = LogExpectedImprovement(fitted, best_f=y.max())(x[:, None, :]).numpy()
         value[known] = -np.inf
         known.append(int(value.argmax()))
-        if scores[known[-1]] >= wanted - FOUND:
+        if scores[known[-1]] >= wanted:
             break
     return len(known)
 

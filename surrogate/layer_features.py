@@ -3,7 +3,8 @@
 Waves reflected by two interfaces interfere by the distance between them, so that transmission
 follows the pair correlations of the layers (the Born approximation) and, where reflection is
 strong, their local order. Every descriptor is averaged over the images of a sequence under its
-declared symmetries, which makes equal designs equal here.
+declared symmetries, which makes equal designs equal here. What waves that are reflected many
+times make of a stack, see `surrogate.layer_waves`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surrogate.inputs import Inputs
+from surrogate.layer_waves import transmissions
 
 Array = NDArray[np.float64]
 Order = tuple[int, ...]
@@ -23,6 +25,7 @@ Blocks = dict[str, Array]
 _SEPARATE = 4  # distances up to it have a scale each; larger ones share one
 _WORDS = (3, 4, 5)  # layers of the local environments that are counted
 _MOST_IMAGES = 512  # a larger group is left to the canonical form of a design
+_MOST_WAVES = 16  # images; a larger group is not that of a stack that waves pass
 _REFERENCE = 256  # random sequences from which typical sizes are taken
 _NONE = 1e-9  # variance of a block that says nothing
 
@@ -31,6 +34,8 @@ _NONE = 1e-9  # variance of a block that says nothing
 class LayerFeatures:
     """Blocks of descriptors, each centred and scaled to a total variance of 1.
 
+    Of waves each column has the same variance, so that strong contrasts do not outweigh weak ones.
+
     Centre and scale are those of random sequences: shuffles of the labelled ones where all have
     one composition, else free draws of letters.
 
@@ -38,24 +43,24 @@ class LayerFeatures:
         alphabet: letters that have columns of their own.
         orders: generators of the symmetries, see `Superlattice.symmetries`.
         centres: by block, (f,).
-        scales: by block.
+        scales: by block, (f,).
     """
 
     alphabet: tuple[str, ...]
     orders: tuple[Order, ...]
     centres: dict[str, Array]
-    scales: dict[str, float]
+    scales: dict[str, Array]
 
     @classmethod
     def of(cls, inputs: Inputs) -> LayerFeatures:
         """The descriptors that a training set of at least one sequence asks for."""
         alphabet = tuple(sorted(set("".join(inputs.words))))
         raw = raw_blocks(_reference(inputs.words, alphabet), inputs.orders, alphabet)
-        scales = {name: float(np.sqrt(block.var(axis=0).sum())) for name, block in raw.items()}
-        kept = {name: scale for name, scale in scales.items() if scale**2 > _NONE}
-        kept = kept or {"share": 1.0}  # nothing varies, as in a single layer of one letter
+        total = {name: float(block.var(axis=0).sum()) for name, block in raw.items()}
+        kept = [name for name, variance in total.items() if variance > _NONE] or ["share"]
+        scales = {name: _scale(name, raw[name]) for name in kept}
         centres = {name: raw[name].mean(axis=0) for name in kept}
-        return cls(alphabet, inputs.orders, centres, kept)
+        return cls(alphabet, inputs.orders, centres, scales)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,9 +81,9 @@ def raw_blocks(
 
     Blocks: ``place`` (one column per layer and letter), ``share`` (of each letter), ``apart-d``
     (pairs of letters d layers apart), ``apart`` (the same for larger distances), ``local-m``
-    (how often each word of m letters occurs, the leads included); those without direction in the
-    middle of the list, and, unless reversal is among the symmetries, ``place-`` and ``local-3-``:
-    what changes sign under it.
+    (how often each word of m letters occurs, the leads included), ``waves-k`` (what passes where
+    the leads are of letter k; which they are nobody need say, labels do); and, unless reversal is
+    among the symmetries, ``place-`` and ``local-3-``: what changes sign under it.
     """
     letters = _codes(words, alphabet)
     images = group(orders, letters.shape[1])
@@ -88,6 +93,12 @@ def raw_blocks(
         turned = letters[:, list(image)]
         for name, block in _described(turned, len(alphabet), directed=not mirrored).items():
             total[name] = total.get(name, 0.0) + block / len(images)
+    if len(images) <= _MOST_WAVES:
+        # An image and its reverse let the same pass.
+        sides = [i for i in images if not mirrored or i <= i[::-1]]
+        for image in sides:
+            for k, block in enumerate(transmissions(letters[:, list(image)], len(alphabet))):
+                total[f"waves-{k}"] = total.get(f"waves-{k}", 0.0) + block / len(sides)
     for block in total.values():
         block.setflags(write=False)
     return total
@@ -108,6 +119,14 @@ def group(orders: tuple[Order, ...], length: int) -> tuple[Order, ...]:
         if len(found) > _MOST_IMAGES:
             return (identity,)
     return tuple(sorted(found))
+
+
+def _scale(name: str, block: Array) -> Array:
+    """What the columns (f,) of a block are divided by."""
+    variance = block.var(axis=0)
+    if not name.startswith("waves-"):
+        variance = np.full(len(variance), variance.mean())
+    return np.sqrt(np.where(variance > 0.0, variance, 1.0) * len(variance))
 
 
 def _codes(words: Sequence[str], alphabet: Sequence[str]) -> NDArray[np.int64]:

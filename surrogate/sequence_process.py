@@ -20,6 +20,7 @@ from surrogate.protocol import Output
 from surrogate.scale_samples import scale_samples
 from surrogate.scaling import InputScale
 from surrogate.settings import SequenceProcessSettings
+from surrogate.squeeze import Squeeze
 
 Array = NDArray[np.float64]
 _JITTER = 1e-6  # of variances, in units of the target's
@@ -114,11 +115,27 @@ class MixedProcess:
         return np.asarray(left.mean(axis=0) + da.T @ db / len(da))
 
 
+@dataclass(frozen=True)
+class Squeezed:
+    """Processes of squeezed labels, stated on the scale of the labels themselves."""
+
+    process: MixedProcess
+    squeeze: Squeeze
+
+    def predict(self, inputs: Inputs, extras: Array) -> Prediction:
+        """See `surrogate.problem.Model`."""
+        seen = self.process.predict(inputs, extras)
+        mean = self.squeeze.back(seen.mean)
+        stretch = self.squeeze.stretch(mean)
+        return Prediction(mean, seen.root * stretch[:, None], seen.aleatoric * stretch)
+
+
 class SequenceProcess(BaseSurrogate):
     """A Gaussian process for layer sequences.
 
     It compares sequences by `LayerFeatures`, so that designs equal by declared symmetry are equal
-    to it, and averages over draws of its scales instead of trusting the most probable ones.
+    to it, and averages over draws of its scales instead of trusting the most probable ones. A long
+    tail of the labels is squeezed first, see `Squeeze`.
 
     Args:
         outputs: what can be predicted.
@@ -151,11 +168,13 @@ class SequenceProcess(BaseSurrogate):
         kernel = LayerKernel(features.names)
         blocks = [block[problem.rows] for block in features(problem.inputs)]
         known = _Known(blocks, problem.extras, squares_of(blocks))
-        stated = np.square(problem.noise) + _JITTER
+        squeeze = Squeeze.of(problem.targets)
+        seen = squeeze(problem.targets)
+        stated = np.square(problem.noise / squeeze.stretch(problem.targets)) + _JITTER
         rng = np.random.default_rng([seed, own.n])
         rows = np.unique(np.linspace(0, own.n - 1, min(own.n, _SCALED)).round().astype(np.int64))
         scales = scale_samples(
-            _likelihood(kernel, known.part(rows), problem.targets[rows], stated[rows]),
+            _likelihood(kernel, known.part(rows), seen[rows], stated[rows]),
             kernel.prior,
             labels=own.n,
             particles=self._settings.particles,
@@ -163,11 +182,12 @@ class SequenceProcess(BaseSurrogate):
         )
         scales = scales[:: max(1, len(scales) // self._settings.draws)]
         lower, _ = _factors(kernel, scales, known, stated)
-        targets = torch.from_numpy(problem.targets)[:, None].expand(len(scales), -1, 1)
+        targets = torch.from_numpy(seen)[:, None].expand(len(scales), -1, 1)
         weights = torch.cholesky_solve(targets, lower)[..., 0]
-        return MixedProcess(
+        mixed = MixedProcess(
             features, kernel, scales, known, lower.numpy(), weights.numpy(), self._settings
         )
+        return Squeezed(mixed, squeeze)
 
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int

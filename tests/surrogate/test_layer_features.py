@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from surrogate.layer_features import LayerFeatures, raw_blocks
 from surrogate.layer_kernel import LayerKernel, products_of, squares_of
+from surrogate.layer_waves import _Media, transmissions
 from surrogate.sequences import Chains
+from surrogate.squeeze import Squeeze
 
 ORDERS = ((1, 0, 2, 3, 5, 4), (5, 4, 3, 2, 1, 0))
 WORDS = st.lists(st.text("012", min_size=6, max_size=6), min_size=2, max_size=12, unique=True)
@@ -45,3 +47,45 @@ def test_the_kernel_is_positive(words: list[str], seed: int) -> None:
     assert (least > -1e-6 * largest).all()
     diagonal = kernel.diagonal(scales, squares, np.zeros(len(words)))
     assert np.allclose(np.diagonal(found, axis1=1, axis2=2), diagonal, rtol=1e-5)
+
+
+def test_waves_pass_as_through_a_single_film() -> None:
+    """One layer between equal leads: 1 / (1 + (z - 1/z)² sin²φ / 4), Born and Wolf (1.6)."""
+    found = transmissions(np.array([[1], [0]]), 2)[0]
+    media = _Media.of(3)
+    contrast = (media.impedance[1] / media.impedance[0]).astype(np.float64)
+    phase = media.phase[1].astype(np.float64)
+    share = 1.0 / (1.0 + 0.25 * np.square((contrast - 1.0 / contrast) * np.sin(phase)))
+    expected = np.log(share.reshape(found.shape[1], -1).mean(axis=1))
+    assert np.allclose(found[0], expected, atol=1e-4)
+    assert np.allclose(found[1], 0.0, atol=1e-5)  # a layer of the leads' letter reflects nothing
+
+
+def test_waves_pass_alike_in_any_company() -> None:
+    letters = np.random.default_rng(0).integers(3, size=(200, 9))
+    whole = transmissions(letters, 2)
+    some = transmissions(letters[150:, ::-1], 2)
+    for lead in range(2):
+        assert np.array_equal(whole[lead][150:], some[lead])
+        assert np.isfinite(whole[lead]).all()
+        assert whole[lead].max() < 1e-4
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-50.0, 50.0), min_size=1, max_size=30))
+def test_squeezing_keeps_the_order_and_can_be_undone(given_labels: list[float]) -> None:
+    labels = np.round(np.array(given_labels), 3)
+    squeeze = Squeeze.of(labels)
+    seen = squeeze(labels)
+    assert np.allclose(squeeze.back(seen), labels, atol=1e-6)
+    order = np.argsort(labels, kind="stable")
+    assert (np.diff(seen[order]) >= -1e-9).all()
+    assert (squeeze.stretch(labels) > 0.0).all()
+
+
+def test_a_stranger_among_the_labels_is_squeezed() -> None:
+    labels = np.concatenate([np.linspace(-1.0, 1.0, 20), [30.0]])
+    seen = Squeeze.of(labels)(labels)
+    assert seen.max() < 3.0
+    assert np.ptp(seen[:20]) > 2.0
+    assert np.allclose(Squeeze.of(-labels)(-labels), -seen)
