@@ -23,7 +23,7 @@ from orchestrator.serial_executor import SerialExecutor
 from orchestrator.settings import Duration, ExecutorSettings
 
 HERE = Path(__file__).parent
-_PATIENCE_S = 60.0
+_PATIENCE_S = 200.0  # a worker that imports torch beside five busy processes takes a minute
 
 
 @pytest.fixture(scope="module", autouse=True)
