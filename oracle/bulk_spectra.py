@@ -13,7 +13,7 @@ from oracle.harmonic import Stability, mesh_of
 from oracle.interface_settings import InterfaceSettings
 from oracle.interfaces import Spectrum, spectrum_of
 from oracle.material import Crystal, digest_of
-from oracle.meshes import Mesh, coarsened
+from oracle.meshes import COARSE, Mesh, coarsened
 from oracle.models import Acoustics
 from oracle.potentials import weights_digest
 from oracle.properties import acoustics
@@ -22,8 +22,6 @@ from oracle.second_order import Timed, second_order
 
 VERSION = 1
 """Raise it when the same crystal and settings would get other spectra."""
-COARSE = 1.6
-"""Ratio of spacings of the mesh that tells the mesh's own error to the result's."""
 _ABOVE = 1.05  # the highest frequency of a dense mesh lies little above that of the gate's mesh
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 from ase.io import write
 from numpy.typing import NDArray
 
+from oracle.clock import Clock
 from oracle.environment import environment
 from oracle.errors import OracleError, as_oracle_error
 from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
@@ -37,8 +37,6 @@ VERSION = 1
 Outcome = Measured | Unstable | Failed
 Fidelity = Literal["overlap", "mismatch"]
 Array = NDArray[np.float64]
-_T = TypeVar("_T")
-_SHARE = 0.5  # of the change from the coarse to the final mesh, as in `oracle.meshes`
 _DOUBTFUL = 0.25  # relative error
 
 
@@ -117,7 +115,7 @@ class InterfaceOracle:
         """Compute an evaluation, and store it with its artefacts."""
         from oracle.bulk_spectra import Bulk, side_of  # phonopy takes a second to import
 
-        clock = _Clock(forces.context)
+        clock = Clock(forces.context)
         settings, sides = self._settings, []
         dense = self._fidelity == "mismatch"
         spacing = settings.mesh_spacing if dense else settings.overlap_spacing
@@ -173,23 +171,6 @@ class InterfaceOracle:
             },
             "environment": environment(),
         }
-
-
-@dataclass
-class _Clock:
-    """Looks at the deadline before every stage, and takes its time."""
-
-    context: Context
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def __call__(self, stage: str, work: Callable[[], _T]) -> _T:
-        self.context.check(stage)
-        self.context.progress(stage, 0.0)
-        started = time.perf_counter()
-        result = work()
-        spent = self.seconds.get(stage, 0.0) + time.perf_counter() - started
-        self.seconds[stage] = round(spent, 3)
-        return result
 
 
 def _measured(
@@ -248,10 +229,12 @@ def _with_error(
     Half the change that a coarser mesh on either side makes; the two sides count as independent,
     so that their errors do not cancel by chance.
     """
+    from oracle.meshes import SHARE  # phono3py takes a second to import
+
     value = model(fine[0], fine[1])
     left = model(coarse[0], fine[1]) - value
     right = model(fine[0], coarse[1]) - value
-    return value, np.asarray(_SHARE * np.hypot(left, right))
+    return value, np.asarray(SHARE * np.hypot(left, right))
 
 
 def _on_one_grid(sides: Iterable[list[Spectrum]]) -> tuple[list[Spectrum], list[Spectrum]]:

@@ -1,4 +1,4 @@
-"""What a user may set of the oracle `interface`. Only pydantic is imported here."""
+"""What a user may set of the oracle `interface`. Nothing heavy is imported here."""
 
 from __future__ import annotations
 

@@ -12,8 +12,10 @@ from oracle.transport import Transport, conductivity
 
 Array = NDArray[np.float64]
 Mesh = tuple[int, int, int]
-_COARSE = 1.6  # ratio of spacings of the mesh that tells the mesh's own error to the result's
-_SHARE = 0.5  # of the change from the coarse to the final mesh; between 1/N and 1/N² decay
+COARSE = 1.6
+"""Ratio of spacings of the mesh that tells the mesh's own error to the result's."""
+SHARE = 0.5
+"""Of the change from the coarse to the final mesh, what is left; between 1/N and 1/N² decay."""
 
 
 class Judge:
@@ -95,10 +97,10 @@ def error(
     Raises:
         OracleError: stage ``bte``.
     """
-    mesh = coarsened(found.mesh, _COARSE)
+    mesh = coarsened(found.mesh, COARSE)
     coarse = conductivity(phonons, settings, mesh, coherence=False, temperatures=(temperature,))
     particle = float(np.trace(found.particle[settings.temperatures.index(temperature)])) / 3
-    return _SHARE * abs(float(np.log(particle / coarse.mean[0])))
+    return SHARE * abs(float(np.log(particle / coarse.mean[0])))
 
 
 def coarsened(mesh: Mesh, ratio: float) -> Mesh:

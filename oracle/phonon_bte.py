@@ -78,7 +78,9 @@ class PhononBTE:
         field = ForceField(self._settings.calculator, store, context)
         try:
             if not isinstance(material, Crystal):
-                raise OracleError("read", "got a layer sequence; phonon-bte needs a crystal")
+                raise OracleError(
+                    "read", f"got {material.kind} material; phonon-bte needs a crystal"
+                )
             return self._stored_or_new(material, field, started)
         except Exception as error:
             # Libraries raise all kinds of things on structures they were not made for.

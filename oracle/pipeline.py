@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from phono3py import Phono3py
 from oracle import harmonic, meshes, supercells, transport
 from oracle.anharmonicity import anharmonicity
 from oracle.born import computed_born
+from oracle.clock import Clock
 from oracle.dft import EspressoSettings
 from oracle.effective import effective_second_order
 from oracle.energies import curve
@@ -336,10 +336,4 @@ class Pipeline:
         self.artefacts["phonons"] = "phonons.json"
 
     def _timed(self, stage: str, work: Callable[[], _T]) -> _T:
-        self.forces.context.check(stage)
-        self.forces.context.progress(stage, 0.0)
-        started = time.perf_counter()
-        result = work()
-        seconds = self.provenance.setdefault("seconds", {})
-        seconds[stage] = round(seconds.get(stage, 0.0) + time.perf_counter() - started, 3)
-        return result
+        return Clock(self.forces.context, self.provenance.setdefault("seconds", {}))(stage, work)

@@ -89,6 +89,7 @@ class Transport:
         return np.trace(self.kappa, axis1=1, axis2=2) / 3
 
 
+@averages_at_once()
 def conductivity(
     phonons: Phono3py,
     settings: PhononSettings,
@@ -123,15 +124,14 @@ def conductivity(
             symmetrize_tetrahedra=True,
             exclude_gamma_acoustic=True,
         )
-        with averages_at_once():
-            phonons.run_thermal_conductivity(
-                is_LBTE=settings.transport == "lbte",
-                temperatures=list(grid),
-                is_isotope=settings.isotope if isotope is None else isotope,
-                boundary_mfp=boundary_length(settings),
-                transport_type="SMM19" if off_diagonal else None,
-                log_level=0,
-            )
+        phonons.run_thermal_conductivity(
+            is_LBTE=settings.transport == "lbte",
+            temperatures=list(grid),
+            is_isotope=settings.isotope if isotope is None else isotope,
+            boundary_mfp=boundary_length(settings),
+            transport_type="SMM19" if off_diagonal else None,
+            log_level=0,
+        )
     except MemoryError as error:
         raise OracleError(
             "bte", f"out of memory at mesh {mesh}; give a coarser mesh", transient=True

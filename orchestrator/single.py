@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -59,27 +61,7 @@ def evaluate_file(
         OracleError: stage ``read``; a file that cannot be evaluated.
     """
     settings = oracle_settings(oracle, overrides)
-    design = _design(structure)
-    rotation = None
-    material: Material
-    if isinstance(design, Interface):
-        if not isinstance(settings, InterfaceSettings):
-            raise ConfigError(
-                f"{structure}: holds an interface, and oracle.kind is {settings.kind!r}; expected "
-                "--set kind=interface"
-            )
-        material = design
-    elif design is not None:
-        # The Boltzmann equation is for crystals: there the layers repeat without end.
-        material = design.crystal() if isinstance(settings, PhononSettings) else design
-    else:
-        given = read_structure(structure)
-        material, rotation = canonicalize(given)
-        born = structure.parent / "BORN"
-        if born.is_file() and isinstance(settings, PhononSettings) and settings.born is None:
-            console.print(f"charges and dielectric tensor from {born}", highlight=False)
-            charges = read_born(born, given, material.conventional(), rotation)
-            settings = settings.model_copy(update={"born": charges})
+    material, rotation, settings = _material(structure, settings, console)
     engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
     with console.status(f"{material.formula}: relax") as status:
         context = Context(
@@ -96,6 +78,37 @@ def evaluate_file(
     if isinstance(found, Failed):
         console.print(f"{found.stage}: {found.message}", style="red", highlight=False)
     return document
+
+
+def _material(
+    structure: Path, settings: Computing, console: Console
+) -> tuple[Material, NDArray[np.float64] | None, Computing]:
+    """What a file holds, how it was turned (3, 3), and the settings with the charges beside it.
+
+    Raises:
+        ConfigError: the oracle does not measure such a material.
+        OracleError: stage ``read``; neither a structure nor a design.
+    """
+    design = _design(structure)
+    if isinstance(design, Interface):
+        if not isinstance(settings, InterfaceSettings):
+            raise ConfigError(
+                f"{structure}: holds an interface, and oracle.kind is {settings.kind!r}; expected "
+                "--set kind=interface"
+            )
+        return design, None, settings
+    if design is not None:
+        # The Boltzmann equation is for crystals: there the layers repeat without end.
+        layers = design.crystal() if isinstance(settings, PhononSettings) else design
+        return layers, None, settings
+    given = read_structure(structure)
+    material, rotation = canonicalize(given)
+    born = structure.parent / "BORN"
+    if born.is_file() and isinstance(settings, PhononSettings) and settings.born is None:
+        console.print(f"charges and dielectric tensor from {born}", highlight=False)
+        charges = read_born(born, given, material.conventional(), rotation)
+        settings = settings.model_copy(update={"born": charges})
+    return material, rotation, settings
 
 
 def _design(path: Path) -> Superlattice | Interface | None:
