@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_HOME ?= demo-home
 DFT_HOME ?= dft-home
+DFT_CORES ?=
 DFT_APT := libxc-dev libopenblas-dev libopenmpi-dev openmpi-bin g++
 WORKERS ?= 2
 
@@ -73,7 +74,7 @@ benchmarks: install-test  ## The measured tables of benchmarks/README.md.
 	$(BIN)/python benchmarks/confirm.py
 
 dft: $(VENV)/.dft  ## One compound by DFT from start to end, beside 7net-0.
-	$(BIN)/python benchmarks/dft.py "$(DFT_HOME)"
+	$(BIN)/python benchmarks/dft.py "$(DFT_HOME)" $(DFT_CORES)
 
 clean:  ## Remove what was built and the demo's home; the virtual environment stays.
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis "$(DEMO_HOME)"
