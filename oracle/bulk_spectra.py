@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,45 +86,41 @@ def side_of(
     Raises:
         OracleError: a stage cannot be completed; its message begins with the formula.
     """
+    with _naming(crystal.formula):
+        plain = settings.harmonic()
+        relaxed = timed("relax", lambda: relax(crystal, plain, forces))
+        if relaxed.change is not None:
+            return Side(relaxed, Soft(f"left its prototype in relaxation: {relaxed.change}"))
+        key = digest_of(
+            {
+                "version": VERSION,
+                "relaxed": relaxed.digest,
+                "weights": weights_digest(settings.calculator),
+                "harmonic": plain.model_dump(mode="json", exclude={"calculator"}),
+                "axis": settings.axis,
+                "step": settings.frequency_step,
+                "spacing": spacing,
+            }
+        )
+        stored = forces.store.load("spectra", key)
+        if stored is not None:
+            return Side(relaxed, _read(*stored, settings.frequency_step))
+        made = second_order(relaxed, plain, forces, timed)
+        found = timed("spectra", lambda: _spectra(made.dynamics, made.stability, settings, spacing))
+        forces.store.save("spectra", key, *_written(found))
+        return Side(relaxed, found)
+
+
+@contextlib.contextmanager
+def _naming(formula: str) -> Iterator[None]:
+    """Errors say of which of the two crystals they are."""
     try:
-        return _side(crystal, settings, spacing, forces, timed)
+        yield
     except OracleError as error:
-        name = crystal.formula
-        if error.message.startswith(f"{name}:"):
+        if error.message.startswith(f"{formula}:"):
             raise
-        message = f"{name}: {error.message}"
+        message = f"{formula}: {error.message}"
         raise OracleError(error.stage, message, transient=error.transient) from error
-
-
-def _side(
-    crystal: Crystal,
-    settings: InterfaceSettings,
-    spacing: float,
-    forces: ForceField,
-    timed: Timed,
-) -> Side:
-    plain = settings.harmonic()
-    relaxed = timed("relax", lambda: relax(crystal, plain, forces))
-    if relaxed.change is not None:
-        return Side(relaxed, Soft(f"left its prototype in relaxation: {relaxed.change}"))
-    key = digest_of(
-        {
-            "version": VERSION,
-            "relaxed": relaxed.digest,
-            "weights": weights_digest(settings.calculator),
-            "harmonic": plain.model_dump(mode="json", exclude={"calculator"}),
-            "axis": settings.axis,
-            "step": settings.frequency_step,
-            "spacing": spacing,
-        }
-    )
-    stored = forces.store.load("spectra", key)
-    if stored is not None:
-        return Side(relaxed, _read(*stored, settings.frequency_step))
-    made = second_order(relaxed, plain, forces, timed)
-    found = timed("spectra", lambda: _spectra(made.dynamics, made.stability, settings, spacing))
-    forces.store.save("spectra", key, *_written(found))
-    return Side(relaxed, found)
 
 
 def _spectra(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from oracle.at_once import atoms_of_one_pass, forces_at_once
 from oracle.dft import Potential
 from oracle.energies import one_thread
 from oracle.errors import OracleError
@@ -44,11 +46,14 @@ class ForceField:
         potential: as for `oracle.potentials.calculator`.
         store: where forces are kept.
         context: of the evaluation; its deadline is looked at before every call.
+        atoms_at_once: of one pass over several supercells, where the potential's library can;
+            None for what suits the device, 0 for one by one.
     """
 
     potential: Potential
     store: StageStore
     context: Context
+    atoms_at_once: int | None = None
     calls: int = field(default=0, init=False)
     """Supercells asked for, computed now or found in the store."""
     computed: int = field(default=0, init=False)
@@ -66,7 +71,7 @@ class ForceField:
             OracleError: the calculator fails, or gives what are no forces.
         """
         with self._alone():
-            return self._one(atoms, stage)
+            return self._several([atoms], stage)[0]
 
     def many(
         self, structures: Sequence[Atoms], stage: str, done: Callable[[float], None] | None = None
@@ -74,7 +79,8 @@ class ForceField:
         """Forces (n_structures, n_atoms, 3) in eV/Å of structures of one size.
 
         As many at once as the context has threads, one thread each: the sums of a potential then
-        come out the same however many there are. Potentials that cannot share take one by one.
+        come out the same however many there are. Potentials that cannot share take one by one. On
+        a GPU several are one pass (`oracle.at_once`).
 
         Args:
             structures: periodic, all of the same number of atoms.
@@ -84,20 +90,33 @@ class ForceField:
         Raises:
             OracleError: as for `forces`; what was finished before stays in the store.
         """
-        threads = min(self.context.threads, len(structures))
-        if threads < 2 or not copies_may_share(self.potential):
-            threads = 1
         with self._alone():
-            if threads == 1:
-                one_by_one = (self._one(atoms, stage) for atoms in structures)
-                return self._gathered(one_by_one, len(structures), done)
+            together = self._of_one_pass(structures)
+            if together > 1:
+                groups = (
+                    self._several(structures[k : k + together], stage)
+                    for k in range(0, len(structures), together)
+                )
+                return self._gathered(itertools.chain.from_iterable(groups), len(structures), done)
+            threads = min(self.context.threads, len(structures))
+            each: Iterable[list[Array]]
+            if threads < 2 or not copies_may_share(self.potential):
+                each = (self._several([atoms], stage) for atoms in structures)
+                return self._gathered((f for (f,) in each), len(structures), done)
             with ThreadPoolExecutor(threads, initializer=_single) as pool:
                 try:
-                    each = pool.map(lambda atoms: self._one(atoms, stage), structures)
-                    return self._gathered(each, len(structures), done)
+                    each = pool.map(lambda atoms: self._several([atoms], stage), structures)
+                    return self._gathered((f for (f,) in each), len(structures), done)
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise
+
+    def _of_one_pass(self, structures: Sequence[Atoms]) -> int:
+        """How many structures one pass of the potential takes."""
+        most = self.atoms_at_once
+        if most is None:
+            most = atoms_of_one_pass(self.potential)
+        return max(1, most // max((len(atoms) for atoms in structures), default=1))
 
     @staticmethod
     def _gathered(
@@ -111,9 +130,38 @@ class ForceField:
                 done(len(found) / number)
         return np.array(found)
 
-    def _one(self, atoms: Atoms, stage: str) -> Array:
-        """Forces of one structure, from the store where it has them."""
-        key = digest_of(
+    def _several(self, structures: Sequence[Atoms], stage: str) -> list[Array]:
+        """Forces of each structure: from the store where it has them, else in one pass."""
+        keys = [self._key(atoms) for atoms in structures]
+        with self._counting:
+            self.calls += len(structures)
+        stored = [self.store.load("forces", key) for key in keys]
+        known = {k: found[0]["forces"] for k, found in enumerate(stored) if found is not None}
+        missing = [k for k in range(len(structures)) if k not in known]
+        if missing:
+            self.context.check(stage)
+            wanted = [structures[k] for k in missing]
+            with self._explained(wanted[0], stage):
+                made = self._computed(wanted)
+            for k, forces in zip(missing, made, strict=True):
+                known[k] = checked(forces, len(structures[k]), stage, self.potential)
+            with self._counting:
+                self.computed += len(missing)
+            for k in missing:
+                self.store.save("forces", keys[k], {"forces": known[k]}, {})
+        return [known[k] for k in range(len(structures))]
+
+    def _computed(self, structures: Sequence[Atoms]) -> list[Array]:
+        """Forces as the calculator gives them."""
+        if len(structures) > 1:
+            return forces_at_once(calculator(self.potential), structures)
+        ready = structures[0].copy()
+        ready.calc = self._calculator()
+        return [ready.get_forces()]
+
+    def _key(self, atoms: Atoms) -> str:
+        """What stored forces of a structure are found by."""
+        return digest_of(
             {
                 "weights": weights_digest(self.potential),
                 "cell": atoms.cell.array.tolist(),
@@ -121,20 +169,6 @@ class ForceField:
                 "numbers": atoms.numbers.tolist(),
             }
         )
-        with self._counting:
-            self.calls += 1
-        found = self.store.load("forces", key)
-        if found is not None:
-            return found[0]["forces"]
-        self.context.check(stage)
-        with self._explained(atoms, stage):
-            ready = atoms.copy()
-            ready.calc = self._calculator()
-            forces = checked(ready.get_forces(), len(atoms), stage, self.potential)
-        with self._counting:
-            self.computed += 1
-        self.store.save("forces", key, {"forces": forces}, {})
-        return forces
 
     def _calculator(self) -> Calculator:
         """The potential's calculator; a copy with its own results where copies may share."""

@@ -13,10 +13,10 @@ from ase import Atoms
 from ase.io import write
 from numpy.typing import NDArray
 
+from oracle.base import ComputingOracle, Outcome
 from oracle.clock import Clock
-from oracle.environment import environment
-from oracle.errors import OracleError, as_oracle_error
-from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
+from oracle.errors import OracleError
+from oracle.evaluation import Measured, Quantity, Unstable
 from oracle.forces import ForceField
 from oracle.interface_settings import InterfaceSettings
 from oracle.interfaces import (
@@ -26,21 +26,18 @@ from oracle.interfaces import (
     overlap,
     radiation_limit,
 )
-from oracle.material import Crystal, Interface, Material, digest_of
-from oracle.potentials import weights_digest
+from oracle.material import Crystal, Interface, Material
 from oracle.protocol import Context
 from oracle.relax import Relaxed
-from oracle.stages import StageStore
 
 VERSION = 1
 """Raise it when the same interface and settings would get other numbers."""
-Outcome = Measured | Unstable | Failed
 Fidelity = Literal["overlap", "mismatch"]
 Array = NDArray[np.float64]
 _DOUBTFUL = 0.25  # relative error
 
 
-class InterfaceOracle:
+class InterfaceOracle(ComputingOracle[InterfaceSettings]):
     """Overlap and mismatch conductances of two crystals.
 
     Relaxation, force constants and spectra of a crystal are stored by content, so that N
@@ -55,61 +52,42 @@ class InterfaceOracle:
     """
 
     def __init__(self, settings: InterfaceSettings, fidelity: Fidelity = "mismatch") -> None:
-        self._settings = settings
-        self._fidelity: Fidelity = fidelity
+        self._dense = fidelity == "mismatch"
         # Neither the other fidelity's mesh nor who asks for which changes anything in this one.
-        other = "mesh_spacing" if fidelity == "overlap" else "overlap_spacing"
-        self._method = digest_of(
+        other = "overlap_spacing" if self._dense else "mesh_spacing"
+        super().__init__(
+            settings,
+            fidelity,
             {
                 "oracle": "interface",
                 "version": VERSION,
                 "fidelity": fidelity,
                 "settings": settings.model_dump(mode="json", exclude={"fidelities", other}),
-                "weights": weights_digest(settings.calculator),
-            }
+            },
         )
-
-    @property
-    def settings(self) -> InterfaceSettings:
-        """What it was made with."""
-        return self._settings
-
-    @property
-    def fidelity(self) -> str:
-        """``overlap`` or ``mismatch``."""
-        return self._fidelity
-
-    @property
-    def method_digest(self) -> str:
-        """SHA-256 of settings, weights and the version of the physics."""
-        return self._method
 
     def tightened(self) -> InterfaceOracle:
         """The oracle that confirms a leader: a denser mesh."""
-        return InterfaceOracle(self._settings.tightened(), self._fidelity)
+        return InterfaceOracle(self._settings.tightened(), "mismatch" if self._dense else "overlap")
 
     def evaluate(self, material: Material, *, context: Context) -> Outcome:
         """The outcome for one pair; finished stages under ``context.workdir`` are reused."""
         started = time.perf_counter()
-        store = StageStore(context.workdir / "stages")
-        forces = ForceField(self._settings.calculator, store, context)
+        forces = self._field(context)
         try:
             if not isinstance(material, Interface):
                 raise OracleError("read", "got a single material; interface needs two crystals")
-            key = digest_of([material.model_dump(mode="json"), self._method])
-            path = store.path("evaluations", key)
-            if (path / "evaluation.json").is_file():
-                return EVALUATION.validate_json((path / "evaluation.json").read_bytes())
-            return self._new(material, forces, key, started)
+            key = self._key(material)
+            known = self._stored(forces.store, "evaluations", key)
+            return known or self._new(material, forces, key, started)
         except Exception as error:
-            # Libraries raise all kinds of things on structures they were not made for.
-            failure = as_oracle_error(error, "give smaller supercells or meshes")
-        return Failed(
-            **self._record(material, started, failure.stage),
-            message=failure.message,
-            permanent=not failure.transient,
-            properties={"force_calls": Quantity(value=forces.calls, unit="")},
-        )
+            return self._failed(
+                material,
+                error,
+                time.perf_counter() - started,
+                "give smaller supercells or meshes",
+                properties={"force_calls": Quantity(value=forces.calls, unit="")},
+            )
 
     def _new(self, material: Interface, forces: ForceField, key: str, started: float) -> Outcome:
         """Compute an evaluation, and store it with its artefacts."""
@@ -117,8 +95,7 @@ class InterfaceOracle:
 
         clock = Clock(forces.context)
         settings, sides = self._settings, []
-        dense = self._fidelity == "mismatch"
-        spacing = settings.mesh_spacing if dense else settings.overlap_spacing
+        spacing = settings.mesh_spacing if self._dense else settings.overlap_spacing
         store = forces.store
         with store.directory("evaluations", key) as folder:
             for crystal in material.crystals:
@@ -131,16 +108,19 @@ class InterfaceOracle:
             calls = {"force_calls": Quantity(value=forces.calls, unit="")}
             crystal, _, soft = sides[-1]
             outcome: Outcome
+            stage = "spectra"
+            if not isinstance(soft, Bulk):
+                stage = "relax" if soft.lowest is None else "stability"
+            cost = time.perf_counter() - started
+            record = self._record(material, stage, cost, seconds=clock.seconds)
             if isinstance(soft, Bulk):
                 stable = [(c, found) for c, _, found in sides if isinstance(found, Bulk)]
                 written |= _write_spectra(folder, stable)
-                record = self._record(material, started, "spectra", clock.seconds)
                 record["provenance"]["meshes"] = [list(found.mesh) for _, found in stable]
                 outcome = _measured(stable, settings, calls, record)
             else:
-                stage = "relax" if soft.lowest is None else "stability"
                 outcome = Unstable(
-                    **self._record(material, started, stage, clock.seconds),
+                    **record,
                     min_frequency=soft.lowest,
                     q_point=soft.q_point,
                     reason=f"{crystal.formula}: {soft.reason}",
@@ -148,29 +128,8 @@ class InterfaceOracle:
                 )
             artefacts = {name: str(home / file) for name, file in written.items()}
             outcome = outcome.model_copy(update={"artefacts": artefacts})
-            (folder / "evaluation.json").write_bytes(EVALUATION.dump_json(outcome))
+            self._keep(folder, outcome)
         return outcome
-
-    def _record(
-        self,
-        material: Material,
-        started: float,
-        stage: str,
-        seconds: dict[str, float] | None = None,
-    ) -> dict[str, Any]:
-        """What every outcome carries."""
-        return {
-            "material": material,
-            "fidelity": self.fidelity,
-            "method": self._method,
-            "cost_s": time.perf_counter() - started,
-            "stage": stage,
-            "provenance": {
-                "settings": self._settings.model_dump(mode="json"),
-                "seconds": seconds or {},
-            },
-            "environment": environment(),
-        }
 
 
 def _measured(

@@ -20,7 +20,7 @@ def sevennet(name: str, modal: str | None = None) -> Calculator:
     """SevenNet by name or path; `modal` names the functional where it learned several."""
     from sevenn.calculator import SevenNetCalculator
 
-    return SevenNetCalculator(name, device=_device(), modal=modal)
+    return SevenNetCalculator(name, device=device(), modal=modal)
 
 
 def chgnet(name: str) -> Calculator:
@@ -30,8 +30,8 @@ def chgnet(name: str) -> Calculator:
 
     # It prints two lines, but stdout is for documents.
     with contextlib.redirect_stdout(io.StringIO()):
-        model = CHGNet.load(model_name=name, use_device=_device(), verbose=False)
-        return CHGNetCalculator(model, use_device=_device())
+        model = CHGNet.load(model_name=name, use_device=device(), verbose=False)
+        return CHGNetCalculator(model, use_device=device())
 
 
 def chgnet_file(path: Path) -> Calculator:
@@ -40,7 +40,7 @@ def chgnet_file(path: Path) -> Calculator:
     from chgnet.model.model import CHGNet
 
     with contextlib.redirect_stdout(io.StringIO()):
-        return CHGNetCalculator(CHGNet.from_file(str(path)), use_device=_device())
+        return CHGNetCalculator(CHGNet.from_file(str(path)), use_device=device())
 
 
 def nequix(path: Path) -> Calculator:
@@ -75,15 +75,15 @@ def mace(path: Path) -> Calculator:
     """MACE in double precision: force constants are small differences of forces."""
     from mace.calculators import MACECalculator
 
-    return MACECalculator(model_paths=str(path), device=_device(), default_dtype="float64")
+    return MACECalculator(model_paths=str(path), device=device(), default_dtype="float64")
 
 
 def mattersim(path: Path) -> Calculator:
     """MatterSim."""
     from mattersim.forcefield import MatterSimCalculator, Potential
 
-    model = Potential.from_checkpoint(str(path), device=_device(), load_training_state=False)
-    return MatterSimCalculator(potential=model, device=_device())
+    model = Potential.from_checkpoint(str(path), device=device(), load_training_state=False)
+    return MatterSimCalculator(potential=model, device=device())
 
 
 def orb(path: Path) -> Calculator:
@@ -107,8 +107,8 @@ def orb(path: Path) -> Calculator:
     load = ORB_PRETRAINED_MODELS[max(fitting, key=len)]
     # Its double precision would be torch's default for everything else in the process as well.
     precision = "float32-highest"
-    model = load(weights_path=str(path), device=_device(), precision=precision, compile=False)
-    return ORBCalculator(model, device=_device())
+    model = load(weights_path=str(path), device=device(), precision=precision, compile=False)
+    return ORBCalculator(model, device=device())
 
 
 def matgl(path: Path) -> Calculator:
@@ -120,7 +120,8 @@ def matgl(path: Path) -> Calculator:
     return PESCalculator(matgl.load_model(str(path)), stress_unit="eV/A3", use_voigt=True)
 
 
-def _device() -> str:
+def device() -> str:
+    """Where torch computes: ``cuda`` where there is a GPU."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -18,6 +18,7 @@ from ase import Atoms, units
 from torch import Tensor, nn
 
 from oracle.files import write_whole
+from oracle.loaders import device
 from oracle.potentials import FAMILIES, POTENTIALS, weights_path
 
 _TENSOR = [0, 1, 2, 4, 5, 3]  # SevenNet's order of stress components to Voigt's
@@ -78,10 +79,6 @@ def _source(potential: str) -> tuple[str, Path]:
     return package, path
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 @dataclass
 class _SevenNet:
     """SevenNet from a checkpoint."""
@@ -101,7 +98,7 @@ class _SevenNet:
             )
         self.model = self._checkpoint.build_model()
         self.model.set_is_batch_data(False)
-        self.model.to(_device())
+        self.model.to(device())
         self.model.train()
         # Where the radial basis has its nodes decides what the other weights mean.
         self.model.edge_embedding.basis_function.requires_grad_(False)
@@ -115,7 +112,7 @@ class _SevenNet:
         if missing:
             raise ValueError(f"{self.path.name} does not know the atomic numbers {missing}")
         plain = unlabeled_atoms_to_graph(atoms, self._checkpoint.config["cutoff"])
-        return AtomGraphData.from_numpy_dict(plain).to(_device())
+        return AtomGraphData.from_numpy_dict(plain).to(device())
 
     def predict(self, graph: Any) -> tuple[Tensor, Tensor]:
         output = self.model(graph.clone())
@@ -151,7 +148,7 @@ class _CHGNet:
         from chgnet.model.model import CHGNet
 
         with contextlib.redirect_stdout(io.StringIO()):  # it prints where it runs
-            self.model = CHGNet.from_file(str(self.path)).to(_device())
+            self.model = CHGNet.from_file(str(self.path)).to(device())
         self.model.train()
         self.model.composition_model.requires_grad_(False)  # energies of elements, no forces
 
@@ -159,7 +156,7 @@ class _CHGNet:
         from pymatgen.io.ase import AseAtomsAdaptor
 
         graph = self.model.graph_converter(AseAtomsAdaptor.get_structure(atoms))
-        return graph.to(_device())
+        return graph.to(device())
 
     def predict(self, graph: Any) -> tuple[Tensor, Tensor]:
         output = self.model([graph], task="efs")

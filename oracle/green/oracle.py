@@ -8,23 +8,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from oracle.environment import environment
-from oracle.errors import OracleError, as_oracle_error
-from oracle.evaluation import EVALUATION, Failed, Measured, Quantity, Unstable
-from oracle.forces import ForceField
+from oracle.base import ComputingOracle, Outcome
+from oracle.errors import OracleError
+from oracle.evaluation import Measured, Quantity, Unstable
 from oracle.green.device import Device, Found, make
 from oracle.green.settings import GreenSettings
 from oracle.material import Material, Stack, Superlattice, digest_of
-from oracle.potentials import weights_digest
 from oracle.protocol import Context
-from oracle.stages import StageStore
 
 VERSION = 1
 """Raise it when the same design and settings would get other numbers."""
-Outcome = Measured | Unstable | Failed
 
 
-class GreenOracle:
+class GreenOracle(ComputingOracle[GreenSettings]):
     """Landauer conductance of layers between half-infinite leads.
 
     Args:
@@ -35,30 +31,9 @@ class GreenOracle:
     """
 
     def __init__(self, settings: GreenSettings) -> None:
-        self._settings = settings
-        self._method = digest_of(
-            {
-                "oracle": "green",
-                "version": VERSION,
-                "settings": settings.model_dump(mode="json"),
-                "weights": weights_digest(settings.calculator),
-            }
-        )
-
-    @property
-    def settings(self) -> GreenSettings:
-        """What it was made with."""
-        return self._settings
-
-    @property
-    def fidelity(self) -> str:
-        """``green``."""
-        return "green"
-
-    @property
-    def method_digest(self) -> str:
-        """SHA-256 of settings, weights and the version of the physics."""
-        return self._method
+        document = settings.model_dump(mode="json")
+        identity = {"oracle": "green", "version": VERSION, "settings": document}
+        super().__init__(settings, "green", identity)
 
     def tightened(self) -> GreenOracle:
         """The oracle that confirms a leader: denser meshes."""
@@ -76,7 +51,7 @@ class GreenOracle:
         outcomes: dict[int, Outcome] = {}
         groups: dict[tuple[str, int], list[int]] = {}
         for i, material in enumerate(materials):
-            known = self._stored(material, context)
+            known = self._stored(self._store(context), "evaluations", self._key(material))
             if known is not None:
                 outcomes[i] = known
                 continue
@@ -106,22 +81,12 @@ class GreenOracle:
                 for m, x in zip(materials, found, strict=True)
             ]
         except Exception as error:
-            # Libraries raise all kinds of things on structures they were not made for.
-            failure = as_oracle_error(error, "give fewer sequences at once")
-        return [
-            Failed(
-                **self._record(m, time.perf_counter() - started, failure.stage),
-                message=failure.message,
-                permanent=not failure.transient,
-            )
-            for m in materials
-        ]
+            cost, relief = time.perf_counter() - started, "give fewer sequences at once"
+            return [self._failed(m, error, cost, relief) for m in materials]
 
     def _device(self, stack: Stack, context: Context) -> Device:
         """The stack made ready, from this process's memory or the stored stages."""
-        field = ForceField(
-            self._settings.calculator, StageStore(context.workdir / "stages"), context
-        )
+        field = self._field(context)
         key = digest_of([stack.model_dump(mode="json"), self._method, str(context.workdir)])
         if key not in _MADE:
             made = make(stack, self._settings, field)
@@ -132,7 +97,7 @@ class GreenOracle:
 
     def _unstable(self, material: Any, device: Device, started: float) -> Unstable:
         return Unstable(
-            **self._record(material, time.perf_counter() - started, "stability"),
+            **self._record(material, "stability", time.perf_counter() - started),
             min_frequency=device.lowest,
             reason="imaginary phonon modes of a layer strained to the lead",
         )
@@ -144,9 +109,8 @@ class GreenOracle:
         sequence, leads = material.sequence, material.stack.leads
         length = device.length(sequence) * 1e-10
         whole = leads[0] + sequence + leads[1]
-        record = self._record(material, cost, "transmission")
-        record["provenance"] |= device.said
-        store = StageStore(context.workdir / "stages")
+        record = self._record(material, "transmission", cost, **device.said)
+        store = self._store(context)
         kind, key = "evaluations", self._key(material)
         home = store.path(kind, key).relative_to(context.workdir)
         frequencies, values = device.midpoints.tolist(), found.transmission.tolist()
@@ -188,28 +152,8 @@ class GreenOracle:
             if device.alone is not None:
                 document["lead_modes_per_cell"] = device.alone.tolist()
             (folder / "transmission.json").write_text(json.dumps(document))
-            (folder / "evaluation.json").write_bytes(EVALUATION.dump_json(outcome))
+            self._keep(folder, outcome)
         return outcome
-
-    def _key(self, material: Material) -> str:
-        return digest_of([material.model_dump(mode="json"), self._method])
-
-    def _stored(self, material: Material, context: Context) -> Outcome | None:
-        store = StageStore(context.workdir / "stages")
-        path = store.path("evaluations", self._key(material)) / "evaluation.json"
-        return EVALUATION.validate_json(path.read_bytes()) if path.is_file() else None
-
-    def _record(self, material: Any, cost: float, stage: str) -> dict[str, Any]:
-        """What every outcome carries."""
-        return {
-            "material": material,
-            "fidelity": self.fidelity,
-            "method": self._method,
-            "cost_s": cost,
-            "stage": stage,
-            "provenance": {"settings": self._settings.model_dump(mode="json")},
-            "environment": environment(),
-        }
 
 
 def _sequence(material: Material) -> str:

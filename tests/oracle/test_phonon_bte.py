@@ -14,7 +14,6 @@ from pymatgen.core.structure import Structure
 from oracle import transport
 from oracle.canonical import canonicalize
 from oracle.evaluation import Failed, Measured, Unstable, scalar
-from oracle.forces import ForceField
 from oracle.material import Crystal, Material, Superlattice
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Context, Oracle
@@ -326,16 +325,3 @@ def _per_mode(found: transport.Transport) -> np.ndarray:
 
 def _cell_volume(phonons: object) -> float:
     return float(phonons.primitive.volume)  # type: ignore[attr-defined]
-
-
-def test_forces_are_kept_one_by_one(tmp_path: Path) -> None:
-    """A killed evaluation loses the supercell it was at, no more."""
-    from ase.build import bulk
-
-    from oracle.stages import StageStore
-
-    atoms = bulk("NaCl", "rocksalt", 5.64)
-    first = ForceField("7net-0", StageStore(tmp_path), Context(tmp_path))
-    forces = first.forces(atoms, "fc2")
-    second = ForceField("7net-0", StageStore(tmp_path), Context(tmp_path))
-    np.testing.assert_array_equal(second.forces(atoms, "fc2"), forces)

@@ -1,0 +1,96 @@
+"""Forces of supercells: kept, counted, and the same however many are computed at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from oracle.at_once import forces_at_once
+from oracle.errors import OracleError
+from oracle.forces import ForceField
+from oracle.potentials import calculator
+from oracle.protocol import Context
+from oracle.stages import StageStore
+
+SHARING = ("7net-0", "7net-mf-0", "chgnet")
+"""Potentials whose libraries take several structures at once."""
+
+
+def _shaken(number: int) -> list[Atoms]:
+    """Rocksalt cells of 8 atoms with all atoms displaced at random."""
+    rng = np.random.default_rng(1)
+    made = []
+    for _ in range(number):
+        atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
+        atoms.positions += rng.normal(scale=0.05, size=(8, 3))
+        made.append(atoms)
+    return made
+
+
+def _field(folder: Path, potential: str, atoms_at_once: int | None, threads: int = 1) -> ForceField:
+    context = Context(folder, threads=threads)
+    return ForceField(potential, StageStore(folder), context, atoms_at_once=atoms_at_once)
+
+
+def test_forces_are_kept_one_by_one(tmp_path: Path) -> None:
+    """A killed evaluation loses the supercell it was at, no more."""
+    (atoms,) = _shaken(1)
+    first, second = (_field(tmp_path, "7net-0", None) for _ in range(2))
+    forces = first.forces(atoms, "fc2")
+    np.testing.assert_array_equal(second.forces(atoms, "fc2"), forces)
+    assert (first.computed, second.computed, second.calls) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("potential", SHARING)
+def test_one_pass_over_several_gives_what_one_by_one_gives(potential: str, tmp_path: Path) -> None:
+    cells = _shaken(5)
+    alone = _field(tmp_path / "alone", potential, 0).many(cells, "fc3")
+    shares: list[float] = []
+    # 16 atoms: two cells to a pass, and one that is left over.
+    field = _field(tmp_path / "together", potential, 16)
+    together = field.many(cells, "fc3", shares.append)
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+    assert np.abs(alone).max() > 0.1
+    assert (field.calls, field.computed) == (5, 5)
+    assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_a_pass_leaves_out_what_is_known(tmp_path: Path) -> None:
+    cells = _shaken(4)
+    _field(tmp_path, "7net-0", 0).many(cells[1:3], "fc3")
+    field = _field(tmp_path, "7net-0", 64)
+    found = field.many(cells, "fc3")
+    assert (field.calls, field.computed) == (4, 2)
+    alone = _field(tmp_path / "alone", "7net-0", 0).many(cells, "fc3")
+    np.testing.assert_allclose(found, alone, atol=2e-6)
+
+
+def test_one_by_one_works_after_a_pass_over_several(tmp_path: Path) -> None:
+    """SevenNet has to be told which of the two it is asked for."""
+    cells = _shaken(3)
+    before = _field(tmp_path / "before", "7net-0", 0).many(cells, "fc3")
+    _field(tmp_path / "together", "7net-0", 64).many(cells, "fc3")
+    after = _field(tmp_path / "after", "7net-0", 0).many(cells, "fc3")
+    np.testing.assert_array_equal(after, before)
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    cells = _shaken(4)
+    one = _field(tmp_path / "one", "7net-0", None).many(cells, "fc3")
+    two = _field(tmp_path / "two", "7net-0", None, threads=2).many(cells, "fc3")
+    np.testing.assert_array_equal(two, one)
+
+
+def test_an_unknown_element_in_a_pass_is_named(tmp_path: Path) -> None:
+    cells = [bulk("Po", "sc", 3.35), bulk("Po", "sc", 3.4)]
+    with pytest.raises(OracleError, match="does not know Po"):
+        _field(tmp_path, "7net-0", 64).many(cells, "fc3")
+
+
+def test_other_libraries_refuse_a_pass() -> None:
+    with pytest.raises(TypeError, match="one structure at a time"):
+        forces_at_once(calculator("tersoff"), [bulk("Si"), bulk("Si")])
