@@ -1,15 +1,20 @@
 """How many evaluations a search over layer sequences needs until it finds the true optimum.
 
-    python benchmarks/sequences.py TABLE [--symmetries JSON] [--property conductance]
-        [--seeds 20] [--cap 300] [--policies product,plain,...] [--controls]
+    python benchmarks/sequences.py TABLE [--symmetries JSON | --config FILE]
+        [--property conductance] [--seeds 20] [--cap 300] [--goals minimize,maximize]
+        [--policies product,plain,...] [--controls]
 
 TABLE holds all designs: lines of ``design<TAB>value``, or JSON lines (also ``.xz``) with
-``sequence`` and the property. `--symmetries` is as in ``space.symmetries`` of a config; of equal
+``sequence`` and the property. `--symmetries` is as in ``space.symmetries`` of a config; with
+`--config` designs are what a campaign of that config takes them for, between its leads. Of equal
 designs the first counts. The product's policy is the proposer and the surrogate that a campaign
 has by default, at their default settings; it is told the designs and the symmetries, nothing else.
+``graph-ensemble`` has the same proposer with networks that pass messages between layers.
+``baybe`` needs: pip install baybe.
 
-`--controls` runs it on the table with its values permuted, and on spin-chain-like landscapes that
-are drawn anew at each run (their seed is printed), beside the plain Gaussian process.
+`--controls` runs the product's on the table with its values permuted, and on spin-chain-like
+landscapes that are drawn anew at each run (their seed is printed), beside the plain Gaussian
+process.
 """
 
 from __future__ import annotations
@@ -36,9 +41,12 @@ from agents.objective import Objective
 from agents.protocol import Proposer
 from agents.random_agent import RandomProposer
 from agents.settings import PoolSpaceSettings
+from agents.superlattice_space import superlattice_space
 from oracle.evaluation import Measured, Quantity
-from oracle.material import Superlattice
+from oracle.material import Stack, Superlattice
+from orchestrator.config import load_config
 from surrogate.feature_store import FeatureStore
+from surrogate.graph_ensemble import GraphEnsemble
 from surrogate.protocol import Surrogate
 from surrogate.sequence_process import SequenceProcess
 
@@ -57,13 +65,19 @@ class Landscape:
     values: Array
 
     @classmethod
-    def of(cls, name: str, table: Mapping[str, float], symmetries: Sequence[Any]) -> Landscape:
+    def of(
+        cls,
+        name: str,
+        table: Mapping[str, float],
+        symmetries: Sequence[Any] = (),
+        stack: Stack | None = None,
+    ) -> Landscape:
         """Of equal designs the first counts."""
         said = PoolSpaceSettings.model_validate({"path": "-", "symmetries": list(symmetries)})
         kept: dict[str, tuple[Superlattice, float]] = {}
         for sequence, value in table.items():
             design = Superlattice.from_sequence(
-                sequence, mirror=said.mirror, symmetries=said.permutations
+                sequence, mirror=said.mirror, symmetries=said.permutations, stack=stack
             )
             kept.setdefault(design.digest, (design, value))
         designs, values = zip(*kept.values(), strict=True)
@@ -79,8 +93,8 @@ Search = Callable[[Landscape, Goal, int, int], int]
 """Evaluations (at most the last number) with a seed until the optimum is found."""
 
 
-def campaign(proposer: Proposer, learns: bool) -> Search:
-    """A search by a proposer of the product, with the default surrogate or without any."""
+def campaign(proposer: Proposer, learner: Callable[..., Surrogate] | None) -> Search:
+    """A search by a proposer of the product, with a surrogate or without any."""
     store = FeatureStore("none")
 
     def search(landscape: Landscape, goal: Goal, seed: int, cap: int) -> int:
@@ -94,9 +108,9 @@ def campaign(proposer: Proposer, learns: bool) -> Search:
         evaluations: list[Measured] = []
         for number in range(1, cap + 1):
             surrogate: Surrogate | None = None
-            if evaluations and learns:
+            if evaluations and learner is not None:
                 draw = int(np.random.default_rng([seed, number, 1]).integers(2**31))
-                surrogate = SequenceProcess([objective.output], "table", seed=draw, store=store)
+                surrogate = learner([objective.output], "table", seed=draw, store=store)
                 surrogate.fit(evaluations)
             (candidate,) = proposer.propose(
                 1,
@@ -177,12 +191,47 @@ def _by_botorch(
     return len(known)
 
 
+def baybe(landscape: Landscape, goal: Goal, seed: int, cap: int) -> int:
+    """BayBE's categorical parameters and its default recommender, over the distinct designs."""
+    import pandas
+    from baybe import Campaign
+    from baybe.objectives import SingleTargetObjective
+    from baybe.parameters import CategoricalParameter
+    from baybe.searchspace import SearchSpace
+    from baybe.targets import NumericalTarget
+    from baybe.utils.random import set_random_seed
+
+    set_random_seed(seed)
+    names = [f"layer {k}" for k in range(len(landscape.designs[0].sequence))]
+    table = pandas.DataFrame([list(d.sequence) for d in landscape.designs], columns=names)
+    letters = {name: sorted(set(table[name])) for name in names}
+    layers = [CategoricalParameter(n, values=x) for n, x in letters.items() if len(x) > 1]
+    columns = [layer.name for layer in layers]
+    target = NumericalTarget("value", minimize=goal == "minimize")
+    search = Campaign(
+        SearchSpace.from_dataframe(table[columns], layers), SingleTargetObjective(target)
+    )
+    rows = {tuple(row): k for k, row in enumerate(table[columns].itertuples(index=False))}
+    wanted = _wanted(landscape, goal)
+    for number in range(1, cap + 1):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            asked = search.recommend(1)
+        value = float(landscape.values[rows[tuple(asked[columns].iloc[0])]])
+        if abs(value - wanted) <= FOUND * abs(wanted):
+            return number
+        search.add_measurements(asked.assign(value=value))
+    return cap
+
+
 POLICIES: dict[str, Search] = {
-    "product": campaign(BayesianProposer(), True),
-    "random": campaign(RandomProposer(), False),
-    "genetic": campaign(EvolutionProposer(), False),
+    "product": campaign(BayesianProposer(), SequenceProcess),
+    "graph-ensemble": campaign(BayesianProposer(), GraphEnsemble),
+    "random": campaign(RandomProposer(), None),
+    "genetic": campaign(EvolutionProposer(), None),
     "plain": plain,
     "categorical": categorical,
+    "baybe": baybe,
 }
 
 
@@ -212,6 +261,13 @@ def read_table(path: Path, name: str) -> dict[str, float]:
         rows = [json.loads(line) for line in lines]
         return {str(r.get("sequence", r.get("id"))): float(r[name]) for r in rows if name in r}
     return {design: float(value) for design, value in map(str.split, lines)}
+
+
+def _stack(path: Path) -> Stack | None:
+    """Layers and leads of a config's designs."""
+    settings: Any = load_config(path).space
+    space: Any = superlattice_space(settings)
+    return next(iter(space)).stack
 
 
 def _wanted(landscape: Landscape, goal: Goal) -> float:
@@ -254,6 +310,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("table", type=Path)
     parser.add_argument("--symmetries", type=json.loads, default=[])
+    parser.add_argument("--config", type=Path, default=None)
+    parser.add_argument("--goals", default=",".join(GOALS))
     parser.add_argument("--property", default="conductance")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--cap", type=int, default=300)
@@ -262,11 +320,13 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     table = read_table(given.table, given.property)
-    landscape = Landscape.of(given.table.name, table, given.symmetries)
+    stack = None if given.config is None else _stack(given.config)
+    landscape = Landscape.of(given.table.name, table, given.symmetries, stack)
     print("| designs | distinct | goal | policy | median | 95th percentile | worst | each |")
     print("|---|---|---|---|---|---|---|---|")
     names = given.policies.split(",")
-    for goal in GOALS:
+    goals = [goal for goal in GOALS if goal in given.goals.split(",")]
+    for goal in goals:
         for policy in names:
             runs = [(landscape, seed) for seed in range(given.seeds)]
             report(landscape.name, policy, goal, runs, given.cap)
@@ -275,7 +335,7 @@ def main() -> None:
         report(f"{landscape.name}, permuted", "product", "minimize", runs, given.cap)
         first = secrets.randbelow(10**6)
         chains = [(spin_chain(first + seed), seed) for seed in range(given.seeds)]
-        for goal in GOALS:
+        for goal in goals:
             for policy in ("product", "plain"):
                 label = f"spin chains {first} and on"
                 report(label, policy, goal, chains, given.cap)
