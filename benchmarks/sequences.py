@@ -44,11 +44,13 @@ from agents.settings import PoolSpaceSettings
 from agents.superlattice_space import superlattice_space
 from oracle.evaluation import Measured, Quantity
 from oracle.material import Stack, Superlattice
+from orchestrator.build import SOUGHT
 from orchestrator.config import load_config
 from surrogate.feature_store import FeatureStore
 from surrogate.graph_ensemble import GraphEnsemble
-from surrogate.protocol import Surrogate
+from surrogate.protocol import Output, Surrogate
 from surrogate.sequence_process import SequenceProcess
+from surrogate.settings import SequenceProcessSettings
 
 Array = NDArray[np.float64]
 Goal = Literal["minimize", "maximize"]
@@ -89,13 +91,26 @@ class Landscape:
         return Landscape(f"{self.name}, permuted", self.designs, values)
 
 
+Learner = Callable[[Sequence[Output], Goal, int], Surrogate]
+"""An unfitted surrogate of a goal, with a seed."""
 Search = Callable[[Landscape, Goal, int, int], int]
 """Evaluations (at most the last number) with a seed until the optimum is found."""
 
 
-def campaign(proposer: Proposer, learner: Callable[..., Surrogate] | None) -> Search:
-    """A search by a proposer of the product, with a surrogate or without any."""
+def sequence_process(outputs: Sequence[Output], goal: Goal, seed: int) -> Surrogate:
+    """The default of campaigns for sequences, with the settings that they give it."""
+    settings = SequenceProcessSettings(sought=SOUGHT[goal])
     store = FeatureStore("none")
+    return SequenceProcess(outputs, "table", seed=seed, store=store, settings=settings)
+
+
+def graph_ensemble(outputs: Sequence[Output], goal: Goal, seed: int) -> Surrogate:
+    """Networks that pass messages between neighbouring layers."""
+    return GraphEnsemble(outputs, "table", seed=seed, store=FeatureStore("none"))
+
+
+def campaign(proposer: Proposer, learner: Learner | None) -> Search:
+    """A search by a proposer of the product, with a surrogate or without any."""
 
     def search(landscape: Landscape, goal: Goal, seed: int, cap: int) -> int:
         objective = Objective("value", None, goal, log=bool((landscape.values > 0).all()))
@@ -110,7 +125,7 @@ def campaign(proposer: Proposer, learner: Callable[..., Surrogate] | None) -> Se
             surrogate: Surrogate | None = None
             if evaluations and learner is not None:
                 draw = int(np.random.default_rng([seed, number, 1]).integers(2**31))
-                surrogate = learner([objective.output], "table", seed=draw, store=store)
+                surrogate = learner([objective.output], goal, draw)
                 surrogate.fit(evaluations)
             (candidate,) = proposer.propose(
                 1,
@@ -225,8 +240,8 @@ def baybe(landscape: Landscape, goal: Goal, seed: int, cap: int) -> int:
 
 
 POLICIES: dict[str, Search] = {
-    "product": campaign(BayesianProposer(), SequenceProcess),
-    "graph-ensemble": campaign(BayesianProposer(), GraphEnsemble),
+    "product": campaign(BayesianProposer(), sequence_process),
+    "graph-ensemble": campaign(BayesianProposer(), graph_ensemble),
     "random": campaign(RandomProposer(), None),
     "genetic": campaign(EvolutionProposer(), None),
     "plain": plain,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from agents.bayesian import BayesianProposer
 from agents.defaults import agent_names, default_agents
@@ -217,10 +217,20 @@ def build_proposers(
 def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
     """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`.
 
-    For pairs of crystals, a Gaussian process on what the oracle's own potential says of both.
+    For pairs of crystals, a Gaussian process on what the oracle's own potential says of both. A
+    `sequence-process` is told which end of the labels is sought, unless its settings say so.
     """
-    if config.surrogate is not None:
-        return config.surrogate
+    chosen = config.surrogate or _default_surrogate(config, space)
+    if isinstance(chosen, SequenceProcessSettings) and chosen.sought is None:
+        return chosen.model_copy(update={"sought": SOUGHT.get(config.objective.goal)})
+    return chosen
+
+
+SOUGHT: dict[str, Literal["low", "high"]] = {"minimize": "low", "maximize": "high"}
+"""The end of the labels that is sought, by goal."""
+
+
+def _default_surrogate(config: CampaignConfig, space: Space) -> Any:
     if config.oracle.kind == "interface":
         return GaussianProcessSettings(features=config.oracle.calculator)
     return SequenceProcessSettings() if is_layered(space) else GraphEnsembleSettings()

@@ -168,7 +168,7 @@ class SequenceProcess(BaseSurrogate):
         kernel = LayerKernel(features.names)
         blocks = [block[problem.rows] for block in features(problem.inputs)]
         known = _Known(blocks, problem.extras, squares_of(blocks))
-        squeeze = Squeeze.of(problem.targets)
+        squeeze = Squeeze.of(problem.targets, self._settings.sought)
         seen = squeeze(problem.targets)
         stated = np.square(problem.noise / squeeze.stretch(problem.targets)) + _JITTER
         rng = np.random.default_rng([seed, own.n])

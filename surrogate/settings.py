@@ -57,6 +57,9 @@ class SequenceProcessSettings(BaseModel):
     """Choices of the kernel's scales that are carried along."""
     draws: int = Field(default=8, ge=1, le=256)
     """How many of them the belief is averaged over."""
+    sought: Literal["low", "high"] | None = None
+    """The end of the labels whose differences matter most, see `surrogate.squeeze`; a campaign that
+    minimises or maximises fills it in."""
     exact_limit: int = Field(default=300, ge=1)
     """Most sequences for which the full posterior covariance is kept."""
     rank: int = Field(default=48, ge=1)

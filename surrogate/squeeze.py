@@ -4,13 +4,14 @@ A few stacks far from all others (a pure crystal among superlattices) set the sc
 and hide the differences among the rest, which a search is about. The half of the labels that
 reaches farther from the median is therefore moved to the quantiles of a normal distribution as
 wide as the other half, which stays as it is (the half-rank warping of X. Song et al., The Vizier
-Gaussian process bandit algorithm, arXiv:2408.11527; there it is always the worse half). In a
-search the labels pile up at the sought end, so that the other one is the longer.
+Gaussian process bandit algorithm, arXiv:2408.11527). In a search it is the worse half, as there:
+differences among the best decide, and are left as they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,13 @@ class Squeeze:
     spread: float
 
     @classmethod
-    def of(cls, values: Array) -> Squeeze:
-        """The function for labels (n,); the identity where there are few or no long tail."""
+    def of(cls, values: Array, sought: Literal["low", "high"] | None = None) -> Squeeze:
+        """The function for labels (n,); the identity where there are few or no long tail.
+
+        Args:
+            values: labels.
+            sought: the end at which nothing is squeezed; None where neither is sought.
+        """
         plain = cls(1.0, np.array([0.0, 1.0]), np.array([0.0, 1.0]), 0.0, 1.0)
         if len(values) < _FEWEST:
             return plain
@@ -49,11 +55,13 @@ class Squeeze:
         high, low = (_reach(s * (values - middle)) for s in (1.0, -1.0))
         if min(high, low) <= 1e-6 * max(high, low, 1e-12):
             return plain
-        sign = 1.0 if high >= low else -1.0
+        longer = 1.0 if high >= low else -1.0
+        sign = {"low": 1.0, "high": -1.0, None: longer}[sought]
         ordered, counts = np.unique(sign * (values - middle), return_counts=True)
         quantiles = (np.cumsum(counts) - 0.5 * counts) / len(values)
         far = ordered > 0.0
-        moved = min(high, low) * ndtri(quantiles[far])
+        kept_reach = low if sign > 0 else high
+        moved = kept_reach * ndtri(quantiles[far])
         kept = moved > 0.0  # the labels at the median may be many
         knots = np.concatenate([[ordered[0], 0.0], ordered[far][kept]])
         targets = np.concatenate([[ordered[0], 0.0], moved[kept]])

@@ -11,10 +11,13 @@ import yaml
 from click.testing import CliRunner
 
 from oracle.material import Superlattice
+from orchestrator.build import build_space, surrogate_settings
 from orchestrator.cli import main
+from orchestrator.config import load_config
 
 pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
 
+ROOT = Path(__file__).parents[2]
 CONFIG: dict[str, Any] = {
     "name": "stack",
     "seed": 3,
@@ -75,3 +78,14 @@ def test_layers_and_transmission_are_drawn(home: Path, best: list[dict[str, Any]
         document = json.loads(path.read_text())
         pairs = zip(document["modes_per_cell"], document["lead_modes_per_cell"], strict=True)
         assert all(-1e-9 <= through <= alone + 1e-6 for through, alone in pairs)
+
+
+def test_the_surrogate_is_told_which_end_is_sought() -> None:
+    path = ROOT / "configs" / "superlattice.yaml"
+    for overrides, sought in (
+        ([], "low"),
+        (["objective.goal=maximize"], "high"),
+        (["surrogate={kind: sequence-process, sought: high}"], "high"),
+    ):
+        config = load_config(path, overrides)
+        assert surrogate_settings(config, build_space(config.space)).sought == sought

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,10 +75,15 @@ def test_waves_pass_alike_in_any_company() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(-50.0, 50.0), min_size=1, max_size=30))
-def test_squeezing_keeps_the_order_and_can_be_undone(given_labels: list[float]) -> None:
+@given(
+    st.lists(st.floats(-50.0, 50.0), min_size=1, max_size=30),
+    st.sampled_from(["low", "high", None]),
+)
+def test_squeezing_keeps_the_order_and_can_be_undone(
+    given_labels: list[float], sought: Literal["low", "high"] | None
+) -> None:
     labels = np.round(np.array(given_labels), 3)
-    squeeze = Squeeze.of(labels)
+    squeeze = Squeeze.of(labels, sought)
     seen = squeeze(labels)
     assert np.allclose(squeeze.back(seen), labels, atol=1e-6)
     order = np.argsort(labels, kind="stable")
@@ -89,3 +97,16 @@ def test_a_stranger_among_the_labels_is_squeezed() -> None:
     assert seen.max() < 3.0
     assert np.ptp(seen[:20]) > 2.0
     assert np.allclose(Squeeze.of(-labels)(-labels), -seen)
+
+
+@pytest.mark.parametrize("sought", ["low", "high"])
+def test_labels_at_the_sought_end_are_left_as_they_are(sought: Literal["low", "high"]) -> None:
+    """Also where they are the longer tail, which is squeezed where no end is sought."""
+    sign = -1.0 if sought == "low" else 1.0
+    labels = sign * np.concatenate([np.linspace(-1.0, 0.0, 10), [1.0, 3.0, 30.0]])
+    best, middle = labels[-3:], np.median(labels)
+    for end, kept in ((sought, True), (None, False)):
+        squeeze = Squeeze.of(labels, end)  # type: ignore[arg-type]
+        between = np.diff(squeeze(best)) / np.diff(squeeze(np.array([middle, best[0]])))
+        plain = np.diff(best) / (best[0] - middle)
+        assert np.allclose(between, plain) is kept
