@@ -148,13 +148,7 @@ def heal(
     settings = settings or FineTuningSettings()
     consistent(labels)
     digest = consistent([*labels, *elsewhere])
-    if len(labels) < 2:
-        raise ValueError("got 1 label; expected at least 2, one to train on and one held out")
-    if len(replay) < 2:
-        raise ValueError(
-            f"got {len(replay)} structures to replay; expected at least 2, without which nothing "
-            "tells what the potential forgets"
-        )
+    _enough(labels, replay)
     started = time.perf_counter()
     held = held_out(labels, settings.held_out, settings.seed)
     with one_thread():
@@ -162,9 +156,8 @@ def heal(
         same = current is None or current == original
         before = loop.errors() if same else loop.errors_of(str(current))
         epochs = loop.run(done)
-        after = loop.errors()
+        after, share = loop.errors(), 1.0
         accepted, reason = verdict(before, after, bool(elsewhere), settings.tolerance)
-        share = 1.0
         if not accepted and after.held_out < before.held_out:
             limit = most_elsewhere(before, bool(elsewhere), settings.tolerance)
             share = loop.draw_back(limit, settings.way_back)
@@ -188,6 +181,17 @@ def heal(
         seconds=time.perf_counter() - started,
         share=share,
     )
+
+
+def _enough(labels: Sequence[ForceLabel], replay: Sequence[Atoms]) -> None:
+    """Refuse what nothing could be held out of."""
+    if len(labels) < 2:
+        raise ValueError("got 1 label; expected at least 2, one to train on and one held out")
+    if len(replay) < 2:
+        raise ValueError(
+            f"got {len(replay)} structures to replay; expected at least 2, without which nothing "
+            "tells what the potential forgets"
+        )
 
 
 def held_out(labels: Sequence[ForceLabel], share: float, seed: int) -> NDArray[np.bool_]:
