@@ -9,11 +9,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from ase.calculators.calculator import Calculator
 
 from oracle.errors import OracleError
+
+_MATGL_FILES = ("model.json", "model.pt", "state.pt")
 
 
 def sevennet(name: str, modal: str | None = None) -> Calculator:
@@ -60,28 +64,31 @@ def _start_jax() -> None:
     """
     import jax
 
-    before = os.environ.get("NPROC")
-    os.environ["NPROC"] = "1"
-    try:
+    with _environment("NPROC", "1"):
         jax.devices()
-    finally:
-        if before is None:
-            del os.environ["NPROC"]
-        else:
-            os.environ["NPROC"] = before
 
 
 def mace(path: Path) -> Calculator:
     """MACE in double precision: force constants are small differences of forces."""
-    from mace.calculators import MACECalculator
+    import torch
 
-    return MACECalculator(model_paths=str(path), device=device(), default_dtype="float64")
+    # On import it tells that it has no GPU kernels, and lets torch load any pickle ever after, in
+    # workers too: its release of e3nn needs that, but only once.
+    with _quiet(), _environment("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1"):
+        from mace.calculators import MACECalculator
+
+    # Given a path, it would read it as a pattern; given single precision, it would warn.
+    model = torch.load(path, map_location=device(), weights_only=False).double()
+    return MACECalculator(models=[model], device=device(), default_dtype="float64")
 
 
 def mattersim(path: Path) -> Calculator:
     """MatterSim."""
     from mattersim.forcefield import MatterSimCalculator, Potential
+    from mattersim.utils.logger_utils import get_logger
 
+    # Its log goes to stdout, from a thread of its own that no redirection reaches.
+    get_logger().disable("mattersim")
     model = Potential.from_checkpoint(str(path), device=device(), load_training_state=False)
     return MatterSimCalculator(potential=model, device=device())
 
@@ -107,17 +114,33 @@ def orb(path: Path) -> Calculator:
     load = ORB_PRETRAINED_MODELS[max(fitting, key=len)]
     # Its double precision would be torch's default for everything else in the process as well.
     precision = "float32-highest"
-    model = load(weights_path=str(path), device=device(), precision=precision, compile=False)
+    with _quiet():  # it warns of that default, and of the precision
+        model = load(weights_path=str(path), device=device(), precision=precision, compile=False)
     return ORBCalculator(model, device=device())
 
 
 def matgl(path: Path) -> Calculator:
-    """MatGL, from a folder."""
+    """MatGL, from a folder.
+
+    Raises:
+        OracleError: stage ``read``; it is no folder of a saved model.
+    """
     import matgl
     from matgl.ext.ase import PESCalculator
 
+    # Elsewhere MatGL looks for a model of that name on the network.
+    missing = [name for name in _MATGL_FILES if not (path / name).is_file()]
+    if missing:
+        raise OracleError(
+            "read",
+            f"matgl weights {path}: no {', '.join(missing)} there; expected the folder of a "
+            f"saved model, with {', '.join(_MATGL_FILES)}",
+        )
+    # It comes ready for training, where forces of a model with dropout are random, and on the CPU
+    # even where its files were read onto a GPU.
+    model = matgl.load_model(str(path)).eval().to(device())
     # Its default unit of stress is GPa; ASE and the relaxation here have eV/Å³.
-    return PESCalculator(matgl.load_model(str(path)), stress_unit="eV/A3", use_voigt=True)
+    return PESCalculator(model, stress_unit="eV/A3", use_voigt=True)
 
 
 def device() -> str:
@@ -125,3 +148,25 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what a library prints and warns of while it is loaded: stdout is for documents."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment, set for the time being."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
