@@ -31,8 +31,8 @@ from oracle.protocol import Context
 from oracle.stages import StageStore
 
 Array = NDArray[np.float64]
-# Each potential refuses elements in its own words; SevenNet gives their number.
-_UNKNOWN_ELEMENT = re.compile(r"not know atomic number:? (\d+)")
+# Each potential refuses elements in its own words; SevenNet and MACE give their number.
+_UNKNOWN_ELEMENT = re.compile(r"not know atomic number:? (\d+)|^(\d+) is not in list$")
 
 
 @dataclass
@@ -216,7 +216,7 @@ class ForceField:
                 raise OracleError(
                     stage,
                     f"calculator {self.potential} does not know "
-                    f"{chemical_symbols[int(unknown[1])]}; use another calculator",
+                    f"{chemical_symbols[int(unknown[1] or unknown[2])]}; use another calculator",
                 ) from error
             memory = "out of memory" in str(error).lower()
             raise OracleError(

@@ -11,6 +11,7 @@ from phonopy import Phonopy
 from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import Primitive
+from scipy import constants
 
 from oracle.bose import PLANCK_BOLTZMANN, mode_capacity
 from oracle.errors import OracleError
@@ -19,6 +20,8 @@ Array = NDArray[np.float64]
 _NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here acoustic modes are noise and small
 _VANISHING = 0.02  # THz
 _POINTS_PER_SEGMENT = 41
+_AMPLITUDE = constants.hbar / (4 * np.pi * constants.tera * constants.atomic_mass) * 1e20
+"""ħ / (4 π THz u), Å²: twice the mean square of an oscillator at rest."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +155,24 @@ def _softest(frequencies: Array, gamma: NDArray[np.bool_]) -> float:
 def max_msd(phonons: Phonopy, temperatures: tuple[float, ...], mesh: tuple[int, int, int]) -> Array:
     """Largest mean square displacement (n_temperatures,) of an atom in any direction, Å².
 
-    The largest eigenvalue of ``<u u>`` over atoms; acoustic modes at Γ are left out.
+    The largest eigenvalue of ``<u u> = sum ħ coth(x/2) / (2 m ω) e e*`` over atoms, with ``x = ħ ω
+    / k_B T``, on a mesh that holds Γ, whose acoustic modes are left out. As phonopy's thermal
+    displacement matrices, which it sums in Python mode by mode.
     """
     phonons.run_mesh(mesh, with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True)
-    found = phonons.run_thermal_displacement_matrices(
-        temperatures=list(temperatures), exclude_gamma_acoustic=True
-    )
-    matrices = np.asarray(found.thermal_displacement_matrices)
-    return np.linalg.eigvalsh((matrices + matrices.conj().swapaxes(-1, -2)) / 2).max(axis=(1, 2))
+    found = phonons.mesh
+    points, bands = found.frequencies.shape
+    frequencies = np.array(found.frequencies)
+    zeros = np.argsort(np.abs(frequencies[found.gamma_index]))[:3]
+    frequencies[found.gamma_index, zeros] = 0.0
+    moving = np.where(frequencies > 0, frequencies, np.inf)
+    x = PLANCK_BOLTZMANN * moving / np.array(temperatures)[:, None, None]
+    squares = _AMPLITUDE / moving / np.tanh(x / 2)
+    vectors = np.asarray(found.eigenvectors).reshape(points, -1, 3, bands)
+    products = np.einsum("qaib,qajb->qbaij", vectors, vectors.conj(), optimize=True).real
+    matrices = np.einsum("tqb,qbaij->taij", squares, products, optimize=True) / points
+    matrices /= np.array(phonons.primitive.masses)[:, None, None]
+    return np.linalg.eigvalsh(matrices).max(axis=(1, 2))
 
 
 def heat_capacity(frequencies: Array, weights: Array, temperatures: tuple[float, ...]) -> Array:

@@ -7,6 +7,7 @@ them, and raise what the library raises.
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import warnings
@@ -70,16 +71,13 @@ def _start_jax() -> None:
 
 def mace(path: Path) -> Calculator:
     """MACE in double precision: force constants are small differences of forces."""
-    import torch
-
     # On import it tells that it has no GPU kernels, and lets torch load any pickle ever after, in
     # workers too: its release of e3nn needs that, but only once.
     with _quiet(), _environment("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1"):
         from mace.calculators import MACECalculator
 
-    # Given a path, it would read it as a pattern; given single precision, it would warn.
-    model = torch.load(path, map_location=device(), weights_only=False).double()
-    return MACECalculator(models=[model], device=device(), default_dtype="float64")
+    name = glob.escape(str(path))  # it takes a path for a pattern
+    return MACECalculator(model_paths=name, device=device(), default_dtype="float64")
 
 
 def mattersim(path: Path) -> Calculator:

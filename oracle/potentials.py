@@ -79,7 +79,7 @@ class Family:
 _SEVENN = "pip install 'phonoscout[sevenn]'"
 _CHGNET = "pip install 'phonoscout[chgnet]'"
 _NEQUIX = "pip install 'phonoscout[nequix]'"
-_MACE = "pip install mace-torch"
+_MACE = "pip install mace-torch, in an environment without SevenNet: each needs another e3nn"
 _MATTERSIM = "pip install mattersim"
 _ORB = "pip install 'orb-models<0.6'"
 _MATSCIPY = "pip install 'phonoscout[tersoff]'"

@@ -197,6 +197,23 @@ def test_mean_square_displacements_agree_with_sampled_ones(
     assert 0.6 * dense[0] < np.square(drawn).mean() < 1.05 * dense[0]
 
 
+def test_mean_square_displacements_are_those_of_phonopy(
+    relaxed: Relaxed, full: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = supercells.phonons3(relaxed, SETTINGS, second=False)
+    dynamics = harmonic.dynamics(made.unitcell, made.supercell_matrix, made.primitive, full[0])
+    temperatures = (5.0, 300.0)
+    found = harmonic.max_msd(dynamics, temperatures, (4, 5, 6))
+    dynamics.run_mesh(
+        (4, 5, 6), with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True
+    )
+    theirs = dynamics.run_thermal_displacement_matrices(
+        temperatures=list(temperatures), exclude_gamma_acoustic=True
+    )
+    largest = np.linalg.eigvalsh(theirs.thermal_displacement_matrices).max(axis=(1, 2))
+    np.testing.assert_allclose(found, largest, rtol=1e-6)
+
+
 def test_heat_capacity_of_one_oscillator() -> None:
     frequency, temperature = 3.0, 100.0
     x = 6.62607015e-34 * frequency * 1e12 / (1.380649e-23 * temperature)

@@ -106,7 +106,7 @@ def test_labels_at_the_sought_end_are_left_as_they_are(sought: Literal["low", "h
     labels = sign * np.concatenate([np.linspace(-1.0, 0.0, 10), [1.0, 3.0, 30.0]])
     best, middle = labels[-3:], np.median(labels)
     for end, kept in ((sought, True), (None, False)):
-        squeeze = Squeeze.of(labels, end)  # type: ignore[arg-type]
+        squeeze = Squeeze.of(labels, end)
         between = np.diff(squeeze(best)) / np.diff(squeeze(np.array([middle, best[0]])))
         plain = np.diff(best) / (best[0] - middle)
         assert np.allclose(between, plain) is kept
