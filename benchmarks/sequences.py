@@ -214,9 +214,9 @@ def baybe(landscape: Landscape, goal: Goal, seed: int, cap: int) -> int:
     from baybe.parameters import CategoricalParameter
     from baybe.searchspace import SearchSpace
     from baybe.targets import NumericalTarget
-    from baybe.utils.random import set_random_seed
 
-    set_random_seed(seed)
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  its generator is numpy's global one
     names = [f"layer {k}" for k in range(len(landscape.designs[0].sequence))]
     table = pandas.DataFrame([list(d.sequence) for d in landscape.designs], columns=names)
     letters = {name: sorted(set(table[name])) for name in names}

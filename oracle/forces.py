@@ -32,7 +32,7 @@ from oracle.stages import StageStore
 
 Array = NDArray[np.float64]
 # Each potential refuses elements in its own words; SevenNet and MACE give their number.
-_UNKNOWN_ELEMENT = re.compile(r"not know atomic number:? (\d+)|^(\d+) is not in list$")
+_UNKNOWN_ELEMENT = re.compile(r"not know atomic number:? (\d+)|\b(\d+)\)? is not in list$")
 
 
 @dataclass

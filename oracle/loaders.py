@@ -72,12 +72,12 @@ def _start_jax() -> None:
 def mace(path: Path) -> Calculator:
     """MACE in double precision: force constants are small differences of forces."""
     # On import it tells that it has no GPU kernels, and lets torch load any pickle ever after, in
-    # workers too: its release of e3nn needs that, but only once.
+    # workers too. It needs that for its files, which are pickles, and for its release of e3nn.
     with _quiet(), _environment("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1"):
         from mace.calculators import MACECalculator
 
-    name = glob.escape(str(path))  # it takes a path for a pattern
-    return MACECalculator(model_paths=name, device=device(), default_dtype="float64")
+        name = glob.escape(str(path))  # it takes a path for a pattern
+        return MACECalculator(model_paths=name, device=device(), default_dtype="float64")
 
 
 def mattersim(path: Path) -> Calculator:

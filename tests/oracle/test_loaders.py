@@ -229,3 +229,9 @@ def test_a_folder_without_a_matgl_model_is_refused_at_once(tmp_path: Path) -> No
     with pytest.raises(OracleError, match=r"no model\.pt, state\.pt there") as refused:
         calculator(f"matgl:{tmp_path}")
     assert refused.value.stage == "read"
+
+
+def test_mace_says_which_element_it_does_not_know(tmp_path: Path) -> None:
+    field = ForceField(f"mace:{_mace(tmp_path)}", StageStore(tmp_path), Context(tmp_path))
+    with pytest.raises(OracleError, match="does not know Po"):
+        field.forces(bulk("Po", "sc", 3.35), "fc2")
