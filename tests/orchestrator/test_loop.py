@@ -141,7 +141,11 @@ def test_a_campaign_whose_calls_mostly_fail_stops_and_says_why(
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"no shared examples at {EXAMPLES}")
 @pytest.mark.parametrize(
-    ("name", "calls", "cheap"), [("replay_sequences", 60, False), ("replay_crystals", 20, True)]
+    ("name", "calls", "cheap"),
+    [
+        pytest.param("replay_sequences", 60, False, marks=pytest.mark.slow),
+        ("replay_crystals", 20, True),
+    ],
 )
 def test_shared_examples_run_unchanged(name: str, calls: int, cheap: bool, tmp_path: Path) -> None:
     store = Store(tmp_path)
