@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 
+from surrogate.node_features import gated_layers
+
 Array = NDArray[np.float64]
 _EDGES = 1200  # of one graph: more do not fit into a core's cache, less is overhead
 
@@ -63,7 +65,7 @@ class Looked:
 
     Args:
         energy: of the cell, eV.
-        nodes: (a, d), features of each atom after the potential's last interaction.
+        nodes: (a, l, d), features of each atom after the potential's last interactions.
     """
 
     energy: float
@@ -85,7 +87,7 @@ class BatchedPotential:
         self._model = engine.model
         names = [name for name, _ in self._model.named_children()]
         self._layers = [m for name, m in self._model.named_children()][: names.index(_LAST) + 1]
-        self._gate = max(i for i, name in enumerate(names) if name.endswith("equivariant_gate"))
+        self._gates = {place: width for place, _, width in gated_layers(self._model)}
         self.cutoff = float(engine.cutoff)
         """Å."""
         self.elements = frozenset(int(z) for z in engine.type_map)
@@ -115,14 +117,14 @@ class BatchedPotential:
             "batch": torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)),
         }
         data = {name: tensor.to(self._device) for name, tensor in data.items()}
-        nodes = None
+        seen = []
         with torch.no_grad():
             data = self._model._preprocess(data)
             for k, layer in enumerate(self._layers):
                 data = layer(data)
-                if k == self._gate:
-                    nodes = data["x"].cpu().numpy().copy()
-        assert nodes is not None
+                if k in self._gates:
+                    seen.append(data["x"][:, : self._gates[k]].cpu().numpy())
+        nodes = np.stack(seen, axis=1)
         energies = data["atomic_energy"].cpu().numpy().reshape(-1).astype(np.float64)
         for start, size in zip(starts, sizes, strict=False):
             at = slice(start, start + size)
@@ -141,8 +143,8 @@ def batched(engine: Any) -> BatchedPotential | None:
     if not hasattr(model, "named_children") or getattr(engine, "modal", None) is not None:
         return None
     names = [name for name, _ in model.named_children()]
-    known = _LAST in names and any(name.endswith("equivariant_gate") for name in names)
-    return BatchedPotential(engine) if known and hasattr(engine, "type_map") else None
+    known = _LAST in names and bool(gated_layers(model)) and hasattr(engine, "type_map")
+    return BatchedPotential(engine) if known else None
 
 
 def _graphs(crystals: Sequence[Neighbours]) -> Iterator[list[Neighbours]]:

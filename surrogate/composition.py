@@ -48,7 +48,7 @@ class CompositionStore(FeatureStore):
                 self._rows[crystal.digest] = described(crystal)
         table = np.stack([self._rows[crystal.digest] for crystal in crystals])
         n, width = table.shape
-        graphs = np.zeros((n, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
+        graphs = np.zeros((n, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
         return Inputs(
             n=n,
             groups=(Group(np.arange(n), *graphs),),

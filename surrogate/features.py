@@ -6,12 +6,9 @@ import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core.structure import Structure
-from pymatgen.io.ase import AseAtomsAdaptor
 
 from oracle.eos import EquationOfState, equation_of_state
 from oracle.errors import OracleError
@@ -20,14 +17,14 @@ from oracle.potentials import calculator, weights_digest
 from surrogate.descriptors import (
     GLOBALS,
     edge_descriptors,
-    element_descriptors,
     global_descriptors,
 )
+from surrogate.node_features import node_features
 from surrogate.small_phonons import path_of as phonons_path
 from surrogate.small_phonons import small_phonons
 from surrogate.threads import pinned_threads
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the numbers change, so that files of older versions are not read."""
 
 
@@ -36,8 +33,8 @@ class CrystalFeatures:
     """What surrogates learn from, for one crystal at its equilibrium volume.
 
     Args:
-        nodes: (a, d), invariant features of each atom; the potential's, after its last
-            interaction, or of the element where the potential offers none.
+        nodes: (a, l, d), invariant features of each atom; the potential's, after its last
+            interactions, or of the element where the potential offers none.
         edges: (a, a, b), radial basis of the distances, summed over periodic images.
         globals: (g,), named by `surrogate.descriptors.GLOBALS`; NaN where unknown.
         note: why something is missing, or empty.
@@ -111,43 +108,13 @@ def _computed(potential: str, crystal: Crystal) -> CrystalFeatures:
         # Potentials refuse elements they do not know, each in its own way.
         note = f"eos: {potential} failed on {crystal.formula}: {error}"
     try:
-        nodes = _node_features(potential, structure)
+        nodes = node_features(potential, structure)
     except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
         note = note or f"features: {potential} failed on {crystal.formula}: {error}"
-        nodes = np.full((len(structure), 1), np.nan, dtype=np.float32)
+        nodes = np.full((len(structure), 1, 1), np.nan, dtype=np.float32)
     return CrystalFeatures(
         nodes, edge_descriptors(structure), global_descriptors(structure, eos), note
     )
-
-
-def _node_features(potential: str, structure: Structure) -> NDArray[np.float32]:
-    """Invariant features (a, d) of each atom after the potential's last interaction."""
-    engine = calculator(potential)
-    model: Any = getattr(engine, "model", None)
-    if hasattr(model, "predict_structure"):  # CHGNet
-        prediction = model.predict_structure(structure, task="e", return_atom_feas=True)
-        return np.asarray(prediction["atom_fea"], dtype=np.float32)
-    gates = [
-        module
-        for name, module in (model.named_children() if hasattr(model, "named_children") else ())
-        if name.endswith("equivariant_gate")
-    ]
-    if gates:  # SevenNet
-        return _hooked(engine, gates[-1], structure)
-    return element_descriptors(structure)
-
-
-def _hooked(engine: Any, module: Any, structure: Structure) -> NDArray[np.float32]:
-    """What a SevenNet module hands on as node features; after the last gate all are scalars."""
-    seen: list[NDArray[np.float32]] = []
-    handle = module.register_forward_hook(
-        lambda _module, _inputs, output: seen.append(output["x"].detach().cpu().numpy().copy())
-    )
-    try:
-        engine.calculate(AseAtomsAdaptor.get_atoms(structure))
-    finally:
-        handle.remove()
-    return np.asarray(seen[-1][: len(structure)], dtype=np.float32)
 
 
 def _path(potential: str, crystal: Crystal, cache_dir: Path) -> Path:

@@ -127,7 +127,8 @@ class EnsembleStability:
 class GraphEnsemble(BaseSurrogate):
     """Graph networks whose last layers are Bayesian; trained from scratch in seconds.
 
-    Each member projects the potential's features at random, passes messages once, pools, and
+    Each member projects the potential's features after one of its last layers (members differ in
+    which) at random, passes messages once, pools, and
     ends in a linear layer over random Fourier features of the result and of the global
     descriptors, whose exact posterior is known. Networks and scales maximise the evidence on a
     bootstrap of the labels and are held to their random start, so that few labels leave a
@@ -157,7 +158,7 @@ class GraphEnsemble(BaseSurrogate):
         settings, inputs = self._settings, problem.inputs.take(problem.rows)
         shape = Shape(
             settings.members,
-            len(scale.nodes.centre),
+            scale.features[1],
             problem.inputs.groups[0].edges.shape[3],
             settings.width,
             tuple(block.shape[1] for block in problem.inputs.blocks),

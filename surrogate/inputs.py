@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ class Group:
 
     Args:
         rows: (m,), where they stand among the n materials.
-        nodes: (m, a, d), features of each atom.
+        nodes: (m, a, l, d), features of each atom after l layers of the potential, last one last.
         edges: (m, a, a, b), or (1, a, a, b) where all graphs are the same.
     """
 
@@ -58,15 +59,16 @@ class Inputs:
     orders: tuple[tuple[int, ...], ...] = ()
 
     @property
-    def width(self) -> int:
-        """Features per atom, d; the largest where potentials could not compute some."""
-        return max((int(group.nodes.shape[2]) for group in self.groups), default=0)
+    def features(self) -> tuple[int, int]:
+        """Layers l and features d per atom; the most where potentials could not compute some."""
+        shapes = [group.nodes.shape[2:] for group in self.groups]
+        return max(((int(layers), int(d)) for layers, d in shapes), key=math.prod, default=(1, 0))
 
     def pooled(self) -> Array:
-        """Mean over each material's atoms (n, d); NaN where nodes are unknown."""
-        mean = np.full((self.n, self.width), np.nan)
+        """Mean over each material's atoms (n, l, d); NaN where nodes are unknown."""
+        mean = np.full((self.n, *self.features), np.nan)
         for group in self.groups:
-            if group.nodes.shape[2] == self.width:
+            if group.nodes.shape[2:] == self.features:
                 mean[group.rows] = group.nodes.mean(axis=1, dtype=np.float64)
         return mean
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from oracle.potentials import weights_digest
-from surrogate.features import _node_features
+from surrogate.node_features import node_features
 from surrogate.threads import pinned_threads
 
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ def latents(potential: str, structures: Sequence[Atoms]) -> list[Latent]:
     found = []
     with pinned_threads():
         for atoms in structures:
-            nodes = _node_features(potential, AseAtomsAdaptor.get_structure(atoms))
+            nodes = node_features(potential, AseAtomsAdaptor.get_structure(atoms))[:, -1]
             kinds = sorted(set(atoms.numbers.tolist()))
             rows = [nodes[atoms.numbers == z].mean(axis=0) for z in kinds]
             shares = [float((atoms.numbers == z).mean()) for z in kinds]

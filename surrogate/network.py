@@ -25,7 +25,7 @@ class Shape:
 
     Args:
         members: networks, e.
-        nodes: features per atom given, d.
+        nodes: features per atom and layer given, d.
         edges: radial basis functions, b.
         width: hidden features per atom, w.
         blocks: widths of the blocks of global descriptors.
@@ -54,7 +54,7 @@ class Graphs:
     Args:
         n: materials.
         rows: of each group, (m,).
-        nodes: of each group, (m, a, d).
+        nodes: of each group, (m, a, l, d).
         edges: of each group, (m or 1, a, a, b).
         blocks: global descriptors, (n, g_k) each.
         extras: (n, c).
@@ -72,15 +72,15 @@ def graphs(
     inputs: Inputs, scale: InputScale, extras: NDArray[np.float64], dtype: torch.dtype
 ) -> Graphs:
     """Tensors of n materials; unknown node features count as average ones."""
-    width = len(scale.nodes.centre)
-    centre = scale.nodes.centre.astype(np.float32)
-    divisor = (scale.nodes.spread * np.sqrt(width)).astype(np.float32)
+    centre = np.stack([layer.centre for layer in scale.nodes]).astype(np.float32)
+    spread = np.stack([layer.spread for layer in scale.nodes])
+    divisor = (spread * np.sqrt(scale.features[1])).astype(np.float32)
     nodes = []
     for group in inputs.groups:
-        if group.nodes.shape[2] == width:
+        if group.nodes.shape[2:] == scale.features:
             scaled = np.nan_to_num((group.nodes - centre) / divisor)
         else:
-            scaled = np.zeros((*group.nodes.shape[:2], width), dtype=np.float32)
+            scaled = np.zeros((*group.nodes.shape[:2], *scale.features), dtype=np.float32)
         nodes.append(torch.from_numpy(scaled).to(dtype))
     return Graphs(
         inputs.n,
@@ -149,20 +149,32 @@ class Networks:
         """Hidden features of each material, the mean over its atoms: (e, n, w).
 
         One round of message passing: an atom's projected features, plus a bounded function of
-        its own and its neighbours', weighted by distance.
+        its own and its neighbours', weighted by distance. Which layer of the potential a member
+        looks at, see `depths`.
         """
         members, _, width = self.project.shape
         out = torch.zeros(members, inputs.n, width, dtype=self.project.dtype)
         for rows, nodes, edges in zip(inputs.rows, inputs.nodes, inputs.edges, strict=True):
-            m, a, _ = nodes.shape
-            flat = nodes.reshape(m * a, -1)
-            hidden = torch.matmul(flat, self.project).reshape(members, m, a, width)
+            m, a, layers, _ = nodes.shape
+            flat = nodes.reshape(m * a, layers, -1)
+            shares = torch.split(self.project, np.bincount(depths(members, layers)).tolist())
+            seen = [flat[:, -1 - depth] @ share for depth, share in enumerate(shares)]
+            hidden = torch.cat(seen).reshape(members, m, a, width)
             message = _collected(edges, self.radial, hidden)
             own = torch.matmul(hidden.reshape(members, -1, width), self.mix).reshape(hidden.shape)
             inner = (message + own) * width**0.5 + self.bias[:, None, None]
             hidden = hidden + _RESIDUAL / width**0.5 * torch.tanh(inner)
             out = out.index_copy(1, rows, hidden.mean(dim=2))
         return out
+
+
+def depths(members: int, layers: int) -> list[int]:
+    """How many layers before the last one each member looks at, in their order.
+
+    The last layer of a potential knows best what its energy depends on, earlier ones more of what
+    an atom and its neighbours are; members that look at different ones disagree where that matters.
+    """
+    return [k * layers // members for k in range(members)]
 
 
 def _collected(edges: Tensor, radial: Tensor, hidden: Tensor) -> Tensor:

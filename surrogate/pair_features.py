@@ -31,7 +31,7 @@ def pair_inputs(
     single = described(list(crystals.values()))
     rows = np.array([[place[c.digest] for c in pair.crystals] for pair in pairs])
     tables, spreads = list(single.blocks), list(single.spreads)
-    pooled = single.pooled()
+    pooled = single.pooled()[:, -1]
     if single.descriptors:  # else there is no potential whose nodes they could be
         known = np.isfinite(pooled)
         size = float(np.sqrt(np.mean(np.square(pooled[known])))) if known.any() else 1.0
@@ -39,7 +39,7 @@ def pair_inputs(
         spreads.append(np.full(pooled.shape[1], max(_NODE_SPREAD * size, 1e-6)))
     blocks = tuple(_symmetric(table[rows[:, 0]], table[rows[:, 1]]) for table in tables)
     n = len(pairs)
-    graphs = np.zeros((n, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
+    graphs = np.zeros((n, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
     return Inputs(
         n=n,
         groups=(Group(np.arange(n), *graphs),),

@@ -23,7 +23,7 @@ from surrogate.descriptors import edge_descriptors, global_descriptors
 from surrogate.features import CrystalFeatures, features_of
 from surrogate.threads import pinned_threads
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the numbers change."""
 _STEP = 1.05  # ratio of neighbouring lattice parameters
 _STEPS = 7  # in either direction, as in `oracle.eos`
@@ -170,7 +170,7 @@ def _unknown(potential: str, crystal: Crystal) -> CrystalFeatures:
     """Features of a crystal with an element that the potential does not know."""
     structure = crystal.structure()
     return CrystalFeatures(
-        np.full((len(structure), 1), np.nan, dtype=np.float32),
+        np.full((len(structure), 1, 1), np.nan, dtype=np.float32),
         edge_descriptors(structure),
         global_descriptors(structure, None),
         f"features: {potential} does not know all elements of {crystal.formula}",

@@ -49,20 +49,18 @@ class InputScale:
 
     Args:
         blocks: of the global descriptors.
-        nodes: of the mean over atoms of the node features.
+        nodes: of the mean over atoms of the node features, one for each layer.
         edges: root mean square of the edge features.
     """
 
     blocks: tuple[Columns, ...]
-    nodes: Columns
+    nodes: tuple[Columns, ...]
     edges: float
 
     @classmethod
     def of(cls, inputs: Inputs) -> InputScale:
         """Statistics of a training set."""
         pooled = inputs.pooled()
-        size = np.sqrt(np.nanmean(np.square(pooled))) if np.isfinite(pooled).any() else 1.0
-        typical = np.full(pooled.shape[1], max(_NODE_SPREAD * float(size), 1e-6))
         squares = [float(np.mean(np.square(g.edges, dtype=np.float64))) for g in inputs.groups]
         return cls(
             tuple(
@@ -71,7 +69,7 @@ class InputScale:
                     inputs.blocks, inputs.mirrors, inputs.spreads, strict=True
                 )
             ),
-            Columns.of(pooled, typical),
+            tuple(_node_columns(pooled[:, k]) for k in range(pooled.shape[1])),
             max(float(np.sqrt(np.mean(squares))), 1e-6),
         )
 
@@ -83,12 +81,16 @@ class InputScale:
         ]
 
     def pooled(self, inputs: Inputs) -> Array:
-        """Mean node features, standardised in the same way: (n, d)."""
-        width = len(self.nodes.centre)
+        """Mean node features of the last layer, standardised in the same way: (n, d)."""
         pooled = inputs.pooled()
-        if pooled.shape[1] != width:  # nothing but unknown nodes, or nothing but known ones
-            pooled = np.full((inputs.n, width), np.nan)
-        return np.asarray(self.nodes.apply(pooled) / np.sqrt(width))
+        if pooled.shape[1:] != self.features:  # nothing but unknown nodes, or but known ones
+            pooled = np.full((inputs.n, *self.features), np.nan)
+        return np.asarray(self.nodes[-1].apply(pooled[:, -1]) / np.sqrt(self.features[1]))
+
+    @property
+    def features(self) -> tuple[int, int]:
+        """Layers and features per atom."""
+        return len(self.nodes), len(self.nodes[0].centre)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,12 @@ class TargetScale:
         centre = float(residuals.mean()) if n else 0.0
         spread = float(residuals.std()) if n >= 3 else max(trusted, 0.5 * abs(centre))
         return cls(centre, max(spread, 1e-6 * max(1.0, abs(centre))))
+
+
+def _node_columns(pooled: Array) -> Columns:
+    """Statistics of the mean node features (n, d) of one layer."""
+    size = np.sqrt(np.nanmean(np.square(pooled))) if np.isfinite(pooled).any() else 1.0
+    return Columns.of(pooled, np.full(pooled.shape[1], max(_NODE_SPREAD * float(size), 1e-6)))
 
 
 def _with_mirror(table: Array, mirror: NDArray[np.int64]) -> Array:

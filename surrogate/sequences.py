@@ -85,14 +85,17 @@ class Chains:
         }
 
     def _nodes(self, letters: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Per layer, leads included: letter, being a lead, and distance from the middle."""
+        """Per layer, leads included: letter, being a lead, and distance from the middle.
+
+        As if of a potential's only layer: (n, l+2, 1, letters + 2).
+        """
         n, length = letters.shape
         kinds = len(self.alphabet)
         nodes = np.zeros((n, length + 2, kinds + 2), dtype=np.float32)
         nodes[:, 1:-1, :kinds] = np.eye(kinds + 1)[letters][:, :, :kinds]
         nodes[:, [0, -1], -2] = 1.0
         nodes[:, :, -1] = np.abs(np.linspace(-1.0, 1.0, length + 2))
-        return nodes
+        return nodes[:, :, None]
 
     def _edges(self) -> NDArray[np.float32]:
         """Layers one and two apart: (1, l+2, l+2, 2)."""

@@ -23,8 +23,9 @@ class GraphEnsembleSettings(_Settings):
     """An ensemble of graph networks, each with a Bayesian last layer."""
 
     kind: Literal["graph-ensemble"] = "graph-ensemble"
-    members: int = Field(default=5, ge=2, le=50)
-    """Networks; the spread among them is part of what is not known."""
+    members: int = Field(default=6, ge=2, le=50)
+    """Networks; the spread among them is part of what is not known. They share the last layers of
+    the potential among them, so that multiples of three serve best."""
     width: int = Field(default=24, ge=4, le=256)
     """Hidden features per atom."""
     steps: int = Field(default=60, ge=0, le=2000)

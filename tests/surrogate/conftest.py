@@ -37,7 +37,7 @@ class SyntheticStore(FeatureStore):
         values[GLOBALS.index("log_slack")] = 1.0 + u[0]
         values[GLOBALS.index("log_volume")] = 1.2 + 0.3 * u[1]
         edges = np.ones((a, a, 8)) * u[2]
-        return CrystalFeatures(nodes.astype(np.float32), edges.astype(np.float32), values)
+        return CrystalFeatures(nodes[:, None].astype(np.float32), edges.astype(np.float32), values)
 
     @classmethod
     def truth(cls, crystal: Crystal) -> float:

@@ -65,10 +65,10 @@ class _Recording(FeatureStore):
 
         self.asked.append(len(crystals))
         edges = np.array([[c.lattice[0][1], c.lattice[0][1] ** 3] for c in crystals])
-        nodes = np.zeros((len(crystals), 1, 1), np.float32)
+        nodes = np.zeros((len(crystals), 1, 1, 1), np.float32)
         return Inputs(
             n=len(crystals),
-            groups=(Group(np.arange(len(crystals)), nodes, nodes[:1, ..., None]),),
+            groups=(Group(np.arange(len(crystals)), nodes, nodes[:1]),),
             blocks=(edges,),
             spreads=(np.ones(2),),
             mirrors=(np.arange(2),),

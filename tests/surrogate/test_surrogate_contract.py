@@ -320,7 +320,7 @@ class OnCrystals(SurrogateContract):
                 f
                 if c.digest != stranger.digest
                 else CrystalFeatures(
-                    np.full((2, 1), np.nan, dtype=np.float32),
+                    np.full((2, 1, 1), np.nan, dtype=np.float32),
                     f.edges,
                     np.full_like(f.globals, np.nan),
                     "unknown",

@@ -21,6 +21,7 @@ from surrogate.descriptors import (
 )
 from surrogate.feature_store import FeatureStore
 from surrogate.features import CrystalFeatures, features_of, is_cached
+from surrogate.node_features import LAYERS, node_features
 from surrogate.protocol import Output
 from surrogate.sequences import Chains
 
@@ -128,18 +129,20 @@ class TestPotentials:
     def test_nodes_are_invariant(self, potential: str, width: int) -> None:
         pytest.importorskip("sevenn" if width == 128 else "chgnet", exc_type=ImportError)
         salt = features_of(potential, Crystal.from_structure(rocksalt("Na", "Cl", 5.5)), None)
-        assert salt.nodes.shape == (2, width)
+        assert salt.nodes.shape == (2, LAYERS, width)
         assert np.isfinite(salt.nodes).all()
         again = features_of(potential, Crystal.from_structure(rocksalt("Na", "Cl", 5.5)), None)
         assert np.array_equal(salt.nodes, again.nodes)
         wider = features_of(potential, Crystal.from_structure(rocksalt("Na", "Cl", 5.8)), None)
         assert np.allclose(wider.nodes, salt.nodes, atol=0.02 * np.abs(salt.nodes).max())
         # The four sodium atoms of the conventional cell are alike.
-        from surrogate.features import _node_features
-
-        nodes = _node_features(potential, rocksalt("Na", "Cl", 5.5))
+        nodes = node_features(potential, rocksalt("Na", "Cl", 5.5))
         assert np.allclose(nodes[:4], nodes[0], atol=1e-4)
         assert not np.allclose(nodes[4], nodes[0], atol=1e-2)
+        # Each layer has something of its own to say.
+        first, second, last = nodes.swapaxes(0, 1)
+        assert not np.allclose(first, second, atol=1e-2)
+        assert not np.allclose(second, last, atol=1e-2)
 
 
 class TestDescriptors:

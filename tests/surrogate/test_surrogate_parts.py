@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from scipy.stats import multivariate_normal
 from surrogate.block_kernel import BlockKernel
 from surrogate.calibration import calibrate, coverage
 from surrogate.compression import Compressor
-from surrogate.network import Graphs, Networks, Shape, features
+from surrogate.network import Graphs, Networks, Shape, depths, features
 from surrogate.scaling import Columns, TargetScale
 from surrogate.settings import GraphEnsembleSettings, SurrogateSettings
 from surrogate.stability import PRIOR_STABLE, StabilityModel
@@ -39,7 +41,7 @@ def some_graphs(n: int = 7) -> Graphs:
     return Graphs(
         n,
         (torch.arange(n),),
-        (normal(n, 3, 5),),
+        (normal(n, 3, 2, 5),),
         (normal(n, 3, 3, 3).abs(),),
         (normal(n, 3), normal(n, 2)),
         normal(n, 3),
@@ -207,6 +209,19 @@ class TestNetworks:
         straight = features(networks, scales, graphs)
         assert straight.shape == (2, 7, SHAPE.features)
         assert torch.allclose(straight, features(networks, scales, turned))
+
+    def test_members_look_at_different_layers(self) -> None:
+        graphs, networks = some_graphs(), self.networks()
+        assert depths(2, 2) == [0, 1]
+        assert depths(6, 3) == [0, 0, 1, 1, 2, 2]
+        assert depths(2, 3) == [0, 1]
+        before = networks.embed(graphs)
+        for layer, member in ((-1, 0), (-2, 1)):
+            nodes = graphs.nodes[0].clone()
+            nodes[:, :, layer] += 1.0
+            other = networks.embed(replace(graphs, nodes=(nodes,)))
+            assert not torch.allclose(other[member], before[member], atol=1e-2)
+            assert torch.equal(other[1 - member], before[1 - member])
 
     def test_neighbours_matter(self) -> None:
         graphs, networks = some_graphs(), self.networks()
