@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from oracle.evaluation import Failed, Measured, Unstable
 from oracle.material import Material
 from surrogate.cheaper import Similarity
+from surrogate.course import Courses
 from surrogate.feature_store import FeatureStore, MaterialInputs
 from surrogate.findings import Findings
 from surrogate.informed import Informed, cheap_labels, informed
 from surrogate.inputs import Inputs
-from surrogate.labels import Outcome, labels_of, latest, stabilities_of
+from surrogate.labels import Outcome, latest, stabilities_of
 from surrogate.problem import Model, Problem, StabilityPredictor, StabilityProblem
 from surrogate.protocol import Calibration, Output, Posterior
 from surrogate.scaling import InputScale
@@ -34,6 +36,7 @@ class _Fitted:
     stability: StabilityPredictor
     extras: Extras
     findings: Findings
+    courses: Courses
 
 
 class BaseSurrogate(ABC):
@@ -113,33 +116,51 @@ class BaseSurrogate(ABC):
     ) -> Posterior:
         """Belief about n materials and m outputs; see `Posterior`.
 
+        A property that the surrogate was made for may be asked for at any other temperature.
+
         Raises:
             ValueError: an output or a fidelity the surrogate was not made for, or no materials.
         """
-        self._check(outputs, fidelity)
+        anchors = [self._anchor(output) for output in outputs]
+        if fidelity != self._fidelity:
+            raise ValueError(
+                f"this surrogate predicts fidelity {self._fidelity!r}; asked for {fidelity!r}"
+            )
         inputs = self._inputs(materials)
         with pinned_threads():
             # Before any fit descriptors have no scale: that of the materials asked about serves.
             fitted = self._fitted or self._fit({}, {}, inputs)
-            return self._belief(fitted, materials, inputs, outputs)
+            return self._belief(fitted, materials, inputs, list(zip(outputs, anchors, strict=True)))
 
     def _belief(
         self,
         fitted: _Fitted,
         materials: Sequence[Material],
         inputs: Inputs,
-        outputs: Sequence[Output],
+        outputs: Sequence[tuple[Output, Output]],
     ) -> Posterior:
-        """Predictions back on the modelled scale, with calibrated spreads."""
+        """Predictions back on the modelled scale, with calibrated spreads.
+
+        Each output comes with the one that was fitted, which may be at another temperature.
+        """
         means, roots, spreads = [], [], []
         inputs = fitted.findings.added(inputs, materials)
-        for output in outputs:
-            model, known = fitted.models[output]
-            unit = model.predict(inputs, fitted.extras.flags(materials, output))
+        for output, anchor in outputs:
+            model, known = fitted.models[anchor]
+            unit = model.predict(inputs, fitted.extras.flags(materials, anchor))
             said, spread = known.said(materials, inputs), known.target.scale.spread
-            means.append(known.offset(inputs, said) + spread * unit.mean)
-            roots.append(known.root(unit, said, self._calibration.scale))
-            spreads.append(self._calibration.scale * spread * unit.aleatoric)
+            mean = known.offset(inputs, said) + spread * unit.mean
+            root = known.root(unit, said, self._calibration.scale)
+            aleatoric = self._calibration.scale * spread * unit.aleatoric
+            if output != anchor:
+                start = np.full(inputs.n, anchor.temperature, dtype=np.float64)
+                change = fitted.courses.of(anchor).change(inputs, start, output.temperature or 0.0)
+                mean = mean + change.mean
+                root = np.hstack([root, self._calibration.scale * change.root])
+                aleatoric = np.hypot(aleatoric, self._calibration.scale * change.aleatoric)
+            means.append(mean)
+            roots.append(root)
+            spreads.append(aleatoric)
         extras = fitted.extras.columns(materials, self._outputs[0])
         return Posterior(
             mean=np.stack(means, axis=1),
@@ -156,14 +177,20 @@ class BaseSurrogate(ABC):
             return {}
         return self._fitted.models[self._outputs[0]][1].trusts
 
-    def _check(self, outputs: Sequence[Output], fidelity: str) -> None:
-        if fidelity != self._fidelity:
-            raise ValueError(
-                f"this surrogate predicts fidelity {self._fidelity!r}; asked for {fidelity!r}"
-            )
-        for output in outputs:
-            if output not in self._outputs:
-                raise ValueError(f"this surrogate was not made for {output}; see its `outputs`")
+    def _anchor(self, output: Output) -> Output:
+        """The output itself, or the same property at the nearest temperature it is made for."""
+        if output in self._outputs:
+            return output
+        asked = output.temperature
+        near = [
+            (abs(math.log(other.temperature / asked)), other)
+            for other in self._outputs
+            if asked and other.temperature
+            if (other.property, other.log) == (output.property, output.log)
+        ]
+        if not near:
+            raise ValueError(f"this surrogate was not made for {output}; see its `outputs`")
+        return min(near, key=lambda pair: pair[0])[1]
 
     def _fit(
         self,
@@ -177,8 +204,11 @@ class BaseSurrogate(ABC):
         findings = Findings.of(found, self._fidelity) if self.joint else Findings({})
         inputs = findings.added(inputs, list(materials.values()))
         scale = InputScale.of(inputs)
+        courses = Courses(
+            outcomes, row, inputs, lambda problem: self._learn(problem, scale, self._seed)
+        )
         targets = {
-            output: Target.of(output, labels_of(outcomes, output), row, inputs)
+            output: Target.of(output, courses.labels(output), row, inputs)
             for output in self._outputs
         }
         extras = Extras.of(found, self._fidelity, targets, row, inputs)
@@ -205,7 +235,7 @@ class BaseSurrogate(ABC):
         )
         first = models[self._outputs[0]][0]
         predictor = self._learn_stability(stability, scale, first, self._seed)
-        return _Fitted(models, predictor, extras, findings)
+        return _Fitted(models, predictor, extras, findings, courses)
 
 
 def _stacked(roots: list[Array]) -> Array:

@@ -73,14 +73,15 @@ class Inputs:
         return mean
 
     def take(self, rows: NDArray[np.int64]) -> Inputs:
-        """The inputs of some of the materials, in the order of `rows` (distinct)."""
-        place = np.full(self.n, -1)
-        place[rows] = np.arange(len(rows))
+        """The inputs of some of the materials, in the order of `rows`, which may repeat."""
         groups = []
         for group in self.groups:
-            kept = np.flatnonzero(place[group.rows] >= 0)
-            if len(kept):
-                groups.append(group.take(kept, place[group.rows[kept]]))
+            place = np.full(self.n, -1)
+            place[group.rows] = np.arange(len(group.rows))
+            kept = place[rows]
+            order = np.argsort(kept, kind="stable")[int((kept < 0).sum()) :]
+            if len(order):
+                groups.append(group.take(kept[order], order))
         return replace(
             self,
             n=len(rows),

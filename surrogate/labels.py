@@ -73,23 +73,45 @@ def labels_of(outcomes: Mapping[str, Outcome], output: Output) -> Labels:
             in another unit than the others.
     """
     materials, values, noise = [], [], []
+    one_unit(outcomes, output.property)
+    for evaluation in outcomes.values():
+        found = label_of(evaluation, output)
+        if found is None:
+            continue
+        materials.append(evaluation.material)
+        values.append(found[0])
+        noise.append(found[1])
+    return Labels(tuple(materials), np.array(values), np.array(noise))
+
+
+def one_unit(outcomes: Mapping[str, Outcome], name: str) -> None:
+    """Refuse outcomes that have a property in different units.
+
+    Raises:
+        ValueError: naming two of them.
+    """
     units: dict[str, str] = {}
     for evaluation in outcomes.values():
-        found = scalar(evaluation, output.property, output.temperature)
-        if not isinstance(evaluation, Measured) or found is None:
-            continue
-        units.setdefault(evaluation.properties[output.property].unit, _name(evaluation))
-        if len(units) > 1:
-            (first, name), (second, other) = units.items()
-            raise ValueError(
-                f"{output.property} is in {first!r} for {name} but in {second!r} for {other}; "
-                "labels must have one unit"
-            )
-        value, error = _checked(evaluation, output, *found)
-        materials.append(evaluation.material)
-        values.append(value)
-        noise.append(error)
-    return Labels(tuple(materials), np.array(values), np.array(noise))
+        if isinstance(evaluation, Measured) and name in evaluation.properties:
+            units.setdefault(evaluation.properties[name].unit, _name(evaluation))
+    if len(units) > 1:
+        (first, one), (second, other) = list(units.items())[:2]
+        raise ValueError(
+            f"{name} is in {first!r} for {one} but in {second!r} for {other}; "
+            "labels must have one unit"
+        )
+
+
+def label_of(evaluation: Outcome, output: Output) -> tuple[float, float] | None:
+    """Value and standard error on the modelled scale; None where an outcome has no such number.
+
+    Raises:
+        ValueError: it is not finite, or not positive though its logarithm is modelled.
+    """
+    found = scalar(evaluation, output.property, output.temperature)
+    if not isinstance(evaluation, Measured) or found is None:
+        return None
+    return _checked(evaluation, output, *found)
 
 
 def stabilities_of(outcomes: Mapping[str, Outcome]) -> Stabilities:

@@ -80,6 +80,19 @@ def failed(material: Material, stage: str, *, permanent: bool) -> Failed:
     )
 
 
+def running(
+    material: Material, log_value: float, slope: float, temperatures: Sequence[float]
+) -> Measured:
+    """Kappa that follows a power of the temperature; `log_value` is that at 300 K."""
+    values = [10.0 ** (log_value + slope * np.log10(t / 300.0)) for t in temperatures]
+    return measured(material, log_value).model_copy(
+        update={
+            "temperature": tuple(temperatures),
+            "properties": {"kappa": Quantity(value=values, unit="W/m/K", per_temperature=True)},
+        }
+    )
+
+
 class SurrogateContract(ABC):
     """Inherited by each pair of surrogate and kind of material, which bring a fixture `materials`:
     60 distinct ones.
@@ -251,6 +264,36 @@ class SurrogateContract(ABC):
         assert error(good) < 0.8 * alone
         assert error(bad) < 1.3 * alone + 0.1 * truth.std()
         assert np.isfinite(error([unstable(m, fidelity="cheap") for m in materials[:5]]))
+
+    def slope(self, material: Material) -> float:
+        """Of log10 kappa with log10 of temperature; depends on the material, but not much."""
+        return -1.2 + 0.1 * self.truth(material)
+
+    def test_any_temperature_may_be_asked_for(self, materials: list[Material]) -> None:
+        known, rest = materials[:24], materials[24:]
+        surrogate = self.make()
+        hot = Output("kappa", 900.0)
+        prior = surrogate.posterior(rest, outputs=[KAPPA, hot], fidelity="bte")
+        assert np.allclose(prior.mean[:, 1], prior.mean[:, 0] - np.log10(3.0), atol=1e-6)
+        surrogate.fit([running(m, self.truth(m), self.slope(m), (150, 300, 600)) for m in known])
+        found = surrogate.posterior(rest, outputs=[KAPPA, hot], fidelity="bte")
+        change = np.array([self.slope(m) * np.log10(3.0) for m in rest])
+        off = found.mean[:, 1] - found.mean[:, 0] - change
+        assert np.abs(off).mean() < 0.03  # nearly 0.1 with the prior's slope
+        assert np.all(found.std[:, 1] > found.std[:, 0])
+        assert np.allclose(self.ask(surrogate, rest).mean[:, 0], found.mean[:, 0])
+        with pytest.raises(ValueError, match="not made for"):
+            surrogate.posterior(rest, outputs=[Output("heat_capacity", 900.0)], fidelity="bte")
+
+    def test_labels_at_other_temperatures_teach_too(self, materials: list[Material]) -> None:
+        truth = np.array([self.truth(m) for m in materials])
+        several = [running(m, self.truth(m), self.slope(m), (300, 600)) for m in materials[:8]]
+        hot = [running(m, self.truth(m), self.slope(m), (600,)) for m in materials[8:40]]
+        more = self.ask(self.fitted([*several, *hot]), materials)
+        few = self.ask(self.fitted(several), materials)
+        for part in (slice(8, 40), slice(40, None)):  # those themselves, and what they tell
+            errors = [np.abs(p.mean[part, 0] - truth[part]).mean() for p in (more, few)]
+            assert errors[0] < 0.8 * errors[1]
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
     def test_label_that_is_no_number(self, materials: list[Material], value: float) -> None:
