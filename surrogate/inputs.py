@@ -64,12 +64,12 @@ class Inputs:
         shapes = [group.nodes.shape[2:] for group in self.groups]
         return max(((int(layers), int(d)) for layers, d in shapes), key=math.prod, default=(1, 0))
 
-    def pooled(self) -> Array:
-        """Mean over each material's atoms (n, l, d); NaN where nodes are unknown."""
-        mean = np.full((self.n, *self.features), np.nan)
+    def pooled(self, layer: int = -1) -> Array:
+        """Mean over each material's atoms (n, d) of one layer; NaN where nodes are unknown."""
+        mean = np.full((self.n, self.features[1]), np.nan)
         for group in self.groups:
             if group.nodes.shape[2:] == self.features:
-                mean[group.rows] = group.nodes.mean(axis=1, dtype=np.float64)
+                mean[group.rows] = group.nodes[:, :, layer].mean(axis=1, dtype=np.float64)
         return mean
 
     def take(self, rows: NDArray[np.int64]) -> Inputs:

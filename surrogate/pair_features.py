@@ -31,7 +31,7 @@ def pair_inputs(
     single = described(list(crystals.values()))
     rows = np.array([[place[c.digest] for c in pair.crystals] for pair in pairs])
     tables, spreads = list(single.blocks), list(single.spreads)
-    pooled = single.pooled()[:, -1]
+    pooled = single.pooled()
     if single.descriptors:  # else there is no potential whose nodes they could be
         known = np.isfinite(pooled)
         size = float(np.sqrt(np.mean(np.square(pooled[known])))) if known.any() else 1.0

@@ -60,7 +60,6 @@ class InputScale:
     @classmethod
     def of(cls, inputs: Inputs) -> InputScale:
         """Statistics of a training set."""
-        pooled = inputs.pooled()
         squares = [float(np.mean(np.square(g.edges, dtype=np.float64))) for g in inputs.groups]
         return cls(
             tuple(
@@ -69,7 +68,7 @@ class InputScale:
                     inputs.blocks, inputs.mirrors, inputs.spreads, strict=True
                 )
             ),
-            tuple(_node_columns(pooled[:, k]) for k in range(pooled.shape[1])),
+            tuple(_node_columns(inputs.pooled(k)) for k in range(inputs.features[0])),
             max(float(np.sqrt(np.mean(squares))), 1e-6),
         )
 
@@ -82,10 +81,11 @@ class InputScale:
 
     def pooled(self, inputs: Inputs) -> Array:
         """Mean node features of the last layer, standardised in the same way: (n, d)."""
+        width = self.features[1]
         pooled = inputs.pooled()
-        if pooled.shape[1:] != self.features:  # nothing but unknown nodes, or but known ones
-            pooled = np.full((inputs.n, *self.features), np.nan)
-        return np.asarray(self.nodes[-1].apply(pooled[:, -1]) / np.sqrt(self.features[1]))
+        if inputs.features != self.features:  # nothing but unknown nodes, or but known ones
+            pooled = np.full((inputs.n, width), np.nan)
+        return np.asarray(self.nodes[-1].apply(pooled) / np.sqrt(width))
 
     @property
     def features(self) -> tuple[int, int]:
