@@ -137,6 +137,13 @@ def negative_log_evidence(
         shares: (e, n), weights of the labels.
     """
     variance = _variance(noise, log_noise) / shares
+    if phi.shape[1] < phi.shape[2]:  # the same by the labels' covariance, which is smaller
+        lower = torch.linalg.cholesky(torch.matmul(phi, phi.mT) + torch.diag_embed(variance))
+        white = torch.linalg.solve_triangular(
+            lower, targets.expand_as(variance)[:, :, None], upper=False
+        )
+        determinant = 2.0 * lower.diagonal(dim1=1, dim2=2).log().sum(dim=1)
+        return 0.5 * (white.square().sum(dim=(1, 2)) + determinant)
     scaled = phi / variance.sqrt()[:, :, None]
     aimed = targets / variance.sqrt()
     lower, projected = _factor(scaled, aimed)

@@ -152,9 +152,10 @@ class TestStability:
 
 
 class TestLastLayer:
-    def test_evidence_is_that_of_the_gaussian(self) -> None:
+    @pytest.mark.parametrize("columns", [4, 9])  # fewer or more than labels
+    def test_evidence_is_that_of_the_gaussian(self, columns: int) -> None:
         rng = np.random.default_rng(0)
-        phi, y = rng.standard_normal((1, 6, 4)), rng.standard_normal(6)
+        phi, y = rng.standard_normal((1, 6, columns)), rng.standard_normal(6)
         noise, log_noise = np.full(6, 0.3), np.log(0.2)
         found = negative_log_evidence(
             torch.from_numpy(phi),
