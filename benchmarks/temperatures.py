@@ -4,10 +4,10 @@
 
 TABLE is what `benchmarks/label_table.py` wrote: crystals with kappa at 150, 300 and 600 K. Kappa at
 600 K is asked for. First of crystals that are known at 300 K: what lies between the two
-temperatures, by the rule that kappa falls as 1/T, and by the ensemble's course fitted to 8, 16 and
-32 crystals that are known at all temperatures. Then of crystals that are not known at all, from 32
-labels of which a quarter reaches to 600 K and the others end at 300 K: with those others left out,
-with their labels carried to 600 K, and were all of them known there.
+temperatures, by the rule that kappa falls as 1/T, and by the ensemble's temperature head fitted to
+8, 16 and 32 crystals that are known at all temperatures. Then of crystals that are not known at
+all, from 32 labels of which a quarter reaches to 600 K and the others end at 300 K: with those
+others left out, with their labels carried to 600 K, and were all of them known there.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def ways(lines: Sequence[tuple[Crystal, Array]], store: FeatureStore, splits: in
             found = surrogate.posterior([c for c, _ in asked], outputs=[COLD, HOT], fidelity="bte")
             off = found.mean[:, 1] - found.mean[:, 0] - truth
             spread = np.sqrt(np.square(found.std[:, 1]) - np.square(found.std[:, 0]))
-            name = f"course of {size} crystals"
+            name = f"head fitted to {size} crystals"
             errors.setdefault(name, []).append(float(np.abs(off).mean()))
             held.setdefault(name, []).append(float((np.abs(off) < spread).mean()))
     print("| way from 300 to 600 K | mean error of log10 | within 68 % |\n|---|---|---|")

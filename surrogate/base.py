@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from oracle.evaluation import Failed, Measured, Unstable
 from oracle.material import Material
 from surrogate.cheaper import Similarity
-from surrogate.course import Courses
 from surrogate.feature_store import FeatureStore, MaterialInputs
 from surrogate.findings import Findings
 from surrogate.informed import Informed, cheap_labels, informed
@@ -23,6 +22,7 @@ from surrogate.problem import Model, Problem, StabilityPredictor, StabilityProbl
 from surrogate.protocol import Calibration, Output, Posterior
 from surrogate.scaling import InputScale
 from surrogate.targets import Extras, Target, rows_of
+from surrogate.temperature import TemperatureHeads
 from surrogate.threads import pinned_threads
 from surrogate.trust import Trust
 
@@ -36,7 +36,7 @@ class _Fitted:
     stability: StabilityPredictor
     extras: Extras
     findings: Findings
-    courses: Courses
+    heads: TemperatureHeads
 
 
 class BaseSurrogate(ABC):
@@ -154,7 +154,7 @@ class BaseSurrogate(ABC):
             aleatoric = self._calibration.scale * spread * unit.aleatoric
             if output != anchor:
                 start = np.full(inputs.n, anchor.temperature, dtype=np.float64)
-                change = fitted.courses.of(anchor).change(inputs, start, output.temperature or 0.0)
+                change = fitted.heads.of(anchor).change(inputs, start, output.temperature or 0.0)
                 mean = mean + change.mean
                 root = np.hstack([root, self._calibration.scale * change.root])
                 aleatoric = np.hypot(aleatoric, self._calibration.scale * change.aleatoric)
@@ -204,12 +204,11 @@ class BaseSurrogate(ABC):
         findings = Findings.of(found, self._fidelity) if self.joint else Findings({})
         inputs = findings.added(inputs, list(materials.values()))
         scale = InputScale.of(inputs)
-        courses = Courses(
+        heads = TemperatureHeads(
             outcomes, row, inputs, lambda problem: self._learn(problem, scale, self._seed)
         )
         targets = {
-            output: Target.of(output, courses.labels(output), row, inputs)
-            for output in self._outputs
+            output: Target.of(output, heads.labels(output), row, inputs) for output in self._outputs
         }
         extras = Extras.of(found, self._fidelity, targets, row, inputs)
         similarity = Similarity.of(inputs, scale)
@@ -235,7 +234,7 @@ class BaseSurrogate(ABC):
         )
         first = models[self._outputs[0]][0]
         predictor = self._learn_stability(stability, scale, first, self._seed)
-        return _Fitted(models, predictor, extras, findings, courses)
+        return _Fitted(models, predictor, extras, findings, heads)
 
 
 def _stacked(roots: list[Array]) -> Array:

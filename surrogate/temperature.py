@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -47,7 +48,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Course:
+class TemperatureHead:
     """Slope of a property against log10 of temperature, as a function of material and temperature.
 
     Slopes between neighbouring temperatures of one evaluation are the labels. They are learned by
@@ -72,7 +73,7 @@ class Course:
         row: dict[str, int],
         inputs: Inputs,
         learn: Learn,
-    ) -> Course:
+    ) -> TemperatureHead:
         """Learn it from outcomes at several temperatures; the prior where there are none.
 
         Args:
@@ -81,6 +82,9 @@ class Course:
             row: of each digest among the inputs.
             inputs: of all materials in `outcomes`.
             learn: makes a model.
+
+        Raises:
+            ValueError: a label that is not finite, or not positive where its logarithm is modelled.
         """
         rows, middles, slopes = [], [], []
         for digest, outcome in outcomes.items():
@@ -102,8 +106,11 @@ class Course:
         return cls(learn(problem), scale, prior)
 
     def change(self, inputs: Inputs, start: Array, end: float) -> Change:
-        """What n materials change by between temperatures `start` (n,) and `end`, in K."""
-        begin, stop = _logarithm(start), _logarithm(np.array(end))
+        """What n materials change by between temperatures `start` (n,) and `end`, in K.
+
+        The slope at the middle, on the logarithmic scale, is taken for the whole way.
+        """
+        begin, stop = np.log10(start / _REFERENCE), math.log10(end / _REFERENCE)
         found = self.model.predict(inputs, _columns((begin + stop) / 2.0))
         way, spread = stop - begin, self.scale.spread
         return Change(
@@ -114,7 +121,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Courses:
+class TemperatureHeads:
     """Labels of any output, carried from other temperatures where they have to be.
 
     Args:
@@ -128,13 +135,15 @@ class Courses:
     row: dict[str, int]
     inputs: Inputs
     learn: Learn
-    _known: dict[tuple[str, bool], Course] = field(default_factory=dict)
+    _known: dict[tuple[str, bool], TemperatureHead] = field(default_factory=dict)
 
-    def of(self, output: Output) -> Course:
+    def of(self, output: Output) -> TemperatureHead:
         """How a property runs; fitted when first asked for, as most campaigns never do."""
         key = (output.property, output.log)
         if key not in self._known:
-            self._known[key] = Course.of(output, self.outcomes, self.row, self.inputs, self.learn)
+            self._known[key] = TemperatureHead.of(
+                output, self.outcomes, self.row, self.inputs, self.learn
+            )
         return self._known[key]
 
     def labels(self, output: Output) -> Labels:
@@ -142,6 +151,9 @@ class Courses:
 
         An evaluation that reaches to that temperature is taken as it is. Another one is taken at
         the nearest temperature it has; the error of the way is noise of the label.
+
+        Raises:
+            ValueError: as `surrogate.labels.labels_of`.
         """
         known = labels_of(self.outcomes, output)
         have = {material.digest for material in known.materials}
@@ -167,9 +179,9 @@ def _nearest(output: Output, outcome: Outcome) -> tuple[float, float, float] | N
     """Nearest temperature at which an outcome has the property, its value and noise there."""
     if output.temperature is None or not isinstance(outcome, Measured):
         return None
-    wanted = float(_logarithm(np.array(output.temperature)))
-    near = sorted(outcome.temperature, key=lambda t: abs(float(_logarithm(np.array(t))) - wanted))
-    for temperature in near:
+    wanted = output.temperature
+    known = [t for t in outcome.temperature if t > 0]
+    for temperature in sorted(known, key=lambda t: abs(math.log(t / wanted))):
         found = label_of(outcome, _at(output, temperature))
         if found is not None:
             return temperature, *found
@@ -177,12 +189,12 @@ def _nearest(output: Output, outcome: Outcome) -> tuple[float, float, float] | N
 
 
 def _slopes(output: Output, outcome: Outcome) -> list[tuple[float, float]]:
-    """(log10 of the middle over 300 K, slope) of neighbouring temperatures, evenly chosen."""
+    """(log10 of the middle over 300 K, slope per unit of log10 T) of neighbouring temperatures."""
     if not isinstance(outcome, Measured):
         return []
     grid = sorted(outcome.temperature)
     points = [(t, label_of(outcome, _at(output, t))) for t in grid if t > 0]
-    known = [(float(_logarithm(np.array(t))), found[0]) for t, found in points if found]
+    known = [(math.log10(t / _REFERENCE), found[0]) for t, found in points if found]
     if len(known) > _INTERVALS + 1:
         kept = np.linspace(0, len(known) - 1, _INTERVALS + 1).round().astype(int)
         known = [known[k] for k in kept]
@@ -199,7 +211,3 @@ def _at(output: Output, temperature: float) -> Output:
 def _columns(middles: Array) -> Array:
     """The temperature as input columns (n, 3)."""
     return np.stack([middles, np.square(middles), middles**3], axis=1).reshape(-1, 3)
-
-
-def _logarithm(temperature: Array) -> Array:
-    return np.asarray(np.log10(temperature / _REFERENCE))
