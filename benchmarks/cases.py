@@ -23,7 +23,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,21 +90,27 @@ class Bench:
         kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "RAY_ADDRESS")}
         return kept | {"PATH": f"{self.programs}:{os.environ['PATH']}", "COLUMNS": "150"}
 
-    def run(self, *words: str, limit: float = _LIMIT_S, **environment: str) -> Ran:
+    def run(
+        self, *words: str, limit: float = _LIMIT_S, more: Mapping[str, str] | None = None
+    ) -> Ran:
         """Run `phonoscout` with the bench's home."""
         return self.shell(
             "phonoscout", *words, "--home", str(self.home), limit=limit, **environment
         )
 
     def shell(
-        self, *words: str, limit: float = _LIMIT_S, cwd: Path | None = None, **environment: str
+        self,
+        *words: str,
+        limit: float = _LIMIT_S,
+        cwd: Path | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> Ran:
-        """Run any command in the copy of the inputs, or below it."""
+        """Run any command in the copy of the inputs, or below it, with `more` environment."""
         began = time.monotonic()
         process = subprocess.Popen(
             words,
             cwd=cwd or self.folder,
-            env=self.environment | environment,
+            env=self.environment | dict(more or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -119,10 +125,10 @@ class Bench:
             err += f"\nstill running after {limit:.0f} s"
         return Ran(process.returncode, out, err, time.monotonic() - began)
 
-    def evaluate(self, name: str, *changes: str, **environment: str) -> Ran:
+    def evaluate(self, name: str, *changes: str) -> Ran:
         """``phonoscout evaluate NAME --json`` with these settings."""
         words = [word for change in changes for word in ("--set", change)]
-        return self.run("evaluate", name, *words, "--json", **environment)
+        return self.run("evaluate", name, *words, "--json")
 
     def launch(self, name: str, *words: str) -> Ran:
         """``phonoscout launch NAME``."""
@@ -282,7 +288,7 @@ def truncated(bench: Bench) -> Verdict:
     sizes = ("--set", "fc2_supercell=[2,2,2]", "--set", "fc3_supercell=[2,2,2]")
     again = bench.shell(
         "phonoscout", "evaluate", "pool/Ag.vasp", "--home", str(bench.home), *words, *sizes,
-        "--json", cwd=folder, PYTHONPATH=str(folder),
+        "--json", cwd=folder, more={"PYTHONPATH": str(folder)},
     )  # fmt: skip
     fine = again.code == 0 and again.document["status"] == "measured"
     return Verdict(fine and "zip" not in ran.out, f"exit {again.code}; {ran.out.strip()[:120]}")
@@ -301,7 +307,7 @@ def dead_ray(by_environment: bool) -> Callable[[Bench], Verdict]:
         _make_sequences(bench, executor={"kind": "ray", "workers": 1})
         address = "127.0.0.1:6399"
         if by_environment:
-            ran = bench.run("launch", "s/config.yaml", limit=90, RAY_ADDRESS=address)
+            ran = bench.run("launch", "s/config.yaml", limit=90, more={"RAY_ADDRESS": address})
         else:
             change = f"executor.address={address}"
             ran = bench.run("launch", "s/config.yaml", "--set", change, limit=90)
