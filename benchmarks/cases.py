@@ -94,9 +94,7 @@ class Bench:
         self, *words: str, limit: float = _LIMIT_S, more: Mapping[str, str] | None = None
     ) -> Ran:
         """Run `phonoscout` with the bench's home."""
-        return self.shell(
-            "phonoscout", *words, "--home", str(self.home), limit=limit, **environment
-        )
+        return self.shell("phonoscout", *words, "--home", str(self.home), limit=limit, more=more)
 
     def shell(
         self,
