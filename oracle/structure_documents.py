@@ -18,24 +18,6 @@ from oracle.crystal_checks import Unusable, check_periodicity, isotope_refused
 _MASSES = "masses"
 
 
-def documents(value: Any) -> list[dict[str, Any]]:
-    """The structures in a value: one, the ``structure`` of a document, or a list of either.
-
-    Returns:
-        Dictionaries for `structure_of`; none where the value is something else.
-    """
-    if isinstance(value, list):
-        found = [documents(part) for part in value if isinstance(part, dict)]
-        whole = len(found) == len(value) and all(found)
-        return [part for parts in found for part in parts] if whole else []
-    if not isinstance(value, dict):
-        return []
-    if "lattice" in value and "sites" in value:
-        return [value]
-    inner = value.get("structure")
-    return documents(inner) if isinstance(inner, dict) else []
-
-
 def structure_of(document: dict[str, Any]) -> Structure:
     """The structure of a pymatgen dictionary (``Structure.as_dict()``), without charges.
 

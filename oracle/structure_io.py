@@ -22,12 +22,13 @@ from oracle.crystal_checks import (
     check_periodicity,
     isotope_refused,
 )
+from oracle.document_shapes import documents
 from oracle.errors import OracleError
 from oracle.files import write_whole
 from oracle.images import one_crystal
 from oracle.material import SYMPREC
 from oracle.plain_yaml import parse_yaml
-from oracle.structure_documents import documents, structure_of
+from oracle.structure_documents import structure_of
 from oracle.structure_names import CIF, DOCUMENTS, is_poscar
 from oracle.text_files import decoded, is_packed, read_bytes, read_text, unpacked_name
 

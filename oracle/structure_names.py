@@ -59,3 +59,8 @@ def files_below(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [here / name for name in names if not name.startswith(".")]
     yield from (file for file in sorted(found) if file.is_file())
+
+
+def is_born(name: str) -> bool:
+    """Whether a name is that of a file of charges: ``BORN``, ``NaCl.BORN``, ``BORN_NaCl``, ..."""
+    return name == "BORN" or name.endswith(".BORN") or name.startswith(("BORN.", "BORN_", "BORN-"))
