@@ -73,7 +73,7 @@ def _read(block: str) -> Iterator[Reading]:
     if tags is None or _AXES[0] not in tags:
         return  # an author's block, or a pattern's
     _check_positions(tags)
-    parser = CifParser.from_str(block, occupancy_tolerance=_OCCUPANCY, check_cif=False)
+    parser: Any = CifParser.from_str(block, occupancy_tolerance=_OCCUPANCY, check_cif=False)
     (section,) = parser.as_dict().values()
     occupancies = section.get("_atom_site_occupancy")
     if isinstance(occupancies, list):  # the parser's own list; it takes a default for nothing

@@ -19,7 +19,9 @@ unit in each, of at most two coordinates in either image."""
 _FEWEST = 2  # decimals; a coordinate with fewer is exact or no coordinate
 
 
-def merge_rounded(structure: Structure, tags: Mapping[str, Any]) -> tuple[Structure, tuple[str, ...]]:
+def merge_rounded(
+    structure: Structure, tags: Mapping[str, Any]
+) -> tuple[Structure, tuple[str, ...]]:
     """The structure with one atom on each special position that symmetry and rounding multiplied.
 
     ``0.333, 0.667, z`` on a threefold axis becomes three atoms a few hundredths of an ångström
@@ -88,6 +90,4 @@ def _means(
     if len(set(sizes)) != 1:
         return positions  # no orbit: its points all have the same number of images
     first = np.array([np.flatnonzero(of == k)[0] for k in range(count)])
-    return np.array(
-        [positions[i] + apart[i, of == k].mean(axis=0) for k, i in enumerate(first)]
-    )
+    return np.array([positions[i] + apart[i, of == k].mean(axis=0) for k, i in enumerate(first)])

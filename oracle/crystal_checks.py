@@ -1,4 +1,4 @@
-"""What makes a structure no crystal that can be computed as it is meant: the same for every source."""
+"""What makes a structure no crystal that can be computed as it is meant, whatever its source."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check_crystal(structure: Structure) -> None:
 
 
 def check_elements(structure: Structure) -> None:
-    """Refuse isotopes and dummies, these by class: their Z is a hash that differs from process to process.
+    """Refuse isotopes, and dummies by class: their Z is a hash that differs between processes.
 
     pymatgen cannot even name the formula of some, and calls isotopes by the element's symbol.
 

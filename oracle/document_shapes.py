@@ -1,4 +1,4 @@
-"""What a JSON value is, by its keys: pymatgen's structure, a document with one, or ASE's database."""
+"""What a JSON value is, by its keys: a structure, a document with one, or a database of ASE's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several structures in one source: steps of a trajectory, the same crystal again, or different ones."""
+"""Several structures in one source: steps of a trajectory, one crystal again, or different ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _digest(structure: Structure) -> str:
 
 
 def _is_step(before: Structure, after: Structure) -> bool:
-    """Whether two images follow each other in a relaxation or scan: the same atoms, little moved."""
+    """Whether two images follow each other in a relaxation: the same atoms, little moved."""
     if [site.species for site in before] != [site.species for site in after]:
         return False
     stretches = np.linalg.svd(

@@ -89,7 +89,6 @@ def write_cif(structure: Structure, path: Path) -> None:
     write_whole(path, text.encode())
 
 
-
 def cause_of(error: Exception) -> str:
     """A library's complaint on one line."""
     text = " ".join(str(error).split())

@@ -55,16 +55,19 @@ def read_bytes(path: Path) -> bytes:
             content = stream.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise OracleError("read", f"{path} cannot be read: {reason}; expected a sound file") from error
+        raise OracleError(
+            "read", f"{path} cannot be read: {reason}; expected a sound file"
+        ) from error
     if len(content) > LARGEST:
         raise OracleError(
-            "read", f"{path} holds more than {LARGEST // 10**6} MB; expected one crystal or settings"
+            "read",
+            f"{path} holds more than {LARGEST // 10**6} MB; expected one crystal or settings",
         )
     return content
 
 
 def read_text(path: Path, *, otherwise: str | None = None) -> str:
-    """The text of a file, with line ends made ``\\n``; see `read_bytes` and `decoded`."""
+    """The text of a file, lines ending as in Unix; see `read_bytes` and `decoded`."""
     return decoded(read_bytes(path), str(path), otherwise=otherwise)
 
 

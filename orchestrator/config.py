@@ -332,9 +332,7 @@ def input_digests(
     """
     known = recorded or {}
     try:
-        return {
-            key: _content_digest(path, known.get(key)) for key, path in _input_paths(config)
-        }
+        return {key: _content_digest(path, known.get(key)) for key, path in _input_paths(config)}
     except OracleError as error:
         raise ConfigError(error.message) from error
 
