@@ -59,7 +59,9 @@ class PoolSpace(FiniteSpace):
             materials.append(record.material)
         if not materials:
             raise OracleError(
-                "read", f"{settings.path} holds no usable material ({len(skipped)} skipped)"
+                "read",
+                f"{settings.path} holds no usable material ({len(skipped)} skipped"
+                f"{', the first: ' + skipped[0] if skipped else ''})",
             )
         super().__init__(materials, list(seen))
         self.skipped = tuple(skipped)

@@ -58,7 +58,8 @@ def read_born(
     )
     primitive = Phonopy(cell, primitive_matrix="auto", log_level=0).primitive
     try:
-        found = parse_BORN_from_strings(read_text(path, otherwise="latin-1"), primitive)
+        with np.errstate(invalid="ignore"):  # what is not finite is told below
+            found = parse_BORN_from_strings(read_text(path, otherwise="latin-1"), primitive)
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
         cause = " ".join(str(error).split())[:150] or type(error).__name__
         raise OracleError(

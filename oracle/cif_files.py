@@ -181,7 +181,7 @@ def _doubts(structure: Structure, tags: Tags) -> list[str]:
     counted = any(h.strip() not in (*_NONE, "0", "0.0") for h in hydrogens)
     if counted or any(structure.site_properties.get("implicit_hydrogens", [])):
         found.append(
-            "it counts hydrogen that has no position (_atom_site_attached_hydrogens); expected "
+            "it counts hydrogen that has no position, as attached to other atoms; expected "
             "coordinates for every atom: add them"
         )
     typed = "_atom_site_type_symbol" in tags

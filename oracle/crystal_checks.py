@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ OVERLAP = 0.5
 """Å; no two nuclei of any solid are closer."""
 
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
+_LABEL = re.compile(r"([DT])(?![A-Za-z])")
 _MASS_TOLERANCE = 2e-3  # relative; tables of natural masses differ by less, isotopes by more
 
 
@@ -75,6 +77,11 @@ def check_elements(structure: Structure) -> None:
         name = getattr(species, "element", species).name
         if name in _ISOTOPES:
             raise isotope_refused(name)
+    for site in structure:
+        # All that pymatgen's dictionaries keep of an isotope is the label.
+        label = _LABEL.match(str(site.label))
+        if label and any(species.symbol == "H" for species in site.species):
+            raise isotope_refused(label[1])
 
 
 def check_periodicity(periodic: Iterable[Any], cell: Any) -> None:

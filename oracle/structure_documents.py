@@ -40,10 +40,11 @@ def structure_of(document: dict[str, Any]) -> Structure:
     if not sites:
         raise Unusable("it has no atoms; expected at least one")
     species, positions, masses = zip(*sites, strict=True)
+    labels = [site.get("label") for site in document["sites"]]
     if not np.isfinite(positions).all():
         raise Unusable("a position is not a finite number; expected three for each atom")
     properties = {_MASSES: list(masses)} if any(mass is not None for mass in masses) else None
-    return Structure(Lattice(cell), species, positions, site_properties=properties)
+    return Structure(Lattice(cell), species, positions, labels=labels, site_properties=properties)
 
 
 def _cell(lattice: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
