@@ -177,12 +177,12 @@ def _counted(structure: Structure, tags: Tags, stated: Mapping[str, float]) -> l
 def _doubts(structure: Structure, tags: Tags) -> list[str]:
     """What a formula would have to dispel: atoms that may have been left out or misread."""
     found = []
-    hydrogens = [h.partition("(")[0] for h in _rows(tags, "_atom_site_attached_hydrogens")]
-    counted = any(h.strip() not in (*_NONE, "0", "0.0") for h in hydrogens)
-    if counted or any(structure.site_properties.get("implicit_hydrogens", [])):
+    hydrogens = _attached(structure, tags)
+    if hydrogens:
         found.append(
-            "it counts hydrogen that has no position, as attached to other atoms; expected "
-            "coordinates for every atom: add them"
+            f"its atoms are {structure.composition.reduced_formula}, and H{hydrogens:g} of its "
+            "cell is only counted as attached to them; expected coordinates for every atom: add "
+            "those of hydrogen"
         )
     typed = "_atom_site_type_symbol" in tags
     labels = _rows(tags, "_atom_site_label")
@@ -194,6 +194,17 @@ def _doubts(structure: Structure, tags: Tags) -> list[str]:
                 "symbol such as Na for each site"
             )
     return found
+
+
+def _attached(structure: Structure, tags: Tags) -> float:
+    """Hydrogen atoms of the cell that are counted at the sites of others, without a position."""
+    counts = {}
+    labels, rows = _rows(tags, "_atom_site_label"), _rows(tags, "_atom_site_attached_hydrogens")
+    for label, text in zip(labels, rows, strict=False):
+        number = text.partition("(")[0].strip()
+        counts[label] = 0.0 if number in _NONE else float(number)
+    implied = structure.site_properties.get("implicit_hydrogens", [0.0] * len(structure))
+    return sum(counts.get(s.label, 0.0) + float(h) for s, h in zip(structure, implied, strict=True))
 
 
 def _symbols(tags: Tags) -> list[str]:

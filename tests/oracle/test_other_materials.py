@@ -179,7 +179,7 @@ def test_atoms_that_are_left_out(tmp_path: Path) -> None:
     attached = "_atom_site_attached_hydrogens"
     refused(tmp_path, brucite(extra=stated), r"MgO2.*'Mg O2 H2'")
     refused(tmp_path, brucite(extra="_chemical_formula_structural 'Mg (O H)2'"), r"MgO2.*\(O H\)2")
-    refused(tmp_path, brucite(column=attached), "hydrogen that has no position")
+    refused(tmp_path, brucite(column=attached), "MgO2, and H2 of its cell is only counted")
     refused(tmp_path, brucite(extra=stated, column=attached), r"MgO2.*'Mg O2 H2'")
     for text in (brucite(hydrogen, extra=stated), brucite(hydrogen, extra=stated, column=attached)):
         assert read_text(tmp_path, text).composition.reduced_formula == "Mg(HO)2"
@@ -224,7 +224,7 @@ def test_sites_that_are_no_single_atom(tmp_path: Path, symbol: str) -> None:
     refused(
         tmp_path,
         cubic(SODIUM, f"A1 {symbol} 0.5 0.5 0.5"),
-        "A1|no element|hydrogen that has no position",
+        "A1|no element|only counted as attached",
     )
 
 
@@ -387,3 +387,24 @@ def test_a_document_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     document["sites"][0]["properties"] = {"magmom": named}
     document["properties"] = {"x": named}
     assert len(read_text(tmp_path, json.dumps(document), "a.json")) == 2
+
+
+# The small inputs that are not part of the project, where they lie beside it
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+WELL = {
+    "NaCl-ü名.vasp": "Na4 Cl4", "NaCl_POSCAR": "Na4 Cl4", "NaCl_upper.CIF": "Na4 Cl4",
+    "POSCAR with space.vasp": "Na4 Cl4", "POSCAR-unitcell": "Na4 Cl4", "POSCAR_crlf": "Na1 Cl1",
+    "POSCAR_lefthanded": "Na1 Cl1", "POSCAR_negative_volume": "Na1 Cl1", "POSCAR_sha": "Na1 Cl1",
+    "bom.cif": "Na4 Cl4", "crlf.cif": "Na4 Cl4", "hm_only.cif": "Na4 Cl4",
+    "latin1_author.cif": "Na4 Cl4", "lih.cif": "Li4 H4", "no_symmetry.cif": "Cs1 Cl1",
+    "occ_uncert.cif": "Na4 Cl4", "puc.cif": "Pu4 C4", "question_occ.cif": "Na4 Cl4",
+    "volume_scan.extxyz": "Na1 Cl1", "wz_33.cif": "Zn2 O2", "wz_333.cif": "Zn2 O2",
+    "wz_3333.cif": "Zn2 O2", "znpo.cif": "Zn8 Po4",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the small inputs are not beside the project")
+@pytest.mark.parametrize("name", sorted(WELL))
+def test_small_inputs_that_are_answered_well(name: str) -> None:
+    assert read_structure(CASES / name).composition.formula == WELL[name]
