@@ -50,6 +50,10 @@ class InterfaceSpace:
         """The list, without repetitions, in its order."""
         self.skipped: tuple[str, ...] = getattr(crystals, "skipped", ())
         """One line for each record that was left out."""
+        self.remarks: tuple[str, ...] = getattr(crystals, "remarks", ())
+        """One line for each decision that was taken in reading a record."""
+        self.left_out: tuple[str, ...] = getattr(crystals, "left_out", ())
+        """Files that may be meant as structures, but are of a kind that is not read."""
         self.duplicates = crystals.duplicates
         """How many records of the list equal an earlier one."""
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agents.finite import FiniteSpace
-from agents.pool_files import Bad, cached_pool, content_sha256
+from agents.pool_content import charges_of, content_sha256, left_out
+from agents.pool_files import Bad, cached_pool
 from agents.settings import PoolSpaceSettings
 from oracle.errors import OracleError
 from oracle.material import Material
@@ -29,6 +30,7 @@ class PoolSpace(FiniteSpace):
         self.content_sha256 = content_sha256(settings.path)
         """SHA-256 of what was read: a campaign is refused when it changes."""
         skipped: list[str] = []
+        remarks: list[str] = []
         materials: list[Material] = []
         seen: dict[str, str] = {}
         records = cached_pool(
@@ -53,14 +55,23 @@ class PoolSpace(FiniteSpace):
                     "ids are unique",
                 )
             seen[record.id] = record.place
+            remarks += [f"{record.place}: {remark}" for remark in record.remarks]
             materials.append(record.material)
         if not materials:
             raise OracleError(
-                "read", f"{settings.path} holds no usable material ({len(skipped)} skipped)"
+                "read",
+                f"{settings.path} holds no usable material ({len(skipped)} skipped"
+                f"{', the first: ' + skipped[0] if skipped else ''})",
             )
         super().__init__(materials, list(seen))
         self.skipped = tuple(skipped)
         """One line for each record that was left out."""
+        self.remarks = tuple(remarks)
+        """One line for each decision that was taken in reading a record."""
+        self.left_out = left_out(settings.path)
+        """Files of a folder that may be meant as structures, but are of a kind that is not read."""
+        self.charges = charges_of(settings.path)
+        """Files of charges in a folder, of which a campaign makes no use."""
         self.ids: Mapping[str, str] = {
             material.digest: str(self.label(material)) for material in self.materials
         }

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import spglib
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from pymatgen.core.structure import Structure
 
+from agents.pool_content import content_sha256, pool_files
+from oracle.crystal_checks import Unusable
+from oracle.document_shapes import documents
 from oracle.errors import OracleError
 from oracle.material import Crystal, Material, Superlattice, digest_of
+from oracle.text_files import decoded, read_text
 
-_STRUCTURES = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz")
+__all__ = ["Bad", "Record", "cached_pool", "content_sha256", "read_pool"]
+
 _DATABASES = (".db", ".json")
 _LINES = (".jsonl", ".ndjson")
 
 Orders = tuple[tuple[int, ...], ...]
 
 _CANONICAL = 1  # to be raised when the canonical form of materials changes
+_READING = 2  # to be raised when other records are refused
+_IDS = ("material_id", "id", "name", "task_id")  # of documents, the first that is there
 
 
 class Record(BaseModel):
@@ -35,6 +41,8 @@ class Record(BaseModel):
     """File, with line or row."""
     id: str
     material: Material
+    remarks: tuple[str, ...] = ()
+    """What was decided in reading it, one line each."""
 
 
 class Bad(BaseModel):
@@ -50,22 +58,6 @@ class Bad(BaseModel):
 
 
 _ANY: TypeAdapter[Record | Bad] = TypeAdapter(Annotated[Record | Bad, Field(discriminator="kind")])
-
-
-def content_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's structure files.
-
-    Raises:
-        OracleError: stage ``read``; there is nothing at the path.
-    """
-    digest = hashlib.sha256()
-    for file in _files(path):
-        if path.is_dir():
-            digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def read_pool(
@@ -84,16 +76,17 @@ def read_pool(
     if path.is_dir():
         yield from _from_folder(path)
         return
-    (file,) = _files(path)
+    (file,) = pool_files(path)
     if file.suffix in _LINES:
         yield from _from_lines(file, mirror=mirror, symmetries=symmetries)
     elif file.suffix in _DATABASES:
-        yield from _from_database(file)
+        entries = _entries(file) if file.suffix == ".json" else []
+        yield from _from_documents(file, entries) if entries else _from_database(file)
     else:
         raise OracleError(
             "read",
-            f"{path} is not a pool; expected a folder of structure files, "
-            f"an ASE database ({', '.join(_DATABASES)}) or JSON lines ({', '.join(_LINES)})",
+            f"{path} is not a pool; expected a folder of structure files, an ASE database "
+            f"({', '.join(_DATABASES)}), a JSON list or JSON lines ({', '.join(_LINES)})",
         )
 
 
@@ -118,7 +111,8 @@ def cached_pool(
         yield from read_pool(path, mirror=mirror, symmetries=symmetries)
         return
     orders = f"-{digest_of(symmetries)[:16]}" if symmetries else ""
-    name = f"pool-{content[:32]}-{_CANONICAL}-{spglib.__version__}-{int(mirror)}{orders}.jsonl"
+    rules = f"{_CANONICAL}.{_READING}"
+    name = f"pool-{content[:32]}-{rules}-{spglib.__version__}-{int(mirror)}{orders}.jsonl"
     kept = cache / name
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -132,105 +126,167 @@ def cached_pool(
             yield _ANY.validate_json(line)
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise OracleError("read", f"{path} does not exist; space.path names a file or a folder")
-    found = sorted(file for file in path.rglob("*") if file.is_file() and _is_structure(file))
-    if not found:
-        raise OracleError(
-            "read",
-            f"{path} holds no structure file ({', '.join(_STRUCTURES)}, POSCAR or CONTCAR)",
-        )
-    return found
-
-
-def _is_structure(file: Path) -> bool:
-    return file.suffix.lower() in _STRUCTURES or file.name.startswith(("POSCAR", "CONTCAR"))
+def _entries(file: Path) -> list[Any]:
+    """The entries of a JSON file some of which are structures; none where none is."""
+    try:
+        value = json.loads(read_text(file))
+    except (ValueError, RecursionError):
+        return []
+    entries = value if isinstance(value, list) else [value]
+    return entries if any(documents(entry) for entry in entries) else []
 
 
 def _from_folder(path: Path) -> Iterator[Record | Bad]:
-    from oracle.structure_io import read_structure  # brings the readers of ASE with it
+    from oracle.structure_io import read_file  # brings the readers of pymatgen with it
 
-    for file in _files(path):
+    for file in pool_files(path):
         name = file.relative_to(path).as_posix()
-        try:
-            crystal = Crystal.from_structure(read_structure(file))
-        except OracleError as error:
-            yield Bad(place=name, reason=error.message.removeprefix(f"{file} "))
-        else:
-            yield Record(place=name, id=name, material=crystal)
+
+        def read(file: Path = file, name: str = name) -> Record:
+            reading = read_file(file)
+            crystal = Crystal.from_structure(reading.structure)
+            return Record(place=name, id=name, material=crystal, remarks=reading.remarks)
+
+        yield _attempt(name, read, source=file)
 
 
 def _from_database(file: Path) -> Iterator[Record | Bad]:
     """Rows of an ASE database; the id is ``row.name`` where given, else its number."""
+    for number, row in _rows(file):
+        place = f"{file.name} row {number}"
+
+        def read(row: Callable[[], Any] = row, place: str = place) -> Record:
+            from oracle.structure_io import from_atoms, quiet_readers
+
+            found = row()
+            with quiet_readers():
+                crystal = Crystal.from_structure(from_atoms(found.toatoms()))
+            return Record(place=place, id=str(found.get("name", found.id)), material=crystal)
+
+        yield _attempt(place, read)
+
+
+def _rows(file: Path) -> Iterator[tuple[int, Callable[[], Any]]]:
+    """Numbers of a database's rows with what reads each, so that one that is broken can be named.
+
+    Raises:
+        OracleError: stage ``read``; no database.
+    """
     from ase.db import connect
-    from pymatgen.io.ase import AseAtomsAdaptor
 
     try:
-        rows = list(connect(file).select())
+        database = connect(file)
+        numbers = [row.id for row in database.select(columns=["id"], include_data=False)]
     except Exception as error:
         raise OracleError(
             "read", f"{file} is not an ASE database: {error}; write it with ase.db.connect"
         ) from error
-    for row in rows:
-        place = f"{file.name} row {row.id}"
-        name = str(row.get("name", row.id))
-        atoms = row.toatoms()
-        if not atoms.pbc.all():
-            yield Bad(place=place, reason="not periodic in three directions; a crystal is")
-            continue
-        try:
-            crystal = Crystal.from_structure(AseAtomsAdaptor.get_structure(atoms))
-        except OracleError as error:
-            yield Bad(place=place, reason=error.message)
+    try:
+        rows = {row.id: row for row in database.select()}  # much faster than one by one
+    except Exception:
+        rows = {}
+    for number in numbers:
+        if number in rows:
+            yield number, functools.partial(rows.__getitem__, number)
         else:
-            yield Record(place=place, id=name, material=crystal)
+            yield number, functools.partial(database.get, id=number)
+
+
+def _from_documents(file: Path, entries: list[Any]) -> Iterator[Record | Bad]:
+    """Documents of a JSON list, as the Materials Project gives them; else numbered from 1."""
+    for number, entry in enumerate(entries, start=1):
+        place = f"{file.name} entry {number}"
+
+        def read(entry: Any = entry, place: str = place, number: int = number) -> Record:
+            found = documents(entry)
+            if len(found) != 1:
+                raise Unusable(f'it holds {len(found)} structures; expected one "structure"')
+            name = next((entry[k] for k in _IDS if isinstance(entry.get(k), str | int)), number)
+            return Record(place=place, id=str(name), material=_crystal(found[0]))
+
+        yield _attempt(place, read)
 
 
 def _from_lines(file: Path, *, mirror: bool, symmetries: Orders) -> Iterator[Record | Bad]:
-    with file.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            place = f"{file.name} line {number}"
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                yield Bad(place=place, reason=f"not JSON ({error.msg} at column {error.colno})")
-                continue
-            try:
-                name = _id(record)
-                material = _material(record, mirror=mirror, symmetries=symmetries)
-                yield Record(place=place, id=name, material=material)
-            except OracleError as error:
-                yield Bad(place=place, reason=error.message)
+    for number, line in enumerate(_lines(file), start=1):
+        if not line.strip():
+            continue
+        place = f"{file.name} line {number}"
+
+        def read(line: bytes = line, place: str = place) -> Record:
+            record = _parsed(line)
+            name = _id(record)
+            material = _material(record, mirror=mirror, symmetries=symmetries)
+            return Record(place=place, id=name, material=material)
+
+        yield _attempt(place, read)
+
+
+def _attempt(place: str, read: Callable[[], Record], source: Path | None = None) -> Record | Bad:
+    """A record, or why there is none; whatever a library raises says something of the record."""
+    try:
+        return read()
+    except MemoryError:
+        raise
+    except OracleError as error:
+        reason = error.message
+    except Unusable as error:
+        reason = str(error)
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        reason = f"cannot be used ({type(error).__name__}: {text})"
+    for beginning in (f"{source}: ", f"{source} "):
+        reason = reason.removeprefix(beginning)
+    return Bad(place=place, reason=reason)
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    """Lines in UTF-8, as far as they are, without byte-order marks."""
+    with file.open("rb") as stream:
+        head = stream.read(4)
+        stream.seek(0)
+        if b"\0" in head or head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            yield from decoded(stream.read(), str(file)).encode().split(b"\n")
+            return
+        for line in stream:
+            yield line.removeprefix(b"\xef\xbb\xbf")
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        raise Unusable(
+            f"not UTF-8 (byte 0x{line[error.start]:02x} at column {error.start + 1}); expected "
+            "JSON in UTF-8"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise Unusable(f"not JSON ({error.msg} at column {error.colno})") from error
 
 
 def _id(record: Any) -> str:
     if not isinstance(record, dict) or not isinstance(record.get("id"), str | int):
-        raise OracleError("read", 'has no "id"; expected {"id": ..., "structure": ...}')
+        raise Unusable('has no "id"; expected {"id": ..., "structure": ...}')
     return str(record["id"])
 
 
 def _material(record: dict[str, Any], *, mirror: bool, symmetries: Orders) -> Material:
     sequence, structure = record.get("sequence"), record.get("structure")
     if (sequence is None) == (structure is None):
-        raise OracleError("read", 'expected either "structure" or "sequence"')
+        raise Unusable('expected either "structure" or "sequence"')
     if sequence is not None:
         if not isinstance(sequence, str) or not sequence:
-            raise OracleError("read", f'"sequence" is {sequence!r}; expected a string of layers')
+            raise Unusable(f'"sequence" is {sequence!r}; expected a string of layers')
         try:
             return Superlattice.from_sequence(sequence, mirror=mirror, symmetries=symmetries)
         except ValueError as error:
-            raise OracleError("read", f"space.{error}") from error
-    try:
-        parsed = Structure.from_dict(dict(structure or {}))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise OracleError(
-            "read",
-            f'"structure" is not a pymatgen structure ({type(error).__name__}: {error}); '
-            "expected Structure.as_dict()",
-        ) from error
-    return Crystal.from_structure(parsed)
+            raise Unusable(f"space.{error}") from error
+    return _crystal(structure)
+
+
+def _crystal(document: Any) -> Crystal:
+    from oracle.structure_documents import structure_of
+    from oracle.structure_io import quiet_readers
+
+    with quiet_readers():
+        return Crystal.from_structure(structure_of(document))

@@ -20,6 +20,7 @@ from oracle.errors import OracleError
 from oracle.material import digest_of
 from oracle.settings import BornCharges, Tensor
 from oracle.stages import StageStore
+from oracle.text_files import read_text
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from oracle.relax import Relaxed
 
 Array = NDArray[np.float64]
+_EXCESS = 0.2  # e per atom; coarse meshes of wave vectors leave less
 _SAME = 0.05  # Å; atoms of the given and of the canonical cell that belong together
 
 
@@ -46,7 +48,7 @@ def read_born(
         OracleError: stage ``read``; not such a file, or not of this crystal.
     """
     from phonopy import Phonopy
-    from phonopy.file_IO import parse_BORN
+    from phonopy.file_IO import parse_BORN_from_strings
     from phonopy.structure.atoms import PhonopyAtoms
 
     cell = PhonopyAtoms(
@@ -56,8 +58,9 @@ def read_born(
     )
     primitive = Phonopy(cell, primitive_matrix="auto", log_level=0).primitive
     try:
-        found = parse_BORN(primitive, filename=path)
-    except (OSError, ValueError, RuntimeError, IndexError, TypeError) as error:
+        with np.errstate(invalid="ignore"):  # what is not finite is told below
+            found = parse_BORN_from_strings(read_text(path, otherwise="latin-1"), primitive)
+    except (ValueError, RuntimeError, IndexError, TypeError) as error:
         cause = " ".join(str(error).split())[:150] or type(error).__name__
         raise OracleError(
             "read",
@@ -66,6 +69,8 @@ def read_born(
         ) from error
     born = np.asarray(found["born"], dtype=np.float64)
     dielectric = np.asarray(found["dielectric"], dtype=np.float64)
+    if not (np.isfinite(born).all() and np.isfinite(dielectric).all()):
+        raise OracleError("read", f"{path} holds a value that is no finite number; expected none")
     if born.shape != (len(primitive), 3, 3) or np.linalg.eigvalsh(dielectric).min() < 1.0 - 1e-6:
         raise OracleError(
             "read",
@@ -80,10 +85,23 @@ def read_born(
     )
     if match is None:
         raise OracleError("read", f"{path}: its atoms do not lie on those of the structure")
-    return BornCharges(
+    charges = BornCharges(
         dielectric=_tensor(rotation @ dielectric @ rotation.T),
         charges=tuple(_tensor(rotation @ born[i] @ rotation.T) for i in match),
     )
+    excess = charge_excess(charges)
+    if excess > _EXCESS:
+        raise OracleError(
+            "read",
+            f"{path}: its charges add up to {excess:.2f} e per atom; expected 0 for a crystal "
+            "without net charge: they may be of another crystal, or in another order",
+        )
+    return charges
+
+
+def charge_excess(born: BornCharges) -> float:
+    """What charges add up to, e per atom, at most in any component; 0 for exact ones."""
+    return float(np.abs(np.mean(born.charges, axis=0)).max())
 
 
 def computed_born(

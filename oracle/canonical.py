@@ -13,6 +13,7 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 
+from oracle.crystal_checks import Unusable, check_crystal
 from oracle.errors import OracleError
 from oracle.material import (
     POSITION_DECIMALS,
@@ -67,7 +68,7 @@ def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
 
 def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
     """Canonical form, and the map (3, 3) from spglib's standardised frame to that of its cell."""
-    _check_ordered(structure)
+    _check(structure)
     cell = _spglib_cell(structure)
     primitive = spglib.standardize_cell(cell, to_primitive=True, symprec=_tolerance(cell)) or cell
     lattice, positions, numbers = (np.asarray(part) for part in primitive)
@@ -134,21 +135,11 @@ def _spglib_cell(structure: Structure) -> _Cell:
     return structure.lattice.matrix, structure.frac_coords, numbers
 
 
-def _check_ordered(structure: Structure) -> None:
-    if not structure.is_ordered:
-        raise OracleError(
-            "read",
-            f"{structure.composition.reduced_formula} has partial occupancies; "
-            "give an ordered structure (one element per site)",
-        )
-    if len(structure) > 1:
-        distances = structure.distance_matrix + np.eye(len(structure)) * 10.0
-        if distances.min() < 0.5:
-            raise OracleError(
-                "read",
-                f"two atoms of {structure.composition.reduced_formula} are "
-                f"{distances.min():.2f} Å apart; expected at least 0.5 Å: check the file",
-            )
+def _check(structure: Structure) -> None:
+    try:
+        check_crystal(structure)
+    except Unusable as problem:
+        raise OracleError("read", str(problem)) from problem
 
 
 @functools.cache

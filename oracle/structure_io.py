@@ -4,60 +4,71 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from pymatgen.core.periodic_table import DummySpecies
 from pymatgen.core.structure import Structure
 
+from oracle.cif_files import read_cif
+from oracle.crystal_checks import (
+    Reading,
+    Unusable,
+    check_crystal,
+    check_periodicity,
+    isotope_refused,
+)
+from oracle.document_shapes import documents
 from oracle.errors import OracleError
 from oracle.files import write_whole
+from oracle.images import one_crystal
 from oracle.material import SYMPREC
+from oracle.plain_yaml import parse_yaml
+from oracle.structure_documents import structure_of
+from oracle.structure_names import CIF, DOCUMENTS, is_poscar
+from oracle.text_files import decoded, is_packed, read_bytes, read_text, unpacked_name
 
-_OVERLAP = 0.5  # Å; no two nuclei of any solid are closer
-_CIF = (".cif", ".mcif")
-_JSON = (".json", ".yaml", ".yml")
-_POSCAR = ("poscar", "contcar")
-_COMPRESSED = (".gz", ".bz2", ".xz")
+_ANY_TEXT = "latin-1"  # of names and comments; what matters of these formats is ASCII
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of Unicode, which ASE does not expect
 
 
 def read_structure(path: Path) -> Structure:
+    """The crystal a file holds, without what there is to say of it; see `read_file`."""
+    return read_file(path).structure
+
+
+def read_file(path: Path) -> Reading:
     """The crystal a file holds, in the frame of the file, without oxidation states.
 
     Of a relaxation or trajectory the last step is taken.
 
     Raises:
-        OracleError: stage ``read``, naming the file: missing, not understood, not periodic, more
-            than one compound, partial occupancies, overlapping or unknown atoms.
+        OracleError: stage ``read``, naming the file: missing, too large, not understood, not
+            periodic, more than one crystal, another material than it says itself, partial
+            occupancies, isotopes, overlapping or unknown atoms.
     """
     if not path.is_file():
         raise OracleError("read", f"{path} does not exist or is no file; expected a structure file")
-    with _quiet():
+    with quiet_readers():
         try:
-            structures = _parsed(path)
-        except OracleError:
+            reading = _parsed(path)
+            check_crystal(reading.structure)
+        except Unusable as problem:
+            raise OracleError("read", f"{path}: {problem}") from problem
+        except (OracleError, MemoryError):
             raise
         except Exception as error:
             # Readers raise whatever their format makes them trip over, StopIteration included.
             raise OracleError(
                 "read",
-                f"{path} cannot be read as a structure ({_cause(error)}); "
+                f"{path} cannot be read as a structure ({cause_of(error)}); "
                 "expected CIF, POSCAR, extended XYZ, JSON or another format of ASE or pymatgen",
             ) from error
-    if not structures:
-        raise OracleError("read", f"{path} holds no structure; expected one crystal")
-    for structure in structures:
-        _check_elements(structure, path)
-    formulas = list(dict.fromkeys(s.composition.reduced_formula for s in structures))
-    if len(formulas) > 1:
-        raise OracleError(
-            "read",
-            f"{path} holds {len(formulas)} compounds ({', '.join(formulas[:3])}, ...); expected "
-            "one crystal: split the file, or search it as a pool",
-        )
-    return _checked(structures[-1], path)
+    return replace(reading, structure=_plain(reading.structure))
 
 
 def write_cif(structure: Structure, path: Path) -> None:
@@ -78,85 +89,14 @@ def write_cif(structure: Structure, path: Path) -> None:
     write_whole(path, text.encode())
 
 
-def _parsed(path: Path) -> Sequence[Structure]:
-    """All structures of a file, by the reader that knows most of its format."""
-    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
-    name, suffix = plain.name.lower(), plain.suffix.lower()
-    if suffix in _CIF:
-        from pymatgen.io.cif import CifParser
-
-        # ASE would keep one of the atoms that share a site; pymatgen reports the occupancies.
-        return list(
-            CifParser(path, occupancy_tolerance=1.0 + 1e-6).parse_structures(primitive=False)
-        )
-    if name.startswith(_POSCAR) or suffix in (".vasp", ".poscar"):
-        from monty.io import zopen
-        from pymatgen.io.vasp.inputs import Poscar
-
-        with zopen(path, "rt", encoding="utf-8") as file:
-            return [Poscar.from_str(str(file.read())).structure]
-    if suffix in _JSON:
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-            return [Structure.from_file(path)]  # else it is JSON of ASE
-    return _with_ase(path)
-
-
-def _with_ase(path: Path) -> Sequence[Structure]:
-    from ase.io import read
-    from pymatgen.io.ase import AseAtomsAdaptor
-
-    images = read(path, index=":", do_not_split_by_at_sign=True)
-    for atoms in images:
-        directions = int(np.sum(atoms.pbc))
-        if directions < 3 or abs(atoms.cell.volume) < 1e-6:
-            raise OracleError(
-                "read",
-                f"{path} is periodic in {directions} of 3 directions; expected a crystal: "
-                "give a lattice and pbc in all directions",
-            )
-    return [AseAtomsAdaptor.get_structure(atoms) for atoms in images]
-
-
-def _check_elements(structure: Structure, path: Path) -> None:
-    """Refuse dummies, by class: their Z is a hash that differs from process to process.
-
-    pymatgen cannot even name the formula of some.
-    """
-    for species in (key for site in structure for key in site.species):
-        if isinstance(species, DummySpecies):
-            raise OracleError(
-                "read", f"{path}: {species.symbol!r} is no element; expected symbols such as Na"
-            )
-
-
-def _checked(structure: Structure, path: Path) -> Structure:
-    formula = structure.composition.reduced_formula
-    if not structure.is_ordered:
-        raise OracleError(
-            "read",
-            f"{path}: {formula} has partial occupancies; "
-            "expected one element per site: give an ordered structure",
-        )
-    # Distances between sites leave out an atom's distance to its own images.
-    shortest = min(structure.lattice.get_lll_reduced_lattice().abc)
-    if shortest < _OVERLAP or not structure.is_valid(tol=_OVERLAP):
-        raise OracleError(
-            "read",
-            f"{path}: two atoms of {formula} are less than {_OVERLAP} Å apart; "
-            "expected separate atoms: check lattice and units",
-        )
-    structure.remove_oxidation_states()
-    return Structure(structure.lattice, [s.specie.symbol for s in structure], structure.frac_coords)
-
-
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
     """A library's complaint on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_readers() -> Iterator[None]:
     """Keep what readers print away from ``--json``, and make a guess of theirs an error."""
     from pymatgen.io.vasp.inputs import BadPoscarWarning
 
@@ -165,3 +105,66 @@ def _quiet() -> Iterator[None]:
         # A POSCAR without element names would otherwise be read as hydrogen, helium, ...
         warnings.simplefilter("error", BadPoscarWarning)
         yield
+
+
+def from_atoms(atoms: Any) -> Structure:
+    """The structure of ASE's atoms, with masses where they have their own.
+
+    Raises:
+        Unusable: not periodic in three directions.
+    """
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    check_periodicity(atoms.pbc, atoms.cell.array)
+    return AseAtomsAdaptor.get_structure(atoms)
+
+
+def _parsed(path: Path) -> Reading:
+    """What a file holds, by the reader that knows most of its format."""
+    name = unpacked_name(path.name)
+    suffix = Path(name).suffix.lower()
+    if suffix in CIF:
+        return one_crystal(read_cif(read_text(path, otherwise=_ANY_TEXT)), steps=False)
+    if is_poscar(name):
+        from pymatgen.io.vasp.inputs import Poscar
+
+        return Reading(Poscar.from_str(read_text(path, otherwise=_ANY_TEXT)).structure)
+    if suffix in DOCUMENTS:
+        text = read_text(path)
+        value = json.loads(text) if suffix == ".json" else parse_yaml(text)
+        found = documents(value)
+        if found:
+            return one_crystal([Reading(structure_of(one)) for one in found], steps=False)
+    return _with_ase(path, name, steps=suffix not in (".db", ".json"))
+
+
+def _with_ase(path: Path, name: str, *, steps: bool) -> Reading:
+    with path.open("rb") as stream:
+        marked = stream.read(3).startswith(_MARKS)
+    if not marked and not is_packed(path):
+        return _images(path, steps=steps)
+    content = read_bytes(path)
+    if content.startswith(_MARKS):
+        content = decoded(content, str(path)).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / name
+        plain.write_bytes(content)
+        return _images(plain, steps=steps)
+
+
+def _images(path: Path, *, steps: bool) -> Reading:
+    from ase.io import read
+
+    try:
+        images = read(path, index=":", do_not_split_by_at_sign=True)
+    except KeyError as error:
+        if error.args in (("D",), ("T",)):
+            raise isotope_refused(str(error.args[0])) from error
+        raise
+    return one_crystal([Reading(from_atoms(atoms)) for atoms in images], steps=steps)
+
+
+def _plain(structure: Structure) -> Structure:
+    """Elements and positions only."""
+    structure.remove_oxidation_states()
+    return Structure(structure.lattice, [s.specie.symbol for s in structure], structure.frac_coords)

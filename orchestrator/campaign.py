@@ -175,7 +175,7 @@ class Campaign:
             ConfigError: the content of a pool or table changed, with the keys.
         """
         try:
-            now = input_digests(self.config)
+            now = input_digests(self.config, self.state.inputs)
         except OSError as error:
             raise ConfigError(f"campaign {self.name}: {error.filename} cannot be read") from error
         changed = [key for key, digest in self.state.inputs.items() if now.get(key) != digest]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from agents.pool_content import content_sha256
 from agents.settings import (
     AgentSettings,
     ConstraintSettings,
@@ -17,8 +17,11 @@ from agents.settings import (
     SelectionSettings,
     SpaceSettings,
 )
+from oracle.errors import OracleError
 from oracle.interface_settings import InterfaceSettings
+from oracle.plain_yaml import parse_yaml
 from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
+from oracle.text_files import read_text
 from orchestrator.config_errors import one_line
 from orchestrator.healing_settings import DftSettings
 from orchestrator.interface_rules import check_interfaces
@@ -188,6 +191,20 @@ MEASURED = {
 """What an objective may be, by the kind of the oracle."""
 
 
+def read_yaml(path: Path) -> Any:
+    """The value of a YAML file, in any encoding of Unicode.
+
+    Raises:
+        ConfigError: unreadable file, or no YAML of plain values.
+    """
+    try:
+        return parse_yaml(read_text(path))
+    except OracleError as error:
+        raise ConfigError(error.message) from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+
+
 def load_config(
     path: Path, overrides: Sequence[str] = (), name: str | None = None
 ) -> CampaignConfig:
@@ -201,12 +218,7 @@ def load_config(
     Raises:
         ConfigError: unreadable file, or anything in it that is not allowed.
     """
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: given {type(raw).__name__}; expected a mapping of keys")
     for override in overrides:
@@ -264,8 +276,8 @@ def set_key(raw: dict[str, Any], override: str) -> None:
     if not equals or not path.strip():
         raise ConfigError(f"--set {override}: expected key.path=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise ConfigError(f"--set {path}: {text!r} is not valid YAML") from error
     *parents, last = path.strip().split(".")
     holder: Any = raw
@@ -305,17 +317,38 @@ def _input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
         yield "oracle.table", Path(config.oracle.table)
 
 
-def input_digests(config: CampaignConfig) -> dict[str, str]:
-    """SHA-256 of the content of every input file or folder (names and contents, sorted)."""
-    return {key: _content_digest(path) for key, path in _input_paths(config)}
+def input_digests(
+    config: CampaignConfig, recorded: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """SHA-256 of the content of every input: of a file, or of a folder's structure files.
+
+    Args:
+        config: names them.
+        recorded: what a campaign began with. Earlier versions took every file of a folder; such a
+            digest is given again where all of them are as they were.
+
+    Raises:
+        ConfigError: an input is missing, with its key.
+    """
+    known = recorded or {}
+    try:
+        return {key: _content_digest(path, known.get(key)) for key, path in _input_paths(config)}
+    except OracleError as error:
+        raise ConfigError(error.message) from error
 
 
-def _content_digest(path: Path) -> str:
+def _content_digest(path: Path, recorded: str | None) -> str:
+    digest = content_sha256(path)
+    if path.is_dir() and recorded not in (None, digest) and _digest_of_all(path) == recorded:
+        return str(recorded)
+    return digest
+
+
+def _digest_of_all(folder: Path) -> str:
+    """The digest that earlier versions recorded of a folder: of all files below it."""
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        if path.is_dir():
-            digest.update(str(file.relative_to(path)).encode() + b"\0")
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(file.relative_to(folder)).encode() + b"\0")
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

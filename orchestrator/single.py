@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.console import Console
 
-from oracle.born import read_born
 from oracle.canonical import canonicalize
+from oracle.errors import OracleError
 from oracle.evaluation import Failed
 from oracle.interface_settings import InterfaceSettings
 from oracle.material import Interface, Material, Superlattice
 from oracle.protocol import Context
 from oracle.report import evaluation_json
 from oracle.settings import GreenSettings, PhononSettings
-from oracle.structure_io import read_structure
+from oracle.structure_io import read_file
+from oracle.text_files import read_text
 from orchestrator.build import build_oracle
-from orchestrator.config import ConfigError, set_key
+from orchestrator.charges import ChargesChoice, take_choice, with_charges
+from orchestrator.config import ConfigError, read_yaml, set_key
 from orchestrator.config_errors import one_line
 
 Computing = PhononSettings | GreenSettings | InterfaceSettings
@@ -46,9 +47,9 @@ def evaluate_file(
 
     Args:
         home: where stages and artefacts are kept.
-        structure: any file ASE or pymatgen reads; a file ``BORN`` of phonopy's beside it adds the
-            non-analytic term. Or a design of layers or a pair of crystals as JSON, as `best` names
-            them under ``file``.
+        structure: any file ASE or pymatgen reads; charges in phonopy's format beside it add the
+            non-analytic term (`oracle.born_files.charges_beside`). Or a design of layers or a pair
+            of crystals as JSON, as `best` names them under ``file``.
         oracle: YAML file with the oracle's settings, without prefix.
         overrides: ``key=value`` texts over those.
         console: where progress is shown (stderr).
@@ -60,8 +61,8 @@ def evaluate_file(
         ConfigError: settings that are not allowed.
         OracleError: stage ``read``; a file that cannot be evaluated.
     """
-    settings = oracle_settings(oracle, overrides)
-    material, rotation, settings = _material(structure, settings, console)
+    settings, charges = oracle_settings(oracle, overrides)
+    material, rotation, settings = _material(structure, settings, charges, console)
     engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
     with console.status(f"{material.formula}: relax") as status:
         context = Context(
@@ -81,7 +82,7 @@ def evaluate_file(
 
 
 def _material(
-    structure: Path, settings: Computing, console: Console
+    structure: Path, settings: Computing, charges: ChargesChoice, console: Console
 ) -> tuple[Material, NDArray[np.float64] | None, Computing]:
     """What a file holds, how it was turned (3, 3), and the settings with the charges beside it.
 
@@ -101,13 +102,16 @@ def _material(
         # The Boltzmann equation is for crystals: there the layers repeat without end.
         layers = design.crystal() if isinstance(settings, PhononSettings) else design
         return layers, None, settings
-    given = read_structure(structure)
+    reading = read_file(structure)
+    for remark in reading.remarks:
+        text = f"{structure.name}: {remark}"
+        console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    given = reading.structure
     material, rotation = canonicalize(given)
-    born = structure.parent / "BORN"
-    if born.is_file() and isinstance(settings, PhononSettings) and settings.born is None:
-        console.print(f"charges and dielectric tensor from {born}", highlight=False)
-        charges = read_born(born, given, material.conventional(), rotation)
-        settings = settings.model_copy(update={"born": charges})
+    if isinstance(settings, PhononSettings):
+        settings = with_charges(
+            settings, charges, structure, given, material.conventional(), rotation, console
+        )
     return material, rotation, settings
 
 
@@ -120,8 +124,8 @@ def _design(path: Path) -> Superlattice | Interface | None:
     if path.suffix != ".json":
         return None
     try:
-        raw = json.loads(path.read_text())
-    except (OSError, ValueError):
+        raw = json.loads(read_text(path))
+    except (OracleError, ValueError, RecursionError):
         return None  # reading it as a structure will say what is wrong
     models: dict[str, type[Superlattice] | type[Interface]] = {
         "superlattice": Superlattice,
@@ -136,20 +140,15 @@ def _design(path: Path) -> Superlattice | Interface | None:
         raise ConfigError(one_line(error, model, str(path))) from error
 
 
-def oracle_settings(path: Path | None, overrides: Sequence[str]) -> Computing:
-    """Settings of a computing oracle from a file and ``key=value`` texts.
+def oracle_settings(path: Path | None, overrides: Sequence[str]) -> tuple[Computing, ChargesChoice]:
+    """Settings of a computing oracle from a file and ``key=value`` texts, and where charges lie.
 
     Raises:
         ConfigError: unreadable file, unknown key or a value that is not allowed.
     """
     raw: Any = {}
     if path is not None:
-        try:
-            raw = yaml.safe_load(path.read_text()) or {}
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raw = read_yaml(path) or {}
         if isinstance(raw, dict) and set(raw) == {"oracle"}:
             raw = raw["oracle"]  # a whole config's section is understood as well
     if not isinstance(raw, dict):
@@ -160,7 +159,9 @@ def oracle_settings(path: Path | None, overrides: Sequence[str]) -> Computing:
     if kind not in _SETTINGS:
         raise ConfigError(f"oracle.kind: given {kind!r}; evaluate needs {' or '.join(_SETTINGS)}")
     model = _SETTINGS[kind]
+    by_hand = any(text.partition("=")[0].strip() == "born" for text in overrides)
+    charges = take_choice(raw, Path.cwd() if path is None or by_hand else path.parent)
     try:
-        return model.model_validate(raw)
+        return model.model_validate(raw), charges
     except ValidationError as error:
         raise ConfigError(one_line(error, model, str(path or "--set"))) from error
