@@ -12,7 +12,7 @@ from oracle.errors import as_oracle_error
 from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from oracle.forces import ForceField
 from oracle.material import Material, digest_of
-from oracle.potentials import weights_digest
+from oracle.potentials import calculator, weights_digest
 from oracle.protocol import Context
 from oracle.stages import StageStore
 
@@ -118,9 +118,12 @@ class ComputingOracle(Generic[S]):
             fields: further fields of the outcome.
         """
         failure = as_oracle_error(error, relief)
+        if failure.unexpected:
+            calculator.cache_clear()  # another attempt is to begin with a fresh one
         return Failed(
             **self._record(material, failure.stage, cost_s),
             message=failure.message,
             permanent=not failure.transient,
+            unexpected=failure.unexpected,
             **fields,
         )

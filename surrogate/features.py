@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.eos import EquationOfState, equation_of_state
-from oracle.errors import OracleError
+from oracle.errors import OracleError, raise_if_of_the_machine, recurring
 from oracle.material import Crystal
 from oracle.potentials import calculator, weights_digest
 from surrogate.descriptors import (
@@ -100,16 +100,19 @@ def _computed(potential: str, crystal: Crystal) -> CrystalFeatures:
     eos: EquationOfState | None = None
     structure, note = crystal.structure(), ""
     try:
-        eos = equation_of_state(crystal, potential)
+        eos = recurring(lambda: equation_of_state(crystal, potential))
         structure = eos.structure(crystal)
     except OracleError as error:
+        raise_if_of_the_machine(error)
         note = str(error)
     except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
+        raise_if_of_the_machine(error)
         # Potentials refuse elements they do not know, each in its own way.
         note = f"eos: {potential} failed on {crystal.formula}: {error}"
     try:
-        nodes = node_features(potential, structure)
+        nodes = recurring(lambda: node_features(potential, structure))
     except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
+        raise_if_of_the_machine(error)
         note = note or f"features: {potential} failed on {crystal.formula}: {error}"
         nodes = np.full((len(structure), 1, 1), np.nan, dtype=np.float32)
     return CrystalFeatures(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from oracle.commensurate import commensurate_frequencies
+from oracle.errors import raise_if_of_the_machine, recurring
 from oracle.files import write_whole
 from oracle.material import Crystal
 from oracle.potentials import weights_digest
@@ -66,8 +67,9 @@ def _computed(potential: str, crystal: Crystal, volume_per_atom: float) -> Array
     structure = crystal.structure()
     structure.scale_lattice(volume_per_atom * len(structure))
     try:
-        frequencies = commensurate_frequencies(structure, potential)
-    except (ArithmeticError, ValueError, RuntimeError, KeyError):
+        frequencies = recurring(lambda: commensurate_frequencies(structure, potential))
+    except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
+        raise_if_of_the_machine(error)
         # Potentials refuse elements they do not know, each in its own way.
         return UNKNOWN.copy()
     return UNKNOWN.copy() if frequencies is None else summary(frequencies)
