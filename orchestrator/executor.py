@@ -100,7 +100,7 @@ class Executor(Protocol):
         ...
 
     def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
-        """Results in the order of the payloads; what every attempt fails at is raised as CallFailed.
+        """Results in the order of the payloads; one that no attempt gives raises CallFailed.
 
         Payloads are taken as workers need them, a few per worker ahead of what was read.
         """

@@ -9,10 +9,9 @@ from typing import Any
 from agents.protocol import Space
 from oracle.material import Crystal, Superlattice, crystals_of
 from oracle.potentials import weights_digest
-from orchestrator.build import build_executor, surrogate_settings
+from orchestrator.build import surrogate_settings
 from orchestrator.config import CampaignConfig, ConfigError
 from orchestrator.executor import CallFailed, Executor
-from orchestrator.settings import ExecutorSettings
 
 _LOOKED_AT = 200  # materials of the space, of which the smallest are taken
 _TRIED = 4
@@ -29,15 +28,13 @@ def check_named(config: CampaignConfig, space: Space) -> None:
         weights_digest(potential)
 
 
-def tried_executor(
-    settings: ExecutorSettings, config: CampaignConfig, space: Space, potential: Any
-) -> Executor:
-    """A started executor, in one of whose workers the campaign's potentials have worked.
+def try_named(executor: Executor, config: CampaignConfig, space: Space, potential: Any) -> None:
+    """Have the campaign's potentials work in a worker.
 
     Every worker loads them, as it would for the first call; the first that is ready is enough.
 
     Args:
-        settings: of the executor.
+        executor: started.
         config: of the campaign.
         space: gives crystals to try.
         potential: that measures, or None where nothing is computed.
@@ -45,17 +42,6 @@ def tried_executor(
     Raises:
         ConfigError: a potential cannot be loaded, or does not work.
     """
-    executor = build_executor(settings)
-    executor.start()
-    try:
-        _try(executor, config, space, potential)
-    except BaseException:
-        executor.shutdown()
-        raise
-    return executor
-
-
-def _try(executor: Executor, config: CampaignConfig, space: Space, potential: Any) -> None:
     learned = [name for name in _learned_from(config, space) if name != potential]
     if potential is None and not learned:
         return

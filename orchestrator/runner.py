@@ -17,7 +17,7 @@ from agents.protocol import Space
 from oracle.potentials import FAMILIES
 from oracle.protocol import Oracle
 from orchestrator import events as ev
-from orchestrator.build import build_oracles, build_space
+from orchestrator.build import build_executor, build_oracles, build_space
 from orchestrator.calls import call_for
 from orchestrator.campaign import Campaign
 from orchestrator.config import CampaignConfig, ConfigError
@@ -29,7 +29,7 @@ from orchestrator.loop import Loop
 from orchestrator.mirror import Mirror
 from orchestrator.notes import campaign_notes
 from orchestrator.planning import Planner
-from orchestrator.preflight import check_named, tried_executor
+from orchestrator.preflight import check_named, try_named
 from orchestrator.progress import ProgressView
 from orchestrator.state import Trial
 from orchestrator.store import Store
@@ -84,7 +84,14 @@ def tried(prepared: Prepared, potential: Any = None) -> Executor:
     """
     config = prepared.config
     named = potential or getattr(config.oracle, "calculator", None)
-    return tried_executor(config.executor, config, prepared.space, named)
+    executor = build_executor(config.executor)
+    executor.start()
+    try:
+        try_named(executor, config, prepared.space, named)
+    except BaseException:
+        executor.shutdown()
+        raise
+    return executor
 
 
 def create(store: Store, prepared: Prepared) -> None:
@@ -207,7 +214,8 @@ def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
     if changed:
         raise ConfigError(
             f"campaign {campaign.name}: the method of {', '.join(changed)} is not the one it was "
-            f"launched with ({_what_changes(prepared.config)}); restore it, or launch a new campaign"
+            f"launched with ({_what_changes(prepared.config)}); restore it, or launch a new "
+            "campaign"
         )
 
 
