@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pymatgen.core.structure import Structure
 
 from oracle.errors import OracleError
+from oracle.files import report_damage
 from oracle.material import Crystal, Material, Superlattice, digest_of
 
 _STRUCTURES = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz")
@@ -22,6 +23,7 @@ _LINES = (".jsonl", ".ndjson")
 
 Orders = tuple[tuple[int, ...], ...]
 
+_SUM = "sha256 "  # begins the last line of kept records
 _CANONICAL = 1  # to be raised when the canonical form of materials changes
 
 
@@ -118,18 +120,44 @@ def cached_pool(
         yield from read_pool(path, mirror=mirror, symmetries=symmetries)
         return
     orders = f"-{digest_of(symmetries)[:16]}" if symmetries else ""
-    name = f"pool-{content[:32]}-{_CANONICAL}-{spglib.__version__}-{int(mirror)}{orders}.jsonl"
+    name = (
+        f"pool-{content[:32]}-{_CANONICAL}-{spglib.__version__}-{int(mirror)}{orders}.checked.jsonl"
+    )
     kept = cache / name
-    if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=cache, suffix=".part")
-        with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a file descriptor
-            for record in read_pool(path, mirror=mirror, symmetries=symmetries):
-                stream.write(record.model_dump_json() + "\n")
-        Path(part).replace(kept)
+    if not _is_whole(kept):
+        _keep(kept, read_pool(path, mirror=mirror, symmetries=symmetries))
     with kept.open(encoding="utf-8") as stream:
         for line in stream:
-            yield _ANY.validate_json(line)
+            if not line.startswith(_SUM):
+                yield _ANY.validate_json(line)
+
+
+def _keep(kept: Path, records: Iterator[Record | Bad]) -> None:
+    """Write records one a line, and in the end the digest of them all."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    handle, part = tempfile.mkstemp(dir=kept.parent, suffix=".part")
+    with open(handle, "wb") as stream:  # noqa: PTH123  # a file descriptor
+        for record in records:
+            line = record.model_dump_json().encode() + b"\n"
+            digest.update(line)
+            stream.write(line)
+        stream.write(f"{_SUM}{digest.hexdigest()}\n".encode())
+    Path(part).replace(kept)
+
+
+def _is_whole(kept: Path) -> bool:
+    """Whether kept records are there, and those that were written."""
+    if not kept.exists():
+        return False
+    digest, ended = hashlib.sha256(), False
+    with kept.open("rb") as stream:
+        for line in stream:
+            ended = line == f"{_SUM}{digest.hexdigest()}\n".encode()
+            digest.update(line)
+    if not ended:
+        report_damage(kept, "its SHA-256 is not that of what was written")
+    return ended
 
 
 def _files(path: Path) -> list[Path]:

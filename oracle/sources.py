@@ -74,7 +74,7 @@ def _sources(name: str) -> Iterator[tuple[str, Path]]:
         top = line.pop()
         for label, path in _files(top, module, name):
             yield label, path
-            if path.suffix not in SOURCE_SUFFIXES:
+            if path.suffix not in SOURCE_SUFFIXES or not _is_users(top):
                 continue
             tree = _parsed(path, name)
             yield from _declared(tree, path, label, name)
@@ -112,8 +112,8 @@ def _missing(name: str, top: str) -> str:
             "versions of it could not be told apart; put the factory into a file"
         )
     return (
-        f"calculator {name!r}: there is no module {top!r}; install it, or put its folder on "
-        "PYTHONPATH"
+        f"calculator {name!r} cannot be imported: there is no module {top!r}; install it, or put "
+        "its folder on PYTHONPATH"
     )
 
 
@@ -140,11 +140,9 @@ def _is_users(top: str) -> bool:
     """Whether a module is the user's: neither Python's, nor installed, nor of this program."""
     if top in sys.stdlib_module_names or (top in _OWN and _lies_in(top, _ROOT)):
         return False
-    spec = _spec(top)
-    if spec is None:
-        return False
-    places = spec.submodule_search_locations or ([spec.origin] if spec.origin else [])
-    resolved = [Path(place).resolve() for place in places]
+    spec, origin = _spec(top), _origin(top)
+    places = (spec.submodule_search_locations if spec is not None else None) or [origin]
+    resolved = [Path(place).resolve() for place in places if place is not None]
     return bool(resolved) and not any(
         folder in place.parents or place.suffix == ".zip"
         for place in resolved
