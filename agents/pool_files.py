@@ -16,6 +16,7 @@ from agents.pool_content import content_sha256, pool_files
 from oracle.crystal_checks import Unusable
 from oracle.document_shapes import documents
 from oracle.errors import OracleError
+from oracle.files import report_damage
 from oracle.material import Crystal, Material, Superlattice, digest_of
 from oracle.text_files import decoded, read_text
 
@@ -26,6 +27,7 @@ _LINES = (".jsonl", ".ndjson")
 
 Orders = tuple[tuple[int, ...], ...]
 
+_SUM = "sha256 "  # begins the last line of kept records
 _CANONICAL = 1  # to be raised when the canonical form of materials changes
 _READING = 2  # to be raised when other records are refused
 _IDS = ("material_id", "id", "name", "task_id")  # of documents, the first that is there
@@ -112,18 +114,42 @@ def cached_pool(
         return
     orders = f"-{digest_of(symmetries)[:16]}" if symmetries else ""
     rules = f"{_CANONICAL}.{_READING}"
-    name = f"pool-{content[:32]}-{rules}-{spglib.__version__}-{int(mirror)}{orders}.jsonl"
+    name = f"pool-{content[:32]}-{rules}-{spglib.__version__}-{int(mirror)}{orders}.checked.jsonl"
     kept = cache / name
-    if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=cache, suffix=".part")
-        with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a file descriptor
-            for record in read_pool(path, mirror=mirror, symmetries=symmetries):
-                stream.write(record.model_dump_json() + "\n")
-        Path(part).replace(kept)
+    if not _is_whole(kept):
+        _keep(kept, read_pool(path, mirror=mirror, symmetries=symmetries))
     with kept.open(encoding="utf-8") as stream:
         for line in stream:
-            yield _ANY.validate_json(line)
+            if not line.startswith(_SUM):
+                yield _ANY.validate_json(line)
+
+
+def _keep(kept: Path, records: Iterator[Record | Bad]) -> None:
+    """Write records one a line, and in the end the digest of them all."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    handle, part = tempfile.mkstemp(dir=kept.parent, suffix=".part")
+    with open(handle, "wb") as stream:  # noqa: PTH123  # a file descriptor
+        for record in records:
+            line = record.model_dump_json().encode() + b"\n"
+            digest.update(line)
+            stream.write(line)
+        stream.write(f"{_SUM}{digest.hexdigest()}\n".encode())
+    Path(part).replace(kept)
+
+
+def _is_whole(kept: Path) -> bool:
+    """Whether kept records are there, and those that were written."""
+    if not kept.exists():
+        return False
+    digest, ended = hashlib.sha256(), False
+    with kept.open("rb") as stream:
+        for line in stream:
+            ended = line == f"{_SUM}{digest.hexdigest()}\n".encode()
+            digest.update(line)
+    if not ended:
+        report_damage(kept, "its SHA-256 is not that of what was written")
+    return ended
 
 
 def _entries(file: Path) -> list[Any]:

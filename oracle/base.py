@@ -12,9 +12,9 @@ from oracle.errors import as_oracle_error
 from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from oracle.forces import ForceField
 from oracle.material import Material, digest_of
-from oracle.potentials import weights_digest
+from oracle.potentials import calculator, weights_digest
 from oracle.protocol import Context
-from oracle.stages import StageStore
+from oracle.stages import Damaged, StageStore, content, read_whole
 
 Outcome = Measured | Unstable | Failed
 _FILE = "evaluation.json"
@@ -81,10 +81,17 @@ class ComputingOracle(Generic[S]):
         """What a stored outcome is found by."""
         return digest_of([material.model_dump(mode="json"), self._method])
 
-    def _stored(self, store: StageStore, kind: str, key: str) -> Outcome | None:
-        """A finished evaluation, or None."""
-        path = store.path(kind, key) / _FILE
-        return EVALUATION.validate_json(path.read_bytes()) if path.is_file() else None
+    def _stored(self, store: StageStore, kind: str, material: Material) -> Outcome | None:
+        """A finished evaluation, or None where there is none, or it is damaged or another's."""
+
+        def read(folder: Path) -> Outcome:
+            found = EVALUATION.validate_json(content(folder, _FILE))
+            if (found.material, found.method) != (material, self._method):
+                raise Damaged(folder / _FILE, f"it is of another material or method: {found.key}")
+            return found
+
+        folder = store.path(kind, self._key(material))
+        return read_whole(folder, read) if folder.is_dir() else None
 
     def _keep(self, folder: Path, outcome: Outcome) -> None:
         """Write an evaluation among its artefacts."""
@@ -118,9 +125,12 @@ class ComputingOracle(Generic[S]):
             fields: further fields of the outcome.
         """
         failure = as_oracle_error(error, relief)
+        if failure.unexpected:
+            calculator.cache_clear()  # another attempt is to begin with a fresh one
         return Failed(
             **self._record(material, failure.stage, cost_s),
             message=failure.message,
             permanent=not failure.transient,
+            unexpected=failure.unexpected,
             **fields,
         )

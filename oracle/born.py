@@ -49,13 +49,11 @@ def read_born(
     """
     from phonopy import Phonopy
     from phonopy.file_IO import parse_BORN_from_strings
-    from phonopy.structure.atoms import PhonopyAtoms
 
-    cell = PhonopyAtoms(
-        cell=given.lattice.matrix,
-        scaled_positions=given.frac_coords,
-        symbols=[site.specie.symbol for site in given],
-    )
+    from oracle.atomic_data import phonopy_cell
+
+    symbols = [site.specie.symbol for site in given]
+    cell = phonopy_cell(given.lattice.matrix, given.frac_coords, symbols)
     primitive = Phonopy(cell, primitive_matrix="auto", log_level=0).primitive
     try:
         with np.errstate(invalid="ignore"):  # what is not finite is told below
@@ -136,16 +134,14 @@ def _computed(
     """Dielectric tensor (3, 3), charges (n_conventional, 3, 3), and what is too much of them."""
     from ase import Atoms
     from phonopy import Phonopy
-    from phonopy.structure.atoms import PhonopyAtoms
     from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
     from pymatgen.core.structure import Structure
 
+    from oracle.atomic_data import phonopy_cell
     from oracle.dft_engines import Espresso
 
     dft.check(engine)
-    conventional = PhonopyAtoms(
-        cell=relaxed.cell, scaled_positions=relaxed.positions, symbols=list(relaxed.symbols)
-    )
+    conventional = phonopy_cell(relaxed.cell, relaxed.positions, relaxed.symbols)
     small = Phonopy(conventional, primitive_matrix="auto", log_level=0).primitive
     atoms = Atoms(list(small.symbols), positions=small.positions, cell=small.cell, pbc=True)
     dielectric, charges = Espresso(engine).response(atoms)

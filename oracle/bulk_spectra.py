@@ -120,7 +120,9 @@ def _naming(formula: str) -> Iterator[None]:
         if error.message.startswith(f"{formula}:"):
             raise
         message = f"{formula}: {error.message}"
-        raise OracleError(error.stage, message, transient=error.transient) from error
+        raise OracleError(
+            error.stage, message, transient=error.transient, unexpected=error.unexpected
+        ) from error
 
 
 def _spectra(

@@ -11,6 +11,7 @@ from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 from pymatgen.core.structure import Structure
 
+from oracle.atomic_data import phonopy_cell
 from oracle.potentials import calculator
 
 Array = NDArray[np.float64]
@@ -38,11 +39,8 @@ def commensurate_frequencies(structure: Structure, potential: str) -> Array | No
     """
     if 8 * len(structure) > _MOST_WORK:
         return None
-    cell = PhonopyAtoms(
-        symbols=[site.specie.symbol for site in structure],
-        cell=structure.lattice.matrix,
-        scaled_positions=structure.frac_coords,
-    )
+    symbols = [site.specie.symbol for site in structure]
+    cell = phonopy_cell(structure.lattice.matrix, structure.frac_coords, symbols)
     phonons = Phonopy(
         cell, supercell_matrix=np.diag([2, 2, 2]), primitive_matrix=np.eye(3), log_level=0
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from oracle.errors import OracleError
+from oracle.errors import SetupError
 from oracle.files import digest_of_path
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def calculator(settings: DftSettings) -> Calculator:
     and not on what was computed before.
 
     Raises:
-        OracleError: stage ``read``; a package, binary or pseudopotential is missing.
+        SetupError: a package, binary or pseudopotential is missing.
     """
     check(settings)
     from oracle import dft_engines
@@ -164,7 +164,7 @@ def digest(settings: DftSettings) -> str:
     it runs: change `scf_tolerance_ry` a little to keep apart what two versions computed.
 
     Raises:
-        OracleError: stage ``read``; a package, binary or pseudopotential is missing.
+        SetupError: a package, binary or pseudopotential is missing.
     """
     from oracle.material import digest_of  # with numpy, which settings do without
 
@@ -203,32 +203,27 @@ def check(settings: DftSettings) -> None:
     """Look for what a calculation needs, without running it.
 
     Raises:
-        OracleError: stage ``read``; a package, binary or pseudopotential is missing.
+        SetupError: a package, binary or pseudopotential is missing.
     """
     words = settings.launcher()
     if isinstance(settings, GpawSettings):
         if importlib.util.find_spec("gpaw") is None:
-            raise OracleError("read", f"calculator gpaw needs the package gpaw; {_INSTALL}")
+            raise SetupError(f"calculator gpaw needs the package gpaw; {_INSTALL}")
         advice = "install openmpi-bin, set mpi, or set cores to 1"
     else:
         _check_pseudopotentials(settings)
         advice = "install quantum-espresso or set command"
     missing = [words[i] for i in _programs(words) if shutil.which(words[i]) is None]
     if missing:
-        raise OracleError(
-            "read", f"calculator {settings.engine}: no program {missing[0]!r}; {advice}"
-        )
+        raise SetupError(f"calculator {settings.engine}: no program {missing[0]!r}; {advice}")
 
 
 def _check_pseudopotentials(settings: EspressoSettings) -> None:
     if not settings.pseudo_dir.is_dir():
-        raise OracleError(
-            "read", f"calculator espresso: no folder {settings.pseudo_dir}; set pseudo_dir"
-        )
+        raise SetupError(f"calculator espresso: no folder {settings.pseudo_dir}; set pseudo_dir")
     for element, name in settings.pseudopotentials.items():
         if not (settings.pseudo_dir / name).is_file():
-            raise OracleError(
-                "read",
+            raise SetupError(
                 f"calculator espresso: no pseudopotential {name!r} of {element} in "
                 f"{settings.pseudo_dir}; put it there or change pseudopotentials",
             )

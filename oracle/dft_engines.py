@@ -20,7 +20,7 @@ from ase.units import Ry
 from numpy.typing import NDArray
 
 from oracle.dft import DftSettings, EspressoSettings, GpawSettings, science
-from oracle.errors import OracleError
+from oracle.errors import OracleError, SetupError
 from oracle.harmonic import mesh_of
 
 Array = NDArray[np.float64]
@@ -114,10 +114,9 @@ class Gpaw(_Engine):
         if kind == "scf":
             return _not_converged(self.settings, name)
         if kind == "setup":
-            return OracleError(
-                "read",
+            return SetupError(
                 f"{self.settings}: {message.rstrip('.')}; pip install gpaw-data, set "
-                "GPAW_SETUP_PATH, or leave the element out",
+                "GPAW_SETUP_PATH, or leave the element out"
             )
         if kind == "memory":
             return _no_memory(self.settings, name)
@@ -188,10 +187,9 @@ class Espresso(_Engine):
         settings = self.settings
         for symbol in sorted(set(atoms.get_chemical_symbols())):
             if symbol not in settings.pseudopotentials:
-                raise OracleError(
-                    "read", f"{settings}: no pseudopotential of {symbol}; add it to "
-                    "pseudopotentials",
-                )  # fmt: skip
+                raise SetupError(
+                    f"{settings}: no pseudopotential of {symbol}; add it to pseudopotentials"
+                )
         with (folder / "pw.in").open("w", encoding="utf-8") as file:
             write_espresso_in(
                 file,

@@ -20,8 +20,8 @@ from ase import Atoms
 
 from oracle.dft import Potential
 from oracle.eos import EquationOfState, equation_of_state
-from oracle.errors import OracleError
-from oracle.files import write_whole
+from oracle.errors import OracleError, raise_if_of_the_machine, recurring
+from oracle.files import report_damage, write_whole
 from oracle.material import Crystal, digest_of
 from oracle.potentials import calculator, weights_digest
 
@@ -30,6 +30,8 @@ VERSION = 1
 _FORCE_TOLERANCE = 0.04  # eV/Å; leaves less than 1 meV/atom
 _ACCEPTED = 0.2  # eV/Å; what is still worth an energy when the steps are used up
 _STEPS = 60
+_STAGES = ("eos", "relaxed", "relaxed-as-given")
+_CHECK = "sha256"  # of the other entries of a file
 
 
 def curve(crystal: Crystal, potential: Potential, cache_dir: Path) -> EquationOfState:
@@ -97,6 +99,18 @@ def _relax(atoms: Atoms, potential: Potential, formula: str) -> float:
     return float(atoms.get_potential_energy()) / len(atoms)
 
 
+def forget_failures(cache_dir: Path) -> int:
+    """Remove kept failures, which are then computed again; says how many."""
+    count = 0
+    for stage in _STAGES:
+        for path in (cache_dir / stage).rglob("*.json"):
+            document = _read(path)
+            if document is None or "error" in document:
+                path.unlink(missing_ok=True)
+                count += document is not None
+    return count
+
+
 def _kept(
     stage: str,
     crystal: Crystal,
@@ -114,14 +128,29 @@ def _kept(
         }
     )
     path = cache_dir / stage / key[:2] / f"{key}.json"
-    if path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    else:
+    found = _read(path)
+    if found is None:
         found = _attempt(stage, crystal.formula, potential, compute)
-        write_whole(path, json.dumps(found).encode())
+        write_whole(path, json.dumps(found | {_CHECK: digest_of(found)}).encode())
     if "error" in found:
         raise OracleError(*found["error"])
     return found
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The numbers of a file; None where there is none, or it is damaged."""
+    try:
+        document = json.loads(path.read_bytes())
+        # Files of earlier versions hold no digest.
+        digest = document.pop(_CHECK, None)
+        if digest not in (None, digest_of(document)):
+            raise ValueError("its content is not what was written")
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError, TypeError) as error:
+        report_damage(path, error)
+        return None
+    return dict(document)
 
 
 def _attempt(
@@ -130,12 +159,13 @@ def _attempt(
     calculator(potential)  # a potential that is missing is the user's error, not the crystal's
     try:
         with one_thread():
-            found = compute()
+            found = recurring(compute)
     except OracleError as error:
         if error.transient:
             raise
         return {"error": [error.stage, error.message]}
     except (ArithmeticError, ValueError, RuntimeError, LookupError) as error:
+        raise_if_of_the_machine(error)
         # Potentials refuse elements they do not know, each in its own way.
         cause = " ".join(str(error).split())[:200]
         return {"error": [stage, f"{potential} failed on {formula}: {cause}"]}

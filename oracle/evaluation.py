@@ -88,6 +88,8 @@ class Failed(_Record):
     status: Literal["failed"] = "failed"
     message: str
     permanent: bool
+    unexpected: bool = False
+    """Whether a library raised what nobody foresaw: permanent once a fresh attempt repeats it."""
     properties: dict[str, Quantity] = Field(default_factory=dict)
 
 

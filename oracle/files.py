@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import uuid
 from pathlib import Path
+
+LOG = logging.getLogger("phonoscout")
+"""What users are told beside results; on stderr unless somebody listens."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -27,6 +31,12 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def report_damage(path: Path, cause: BaseException | str) -> None:
+    """Say in one line that a kept file is damaged; whoever found it computes it again."""
+    reason = " ".join(str(cause).split())[:120] or type(cause).__name__
+    LOG.warning("%s is damaged (%s): it is computed again", path, reason)
 
 
 def digest_of_path(path: Path) -> str:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from oracle.at_once import atoms_of_one_pass, forces_at_once
 from oracle.dft import Potential
 from oracle.energies import one_thread
-from oracle.errors import OracleError
+from oracle.errors import OracleError, in_words, is_of_the_machine
 from oracle.material import Crystal, digest_of
 from oracle.memory import keep_freed_memory
 from oracle.potentials import calculator, copies_may_share, weights_digest
@@ -32,6 +32,8 @@ from oracle.stages import StageStore
 
 Array = NDArray[np.float64]
 # Each potential refuses elements in its own words; SevenNet and MACE give their number.
+_COMMON = ("Si", "O", "Cu")
+"""Elements that most potentials know at least one of."""
 _UNKNOWN_ELEMENT = re.compile(r"not know atomic number:? (\d+)|\b(\d+)\)? is not in list$")
 
 
@@ -204,27 +206,57 @@ class ForceField:
             yield
         except OracleError:
             raise
-        except MemoryError as error:
-            raise OracleError(
-                stage,
-                f"out of memory for {len(atoms)} atoms; give smaller supercells or more memory",
-                transient=True,
-            ) from error
         except Exception as error:
-            unknown = _UNKNOWN_ELEMENT.search(str(error))
-            if unknown is not None:
-                raise OracleError(
-                    stage,
-                    f"calculator {self.potential} does not know "
-                    f"{chemical_symbols[int(unknown[1] or unknown[2])]}; use another calculator",
-                ) from error
-            memory = "out of memory" in str(error).lower()
-            raise OracleError(
+            raise self._failure(error, atoms, stage) from error
+
+    def _failure(self, error: Exception, atoms: Atoms, stage: str) -> OracleError:
+        """What is said of an exception of the calculator's."""
+        if isinstance(error, MemoryError):
+            relief = "give smaller supercells or more memory"
+            message = f"out of memory for {len(atoms)} atoms; {relief}"
+            return OracleError(stage, message, transient=True)
+        name = atoms.get_chemical_formula("metal")
+        message = f"calculator {self.potential} failed on {name}: {in_words(error)}"
+        if is_of_the_machine(error):
+            return OracleError(stage, message, transient=True)
+        unknown = self._unknown_elements(error, atoms)
+        if unknown:
+            return OracleError(
                 stage,
-                f"calculator {self.potential} failed on {atoms.get_chemical_formula('metal')}: "
-                f"{type(error).__name__}: {_one_line(error)}",
-                transient=memory,
-            ) from error
+                f"calculator {self.potential} does not know {', '.join(unknown)}; use another "
+                "calculator",
+            )
+        return OracleError(stage, message, unexpected=True)
+
+    def _unknown_elements(self, error: Exception, atoms: Atoms) -> list[str]:
+        """Elements that the calculator refuses, as it says itself or as a comparison shows.
+
+        Some trip over them somewhere inside, with words that tell nothing. Then each element is
+        put in the place of all atoms, and so is one that every potential for it knows: where that
+        works and another does not, it is that element.
+        """
+        said = _UNKNOWN_ELEMENT.search(str(error))
+        if said is not None:
+            return [chemical_symbols[int(said[1] or said[2])]]
+        if not isinstance(self.potential, str):
+            return []  # a DFT program tells it by itself, and a comparison would be dear
+        symbols = sorted(set(atoms.get_chemical_symbols()))
+        refused = [s for s in symbols if not any(self._takes(atoms, s) for _ in range(2))]
+        common = [symbol for symbol in _COMMON if symbol not in symbols]
+        known = len(refused) < len(symbols) or any(self._takes(atoms, s) for s in common)
+        return refused if known else []
+
+    def _takes(self, atoms: Atoms, symbol: str) -> bool:
+        """Whether the calculator gives forces where all atoms are of one element."""
+        probe = atoms.copy()
+        probe.set_chemical_symbols([symbol] * len(probe))
+        probe.set_constraint()
+        try:
+            probe.calc = calculator(self.potential)
+            probe.get_forces()
+        except Exception:  # that is what is asked
+            return False
+        return True
 
 
 def check_elements(potential: Potential, crystals: Iterable[Crystal]) -> None:
@@ -274,7 +306,3 @@ def checked(forces: Any, n_atoms: int, stage: str, potential: Potential) -> Arra
             "check the structure or use another calculator",
         )
     return np.ascontiguousarray(array)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or "no message"

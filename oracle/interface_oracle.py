@@ -78,7 +78,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
             if not isinstance(material, Interface):
                 raise OracleError("read", "got a single material; interface needs two crystals")
             key = self._key(material)
-            known = self._stored(forces.store, "evaluations", key)
+            known = self._stored(forces.store, "evaluations", material)
             return known or self._new(material, forces, key, started)
         except Exception as error:
             return self._failed(

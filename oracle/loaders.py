@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ase.calculators.calculator import Calculator
 
-from oracle.errors import OracleError
+from oracle.errors import SetupError
 
 _MATGL_FILES = ("model.json", "model.pt", "state.pt")
 
@@ -95,7 +95,7 @@ def orb(path: Path) -> Calculator:
     """ORB, whose architecture the file's name must tell.
 
     Raises:
-        OracleError: stage ``read``; the name begins with no known architecture.
+        SetupError: the name begins with no known architecture.
     """
     from orb_models.forcefield.calculator import ORBCalculator
     from orb_models.forcefield.pretrained import ORB_PRETRAINED_MODELS
@@ -104,8 +104,7 @@ def orb(path: Path) -> Calculator:
     fitting = [name for name in ORB_PRETRAINED_MODELS if path.name.startswith(name)]
     if not fitting:
         known = ", ".join(sorted(ORB_PRETRAINED_MODELS))
-        raise OracleError(
-            "read",
+        raise SetupError(
             f"orb weights {path.name!r}: their name says the architecture; expected one that "
             f"begins with one of {known}: rename the file",
         )
@@ -121,7 +120,7 @@ def matgl(path: Path) -> Calculator:
     """MatGL, from a folder.
 
     Raises:
-        OracleError: stage ``read``; it is no folder of a saved model.
+        SetupError: it is no folder of a saved model.
     """
     import matgl
     from matgl.ext.ase import PESCalculator
@@ -129,8 +128,7 @@ def matgl(path: Path) -> Calculator:
     # Elsewhere MatGL looks for a model of that name on the network.
     missing = [name for name in _MATGL_FILES if not (path / name).is_file()]
     if missing:
-        raise OracleError(
-            "read",
+        raise SetupError(
             f"matgl weights {path}: no {', '.join(missing)} there; expected the folder of a "
             f"saved model, with {', '.join(_MATGL_FILES)}",
         )

@@ -81,7 +81,7 @@ class PhononBTE(ComputingOracle[PhononSettings]):
         large = context.keep_large
         key = self._key(material)
         kinds = ("evaluations", "evaluations-large")
-        small, whole = (self._stored(field.store, kind, key) for kind in kinds)
+        small, whole = (self._stored(field.store, kind, material) for kind in kinds)
         if whole is not None:
             return whole
         if small is not None and not large:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oracle.elements import element_energy
 from oracle.energies import curve, relaxed_energy
-from oracle.errors import OracleError
+from oracle.errors import OracleError, raise_if_of_the_machine
 from oracle.material import Crystal
 
 _WINDOW = 0.15  # eV/atom; relaxing shape and positions seldom gains more than this over the curve
@@ -76,7 +76,8 @@ def _rivals(
     for name, rival in competitors.items():
         try:
             unrelaxed[name] = curve(rival, potential, cache_dir).energy_per_atom
-        except OracleError:
+        except OracleError as error:
+            raise_if_of_the_machine(error)
             continue  # a structure without a minimum is no rival
     limit = min(unrelaxed.values(), default=0.0) + _WINDOW
     found: dict[str, float] = {}
@@ -85,7 +86,8 @@ def _rivals(
             continue
         try:
             found[name] = relaxed_energy(competitors[name], potential, cache_dir)
-        except OracleError:
+        except OracleError as error:
+            raise_if_of_the_machine(error)
             found[name] = energy  # relaxation only lowers it: an upper bound
     return found
 

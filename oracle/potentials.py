@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ase.calculators.calculator import Calculator
 from platformdirs import user_data_path
 
 from oracle import dft, loaders, tersoff
-from oracle.errors import OracleError
+from oracle.errors import OracleError, SetupError, in_words
 from oracle.files import digest_of_path
+from oracle.sources import digest_of_import, imported
 
 
 @dataclass(frozen=True)
@@ -189,25 +188,41 @@ def calculator(name: dft.Potential) -> Calculator:
             calculator, or settings of a DFT program.
 
     Raises:
-        OracleError: stage ``read``; unknown name, its package is not installed, or its weights
-            are missing or not those that are pinned.
+        SetupError: unknown name, its package is not installed or cannot be imported, its weights
+            are missing or not those that are pinned, or it cannot be made of them.
     """
     if not isinstance(name, str):
         return dft.calculator(name)
+    try:
+        made = _build_of(name)()
+    except OracleError:
+        raise
+    except Exception as error:  # each library has its own ways of not loading
+        raise SetupError(f"calculator {name!r} cannot be loaded ({in_words(error)})") from error
+    if not hasattr(made, "get_forces"):
+        raise SetupError(
+            f"calculator {name!r}: its factory returned {type(made).__name__}; expected an ASE "
+            "calculator"
+        )
+    return made
+
+
+def _build_of(name: str) -> Callable[[], Calculator]:
+    """What makes a calculator, after a look at whether all is there that it needs."""
     given = _given(name)
-    if given is None and ":" in name:
-        return _imported(name)
     if given is not None:
         family, path = given
         _folder(name, family)
         _existing(name, path)
-        return family.load(path)
+        return lambda: family.load(path)
+    if ":" in name:
+        return lambda: imported(name)
     spec = _spec(name)
     if spec.separate is not None:
         weights_digest(name)  # no other weights than the pinned ones are ever loaded
     elif not is_installed(spec.package):
-        raise OracleError("read", f"calculator {name!r} needs {spec.package}; {spec.install}")
-    return spec.build()
+        raise SetupError(f"calculator {name!r} needs {spec.package}; {spec.install}")
+    return spec.build
 
 
 _SHARING = frozenset({"sevenn", "chgnet"})
@@ -227,13 +242,14 @@ def copies_may_share(name: dft.Potential) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def weights_digest(name: dft.Potential) -> str:
-    """SHA-256 of the potential's weights, or of the import path where there is no file.
+    """SHA-256 of the potential's weights, or of its name where it is known but has none.
 
-    That of a DFT program is of its settings and atomic data, see `oracle.dft.digest`.
+    That of an import path is of its sources, see `oracle.sources`; that of a DFT program of its
+    settings and atomic data, see `oracle.dft.digest`.
 
     Raises:
-        OracleError: stage ``read``; unknown name, package or weights missing, or weights that
-            are not those that are pinned.
+        SetupError: unknown name, package or weights missing, or weights that are not those that
+            are pinned.
     """
     if not isinstance(name, str):
         return dft.digest(name)
@@ -242,7 +258,7 @@ def weights_digest(name: dft.Potential) -> str:
         _folder(name, given[0])
         return digest_of_path(_existing(name, given[1]))
     if ":" in name:
-        return hashlib.sha256(name.encode()).hexdigest()
+        return digest_of_import(name)
     spec = _spec(name)
     _folder(name, spec)
     path = weights_path(name)
@@ -250,17 +266,16 @@ def weights_digest(name: dft.Potential) -> str:
         return hashlib.sha256(name.encode()).hexdigest()
     if spec.separate is None:
         if not path.is_file():
-            raise OracleError("read", f"calculator {name!r}: no weights at {path}; {spec.install}")
+            raise SetupError(f"calculator {name!r}: no weights at {path}; {spec.install}")
         return digest_of_path(path)
     how = f"phonoscout potentials fetch {name}"
     if spec.separate.sha256 is None:
         how = f"download {spec.separate.url}, then {how} --from FILE"
     if not path.is_file():
-        raise OracleError("read", f"calculator {name!r}: no weights at {path}; {how}")
+        raise SetupError(f"calculator {name!r}: no weights at {path}; {how}")
     found = digest_of_path(path)
     if spec.separate.sha256 not in (None, found):
-        raise OracleError(
-            "read",
+        raise SetupError(
             f"calculator {name!r}: {path} has the SHA-256 {found}; "
             f"expected {spec.separate.sha256}: {how}",
         )
@@ -315,7 +330,7 @@ def _package_folder(package: str) -> Path | None:
 def _folder(name: str, needed: PotentialSpec | Family) -> Path:
     folder = _package_folder(needed.package)
     if folder is None:
-        raise OracleError("read", f"calculator {name!r} needs {needed.package}; {needed.install}")
+        raise SetupError(f"calculator {name!r} needs {needed.package}; {needed.install}")
     return folder
 
 
@@ -327,8 +342,7 @@ def _given(name: str) -> tuple[Family, Path] | None:
     path = Path(text).expanduser()
     # A relative path would mean something else to a worker, or to a resume from another folder.
     if not path.is_absolute():
-        raise OracleError(
-            "read",
+        raise SetupError(
             f"calculator {name!r}: its path is {text!r}; expected an absolute one, "
             f"for instance {prefix}:{Path(text).absolute()}",
         )
@@ -337,25 +351,15 @@ def _given(name: str) -> tuple[Family, Path] | None:
 
 def _existing(name: str, path: Path) -> Path:
     if not path.exists():
-        raise OracleError("read", f"calculator {name!r}: no weights at {path}; check the path")
+        raise SetupError(f"calculator {name!r}: no weights at {path}; check the path")
     return path
 
 
 def _spec(name: str) -> PotentialSpec:
     if name not in POTENTIALS:
         known, families = ", ".join(sorted(POTENTIALS)), ", ".join(sorted(FAMILIES))
-        raise OracleError(
-            "read",
+        raise SetupError(
             f"unknown calculator {name!r}; known: {known}, FAMILY:/path/to/weights with one of "
             f"{families}, or package.module:factory",
         )
     return POTENTIALS[name]
-
-
-def _imported(path: str) -> Any:
-    module, _, attribute = path.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OracleError("read", f"calculator {path!r} cannot be imported: {error}") from error
-    return factory()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 
 from oracle.canonical import spacegroup_of
+from oracle.dimensions import periodic_directions
 from oracle.errors import OracleError
 from oracle.forces import ForceField, checked
 from oracle.material import Crystal, digest_of
@@ -60,8 +61,9 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
     """Relax a crystal until forces and stress vanish, or read the stored result.
 
     Raises:
-        OracleError: stage ``relax``; not converged, or the calculator fails.
+        OracleError: stage ``relax``; no solid, not converged, or the calculator fails.
     """
+    _refuse_molecules(crystal)
     key = digest_of(
         {
             "crystal": crystal.model_dump(mode="json"),
@@ -89,6 +91,21 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
     arrays, facts = found
     fields: dict[str, Any] = {**arrays, **facts, "symbols": tuple(facts["symbols"])}
     return Relaxed(**fields)
+
+
+def _refuse_molecules(crystal: Crystal) -> None:
+    """A molecule or an atom with vacuum around it has no phonons that could carry heat.
+
+    Raises:
+        OracleError: stage ``relax``.
+    """
+    if periodic_directions(crystal.structure()) == 0:
+        what = "one atom" if len(crystal.species) == 1 else "a molecule"
+        raise OracleError(
+            "relax",
+            f"{crystal.formula}: {what} in a box, with vacuum on all sides; expected a crystal: "
+            "give its unit cell",
+        )
 
 
 def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Relaxed:

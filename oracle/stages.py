@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.files import digest_of_path, report_damage
+
 Array = NDArray[np.float64]
+T = TypeVar("T")
+SUMS = "SHA256SUMS"
+"""Name of the file of digests in every finished folder."""
+
+
+class Damaged(Exception):
+    """A kept file is not what was written.
+
+    Args:
+        path: of the file.
+        cause: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, cause: str) -> None:
+        super().__init__(cause)
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -36,13 +58,12 @@ class StageStore:
         return self.root / name / digest[:2] / digest
 
     def load(self, name: str, digest: str) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """(arrays, facts) of a finished stage, or None."""
+        """(arrays, facts) of a finished stage, or None where there is none, or it is damaged.
+
+        What is damaged is removed, and said, so that the stage is computed again.
+        """
         path = self.path(name, digest)
-        if not (path / "facts.json").is_file():
-            return None
-        with np.load(path / "arrays.npz", allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        return arrays, json.loads((path / "facts.json").read_text())
+        return read_whole(path, _read) if path.is_dir() else None
 
     def save(
         self,
@@ -62,8 +83,78 @@ class StageStore:
         return AtomicDirectory(self.path(name, digest))
 
 
+def read_whole(folder: Path, read: Callable[[Path], T]) -> T | None:
+    """What `read` makes of a finished folder; None where it is damaged, and then it is removed.
+
+    Args:
+        folder: written by an `AtomicDirectory`, of this version or an earlier one, which kept no
+            digests: there only what `read` cannot understand counts as damaged.
+        read: raises `Damaged`, or anything, at what it cannot understand.
+    """
+    try:
+        return read(folder)
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            raise  # a disk that cannot be read says nothing of what is on it
+        _discard(folder, folder / Path(str(error.filename)).name, "it is missing")
+    except Damaged as error:
+        _discard(folder, error.path, str(error))
+    except Exception as error:  # whatever its format makes a reader trip over
+        _discard(folder, folder, error)
+    return None
+
+
+def content(folder: Path, name: str) -> bytes:
+    """Bytes of a file of a finished folder.
+
+    Raises:
+        Damaged: they are not those that were written.
+        FileNotFoundError: it is missing.
+    """
+    path = folder / name
+    found = path.read_bytes()
+    sums = folder / SUMS
+    if sums.is_file():
+        line = f"{hashlib.sha256(found).hexdigest()}  {name}"
+        if line not in sums.read_text(errors="replace").splitlines():
+            raise Damaged(path, "its SHA-256 is not that of what was written")
+    return found
+
+
+def _read(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    facts = _parsed(folder, "facts.json", json.loads)
+    arrays = _parsed(folder, "arrays.npz", _arrays)
+    if not isinstance(facts, dict):
+        raise Damaged(folder / "facts.json", "it holds no facts")
+    return arrays, facts
+
+
+def _parsed(folder: Path, name: str, parse: Callable[[bytes], T]) -> T:
+    found = content(folder, name)
+    try:
+        return parse(found)
+    except Exception as error:  # zip, numpy and JSON each have their own
+        raise Damaged(folder / name, str(error)) from error
+
+
+def _arrays(found: bytes) -> dict[str, Array]:
+    with np.load(io.BytesIO(found), allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def _discard(folder: Path, path: Path, cause: BaseException | str) -> None:
+    """Say what is damaged and take the folder away, in one step as others see it."""
+    report_damage(path, cause)
+    grave = folder.with_name(f".damaged-{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError):  # another process was faster, or nothing may be changed
+        folder.rename(grave)
+        shutil.rmtree(grave, ignore_errors=True)
+
+
 class AtomicDirectory:
     """Files appear together under their final path, or not at all.
+
+    Beside them stand their digests, as ``sha256sum --check SHA256SUMS`` reads them.
 
     Args:
         target: the final path; if it exists already, what was written is dropped, because the
@@ -84,6 +175,7 @@ class AtomicDirectory:
         assert self._scratch is not None
         try:
             if kind is None:
+                _write_sums(self._scratch)
                 for file in self._scratch.iterdir():
                     with file.open("rb") as handle:
                         os.fsync(handle.fileno())
@@ -94,3 +186,10 @@ class AtomicDirectory:
                         raise
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _write_sums(folder: Path) -> None:
+    """Write the digests of a folder's files."""
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    lines = [f"{digest_of_path(file)}  {file.name}\n" for file in files]
+    (folder / SUMS).write_text("".join(lines))

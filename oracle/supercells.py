@@ -22,6 +22,7 @@ from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import Primitive, Supercell
 
+from oracle.atomic_data import phonopy_cell
 from oracle.errors import OracleError
 from oracle.relax import Relaxed
 from oracle.settings import BornCharges, Matrix, PhononSettings
@@ -75,9 +76,7 @@ def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Pho
     )
     if abs(np.linalg.det(fc2)) < abs(np.linalg.det(fc3)) and settings.fc2_supercell is None:
         fc2 = fc3
-    cell = PhonopyAtoms(
-        cell=relaxed.cell, scaled_positions=relaxed.positions, symbols=list(relaxed.symbols)
-    )
+    cell = phonopy_cell(relaxed.cell, relaxed.positions, relaxed.symbols)
     with warnings.catch_warnings():
         # It tells everybody who uses an option what its default once was.
         warnings.filterwarnings("ignore", message="primitive_matrix defaulted to 'auto'")

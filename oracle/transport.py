@@ -15,6 +15,7 @@ from phono3py.api_jointdos import Phono3pyJointDos
 from phono3py.phonon3.gruneisen import Gruneisen
 from phonopy.phonon.grid import get_ir_grid_points
 
+from oracle.atomic_data import mass_variances
 from oracle.bose import PLANCK_BOLTZMANN, mode_capacity
 from oracle.degenerate import averages_at_once
 from oracle.errors import OracleError
@@ -113,6 +114,7 @@ def conductivity(
         OracleError: stage ``bte``; out of memory, or a conductivity that is not finite.
     """
     off_diagonal = settings.coherence if coherence is None else coherence
+    scatters = settings.isotope if isotope is None else isotope
     grid = settings.temperatures if temperatures is None else temperatures
     phonons.mesh_numbers = list(mesh)
     try:
@@ -127,7 +129,8 @@ def conductivity(
         phonons.run_thermal_conductivity(
             is_LBTE=settings.transport == "lbte",
             temperatures=list(grid),
-            is_isotope=settings.isotope if isotope is None else isotope,
+            is_isotope=scatters,
+            mass_variances=mass_variances(phonons.primitive.symbols) if scatters else None,
             boundary_mfp=boundary_length(settings),
             transport_type="SMM19" if off_diagonal else None,
             log_level=0,

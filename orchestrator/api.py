@@ -109,8 +109,10 @@ def _add_changing(app: FastAPI, store: Store, allowed: list[Any]) -> None:
 
     @app.post("/campaigns", status_code=201, dependencies=allowed)
     def launch(request: LaunchRequest) -> dict[str, Any]:
+        from oracle.sources import digest_of_import
         from orchestrator.runner import create, prepare
 
+        digest_of_import.cache_clear()  # a server lives long, sources are edited meanwhile
         _require_absolute(request.config)
         config = validate(request.config, "config")
         create(store, prepare(config))

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from agents.settings import ObjectiveSettings
+from oracle.dft import Potential
 from oracle.errors import OracleError
 from oracle.material import Crystal, Material
 from oracle.protocol import Context, Oracle
@@ -19,6 +20,7 @@ from orchestrator.executor import Call, CallContext
 from orchestrator.state import Trial
 
 _SETTINGS: TypeAdapter[Any] = TypeAdapter(OracleSettings)
+_POTENTIAL: TypeAdapter[Any] = TypeAdapter(Potential)
 _MATERIAL: TypeAdapter[Any] = TypeAdapter(Material)
 
 
@@ -82,12 +84,34 @@ def energies(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
             Path(payload["cache"]),
         )
     except OracleError as error:
+        if error.transient:
+            raise  # no fault of the crystal's
         return {"error": f"{error.stage}: {error.message}"}
     numbers = {
         "energy_above_best_polymorph": found.energy_above_best_polymorph,
         "formation_energy": found.formation_energy,
     }
     return {k: float(v) for k, v in numbers.items() if v is not None and math.isfinite(v)}
+
+
+def try_potentials(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    """Load the potentials of a campaign in this worker, and ask them for forces.
+
+    One that does not work is told under ``error``, with the setting that names it under ``key``.
+    """
+    from oracle.preflight import try_potential
+
+    crystals = [Crystal.model_validate(document) for document in payload["crystals"]]
+    named = [("surrogate.features", name, []) for name in payload["features"]]
+    if payload["potential"] is not None:
+        potential = _POTENTIAL.validate_python(payload["potential"])
+        named.insert(0, ("oracle.calculator", potential, crystals))
+    for key, potential, tried in named:
+        try:
+            try_potential(potential, tried)
+        except OracleError as error:
+            return {"key": key, "error": error.message}
+    return {}
 
 
 def features(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from orchestrator.config import (
     set_key,
     validate,
 )
-from orchestrator.state import CampaignState, Outcome, apply
+from orchestrator.state import CampaignState, Outcome, Trial, apply
 from orchestrator.store import NewEvent, Store
 
 
@@ -89,8 +89,11 @@ class Campaign:
         evaluations: Sequence[Measured | Unstable | Failed] = (),
         candidates: Iterable[Candidate] = (),
         labels: Sequence[dict[str, Any]] = (),
+        forget: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Append events with what they refer to in one transaction, then fold them.
+
+        Stored failures of the evaluations named in `forget` are removed in the same transaction.
 
         Raises:
             LeaseLost: another process took the campaign over.
@@ -101,9 +104,14 @@ class Campaign:
             evaluations=list(evaluations),
             candidates=list(candidates),
             labels=labels,
+            forget=forget,
             token=self.token,
         )
+        for key in forget:
+            self._outcomes.pop(key, None)
         for evaluation in evaluations:
+            if isinstance(self._outcomes.get(evaluation.key, evaluation), Failed):
+                self._outcomes[evaluation.key] = evaluation
             self._outcomes.setdefault(evaluation.key, evaluation)
         for row, event in zip(rows, events, strict=True):
             apply(self.state, event, seq=row.seq, time=row.time, outcomes=self._outcomes)
@@ -167,6 +175,13 @@ class Campaign:
         if changes:
             self.record(ev.Steered(changes=changes, config=config.model_dump(mode="json")))
         return changes
+
+    def forget_failures(self, trials: Sequence[Trial]) -> None:
+        """Have failed trials tried again; what is stored of their failures goes as well."""
+        if trials:
+            names = tuple(trial.plan.id for trial in trials)
+            keys = [(trial.plan.digest, trial.plan.method) for trial in trials]
+            self.record(ev.FailuresForgotten(trials=names), forget=keys)
 
     def check_inputs(self) -> None:
         """Compare the files that pin the science with what the campaign began with.

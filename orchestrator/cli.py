@@ -55,12 +55,16 @@ def launch(
 
 @main.command()
 @click.argument("name")
+@click.option("--retry-failed", is_flag=True, help="Try its failed trials again.")
 @_SET
 @_HOME
 @_JSON
-def resume(name: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> None:
+def resume(
+    name: str, retry_failed: bool, overrides: tuple[str, ...], home: Path, as_json: bool
+) -> None:
     """Go on with a campaign after anything; --set extends or steers it."""
-    _run("resume", home, name, overrides=overrides, as_json=as_json)
+    options = {"overrides": overrides, "retry_failed": retry_failed}
+    _run("resume", home, name, **options, as_json=as_json)
 
 
 @main.command()
@@ -159,6 +163,15 @@ def potentials(context: click.Context, measure: bool, home: Path, as_json: bool)
 def fetch(name: str, source: Path | None, home: Path, as_json: bool) -> None:
     """Put the weights of the potential NAME where it finds them, once they have been checked."""
     _run("fetch", home, name, source=source, as_json=as_json, module="potentials_command")
+
+
+@main.command()
+@click.option("--failures", is_flag=True, help="Failures that later campaigns would reuse.")
+@_HOME
+@_JSON
+def gc(failures: bool, home: Path, as_json: bool) -> None:
+    """Remove from a home what should not be reused; nothing measured is lost."""
+    _run("gc", home, failures=failures, as_json=as_json, module="gc_command")
 
 
 @main.command()

@@ -17,6 +17,7 @@ from orchestrator.rendering import best_table, console, print_details, status_ta
 from orchestrator.store import Store
 
 if TYPE_CHECKING:
+    from orchestrator.executor import Executor
     from orchestrator.runner import Prepared
 
 DONE, RUN_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -37,16 +38,25 @@ def launch(
         from orchestrator.dry_run import estimate
 
         return _print(estimate(config), as_json)
-    from orchestrator.runner import create, prepare
+    from orchestrator.runner import create, prepare, tried
 
     prepared = prepare(config)  # whatever is wrong shows here, before anything is written
-    create(_store(home, new=True), prepared)
-    return _run(home, config.name, as_json, prepared=prepared)
+    if has_database(home):
+        _store(home).refuse_taken(config.name)  # before a worker has been waited for
+    executor = tried(prepared)
+    try:
+        create(_store(home, new=True), prepared)
+    except BaseException:
+        executor.shutdown()
+        raise
+    return _run(home, config.name, as_json, prepared=prepared, executor=executor)
 
 
-def resume(home: Path, name: str, *, overrides: Sequence[str], as_json: bool) -> int:
+def resume(
+    home: Path, name: str, *, overrides: Sequence[str], retry_failed: bool = False, as_json: bool
+) -> int:
     """Go on with a campaign; changes are recorded first."""
-    return _run(home, name, as_json, overrides)
+    return _run(home, name, as_json, overrides, retry_failed=retry_failed)
 
 
 def _run(
@@ -55,6 +65,8 @@ def _run(
     as_json: bool,
     overrides: Sequence[str] = (),
     prepared: Prepared | None = None,
+    executor: Executor | None = None,
+    retry_failed: bool = False,
 ) -> int:
     from orchestrator.runner import run_campaign
 
@@ -62,7 +74,13 @@ def _run(
     command = f"phonoscout resume {shlex.quote(name)}{_home_option(home)}"
     try:
         stopped = run_campaign(
-            _store(home), name, overrides=overrides, prepared=prepared, console=progress
+            _store(home),
+            name,
+            overrides=overrides,
+            prepared=prepared,
+            executor=executor,
+            retry_failed=retry_failed,
+            console=progress,
         )
     except KeyboardInterrupt:
         progress.print(f"interrupted; go on with: {command}", highlight=False, soft_wrap=True)

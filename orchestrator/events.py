@@ -142,6 +142,17 @@ class TrialFailed(_Event):
     finished: float | None = None
 
 
+class FailuresForgotten(_Event):
+    """Trials that had failed are to be tried again.
+
+    The user asked for it, or resumed a campaign that had stopped because most calls failed. The
+    calls count as oracle calls only once; what the earlier attempts cost stays counted.
+    """
+
+    kind: Literal["failures_forgotten"] = "failures_forgotten"
+    trials: tuple[str, ...]
+
+
 class Confirmation(_Event):
     """A leader was evaluated again at tighter settings."""
 
@@ -254,6 +265,7 @@ Event = Annotated[
     | TrialRequeued
     | TrialDone
     | TrialFailed
+    | FailuresForgotten
     | Confirmation
     | HoleHunt
     | LabelDone

@@ -14,6 +14,10 @@ def _silent(stage: str, share: float) -> None:
     return None
 
 
+class CallFailed(RuntimeError):
+    """A call of `Executor.map` that no attempt brought to a result; one line."""
+
+
 @dataclass(frozen=True)
 class CallContext:
     """What a function is told of how it is run; nothing in it changes its result.
@@ -96,7 +100,7 @@ class Executor(Protocol):
         ...
 
     def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
-        """Results in the order of the payloads; the first error is raised as RuntimeError.
+        """Results in the order of the payloads; one that no attempt gives raises CallFailed.
 
         Payloads are taken as workers need them, a few per worker ahead of what was read.
         """

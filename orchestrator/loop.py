@@ -11,7 +11,7 @@ from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from orchestrator import events as ev
 from orchestrator.campaign import Campaign
 from orchestrator.confirmation import judge
-from orchestrator.executor import Call, Executor, Reply
+from orchestrator.executor import Call, CallFailed, Executor, Reply
 from orchestrator.healing import Healer
 from orchestrator.metrics import round_metrics
 from orchestrator.planning import Planner
@@ -69,9 +69,12 @@ class Loop:
                         return stopped
                 reason = stop_reason(state, config, self.campaign.objective)
                 began = self.clock()
-                plan = self.planner.plan(self.campaign, final=reason is not None)
+                try:
+                    plan = self.planner.plan(self.campaign, final=reason is not None)
+                except CallFailed as error:
+                    return self._end("failed", f"planning a round: {error}")
                 if plan is None:
-                    return self._end("finished", reason or "the space is used up")
+                    return self._finish(reason or "the space is used up")
                 seconds = {"seconds_planning": self.clock() - began}
                 event = plan.event.model_copy(
                     update={"metrics": plan.event.metrics | plan.seconds | seconds}
@@ -129,9 +132,8 @@ class Loop:
         return None
 
     def _open_trials(self) -> list[Trial]:
-        round_ = self.campaign.state.open_round
-        assert round_ is not None
-        return [self.campaign.state.trials[name] for name in round_.trials]
+        """Those of the open round, and of any round those whose failure was forgotten."""
+        return [t for t in self.campaign.state.trials.values() if not t.is_finished]
 
     def _submit(self, trials: Sequence[Trial], in_flight: set[str]) -> None:
         if not trials:
@@ -164,6 +166,7 @@ class Loop:
                 ev.TrialRequeued(trial=trial.plan.id, stage=outcome.stage, message=outcome.message)
             )
             return
+        outcome = _settled(outcome, trial)
         stored = isinstance(outcome, Failed) and not outcome.permanent
         self._record_outcome(trial, outcome, times, stored=stored)
 
@@ -201,16 +204,36 @@ class Loop:
         since = 0.0 if state._clock is None else time.time() - state._clock
         return limit is not None and state.busy_s + since >= limit
 
+    def _finish(self, reason: str) -> ev.Stopped:
+        """End as complete, unless most calls failed, however few these are."""
+        failed = failure_reason(self.campaign.state, self.campaign.config, enough=1)
+        return self._end("finished", reason) if failed is None else self._end("failed", failed)
+
     def _end(self, word: Any, reason: str) -> ev.Stopped:
         stopped = ev.Stopped(state=word, reason=reason)
         self.campaign.record(stopped)
         return stopped
 
 
+def _settled(outcome: Measured | Unstable | Failed, trial: Trial) -> Measured | Unstable | Failed:
+    """The outcome; what nobody foresaw belongs to the material once a fresh attempt repeats it."""
+    if isinstance(outcome, Failed) and outcome.unexpected and trial.failures > 0:
+        repeated = trial.last_error == f"{outcome.stage}: {outcome.message}"
+        return outcome.model_copy(update={"permanent": repeated})
+    return outcome
+
+
 def _outcome_of(reply: Reply, trial: Trial, campaign: Campaign) -> Measured | Unstable | Failed:
     """The evaluation a reply holds; an attempt that broke becomes a transient `Failed`."""
+    error = reply.error or f"the call ended as {reply.kind!r} without an answer"
     if reply.kind == "ok" and reply.value is not None:
-        return EVALUATION.validate_python(reply.value)
+        found = EVALUATION.validate_python(reply.value)
+        if found.method == trial.plan.method:
+            return found
+        error = (
+            "the worker's method is not the campaign's (another version of the potential or of its "
+            "source); stop the campaign and restore it"
+        )
     seconds = 0.0
     if reply.finished is not None and reply.started is not None:
         seconds = reply.finished - reply.started
@@ -220,6 +243,6 @@ def _outcome_of(reply: Reply, trial: Trial, campaign: Campaign) -> Measured | Un
         method=trial.plan.method,
         cost_s=seconds,
         stage="worker",
-        message=reply.error or f"the call ended as {reply.kind!r} without an answer",
+        message=error,
         permanent=False,
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.executor import Call, CallContext, Payload, Reply
+from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply
 from orchestrator.ray_cluster import RayCluster
 from orchestrator.settings import ExecutorSettings
 from orchestrator.worker import one_line, run
@@ -286,7 +286,7 @@ class RayExecutor:
         return value
 
     def _shard(self, call: Call) -> Payload:
-        """The result of one call of a map, which is repeated when its worker is lost."""
+        """The result of one call of a map, which is repeated when it fails."""
         attempts = 1
         while True:
             reply = self._shards[call.id]
@@ -294,8 +294,8 @@ class RayExecutor:
                 self._collect(_LOOK_S)
             elif reply.kind == "ok" and reply.value is not None:
                 return reply.value
-            elif reply.kind == "error" or attempts == self._settings.attempts:
-                raise RuntimeError(f"{call.function}: {reply.error}")
+            elif attempts == self._settings.attempts:
+                raise CallFailed(f"{call.function}: {reply.error}")
             else:
                 attempts += 1
                 self._shards[call.id] = None

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from agents.protocol import Space
+from oracle.potentials import FAMILIES
 from oracle.protocol import Oracle
 from orchestrator import events as ev
 from orchestrator.build import build_executor, build_oracles, build_space
@@ -21,13 +22,16 @@ from orchestrator.calls import call_for
 from orchestrator.campaign import Campaign
 from orchestrator.config import CampaignConfig, ConfigError
 from orchestrator.environment import library_versions
+from orchestrator.executor import Executor
 from orchestrator.healing import Healer
 from orchestrator.lease import Lease
 from orchestrator.loop import Loop
 from orchestrator.mirror import Mirror
 from orchestrator.notes import campaign_notes
 from orchestrator.planning import Planner
+from orchestrator.preflight import check_named, try_named
 from orchestrator.progress import ProgressView
+from orchestrator.state import Trial
 from orchestrator.store import Store
 
 
@@ -63,7 +67,31 @@ def prepare(config: CampaignConfig) -> Prepared:
             f"space: no candidate is left of {config.space.kind!r}; allow more elements or "
             "prototypes"
         )
-    return Prepared(config, space, build_oracles(config, space))
+    oracles = build_oracles(config, space)
+    check_named(config, space)
+    return Prepared(config, space, oracles)
+
+
+def tried(prepared: Prepared, potential: Any = None) -> Executor:
+    """A started executor in which the campaign's potentials have worked; writes nothing.
+
+    Args:
+        prepared: the campaign.
+        potential: in use instead of the config's, after healing.
+
+    Raises:
+        ConfigError: one cannot be loaded, or does not work.
+    """
+    config = prepared.config
+    named = potential or getattr(config.oracle, "calculator", None)
+    executor = build_executor(config.executor)
+    executor.start()
+    try:
+        try_named(executor, config, prepared.space, named)
+    except BaseException:
+        executor.shutdown()
+        raise
+    return executor
 
 
 def create(store: Store, prepared: Prepared) -> None:
@@ -82,6 +110,8 @@ def run_campaign(
     *,
     overrides: Sequence[str] = (),
     prepared: Prepared | None = None,
+    executor: Executor | None = None,
+    retry_failed: bool = False,
     console: Console,
 ) -> ev.Stopped:
     """Run a recorded campaign until it ends.
@@ -91,6 +121,9 @@ def run_campaign(
         name: the campaign.
         overrides: ``key.path=value`` changes, recorded before anything runs.
         prepared: its parts, where the caller has built them already.
+        executor: started and `tried`; it is shut down in the end.
+        retry_failed: whether all failed trials are tried again. Without, it is those of a campaign
+            that stopped because most failed, where the reason may have passed.
         console: where progress is shown (stderr).
 
     Raises:
@@ -108,28 +141,39 @@ def run_campaign(
             found = prepare(config.model_copy(update={"oracle": campaign.oracle}))
             prepared = replace(found, config=config)  # what was asked for, with healed weights
         _check_methods(campaign, prepared)
+        executor = executor or tried(prepared, campaign.potential)
         store.clear_stop(name)
         _warn_of_new_libraries(campaign, console)
+        again = _to_be_tried_again(campaign, everything=retry_failed)
         campaign.record(
             ev.Opened(host=socket.gethostname(), pid=os.getpid(), environment=library_versions())
         )
+        campaign.forget_failures(again)
         with _signals_interrupt() as interrupts:
-            return _work(store, campaign, prepared, console, interrupts)
+            return _work(store, campaign, prepared, executor, console, interrupts)
+
+
+def _to_be_tried_again(campaign: Campaign, *, everything: bool) -> list[Trial]:
+    stopped = campaign.state.stopped
+    if everything:
+        return campaign.state.failed()
+    if stopped is not None and stopped.state == "failed":
+        return campaign.state.failed(passing=True)
+    return []
 
 
 def _work(
     store: Store,
     campaign: Campaign,
     prepared: Prepared,
+    executor: Executor,
     console: Console,
     interrupts: _Interrupts,
 ) -> ev.Stopped:
     config = campaign.config
     for note in campaign.state.notes:
         console.print(note, style="dim", highlight=False, soft_wrap=True)
-    executor = build_executor(config.executor)
     mirror = Mirror(store, campaign, config.tracking)
-    executor.start()
     mirror.start()
     try:
         with ProgressView(console) as view:
@@ -170,9 +214,19 @@ def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
     if changed:
         raise ConfigError(
             f"campaign {campaign.name}: the method of {', '.join(changed)} is not the one it was "
-            "launched with (other weights of the potential, or another version of the physics); "
-            "restore it, or launch a new campaign"
+            f"launched with ({_what_changes(prepared.config)}); restore it, or launch a new "
+            "campaign"
         )
+
+
+def _what_changes(config: CampaignConfig) -> str:
+    potential = getattr(config.oracle, "calculator", None)
+    if isinstance(potential, str) and ":" in potential and potential.split(":")[0] not in FAMILIES:
+        return (
+            f"the source of {potential} was edited, or is looked at only since this version of "
+            "phonoscout, or it is another version of the physics"
+        )
+    return "other weights of the potential, or another version of the physics"
 
 
 def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from orchestrator.executor import Call, CallContext, Payload, Reply
+from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply
 from orchestrator.settings import ExecutorSettings
 from orchestrator.worker import one_line, run
 
@@ -15,13 +15,14 @@ class SerialExecutor:
     """One call at a time; a limit in time is only as good as the function's own checks.
 
     Args:
-        settings: threads per call.
+        settings: threads per call, and how often a failed one of a map is tried.
     """
 
     slots = 1
 
     def __init__(self, settings: ExecutorSettings) -> None:
         self._threads = settings.cpus_per_call
+        self._attempts = settings.attempts
         self._waiting: deque[tuple[Call, float]] = deque()
 
     def start(self) -> None:
@@ -67,10 +68,17 @@ class SerialExecutor:
         """Results one by one."""
         context = CallContext(threads=self._threads)
         for payload in payloads:
+            yield self._attempted(function, payload, context)
+
+    def _attempted(self, function: str, payload: Payload, context: CallContext) -> Payload:
+        """The result of one call of a map, which is repeated when it fails."""
+        for left in reversed(range(self._attempts)):
             try:
-                yield run(function, payload, context)
+                return run(function, payload, context)
             except Exception as error:
-                raise RuntimeError(f"{function}: {one_line(error)}") from error
+                if not left:
+                    raise CallFailed(f"{function}: {one_line(error)}") from error
+        raise AssertionError("there is at least one attempt")
 
     def shutdown(self) -> None:
         """Forget what is in line."""

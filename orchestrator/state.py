@@ -15,7 +15,8 @@ from orchestrator import events as ev
 Outcome = Measured | Unstable | Failed
 Status = Literal["PROPOSED", "RUNNING", "DONE", "FAILED", "CANCELLED"]
 """PROPOSED → RUNNING → DONE | FAILED, RUNNING → PROPOSED after a crash or a transient failure,
-PROPOSED → CANCELLED when its campaign was steered away from it. DONE and FAILED never change.
+PROPOSED → CANCELLED when its campaign was steered away from it, FAILED → PROPOSED where a failure
+is forgotten on request. DONE never changes.
 """
 _REPLANNED = ("agents", "surrogate", "constraints", "selection")
 """Settings whose change makes a decision already taken, but not yet begun, obsolete."""
@@ -37,6 +38,8 @@ class Trial:
     """How many attempts ended without an outcome; a killed campaign is not an attempt's fault."""
     outcome: Outcome | None = None
     cost_s: float = 0.0
+    forgotten_s: float = 0.0
+    """What attempts cost whose failure was forgotten."""
     reused: bool = False
     submitted: float | None = None
     started: float | None = None
@@ -45,7 +48,7 @@ class Trial:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has reached a state that never changes."""
+        """Whether nothing is left to do for it."""
         return self.status in _FINISHED
 
 
@@ -140,6 +143,16 @@ class CampaignState:
         healed = self.healings and self.healings[-1].round >= self.hunts[-1].round
         return None if healed else self.hunts[-1]
 
+    def failed(self, *, passing: bool = False) -> list[Trial]:
+        """Trials that failed with the weights in use, in the order of planning.
+
+        Args:
+            passing: only those whose reason may have passed, which is not kept with the material.
+        """
+        current = (t for t in self.trials.values() if t.plan.generation == self.generation)
+        found = [t for t in current if isinstance(t.outcome, Failed)]
+        return [t for t in found if not (passing and getattr(t.outcome, "permanent", True))]
+
     def of_purpose(self, *purposes: str) -> list[Trial]:
         """Trials with one of these purposes, in the order of planning."""
         return [t for t in self.trials.values() if t.plan.purpose in purposes]
@@ -180,10 +193,11 @@ class CampaignState:
         return [(label.evaluation, label.generation) for label in labels]
 
     def cost_s(self) -> float:
-        """Recorded cost of all finished trials, of labels and of fine-tuning, seconds."""
+        """Recorded cost of all trials, of labels and of fine-tuning, seconds."""
         others: list[ev.HoleHunt | ev.LabelDone | ev.Healing]
         others = [*self.hunts, *self.force_labels.values(), *self.healings]
-        return sum(t.cost_s for t in self.trials.values()) + sum(e.cost_s for e in others)
+        spent = sum(t.cost_s + t.forgotten_s for t in self.trials.values())
+        return spent + sum(e.cost_s for e in others)
 
 
 def apply(
@@ -234,6 +248,8 @@ def apply(
             state.trials[event.trial].last_error = f"{event.stage}: {event.message}"
         case ev.TrialDone() | ev.TrialFailed():
             _finish(state, event, outcomes)
+        case ev.FailuresForgotten():
+            _forget(state, event)
         case ev.Confirmation():
             label = state.labels[event.candidate]
             label.confirmed = event.verdict == "confirmed"
@@ -294,6 +310,19 @@ def _finish(
     trial.reused = event.reused
     trial.submitted, trial.started, trial.finished = event.submitted, event.started, event.finished
     _label(state, trial)
+
+
+def _forget(state: CampaignState, event: ev.FailuresForgotten) -> None:
+    """Put failed trials back in line; the last round is open again until they are done."""
+    for name in event.trials:
+        trial = state.trials[name]
+        label = state.labels.get(trial.plan.candidate)
+        if label is not None and label.trial == name:
+            del state.labels[trial.plan.candidate]
+        trial.status, trial.failures, trial.outcome = "PROPOSED", 0, None
+        trial.forgotten_s, trial.cost_s = trial.forgotten_s + trial.cost_s, 0.0
+    if event.trials:
+        state.rounds[-1].metrics = None
 
 
 def _label(state: CampaignState, trial: Trial) -> None:

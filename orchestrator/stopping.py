@@ -10,11 +10,19 @@ _ENOUGH_TO_JUDGE = 4
 """Finished trials below which a share of failures says nothing."""
 
 
-def failure_reason(state: CampaignState, config: CampaignConfig) -> str | None:
-    """Why the campaign cannot go on, when most of its calls fail."""
+def failure_reason(
+    state: CampaignState, config: CampaignConfig, enough: int = _ENOUGH_TO_JUDGE
+) -> str | None:
+    """Why the campaign cannot go on, when most of its calls fail.
+
+    Args:
+        state: of the campaign.
+        config: says how many may fail.
+        enough: finished trials below which it is not judged.
+    """
     finished = [t for t in state.trials.values() if t.status in ("DONE", "FAILED")]
     failed = [t for t in finished if t.status == "FAILED"]
-    if len(finished) < _ENOUGH_TO_JUDGE:
+    if len(finished) < enough:
         return None
     if len(failed) <= config.executor.max_failure_share * len(finished):
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 from pydantic import TypeAdapter
-from sqlalchemy import Row, func, insert, select, tuple_, update
+from sqlalchemy import Row, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -29,6 +29,7 @@ SILENT_S = 60.0
 """A writer on another host that has not been heard of for so long is taken for dead."""
 _SAME_PROCESS_S = 2.0  # how far two readings of one process's creation time may differ
 _MATERIAL: TypeAdapter[Any] = TypeAdapter(Material)
+_FAILED = "failed"  # status of a failure's row
 _CHUNK = 400  # keys per query, below every database's limit of parameters
 
 
@@ -117,9 +118,18 @@ class Store:
                 )
                 self._insert_events(connection, name, 0, events, now)
         except IntegrityError as error:
-            raise CampaignExists(
-                f"campaign {name} exists already; go on with: phonoscout resume {name}"
-            ) from error
+            raise CampaignExists(_taken(name)) from error
+
+    def refuse_taken(self, name: str) -> None:
+        """Look whether a name is free.
+
+        Raises:
+            CampaignExists: it is not.
+        """
+        with self._read.connect() as connection:
+            query = select(CampaignRow.name).where(CampaignRow.name == name)
+            if connection.execute(query).first() is not None:
+                raise CampaignExists(_taken(name))
 
     def campaigns(self) -> list[Row[Any]]:
         """All campaigns, oldest first; rows with the columns of `CampaignRow`."""
@@ -150,12 +160,14 @@ class Store:
         evaluations: Sequence[Outcome] = (),
         candidates: Sequence[Candidate] = (),
         labels: Sequence[dict[str, Any]] = (),
+        forget: Iterable[tuple[str, str]] = (),
         token: str | None,
     ) -> list[StoredEvent]:
         """Record events with the rows they refer to, in one durable transaction.
 
         Rows of `evaluations`, `candidates` and `labels` (columns of `ForceLabelRow`) that exist
-        already are left as they are.
+        already are left as they are, but for failures, whose place an answer takes. Failures of
+        the evaluations named in `forget` by (material digest, method) are removed before.
 
         Raises:
             LeaseLost: `token` is not that of the campaign's current writer.
@@ -171,6 +183,8 @@ class Store:
             if token is None or writer != token:
                 raise LeaseLost(f"campaign {name}: another process has taken over")
             self._insert_new(connection, CandidateRow, [_candidate(c, now) for c in candidates])
+            answers = [e.key for e in evaluations if not isinstance(e, Failed)]
+            _forget_failures(connection, [*forget, *answers])
             self._insert_new(connection, EvaluationRow, [_evaluation(e, now) for e in evaluations])
             self._insert_new(connection, ForceLabelRow, [row | {"time": now} for row in labels])
             return self._insert_events(connection, name, last, events, now)
@@ -211,6 +225,15 @@ class Store:
                 )
                 found |= {(d, m): EVALUATION.validate_json(text) for d, m, text in rows}
         return found
+
+    def forget_failures(self) -> int:
+        """Remove every stored failure; says how many.
+
+        The events of the campaigns keep them, so that what happened stays readable.
+        """
+        with self.engine.begin() as connection:
+            failed = delete(EvaluationRow).where(EvaluationRow.status == _FAILED)
+            return int(connection.execute(failed).rowcount)
 
     def force_labels(self, digests: Sequence[str]) -> list[dict[str, Any]]:
         """Stored reference forces as JSON, in the order of their digests; all must be known."""
@@ -323,6 +346,17 @@ class Store:
         if rows:
             dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
             connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _taken(name: str) -> str:
+    return f"campaign {name} exists already; go on with: phonoscout resume {name}"
+
+
+def _forget_failures(connection: Any, keys: Sequence[tuple[str, str]]) -> None:
+    """Remove stored failures by (material digest, method)."""
+    for start in range(0, len(keys), _CHUNK):
+        named = tuple_(EvaluationRow.digest, EvaluationRow.method).in_(keys[start : start + _CHUNK])
+        connection.execute(delete(EvaluationRow).where(EvaluationRow.status == _FAILED, named))
 
 
 def writer_lives(row: Any) -> bool:

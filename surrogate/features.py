@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.eos import EquationOfState, equation_of_state
-from oracle.errors import OracleError
+from oracle.errors import OracleError, raise_if_of_the_machine, recurring
+from oracle.files import report_damage
 from oracle.material import Crystal
 from oracle.potentials import calculator, weights_digest
 from surrogate.descriptors import (
@@ -19,6 +18,7 @@ from surrogate.descriptors import (
     edge_descriptors,
     global_descriptors,
 )
+from surrogate.kept import read_tensors, write_tensors
 from surrogate.node_features import node_features
 from surrogate.small_phonons import path_of as phonons_path
 from surrogate.small_phonons import small_phonons
@@ -79,8 +79,9 @@ def features_of(
 
 def _static(potential: str, crystal: Crystal, cache_dir: Path | None) -> CrystalFeatures:
     path = None if cache_dir is None else _path(potential, crystal, cache_dir)
-    if path is not None and path.is_file():
-        return _read(path)
+    known = None if path is None else _read(path)
+    if known is not None:
+        return known
     calculator(potential)  # a potential that is missing is the user's error, not the crystal's
     with pinned_threads():
         features = _computed(potential, crystal)
@@ -100,16 +101,19 @@ def _computed(potential: str, crystal: Crystal) -> CrystalFeatures:
     eos: EquationOfState | None = None
     structure, note = crystal.structure(), ""
     try:
-        eos = equation_of_state(crystal, potential)
+        eos = recurring(lambda: equation_of_state(crystal, potential))
         structure = eos.structure(crystal)
     except OracleError as error:
+        raise_if_of_the_machine(error)
         note = str(error)
     except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
+        raise_if_of_the_machine(error)
         # Potentials refuse elements they do not know, each in its own way.
         note = f"eos: {potential} failed on {crystal.formula}: {error}"
     try:
-        nodes = node_features(potential, structure)
+        nodes = recurring(lambda: node_features(potential, structure))
     except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
+        raise_if_of_the_machine(error)
         note = note or f"features: {potential} failed on {crystal.formula}: {error}"
         nodes = np.full((len(structure), 1, 1), np.nan, dtype=np.float32)
     return CrystalFeatures(
@@ -123,31 +127,20 @@ def _path(potential: str, crystal: Crystal, cache_dir: Path) -> Path:
     return cache_dir / digest[:2] / name
 
 
-def _read(path: Path) -> CrystalFeatures:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        note = (file.metadata() or {}).get("note", "")
-        nodes, edges, values = (file.get_tensor(k) for k in ("nodes", "edges", "globals"))
-    return CrystalFeatures(nodes, edges, values, note)
+def _read(path: Path) -> CrystalFeatures | None:
+    """Kept features; None where there are none, or they are damaged."""
+    found = read_tensors(path)
+    if found is None:
+        return None
+    arrays, notes = found
+    try:
+        nodes, edges, values = (arrays[key] for key in ("nodes", "edges", "globals"))
+    except KeyError as error:
+        report_damage(path, f"it holds no {error}")
+        return None
+    return CrystalFeatures(nodes, edges, values, notes.get("note", ""))
 
 
 def _write(path: Path, features: CrystalFeatures) -> None:
-    """Write under another name, then rename: a reader sees a whole file or none."""
-    from safetensors.numpy import save
-
-    tensors = {
-        "nodes": np.ascontiguousarray(features.nodes),
-        "edges": np.ascontiguousarray(features.edges),
-        "globals": np.ascontiguousarray(features.globals),
-    }
-    metadata = {"note": features.note, "globals": ",".join(GLOBALS)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(save(tensors, metadata))
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    tensors = {"nodes": features.nodes, "edges": features.edges, "globals": features.globals}
+    write_tensors(path, tensors, {"note": features.note, "globals": ",".join(GLOBALS)})

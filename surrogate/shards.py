@@ -9,11 +9,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from oracle.files import write_whole
+from oracle.files import report_damage
 from oracle.material import Crystal
 from oracle.potentials import weights_digest
 from surrogate.feature_store import FeatureStore
 from surrogate.features import CrystalFeatures
+from surrogate.kept import read_tensors, write_tensors
 from surrogate.quick_features import VERSION, quick_features
 
 
@@ -67,8 +68,9 @@ def shard_features(
         OracleError: stage ``read``; the potential is unknown or not installed.
     """
     path = _path(potential, crystals, cache_dir)
-    if path.is_file():
-        return _read(path, len(crystals))
+    known = _read(path, len(crystals))
+    if known is not None:
+        return known
     found = quick_features(potential, crystals)
     _write(path, found)
     return found
@@ -80,31 +82,33 @@ def _path(potential: str, crystals: Sequence[Crystal], cache_dir: Path) -> Path:
     return cache_dir / "shards" / digest[:2] / name
 
 
-def _read(path: Path, count: int) -> list[CrystalFeatures]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        notes = file.metadata() or {}
-        return [
-            CrystalFeatures(
-                file.get_tensor(f"{k}/nodes"),
-                file.get_tensor(f"{k}/edges"),
-                file.get_tensor(f"{k}/globals"),
-                notes.get(f"{k}/note", ""),
-            )
-            for k in range(count)
-        ]
+def _read(path: Path, count: int) -> list[CrystalFeatures] | None:
+    """Kept features of a shard; None where there are none, or they are damaged."""
+    found = read_tensors(path)
+    if found is None:
+        return None
+    arrays, notes = found
+    if len(arrays) != 3 * count:
+        report_damage(path, f"it holds {len(arrays)} arrays, not {3 * count}")
+        return None
+    return [
+        CrystalFeatures(
+            arrays[f"{k}/nodes"],
+            arrays[f"{k}/edges"],
+            arrays[f"{k}/globals"],
+            notes.get(f"{k}/note", ""),
+        )
+        for k in range(count)
+    ]
 
 
 def _write(path: Path, features: Sequence[CrystalFeatures]) -> None:
-    from safetensors.numpy import save
-
     tensors: dict[str, NDArray[Any]] = {}
     for k, found in enumerate(features):
         tensors |= {
-            f"{k}/nodes": found.nodes.copy(),
-            f"{k}/edges": found.edges.copy(),
-            f"{k}/globals": found.globals.copy(),
+            f"{k}/nodes": found.nodes,
+            f"{k}/edges": found.edges,
+            f"{k}/globals": found.globals,
         }
     notes = {f"{k}/note": found.note for k, found in enumerate(features) if found.note}
-    write_whole(path, save(tensors, notes))
+    write_tensors(path, tensors, notes)

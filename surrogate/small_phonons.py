@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
 
 from oracle.commensurate import commensurate_frequencies
-from oracle.files import write_whole
+from oracle.errors import raise_if_of_the_machine, recurring
 from oracle.material import Crystal
 from oracle.potentials import weights_digest
+from surrogate.kept import read_tensors, write_tensors
 
 Array = NDArray[np.float64]
 
@@ -46,11 +46,12 @@ def small_phonons(
         cache_dir: folder of the cache, or None to compute only.
     """
     path = None if cache_dir is None else path_of(potential, crystal, cache_dir)
-    if path is not None and path.is_file():
-        return np.asarray(load(path.read_bytes())["phonons"])
+    known = None if path is None else read_tensors(path)
+    if known is not None and "phonons" in known[0]:
+        return np.asarray(known[0]["phonons"])
     found = _computed(potential, crystal, volume_per_atom)
     if path is not None:
-        write_whole(path, save({"phonons": found}))
+        write_tensors(path, {"phonons": found}, {})
     return found
 
 
@@ -66,8 +67,9 @@ def _computed(potential: str, crystal: Crystal, volume_per_atom: float) -> Array
     structure = crystal.structure()
     structure.scale_lattice(volume_per_atom * len(structure))
     try:
-        frequencies = commensurate_frequencies(structure, potential)
-    except (ArithmeticError, ValueError, RuntimeError, KeyError):
+        frequencies = recurring(lambda: commensurate_frequencies(structure, potential))
+    except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
+        raise_if_of_the_machine(error)
         # Potentials refuse elements they do not know, each in its own way.
         return UNKNOWN.copy()
     return UNKNOWN.copy() if frequencies is None else summary(frequencies)

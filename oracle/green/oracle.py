@@ -51,7 +51,7 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         outcomes: dict[int, Outcome] = {}
         groups: dict[tuple[str, int], list[int]] = {}
         for i, material in enumerate(materials):
-            known = self._stored(self._store(context), "evaluations", self._key(material))
+            known = self._stored(self._store(context), "evaluations", material)
             if known is not None:
                 outcomes[i] = known
                 continue

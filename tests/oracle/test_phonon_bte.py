@@ -257,6 +257,7 @@ def test_failures_name_their_stage_and_cause(
     import types
 
     module = types.ModuleType("tests_broken")
+    module.__file__ = __file__
     module.Broken = Broken  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tests_broken", module)
     material: Material = Crystal.from_structure(NACL)

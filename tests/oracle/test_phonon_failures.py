@@ -72,6 +72,7 @@ def _evaluate(crystal: Crystal, workdir: Path, **changes: object) -> Measured | 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> str:
     module = types.ModuleType("faulty_calculators")
+    module.__file__ = __file__
     for kind in (Faulty, WrongShape, OutOfMemory):
         setattr(module, kind.__name__, kind)
     monkeypatch.setitem(sys.modules, "faulty_calculators", module)

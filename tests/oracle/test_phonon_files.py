@@ -46,6 +46,7 @@ class Argon(LennardJones):  # type: ignore[misc]
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> PhononSettings:
     module = types.ModuleType("cheap_calculators")
+    module.__file__ = __file__
     module.Argon = Argon  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cheap_calculators", module)
     monkeypatch.setattr(Argon, "supercells", 0)

@@ -1,0 +1,115 @@
+"""A kept file that is damaged is found by its digest, named, and computed again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from oracle.evaluation import Measured
+from oracle.material import Crystal
+from oracle.phonon_bte import PhononBTE
+from oracle.protocol import Context
+from oracle.settings import PhononSettings
+from oracle.stages import SUMS, StageStore
+
+DIGEST = "ab" * 32
+SETTINGS = PhononSettings(
+    calculator="ase.calculators.emt:EMT",
+    fc2_supercell=((2, 0, 0), (0, 2, 0), (0, 0, 2)),
+    fc3_supercell=((2, 0, 0), (0, 2, 0), (0, 0, 2)),
+    mesh=(4, 4, 4),
+    bands=False,
+)
+
+
+def _metal(symbol: str, a: float) -> Crystal:
+    return Crystal.from_structure(
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [symbol], [[0.0] * 3])
+    )
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _one_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def _removed(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("harm", [_truncated, _emptied, _one_bit, _removed])
+@pytest.mark.parametrize("name", ["arrays.npz", "facts.json"])
+def test_a_damaged_stage_is_made_again(
+    name: str, harm: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = StageStore(tmp_path)
+    arrays, facts = {"a": np.arange(5.0)}, {"symbols": ["Na", "Cl"], "steps": 12}
+    store.save("relax", DIGEST, arrays, facts)
+    path = store.path("relax", DIGEST) / name
+    harm(path)
+    with caplog.at_level(logging.WARNING, "phonoscout"):
+        assert store.load("relax", DIGEST) is None
+    assert [str(path) in record.getMessage() for record in caplog.records] == [True]
+    store.save("relax", DIGEST, {"a": np.arange(6.0)}, facts)
+    found = store.load("relax", DIGEST)
+    assert found is not None
+    np.testing.assert_array_equal(found[0]["a"], np.arange(6.0))
+    assert found[1] == facts
+    assert not [p for p in tmp_path.rglob(".*") if p.is_dir()]
+
+
+@pytest.mark.parametrize("harm", [None, _truncated])
+def test_stages_of_earlier_versions_hold_no_digests(
+    harm: Callable[[Path], None] | None, tmp_path: Path
+) -> None:
+    store = StageStore(tmp_path)
+    store.save("relax", DIGEST, {"a": np.arange(5.0)}, {})
+    (store.path("relax", DIGEST) / SUMS).unlink()
+    if harm is not None:
+        harm(store.path("relax", DIGEST) / "arrays.npz")
+    assert (store.load("relax", DIGEST) is None) == (harm is not None)
+
+
+@pytest.mark.parametrize("harm", [_truncated, _one_bit, _removed])
+def test_a_damaged_evaluation_is_computed_again(
+    harm: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    oracle, silver = PhononBTE(SETTINGS), _metal("Ag", 4.09)
+    first = oracle.evaluate(silver, context=Context(tmp_path))
+    assert isinstance(first, Measured)
+    (path,) = tmp_path.rglob("evaluation.json")
+    harm(path)
+    with caplog.at_level(logging.WARNING, "phonoscout"):
+        again = oracle.evaluate(silver, context=Context(tmp_path))
+    assert isinstance(again, Measured)
+    assert again.properties["kappa"] == first.properties["kappa"]
+    assert str(path) in caplog.text
+    assert path.is_file()
+
+
+def test_the_evaluation_of_another_material_is_not_believed(tmp_path: Path) -> None:
+    oracle, silver, copper = PhononBTE(SETTINGS), _metal("Ag", 4.09), _metal("Cu", 3.61)
+    for crystal in (silver, copper):
+        assert isinstance(oracle.evaluate(crystal, context=Context(tmp_path)), Measured)
+    paths = {json.loads(p.read_text())["material"]["species"][0]: p.parent for p in
+             tmp_path.rglob("evaluation.json")}  # fmt: skip
+    for name in ("evaluation.json", SUMS):
+        (paths["Ag"] / name).write_bytes((paths["Cu"] / name).read_bytes())
+    found = oracle.evaluate(silver, context=Context(tmp_path))
+    assert found.material == silver
