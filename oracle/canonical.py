@@ -48,6 +48,15 @@ def spacegroup_of(structure: Structure) -> tuple[str, int]:
     return ("P1", 1) if dataset is None else (str(dataset.international), int(dataset.number))
 
 
+def point_group(structure: Structure) -> NDArray[np.int64]:
+    """Rotations (n, 3, 3) of a structure's space group; they act on columns of coordinates."""
+    cell = _spglib_cell(structure)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=_tolerance(cell))
+    if dataset is None:
+        return np.eye(3, dtype=np.int64)[None]
+    return np.unique(np.asarray(dataset.rotations, dtype=np.int64), axis=0)
+
+
 def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
     """Canonical primitive cell, and the rotation that takes the given frame into its frame.
 

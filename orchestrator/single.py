@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.console import Console
 
+from oracle.axes import Axes, axes_of
 from oracle.born import read_born
-from oracle.canonical import canonicalize
 from oracle.evaluation import Failed
 from oracle.interface_settings import InterfaceSettings
 from oracle.material import Interface, Material, Superlattice
@@ -61,7 +59,7 @@ def evaluate_file(
         OracleError: stage ``read``; a file that cannot be evaluated.
     """
     settings = oracle_settings(oracle, overrides)
-    material, rotation, settings = _material(structure, settings, console)
+    material, axes, settings = _material(structure, settings, console)
     engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
     with console.status(f"{material.formula}: relax") as status:
         context = Context(
@@ -71,7 +69,7 @@ def evaluate_file(
             threads=os.cpu_count() or 1,
         )
         found = engine.evaluate(material, context=context)
-    document = evaluation_json(found, rotation)
+    document = evaluation_json(found, axes=axes)
     document["artefacts"] = {
         name: str(home / "artefacts" / path) for name, path in found.artefacts.items()
     }
@@ -82,8 +80,10 @@ def evaluate_file(
 
 def _material(
     structure: Path, settings: Computing, console: Console
-) -> tuple[Material, NDArray[np.float64] | None, Computing]:
-    """What a file holds, how it was turned (3, 3), and the settings with the charges beside it.
+) -> tuple[Material, Axes | None, Computing]:
+    """What a file holds, how its axes lie, and the settings for the crystal in canonical axes.
+
+    Those have the charges beside the file.
 
     Raises:
         ConfigError: the oracle does not measure such a material.
@@ -102,13 +102,42 @@ def _material(
         layers = design.crystal() if isinstance(settings, PhononSettings) else design
         return layers, None, settings
     given = read_structure(structure)
-    material, rotation = canonicalize(given)
+    material, axes = axes_of(given)
+    if isinstance(settings, PhononSettings):
+        settings = _in_canonical_axes(settings, axes, console)
     born = structure.parent / "BORN"
     if born.is_file() and isinstance(settings, PhononSettings) and settings.born is None:
         console.print(f"charges and dielectric tensor from {born}", highlight=False)
-        charges = read_born(born, given, material.conventional(), rotation)
+        charges = read_born(born, given, material.conventional(), axes.rotation)
         settings = settings.model_copy(update={"born": charges})
-    return material, rotation, settings
+    return material, axes, settings
+
+
+def _in_canonical_axes(settings: PhononSettings, axes: Axes, console: Console) -> PhononSettings:
+    """The settings for the canonical crystal, of which the user hears where they are others.
+
+    Raises:
+        OracleError: stage ``read``; a mesh that the canonical axes cannot express.
+    """
+    used = axes.settings(settings)
+    for name in ("fc2_supercell", "fc3_supercell", "mesh"):
+        wanted, found = getattr(settings, name), getattr(used, name)
+        if found != wanted:
+            console.print(
+                f"{name}: {_short(wanted)} along the axes of the file is {_short(found)} along "
+                "those of the standard cell",
+                highlight=False,
+                markup=False,
+            )
+    return used
+
+
+def _short(size: Any) -> str:
+    """A mesh or supercell, its diagonal alone where that is all."""
+    diagonal = [row[i] if isinstance(row, tuple) else row for i, row in enumerate(size)]
+    if isinstance(size[0], tuple) and any(size[i][j] for i in range(3) for j in range(3) if i != j):
+        return str([list(row) for row in size])
+    return str(diagonal)
 
 
 def _design(path: Path) -> Superlattice | Interface | None:
