@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.canonical import canonicalize, point_group
+from oracle.canonical import canonicalize, orthogonal, point_group
 from oracle.errors import OracleError
 from oracle.material import Crystal
 
@@ -38,7 +38,8 @@ class Axes:
     Args:
         rotation: (3, 3), takes vectors of the file's frame to the frame of
             ``Crystal.conventional()``; orthogonal, not necessarily proper.
-        lattice: (3, 3), rows: the file's vectors in conventional ones, multiples of 1/6.
+        lattice: (3, 3), rows: the file's vectors, so turned and if need be all inverted, in
+            conventional ones; multiples of 1/6.
         conventional: (3, 3), rows: vectors of the conventional cell as the file orients and orders
             them, in canonical ones; unimodular. They are the file's own vectors wherever those
             span a conventional cell or multiples of its vectors, else those of the standard
@@ -165,12 +166,25 @@ def axes_of(given: Structure) -> tuple[Crystal, Axes]:
         )
     primitive = primitive_vectors(conventional)
     operations = point_group(conventional)
-    # Whatever symmetry leaves open is settled so that as much as possible stays as it is given.
-    turned = min(
-        (sign * lattice @ operation.T for operation in operations for sign in (1, -1)),
-        key=lambda m: (round(float(np.abs(m - np.eye(3)).sum()), 6), m.tolist()),
+    # Whatever symmetry leaves open is settled so that as much as possible stays as it is given, and
+    # for the tensors with the lattice: computed ones are symmetric up to numerical errors only.
+    sign, operation = min(
+        itertools.product((1, -1), operations),
+        key=lambda m: _distance(m[0] * lattice @ m[1].T),
     )
-    return crystal, Axes(rotation, turned, _conventional(turned, cell, primitive), primitive)
+    turned = sign * lattice @ operation.T
+    in_frame = np.linalg.solve(cell, operation.T @ cell)  # rows v of the frame become v @ it
+    return crystal, Axes(
+        rotation=orthogonal(in_frame.T @ rotation),
+        lattice=turned + 0.0,
+        conventional=_conventional(turned, cell, primitive),
+        primitive=primitive,
+    )
+
+
+def _distance(lattice: Array) -> tuple[float, list[list[float]]]:
+    """From the unit matrix, with something to settle ties."""
+    return round(float(np.abs(lattice - np.eye(3)).sum()), 6), lattice.tolist()
 
 
 def primitive_vectors(conventional: Structure) -> Array:

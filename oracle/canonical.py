@@ -71,7 +71,7 @@ def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
     """
     crystal, to_canonical = canonical_form(structure)
     rotation = _standard_rotation(structure)
-    return crystal, _standard_rotation(crystal.structure()) @ _orthogonal(to_canonical) @ rotation
+    return crystal, _standard_rotation(crystal.structure()) @ orthogonal(to_canonical) @ rotation
 
 
 def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
@@ -132,7 +132,7 @@ def _standard_rotation(structure: Structure) -> Array:
     return np.eye(3) if dataset is None else np.asarray(dataset.std_rotation_matrix)
 
 
-def _orthogonal(matrix: Array) -> Array:
+def orthogonal(matrix: Array) -> Array:
     """The orthogonal matrix nearest to a nearly orthogonal one (polar decomposition)."""
     u, _, vt = np.linalg.svd(matrix)
     return np.asarray(u @ vt)

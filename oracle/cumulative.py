@@ -38,8 +38,8 @@ def at_temperature(
         points: of each curve.
 
     Returns:
-        ``kappa`` (W/m/K, a third of the trace) up to ``frequency`` (THz), and ``kappa_by_length`` up
-        to ``mean_free_path`` (nm, evenly spaced in its logarithm). ``part`` says of what the curves
+        ``kappa`` (W/m/K, a third of the trace) up to ``frequency`` (THz), and ``kappa_by_length``
+        up to ``mean_free_path`` (nm, evenly spaced in its logarithm). ``part`` says of what the curves
         are; ``particle``, ``coherence`` (None where not computed) and ``total`` are W/m/K, a third
         of the trace, at ``temperature`` (K).
     """

@@ -77,9 +77,7 @@ def elastic_properties(
     found = {
         "bulk_modulus": Quantity(value=elastic.bulk_modulus, unit="GPa"),
         "shear_modulus": Quantity(value=elastic.shear_modulus, unit="GPa"),
-        "elastic_tensor": Quantity(
-            value=elastic.stiffness.tolist(), unit="GPa", tensor="voigt-4"
-        ),
+        "elastic_tensor": Quantity(value=elastic.stiffness.tolist(), unit="GPa", tensor="voigt-4"),
         "sound_velocity_longitudinal": Quantity(value=crystal.longitudinal, unit="m/s"),
         "sound_velocity_transverse": Quantity(value=crystal.transverse, unit="m/s"),
         "debye_temperature": Quantity(value=theta, unit="K"),

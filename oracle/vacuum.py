@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers, vdw_alvarez, vdw_radii
@@ -101,7 +102,7 @@ def _cross_section(structure: Structure, axis: int) -> Vacuum:
     return Vacuum(whole, whole * float(covered.mean()), wire=True)
 
 
-def _grid(coordinates: Array) -> Array:
+def _grid(coordinates: NDArray[Any]) -> Array:
     """All pairs (n², 2) of some coordinates."""
     return np.stack(np.meshgrid(coordinates, coordinates), axis=-1).reshape(-1, 2)
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from oracle.axes import Axes, axes_of
 from oracle.born import read_born
+from oracle.canonical import canonicalize
 from oracle.evaluation import Failed
 from oracle.interface_settings import InterfaceSettings
 from oracle.material import Interface, Material, Superlattice
@@ -108,7 +109,7 @@ def _material(
     born = structure.parent / "BORN"
     if born.is_file() and isinstance(settings, PhononSettings) and settings.born is None:
         console.print(f"charges and dielectric tensor from {born}", highlight=False)
-        charges = read_born(born, given, material.conventional(), axes.rotation)
+        charges = read_born(born, given, material.conventional(), canonicalize(given)[1])
         settings = settings.model_copy(update={"born": charges})
     return material, axes, settings
 
