@@ -39,8 +39,8 @@ def at_temperature(
 
     Returns:
         ``kappa`` (W/m/K, a third of the trace) up to ``frequency`` (THz), and ``kappa_by_length``
-        up to ``mean_free_path`` (nm, evenly spaced in its logarithm). ``part`` says of what the curves
-        are; ``particle``, ``coherence`` (None where not computed) and ``total`` are W/m/K, a third
+        up to ``mean_free_path`` (nm, evenly spaced in its logarithm). ``part`` says what they are
+        of; ``particle``, ``coherence`` (None where not computed) and ``total`` are W/m/K, a third
         of the trace, at ``temperature`` (K).
     """
     frequencies, modes = found.frequencies.ravel(), found.mode_kappa[number].ravel()

@@ -1,8 +1,8 @@
-"""Why a conductivity should not be trusted, at each of its temperatures."""
+"""Why a number should not be trusted, at each of its temperatures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ _ANHARMONIC = (
 
 
 @dataclass(frozen=True)
-class _Doubt:
+class Doubt:
     """One reason.
 
     Args:
@@ -53,43 +53,51 @@ def cautions(
         softest: lowest frequency that should not be near zero, THz.
         error: (n_temperatures,), relative standard errors of kappa.
     """
-    n = len(settings.temperatures)
-    found = [_everywhere(text, n) for text in always]
+    temperatures = settings.temperatures
+    found = [everywhere(text, temperatures) for text in always]
     found.append(_anharmonic(settings, anharmonicity))
     if softest < settings.soft_mode_thz:
-        found.append(_everywhere(f"barely stable: a mode lies at {softest:.2f} THz", n))
-    found.append(_uncertain(settings, error))
-    whole = "; ".join(_whole(doubt, settings) for doubt in found if doubt.holds.any()) or None
-    each = ["; ".join(d.text(i, False) for d in found if d.holds[i]) or None for i in range(n)]
-    return {"low_confidence": whole, "cautions": tuple(each) if n > 1 else ()}
+        found.append(everywhere(f"barely stable: a mode lies at {softest:.2f} THz", temperatures))
+    found.append(uncertain(temperatures, error, settings.std_limit))
+    return together(found, temperatures)
 
 
-def _everywhere(text: str, count: int) -> _Doubt:
-    return _Doubt(np.ones(count, dtype=bool), 0, lambda _, __: text, varies=False)
+def everywhere(text: str, temperatures: Sequence[float]) -> Doubt:
+    """A doubt at all temperatures."""
+    return Doubt(np.ones(len(temperatures), dtype=bool), 0, lambda _, __: text, varies=False)
 
 
-def _anharmonic(settings: PhononSettings, shares: Array) -> _Doubt:
+def uncertain(temperatures: Sequence[float], errors: Array, limit: float) -> Doubt:
+    """A doubt where relative errors (n_temperatures,) are above a limit."""
+
+    def text(i: int, named: bool) -> str:
+        where = f" at {temperatures[i]:g} K" if named else ""
+        return f"numerical error of {errors[i]:.0%}{where}"
+
+    return Doubt(errors > limit, int(np.argmax(errors)), text)
+
+
+def together(doubts: Sequence[Doubt], temperatures: Sequence[float]) -> dict[str, Any]:
+    """The fields ``low_confidence`` and ``cautions`` of what is doubted for several reasons."""
+    n = len(temperatures)
+    whole = "; ".join(_whole(doubt, temperatures) for doubt in doubts if doubt.holds.any())
+    each = ["; ".join(d.text(i, False) for d in doubts if d.holds[i]) or None for i in range(n)]
+    return {"low_confidence": whole or None, "cautions": tuple(each) if n > 1 else ()}
+
+
+def _anharmonic(settings: PhononSettings, shares: Array) -> Doubt:
     def text(i: int, _: bool) -> str:
         return _ANHARMONIC.format(share=shares[i], temperature=settings.temperatures[i])
 
-    return _Doubt(shares > settings.anharmonicity_limit, int(np.argmax(shares)), text)
+    return Doubt(shares > settings.anharmonicity_limit, int(np.argmax(shares)), text)
 
 
-def _uncertain(settings: PhononSettings, errors: Array) -> _Doubt:
-    def text(i: int, named: bool) -> str:
-        where = f" at {settings.temperatures[i]:g} K" if named else ""
-        return f"numerical error of {errors[i]:.0%}{where}"
-
-    return _Doubt(errors > settings.std_limit, int(np.argmax(errors)), text)
-
-
-def _whole(doubt: _Doubt, settings: PhononSettings) -> str:
+def _whole(doubt: Doubt, temperatures: Sequence[float]) -> str:
     """The doubt where it weighs most, and the other temperatures at which it holds."""
-    several = len(settings.temperatures) > 1
-    text = doubt.text(doubt.worst, several)
+    text = doubt.text(doubt.worst, len(temperatures) > 1)
     others = [
         f"{t:g}"
-        for i, (t, holds) in enumerate(zip(settings.temperatures, doubt.holds, strict=True))
+        for i, (t, holds) in enumerate(zip(temperatures, doubt.holds, strict=True))
         if holds and i != doubt.worst and doubt.varies
     ]
     return f"{text} (also at {', '.join(others)} K)" if others else text

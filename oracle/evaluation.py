@@ -83,7 +83,7 @@ class Measured(_Record):
     """K; the first dimension of every quantity `per_temperature`."""
     properties: dict[str, Quantity]
     low_confidence: str | None = None
-    """Why the numbers should not be trusted, or None; the worst of several temperatures is named."""
+    """Why the numbers should not be trusted, or None; the worst temperature is named."""
     cautions: tuple[str | None, ...] = ()
     """The same for each of several temperatures; empty where there is one, or nothing differs."""
 
