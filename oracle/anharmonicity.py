@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from phono3py import Phono3py
 
 from oracle import harmonic, supercells
 from oracle.forces import ForceField
 from oracle.third_order import ThirdOrder
 
+Array = NDArray[np.float64]
 _SNAPSHOTS = 2
 
 
@@ -42,3 +44,37 @@ def anharmonicity(
     predicted = supercells.predicted_forces(small, third.fc2, third.fc3, moved)
     actual = field.many([supercells.displaced(rest, u) for u in moved], "fc3")
     return float(np.linalg.norm(actual - predicted) / np.linalg.norm(actual))
+
+
+def at_temperatures(
+    small: Phono3py,
+    third: ThirdOrder,
+    field: ForceField,
+    *,
+    temperatures: tuple[float, ...],
+    reference: float,
+    seed: int,
+) -> Array:
+    """The same at each of several temperatures (n_temperatures,).
+
+    It is measured at the lowest, the highest and the reference; in between it goes as a power of
+    temperature (as T where atoms move classically and the fourth order is the next to matter).
+
+    Args:
+        small: phono3py's description with the supercell of third order alone.
+        third: force constants.
+        field: gives forces.
+        temperatures: K, ascending.
+        reference: one of them, K.
+        seed: of the displacements.
+
+    Raises:
+        OracleError: stage ``fc3``; a force cannot be computed.
+    """
+    asked = sorted({temperatures[0], reference, temperatures[-1]})
+    found = [anharmonicity(small, third, field, temperature=t, seed=seed) for t in asked]
+    powers = np.interp(np.log(temperatures), np.log(asked), np.log(np.maximum(found, 1e-12)))
+    measured = dict(zip(asked, found, strict=True))
+    return np.array(
+        [measured.get(t, float(np.exp(p))) for t, p in zip(temperatures, powers, strict=True)]
+    )

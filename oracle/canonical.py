@@ -49,6 +49,15 @@ def spacegroup_of(structure: Structure) -> tuple[str, int]:
     return ("P1", 1) if dataset is None else (str(dataset.international), int(dataset.number))
 
 
+def point_group(structure: Structure) -> NDArray[np.int64]:
+    """Rotations (n, 3, 3) of a structure's space group; they act on columns of coordinates."""
+    cell = _spglib_cell(structure)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=_tolerance(cell))
+    if dataset is None:
+        return np.eye(3, dtype=np.int64)[None]
+    return np.unique(np.asarray(dataset.rotations, dtype=np.int64), axis=0)
+
+
 def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
     """Canonical primitive cell, and the rotation that takes the given frame into its frame.
 
@@ -63,7 +72,7 @@ def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
     """
     crystal, to_canonical = canonical_form(structure)
     rotation = _standard_rotation(structure)
-    return crystal, _standard_rotation(crystal.structure()) @ _orthogonal(to_canonical) @ rotation
+    return crystal, _standard_rotation(crystal.structure()) @ orthogonal(to_canonical) @ rotation
 
 
 def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
@@ -124,7 +133,7 @@ def _standard_rotation(structure: Structure) -> Array:
     return np.eye(3) if dataset is None else np.asarray(dataset.std_rotation_matrix)
 
 
-def _orthogonal(matrix: Array) -> Array:
+def orthogonal(matrix: Array) -> Array:
     """The orthogonal matrix nearest to a nearly orthogonal one (polar decomposition)."""
     u, _, vt = np.linalg.svd(matrix)
     return np.asarray(u @ vt)

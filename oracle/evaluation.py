@@ -14,11 +14,16 @@ from oracle.material import Material
 _FROZEN = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
 
+TensorKind = Literal["cartesian-2", "voigt-4"]
+"""(..., 3, 3) in Cartesian coordinates; (..., 6, 6) of fourth rank in Voigt notation, ordered xx,
+yy, zz, yz, xz, xy, without factors of two (as stiffnesses are written, not compliances)."""
+
+
 class Quantity(BaseModel):
     """A number or array with its unit and error.
 
-    An array's first dimension is temperature when `per_temperature` is set; a shape ending in
-    (3, 3) is a Cartesian tensor in the frame of the crystal's conventional cell.
+    An array's first dimension is temperature when `per_temperature` is set. Tensors are in the
+    frame of the crystal's conventional cell.
     """
 
     model_config = _FROZEN
@@ -30,6 +35,17 @@ class Quantity(BaseModel):
     """Estimated standard error, a float in the same unit (of the scalar that `scalar` gives), or
     one float per temperature; None when unknown."""
     per_temperature: bool = False
+    tensor: TensorKind | None = None
+    """How its components turn with the crystal; see `tensor_kind` where it is not said."""
+
+    @property
+    def tensor_kind(self) -> TensorKind | None:
+        """The kind of tensor, by its shape in records that do not say."""
+        if self.tensor is not None or not isinstance(self.value, (list, tuple)):
+            return self.tensor
+        shape = np.asarray(self.value, dtype=float).shape[-2:]
+        by_shape: dict[tuple[int, ...], TensorKind] = {(3, 3): "cartesian-2", (6, 6): "voigt-4"}
+        return by_shape.get(shape)
 
 
 class _Record(BaseModel):
@@ -67,7 +83,9 @@ class Measured(_Record):
     """K; the first dimension of every quantity `per_temperature`."""
     properties: dict[str, Quantity]
     low_confidence: str | None = None
-    """Why the numbers should not be trusted, or None."""
+    """Why the numbers should not be trusted, or None; the worst temperature is named."""
+    cautions: tuple[str | None, ...] = ()
+    """The same for each of several temperatures; empty where there is one, or nothing differs."""
 
 
 class Unstable(_Record):
@@ -117,7 +135,7 @@ def scalar(
     if quantity is None or quantity.value is None:
         return None
     values = np.asarray(quantity.value, dtype=float)
-    if values.ndim >= 2 and values.shape[-2:] == (3, 3):
+    if quantity.tensor_kind == "cartesian-2":
         values = np.trace(values, axis1=-2, axis2=-1) / 3.0
     std = None if quantity.std is None else np.asarray(quantity.std, dtype=float)
     if quantity.per_temperature:
@@ -130,6 +148,29 @@ def scalar(
     if values.ndim:
         return None
     return float(values), None if std is None else float(std)
+
+
+def caution(
+    evaluation: Measured | Unstable | Failed, temperature: float | None = None
+) -> str | None:
+    """Why a number at a temperature should not be trusted, or None.
+
+    Args:
+        evaluation: any outcome.
+        temperature: K; between two that were measured, the doubts of both count. None asks for the
+            doubts at all of them.
+    """
+    if not isinstance(evaluation, Measured):
+        return None
+    each, grid = evaluation.cautions, np.asarray(evaluation.temperature)
+    if temperature is None or not each or len(each) != len(grid):
+        return evaluation.low_confidence
+    near = np.flatnonzero(np.isclose(grid, temperature, atol=1e-6))
+    if not len(near):
+        above = int(np.clip(np.searchsorted(grid, temperature), 1, len(grid) - 1))
+        near = np.array([above - 1, above])
+    found = dict.fromkeys(text for i in near if (text := each[i]) is not None)
+    return "; ".join(found) or None
 
 
 def _at_temperature(

@@ -19,6 +19,8 @@ from oracle.errors import OracleError
 Array = NDArray[np.float64]
 _NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here acoustic modes are noise and small
 _VANISHING = 0.02  # THz
+_ALWAYS_WARM = 50.0  # K; the lowest mode of any mesh of more than one point holds heat
+_FROZEN = 10.0  # h ν / k_B T at which a mode has 0.5 % of its heat capacity
 _POINTS_PER_SEGMENT = 41
 _AMPLITUDE = constants.hbar / (4 * np.pi * constants.tera * constants.atomic_mass) * 1e20
 """ħ / (4 π THz u), Å²: twice the mean square of an oscillator at rest."""
@@ -142,6 +144,34 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
         softest=_softest(frequencies[: len(commensurate)], gamma[: len(commensurate)]),
         stable=bool(seen[where] >= -tolerance),
     )
+
+
+def check_warm(phonons: Phonopy, mesh: tuple[int, int, int], coldest: float) -> None:
+    """Refuse temperatures at which no mode of a mesh holds heat.
+
+    kappa would be the tail of the one lowest mode, or zero, where in truth the long waves between
+    the mesh's points carry it.
+
+    Args:
+        phonons: with force constants.
+        mesh: of q points.
+        coldest: K.
+
+    Raises:
+        OracleError: stage ``bte``.
+    """
+    if coldest > _ALWAYS_WARM:
+        return
+    phonons.run_mesh(mesh, is_gamma_center=True)
+    frequencies = np.asarray(phonons.mesh.frequencies)
+    lowest = float(frequencies[frequencies > _VANISHING].min(initial=np.inf))
+    if PLANCK_BOLTZMANN * lowest > _FROZEN * coldest:
+        raise OracleError(
+            "bte",
+            f"at {coldest:g} K no mode of the mesh {list(mesh)} holds heat (its lowest lies at "
+            f"{lowest:.2f} THz); expected temperatures from "
+            f"{np.ceil(PLANCK_BOLTZMANN * lowest / _FROZEN):g} K up, or give a denser mesh",
+        )
 
 
 def _softest(frequencies: Array, gamma: NDArray[np.bool_]) -> float:

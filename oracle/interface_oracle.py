@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from oracle.base import ComputingOracle, Outcome
 from oracle.clock import Clock
+from oracle.doubts import everywhere, together, uncertain
 from oracle.errors import OracleError
 from oracle.evaluation import Measured, Quantity, Unstable
 from oracle.forces import ForceField
@@ -159,10 +160,8 @@ def _measured(
         )
         for name, (value, std) in found.items()
     }
-    doubts = []
     value, std = found["interface_conductance"]
-    if np.any(std > _DOUBTFUL * value):
-        doubts.append(f"numerical error of {float((std / value).max()):.0%}")
+    doubts = [uncertain(settings.temperatures, std / value, _DOUBTFUL)]
     first, second = (f.acoustics for _, f in sides)
     if first is not None and second is not None:
         waves = acoustic_mismatch(first, second, temperatures).tolist()
@@ -170,13 +169,15 @@ def _measured(
             value=waves, unit="W/m²/K", per_temperature=True
         )
     doubts += [
-        f"{c.formula}: long waves are elastically unstable" for c, f in sides if f.acoustics is None
+        everywhere(f"{c.formula}: long waves are elastically unstable", settings.temperatures)
+        for c, f in sides
+        if f.acoustics is None
     ]
     return Measured(
         **record,
         temperature=settings.temperatures,
         properties=properties | calls,
-        low_confidence="; ".join(doubts) or None,
+        **together(doubts, settings.temperatures),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from oracle.settings import PhononSettings
+from oracle.temperatures import Temperature
 
 _TIGHTER = 0.75  # spacing of the meshes of a confirmation
 
@@ -23,7 +24,7 @@ class InterfaceSettings(BaseModel):
     calculator: str = "7net-0"
     """A name of `oracle.potentials.POTENTIALS`, ``library:/path/to/weights`` or
     ``package.module:factory``."""
-    temperatures: tuple[Annotated[float, Field(gt=0, le=5000)], ...] = Field((300.0,), min_length=1)
+    temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
     """K, strictly ascending."""
     fidelities: tuple[Literal["overlap", "mismatch"], ...] = Field(
         ("overlap", "mismatch"), min_length=1

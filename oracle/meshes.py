@@ -8,7 +8,7 @@ from phono3py import Phono3py
 
 from oracle.protocol import Context
 from oracle.settings import PhononSettings
-from oracle.transport import Transport, conductivity
+from oracle.transport import HEAVY, Transport, conductivity
 
 Array = NDArray[np.float64]
 Mesh = tuple[int, int, int]
@@ -16,6 +16,9 @@ COARSE = 1.6
 """Ratio of spacings of the mesh that tells the mesh's own error to the result's."""
 SHARE = 0.5
 """Of the change from the coarse to the final mesh, what is left; between 1/N and 1/N² decay."""
+UNKNOWN = 4.0
+"""Change of the logarithm of a conductivity that is stated where it cannot be told: a factor of
+50."""
 
 
 class Judge:
@@ -24,20 +27,22 @@ class Judge:
     Isotopes scatter by the constants of second order alone, so their widths are computed once.
     """
 
-    def __init__(self, settings: PhononSettings, mesh: Mesh, temperature: float) -> None:
+    def __init__(self, settings: PhononSettings, mesh: Mesh) -> None:
         self._settings = settings
         self._mesh = mesh
-        self._temperature = temperature
         self._isotopes: Array | None = None
 
-    def __call__(self, phonons: Phono3py) -> float:
-        """A third of the trace of the particle part, W/m/K.
+    def __call__(self, phonons: Phono3py) -> Array:
+        """A third of the trace of the particle part (n_temperatures,), W/m/K.
+
+        Where such a mesh holds no heat at all, or too little to scatter, it is 0, not finite or
+        beyond what a crystal conducts: see `change`.
 
         Args:
             phonons: with fc2, the same at each call, and fc3 set.
 
         Raises:
-            OracleError: stage ``bte``.
+            OracleError: stage ``bte``; out of memory.
         """
         found = conductivity(
             phonons,
@@ -45,13 +50,13 @@ class Judge:
             self._mesh,
             coherence=False,
             isotope=self._settings.isotope and self._isotopes is None,
-            temperatures=(self._temperature,),
+            checked=False,
         )
         if self._isotopes is not None:
-            return float(found.scattered_too(self._isotopes)[0])
+            return found.scattered_too(self._isotopes)
         if self._settings.transport == "rta":  # elsewhere linewidths do not say all
             self._isotopes = found.isotope_linewidths
-        return float(found.mean[0])
+        return found.mean
 
 
 def converged(
@@ -81,10 +86,24 @@ def converged(
     return history
 
 
-def error(
-    found: Transport, phonons: Phono3py, settings: PhononSettings, temperature: float
-) -> float:
-    """Relative error of the particle part that the mesh leaves, from a coarser one.
+def change(value: Array, reference: Array) -> Array:
+    """Logarithm of the ratio of two conductivities, elementwise.
+
+    Where either is not a conductivity, because its mesh is too coarse for the temperature, nothing
+    is known: `UNKNOWN`.
+    """
+    known = usable(value) & usable(reference)
+    ratio = np.divide(value, reference, where=known, out=np.ones(known.shape))
+    return np.where(known, np.log(ratio), UNKNOWN)
+
+
+def usable(value: Array) -> NDArray[np.bool_]:
+    """Whether numbers (W/m/K) can be conductivities, elementwise."""
+    return np.asarray((value > 0) & (value < HEAVY))
+
+
+def error(found: Transport, phonons: Phono3py, settings: PhononSettings) -> Array:
+    """Relative error (n_temperatures,) of the particle part that the mesh leaves, by a coarser one.
 
     Too small where a few long waves carry the heat, as in zincblende AuI (docs/physics.md).
 
@@ -92,15 +111,14 @@ def error(
         found: on the mesh in question.
         phonons: with fc2 and fc3 set.
         settings: of the oracle.
-        temperature: one of ``settings.temperatures``, K.
 
     Raises:
-        OracleError: stage ``bte``.
+        OracleError: stage ``bte``; out of memory.
     """
     mesh = coarsened(found.mesh, COARSE)
-    coarse = conductivity(phonons, settings, mesh, coherence=False, temperatures=(temperature,))
-    particle = float(np.trace(found.particle[settings.temperatures.index(temperature)])) / 3
-    return SHARE * abs(float(np.log(particle / coarse.mean[0])))
+    coarse = conductivity(phonons, settings, mesh, coherence=False, checked=False)
+    particle = np.trace(found.particle, axis1=1, axis2=2) / 3
+    return SHARE * np.abs(change(particle, coarse.mean))
 
 
 def coarsened(mesh: Mesh, ratio: float) -> Mesh:

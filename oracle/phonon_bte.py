@@ -37,6 +37,8 @@ class PhononBTE(ComputingOracle[PhononSettings]):
         document["calculator"] = described(settings.calculator)
         if isinstance(settings.born, EspressoSettings):
             document["born"] = digest(settings.born)
+        # One error for all temperatures was stated before; with one temperature it is the same.
+        several = len(settings.temperatures) > 1 and fidelity == "bte"
         dft = not isinstance(settings.calculator, str)
         super().__init__(
             settings,
@@ -47,6 +49,7 @@ class PhononBTE(ComputingOracle[PhononSettings]):
                 "version": VERSION,
                 "fidelity": fidelity,
                 "settings": document,
+                **({"errors": "per temperature"} if several else {}),
             },
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,12 +14,15 @@ from ase import Atoms
 from ase.io import write
 from numpy.typing import NDArray
 from phono3py import Phono3py
+from pymatgen.core.structure import Structure
 
 from oracle import harmonic, meshes, supercells, transport
-from oracle.anharmonicity import anharmonicity
+from oracle.anharmonicity import at_temperatures
 from oracle.born import computed_born
 from oracle.clock import Clock
+from oracle.cumulative import cumulative
 from oracle.dft import EspressoSettings
+from oracle.doubts import cautions
 from oracle.effective import effective_second_order
 from oracle.energies import curve
 from oracle.errors import OracleError
@@ -40,6 +43,7 @@ from oracle.relax import Relaxed, relax
 from oracle.second_order import Harmonic, gated, judged, second_order
 from oracle.settings import PhononSettings
 from oracle.third_order import ThirdOrder, adaptive, finite_differences
+from oracle.vacuum import vacuum_of
 
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
@@ -92,6 +96,7 @@ class Pipeline:
         relaxed = self._timed("relax", lambda: relax(self.crystal, self.settings, self.forces))
         self.provenance["relax_steps"] = relaxed.steps
         self._write_cif(relaxed)
+        self._look_for_vacuum(relaxed)
         if relaxed.change is not None:
             reason = f"left its prototype in relaxation: {relaxed.change}"
             properties = structural_properties(relaxed) | self._calls()
@@ -138,16 +143,21 @@ class Pipeline:
         properties["kappa"] = estimated_kappa(properties["kappa_slack"])
         properties["gruneisen_mean"] = Quantity(value=gruneisen, unit="")
         properties |= self._calls()
-        doubt = self._doubt(crystal.stability, 0.0, 0.0)
+        none = np.zeros(len(settings.temperatures))
+        doubts = self._cautions(crystal.stability, none, none)
         return Result(
             "stability",
             lambda **r: Measured(
-                temperature=settings.temperatures,
-                properties=properties,
-                low_confidence=doubt,
-                **r,
+                temperature=settings.temperatures, properties=properties, **doubts, **r
             ),
         )
+
+    def _look_for_vacuum(self, relaxed: Relaxed) -> None:
+        """Say of slabs and wires that their conductivity depends on the vacuum beside them."""
+        found = vacuum_of(Structure(relaxed.cell, list(relaxed.symbols), relaxed.positions))
+        if found is not None:
+            self._doubts.append(found.caution)
+            self.provenance["vacuum"] = asdict(found)
 
     def _charge(self, relaxed: Relaxed, engine: EspressoSettings) -> None:
         """Born charges by a DFT program, for all that follows."""
@@ -199,55 +209,58 @@ class Pipeline:
             len(phonons.primitive_symmetry.reciprocal_operations),
             settings.mesh_effort,
         )
+        harmonic.check_warm(crystal.dynamics, mesh, settings.temperatures[0])
         judging = meshes.coarsened(mesh, _JUDGING)
         small = supercells.phonons3(relaxed, settings, second=False)
         third = self._timed("fc3", lambda: self._third_order(small, crystal, judging))
         unexplained = self._timed(
             "anharmonicity",
-            lambda: anharmonicity(
-                small, third, self.forces,
-                temperature=self._reference, seed=int(self._seed[:8], 16),
+            lambda: at_temperatures(
+                small, third, self.forces, temperatures=settings.temperatures,
+                reference=self._reference, seed=int(self._seed[:8], 16),
             ),
         )  # fmt: skip
         supercells.set_constants(phonons, crystal.fc2, third.scattering)
         found = self._timed("bte", lambda: self._solve(phonons, mesh))
         temperatures = np.array(settings.temperatures)
         self.artefacts["kappa"] = transport.write_kappa(self.folder, phonons, found, temperatures)
-        mesh_error = meshes.error(found, phonons, settings, self._reference)
-        error = float(np.hypot(third.error, mesh_error))
+        error = np.hypot(third.error, meshes.error(found, phonons, settings))
         self._remember(phonons, third, found, error)
         properties = properties | conductive_properties(found, error, settings.temperatures)
-        properties["anharmonicity"] = Quantity(value=unexplained, unit="")
+        properties["anharmonicity"] = Quantity(
+            value=_one_or_all(unexplained), unit="", per_temperature=len(unexplained) > 1
+        )
         properties |= self._mechanical(small, crystal, third, found)
         properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
             self.folder, phonons, crystal.fc2, third.scattering, large=large
         )
-        self._write_plots(plots | {"cumulative_kappa": transport.cumulative(found)})
-        doubt = self._doubt(crystal.stability, unexplained, error)
+        self._write_plots(plots | {"cumulative_kappa": cumulative(found, settings.temperatures)})
+        doubts = self._cautions(crystal.stability, unexplained, error)
         return Result(
             "bte",
             lambda **r: Measured(
-                temperature=settings.temperatures,
-                properties=properties,
-                low_confidence=doubt,
-                **r,
+                temperature=settings.temperatures, properties=properties, **doubts, **r
             ),
         )
 
     def _remember(
-        self, phonons: Phono3py, third: ThirdOrder, found: transport.Transport, error: float
+        self, phonons: Phono3py, third: ThirdOrder, found: transport.Transport, error: Array
     ) -> None:
-        """Sizes and errors, for the record."""
+        """Sizes and errors, for the record.
+
+        Supercells are rows in lattice vectors, as settings give them; phonopy has them as columns.
+        """
         self.provenance |= {
             "mesh": list(found.mesh),
-            "supercell": np.asarray(phonons.supercell_matrix).tolist(),
-            "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).tolist(),
+            "supercell": np.asarray(phonons.supercell_matrix).T.tolist(),
+            "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).T.tolist(),
             "fc3_cutoff": third.cutoff,
             "fc3_constants": third.constants,
             "fc3_supercells": third.supercells,
-            "relative_error": {"fc3": third.error, "total": error},
+            "reference_temperature": self._reference,
+            "relative_error": {"fc3": _one_or_all(third.error), "total": _one_or_all(error)},
         }
 
     def _mechanical(
@@ -283,33 +296,34 @@ class Pipeline:
     def _third_order(
         self, small: Phono3py, crystal: Harmonic, coarse: tuple[int, int, int]
     ) -> ThirdOrder:
-        judge = meshes.Judge(self.settings, coarse, self._reference)
+        judge = meshes.Judge(self.settings, coarse)
+        reference = self.settings.temperatures.index(self._reference)
 
-        def kappa(fc3: Array) -> float:
+        def kappa(fc3: Array) -> Array:
             supercells.set_constants(crystal.phonons, crystal.fc2, fc3)
-            return judge(crystal.phonons)
+            found = judge(crystal.phonons)
+            if not meshes.usable(found)[reference]:
+                raise OracleError(
+                    "bte", f"kappa is not finite at mesh {coarse}; give a denser mesh"
+                )
+            return found
 
         if self.settings.force_constants == "finite-difference":
             return finite_differences(small, self.settings, self.forces, kappa)
-        return adaptive(small, self.settings, self.forces, kappa, self._seed)
+        return adaptive(small, self.settings, self.forces, kappa, reference, self._seed)
 
     def _calls(self) -> dict[str, Quantity]:
         return {"force_calls": Quantity(value=self.forces.calls, unit="")}
 
-    def _doubt(self, stability: Stability, anharmonicity: float, error: float) -> str | None:
-        """Why the conductivity should not be trusted, or None."""
-        settings = self.settings
-        doubts = list(self._doubts)
-        if anharmonicity > settings.anharmonicity_limit:
-            doubts.append(
-                f"strong anharmonicity: {anharmonicity:.0%} of the force at {self._reference:g} K "
-                "is beyond third order, four-phonon scattering is missing"
-            )
-        if stability.softest < settings.soft_mode_thz:
-            doubts.append(f"barely stable: a mode lies at {stability.softest:.2f} THz")
-        if error > settings.std_limit:
-            doubts.append(f"numerical error of {error:.0%}")
-        return "; ".join(doubts) or None
+    def _cautions(self, stability: Stability, unexplained: Array, error: Array) -> dict[str, Any]:
+        """Why the conductivity should not be trusted; see `oracle.doubts.cautions`."""
+        return cautions(
+            self.settings,
+            self._doubts,
+            anharmonicity=unexplained,
+            softest=stability.softest,
+            error=error,
+        )
 
     @property
     def _reference(self) -> float:
@@ -337,3 +351,8 @@ class Pipeline:
 
     def _timed(self, stage: str, work: Callable[[], _T]) -> _T:
         return Clock(self.forces.context, self.provenance.setdefault("seconds", {}))(stage, work)
+
+
+def _one_or_all(values: Array) -> float | list[float]:
+    """A number of one temperature, or the list (n_temperatures,) of several."""
+    return float(values[0]) if len(values) == 1 else [float(value) for value in values]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle import models
 from oracle.elasticity import Elasticity, elasticity
@@ -17,6 +18,7 @@ from oracle.models import Acoustics
 from oracle.relax import Relaxed
 from oracle.transport import Transport
 
+Array = NDArray[np.float64]
 _SLACK_ERROR = 1.0  # relative; the formula is right within a factor of two to three
 
 
@@ -75,7 +77,7 @@ def elastic_properties(
     found = {
         "bulk_modulus": Quantity(value=elastic.bulk_modulus, unit="GPa"),
         "shear_modulus": Quantity(value=elastic.shear_modulus, unit="GPa"),
-        "elastic_tensor": Quantity(value=elastic.stiffness.tolist(), unit="GPa"),
+        "elastic_tensor": Quantity(value=elastic.stiffness.tolist(), unit="GPa", tensor="voigt-4"),
         "sound_velocity_longitudinal": Quantity(value=crystal.longitudinal, unit="m/s"),
         "sound_velocity_transverse": Quantity(value=crystal.transverse, unit="m/s"),
         "debye_temperature": Quantity(value=theta, unit="K"),
@@ -92,28 +94,26 @@ def elastic_properties(
 
 
 def conductive_properties(
-    found: Transport, error: float, temperatures: tuple[float, ...]
+    found: Transport, error: Array, temperatures: tuple[float, ...]
 ) -> dict[str, Quantity]:
     """Conductivity with its parts, and heat capacity.
 
     Args:
         found: transport at the temperatures.
-        error: relative standard error of the conductivity.
+        error: (n_temperatures,), relative standard errors of the conductivity.
         temperatures: K.
     """
     capacity = heat_capacity(found.frequencies, found.weights, temperatures)
     atoms = found.frequencies.shape[1] / 3
     per_temperature = functools.partial(Quantity, per_temperature=True)
+    tensor = functools.partial(per_temperature, unit="W/m/K", tensor="cartesian-2")
     properties = {
-        "kappa": per_temperature(
-            value=found.kappa.tolist(), unit="W/m/K", std=(error * found.mean).tolist()
-        ),
-        "kappa_particle": per_temperature(value=found.particle.tolist(), unit="W/m/K"),
+        "kappa": tensor(value=found.kappa.tolist(), std=(error * found.mean).tolist()),
+        "kappa_particle": tensor(value=found.particle.tolist()),
         "heat_capacity": per_temperature(value=(capacity / atoms).tolist(), unit="k_B/atom"),
     }
     if found.coherence is not None:
-        coherence = found.coherence.tolist()
-        properties["kappa_coherence"] = per_temperature(value=coherence, unit="W/m/K")
+        properties["kappa_coherence"] = tensor(value=found.coherence.tolist())
     return properties
 
 
@@ -125,4 +125,5 @@ def estimated_kappa(slack: Quantity) -> Quantity:
         unit="W/m/K",
         std=(_SLACK_ERROR * kappa).tolist(),
         per_temperature=True,
+        tensor="cartesian-2",
     )

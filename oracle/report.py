@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
 from oracle.material import Crystal
 
+if TYPE_CHECKING:
+    from oracle.axes import Axes
+
 Array = NDArray[np.float64]
-_TENSORS = ("kappa", "kappa_particle", "kappa_coherence")
-_NUMBERS = (
+_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+_PROMISED = (
+    "kappa",
+    "kappa_particle",
+    "kappa_coherence",
     "heat_capacity",
     "min_frequency_thz",
     "max_frequency_thz",
@@ -26,7 +32,9 @@ _NUMBERS = (
 
 
 def evaluation_json(
-    evaluation: Measured | Unstable | Failed, rotation: Array | None = None
+    evaluation: Measured | Unstable | Failed,
+    rotation: Array | None = None,
+    axes: Axes | None = None,
 ) -> dict[str, Any]:
     """The document of ``phonoscout evaluate --json``.
 
@@ -34,12 +42,15 @@ def evaluation_json(
         evaluation: any outcome.
         rotation: (3, 3), takes the frame in which tensors are wanted to that of the crystal's
             conventional cell (see `oracle.canonical.canonicalize`); None leaves them there.
+        axes: of the file that was evaluated. Tensors are given in its frame, ``q_point`` in
+            reciprocal vectors of its lattice, and ``provenance.axes`` tells sizes along its axes.
 
     Returns:
         Keys that the outcome has no value for hold None. ``temperature`` is (n,), ``kappa`` and
         its parts (n, 3, 3) in ``kappa_unit``, ``heat_capacity`` (n,) in k_B per atom, ``max_msd``
         (n,) in Å². ``std`` is the standard error of a third of kappa's trace, (n,).
     """
+    rotation = rotation if axes is None else axes.rotation
     properties = evaluation.properties
     crystal = evaluation.material if isinstance(evaluation.material, Crystal) else None
     kappa = properties.get("kappa")
@@ -52,14 +63,12 @@ def evaluation_json(
         "kappa_unit": "W/m/K" if kappa is None else kappa.unit,
         "std": None if kappa is None else kappa.std,
     }
-    document |= {name: _tensor(properties.get(name), rotation) for name in _TENSORS}
-    document |= {name: _value(properties.get(name)) for name in _NUMBERS}
-    others = sorted(set(properties) - {*_TENSORS, *_NUMBERS})
-    document |= {name: _value(properties[name]) for name in others}
+    names = [*_PROMISED, *sorted(set(properties) - set(_PROMISED))]
+    document |= {name: _value(properties.get(name), rotation) for name in names}
     if document["min_frequency_thz"] is None and isinstance(evaluation, Unstable):
         document["min_frequency_thz"] = evaluation.min_frequency
     return document | {
-        "q_point": getattr(evaluation, "q_point", None),
+        "q_point": _q_point(evaluation, axes),
         "reason": getattr(evaluation, "reason", None),
         "message": getattr(evaluation, "message", None),
         "low_confidence": getattr(evaluation, "low_confidence", None),
@@ -68,19 +77,44 @@ def evaluation_json(
         "seconds": evaluation.cost_s,
         "oracle_digest": evaluation.method,
         "environment": dict(evaluation.environment),
-        "provenance": dict(evaluation.provenance),
+        "provenance": _provenance(evaluation, axes),
     }
 
 
-def _value(quantity: Quantity | None) -> Any:
-    return None if quantity is None else quantity.value
+def turned(quantity: Quantity, rotation: Array) -> Any:
+    """A quantity's value in another frame; scalars stay what they are.
 
-
-def _tensor(quantity: Quantity | None, rotation: Array | None) -> Any:
-    """A quantity's tensors (..., 3, 3) in the wanted frame; scalars stay what they are."""
-    if quantity is None or rotation is None:
-        return _value(quantity)
-    values = np.asarray(quantity.value, dtype=float)
-    if values.shape[-2:] != (3, 3):
+    Args:
+        quantity: in the frame of the crystal's conventional cell.
+        rotation: (3, 3), orthogonal, takes the wanted frame to that one.
+    """
+    kind = quantity.tensor_kind
+    if kind is None:
         return quantity.value
-    return (rotation.T @ values @ rotation).tolist()
+    values = np.asarray(quantity.value, dtype=float)
+    if kind == "cartesian-2":
+        return (rotation.T @ values @ rotation).tolist()
+    # A Voigt matrix is no tensor: it turns as the tensor of fourth rank that it stands for.
+    rows, columns = np.array(_VOIGT).T
+    place = np.zeros((3, 3), dtype=int)
+    place[rows, columns] = place[columns, rows] = range(6)
+    fourth = values[..., place[:, :, None, None], place[None, None, :, :]]
+    found = np.einsum("pi,qj,rk,sl,...pqrs->...ijkl", *[rotation] * 4, fourth, optimize=True)
+    return found[..., rows[:, None], columns[:, None], rows, columns].tolist()
+
+
+def _value(quantity: Quantity | None, rotation: Array | None) -> Any:
+    if quantity is None or rotation is None:
+        return None if quantity is None else quantity.value
+    return turned(quantity, rotation)
+
+
+def _q_point(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> Any:
+    found = getattr(evaluation, "q_point", None)
+    return found if axes is None or found is None else axes.reduced(found)
+
+
+def _provenance(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> dict[str, Any]:
+    """The record in the canonical axes in which all was computed, and its sizes in the file's."""
+    record = dict(evaluation.provenance)
+    return record if axes is None else record | {"axes": axes.record(record)}

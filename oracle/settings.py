@@ -17,6 +17,7 @@ from pydantic import (
 
 from oracle.dft import EspressoSettings, Potential
 from oracle.green.settings import GreenSettings
+from oracle.temperatures import Temperature
 
 __all__ = ["BornCharges", "GreenSettings", "PhononSettings", "ReplayFidelity", "ReplaySettings"]
 
@@ -85,7 +86,8 @@ Born = Annotated[
 class PhononSettings(BaseModel):
     """The oracle `phonon-bte`: relaxation, force constants and the phonon Boltzmann equation.
 
-    Supercells refer to the conventional cell, meshes to the primitive cell. The values of all
+    Supercells refer to the canonical conventional cell, meshes to its primitive cell; what is
+    given for the axes of a file is turned into them beforehand (`oracle.axes`). The values of all
     fields enter the method's digest.
     """
 
@@ -95,7 +97,7 @@ class PhononSettings(BaseModel):
     calculator: Potential = "7net-0"
     """A name of `oracle.potentials.POTENTIALS`, ``library:/path/to/weights``,
     ``package.module:factory``, or settings of a DFT program, for instance ``{engine: gpaw}``."""
-    temperatures: tuple[Annotated[float, Field(gt=0, le=5000)], ...] = Field((300.0,), min_length=1)
+    temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
     """K, strictly ascending."""
 
     relax_fmax: float = Field(2e-4, gt=0)
@@ -131,7 +133,8 @@ class PhononSettings(BaseModel):
     oversampling: float = Field(1.3, ge=1.05)
     """Equations per unknown at the first fit."""
     tolerance: float = Field(0.03, gt=0)
-    """Relative standard error of kappa below which no more snapshots are added."""
+    """Relative standard error of kappa, at the temperature nearest to 300 K, below which no more
+    snapshots are added."""
     snapshot_seed: int = Field(0, ge=0)
     """Mixed into the seed of the snapshots, which otherwise follows from the material."""
 
@@ -146,7 +149,7 @@ class PhononSettings(BaseModel):
     stability_spacing: float = Field(0.12, gt=0)
     """1/Å (2π included); the stability gate's mesh is at least this dense."""
 
-    finite_temperature: float | None = Field(None, gt=0, le=5000)
+    finite_temperature: Temperature | None = None
     """K; effective force constants at this temperature instead of those of the atoms at rest, for
     structures that only temperature stabilises."""
     finite_temperature_pairs: int = Field(8, ge=1)
@@ -178,12 +181,13 @@ class PhononSettings(BaseModel):
     """Whether a band structure and a density of states are written for plots."""
 
     anharmonicity_limit: float = Field(0.35, gt=0)
-    """Share of the force at the first temperature that second and third order leave unexplained,
-    above which the result is of low confidence: four-phonon scattering is missing."""
+    """Share of the force that second and third order leave unexplained, above which a result at
+    that temperature is of low confidence: four-phonon scattering is missing."""
     soft_mode_thz: float = Field(0.15, ge=0)
     """THz; an optical or zone-boundary mode below this is called barely stable."""
     std_limit: float = Field(0.25, gt=0)
-    """Relative standard error of kappa above which the result is of low confidence."""
+    """Relative standard error of kappa above which a result at that temperature is of low
+    confidence."""
 
     @model_validator(mode="after")
     def _consistent(self) -> PhononSettings:

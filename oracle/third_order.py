@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from phono3py import Phono3py
 
 from oracle.forces import ForceField
+from oracle.meshes import change
 from oracle.settings import PhononSettings
 from oracle.snapshots import (
     AMPLITUDES,
@@ -25,8 +26,9 @@ from oracle.snapshots import (
 from oracle.supercells import as_atoms, displaced, pair_displacements, third_order
 
 Array = NDArray[np.float64]
-Conductivity = Callable[[Array], float]
-"""A third of the trace of kappa for compact third-order constants, on a coarse mesh."""
+Conductivity = Callable[[Array], Array]
+"""A third of the trace of kappa (n_temperatures,) for compact third-order constants, on a coarse
+mesh."""
 _DRAWS = 2
 _GROWTH = 0.5  # share by which snapshots are added
 _FLOOR = 0.02  # relative; what comparisons with full sets leave where both look converged
@@ -40,8 +42,8 @@ class ThirdOrder:
         fc3: compact (n_primitive, n, n, 3, 3, 3), eV/Å³.
         scattering: the same corrected for what noise adds to its square, for rates of scattering.
         fc2: compact second order of the same supercell, eV/Å².
-        kappa: on the coarse mesh, W/m/K.
-        error: relative standard error that they give kappa.
+        kappa: on the coarse mesh (n_temperatures,), W/m/K.
+        error: relative standard errors that they give kappa (n_temperatures,).
         supercells: displaced supercells used.
         cutoff: Å, longest pair of atoms; None where the supercell is the limit.
         constants: number of independent constants, None for finite differences.
@@ -50,8 +52,8 @@ class ThirdOrder:
     fc3: Array
     scattering: Array
     fc2: Array
-    kappa: float
-    error: float
+    kappa: Array
+    error: Array
     supercells: int
     cutoff: float | None
     constants: int | None
@@ -68,7 +70,9 @@ def finite_differences(
     rest = field.forces(as_atoms(phonons.supercell), "fc3")
     forces = field.many(supercells, "fc3", lambda share: field.context.progress("fc3", share))
     fc2, fc3 = third_order(phonons, forces - rest)
-    return ThirdOrder(fc3, fc3, fc2, kappa(fc3), _FLOOR, len(supercells), None, None)
+    found = kappa(fc3)
+    error = np.full(found.shape, _FLOOR)
+    return ThirdOrder(fc3, fc3, fc2, found, error, len(supercells), None, None)
 
 
 def adaptive(
@@ -76,15 +80,20 @@ def adaptive(
     settings: PhononSettings,
     field: ForceField,
     kappa: Conductivity,
+    reference: int,
     seed: str,
 ) -> ThirdOrder:
     """± pairs of random snapshots until kappa is known to the tolerance, or the most are used.
+
+    The tolerance and the correction for noise are those of one temperature, since one set of
+    constants serves all; at the others the error says what that leaves.
 
     Args:
         phonons: made with ``second=False``.
         settings: of the oracle.
         field: gives forces.
-        kappa: what the error is judged by.
+        kappa: what the errors are judged by.
+        reference: index of the temperature that decides how many pairs are drawn.
         seed: hexadecimal digest that the snapshots follow from.
     """
     basis = third_order_basis(
@@ -94,8 +103,8 @@ def adaptive(
     wanted = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
     while True:
         snapshots.extend(wanted)
-        fit, scattering, best, error = _judged(basis, snapshots, kappa, seed)
-        if error <= settings.tolerance or wanted >= settings.pairs_max:
+        fit, scattering, best, error = _judged(basis, snapshots, kappa, reference, seed)
+        if error[reference] <= settings.tolerance or wanted >= settings.pairs_max:
             break
         wanted = min(settings.pairs_max, wanted + max(2, round(_GROWTH * wanted)))
     displacements, _, odd = snapshots.arrays()
@@ -104,7 +113,7 @@ def adaptive(
         scattering=scattering,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
-        error=float(np.hypot(error, _FLOOR)),
+        error=np.hypot(error, _FLOOR),
         supercells=2 * wanted + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
@@ -148,9 +157,9 @@ class _Snapshots:
 
 
 def _judged(
-    basis: Basis, snapshots: _Snapshots, kappa: Conductivity, seed: str
-) -> tuple[Fit, Array, float, float]:
-    """The fit, the constants that scattering is computed from, their kappa, and its error.
+    basis: Basis, snapshots: _Snapshots, kappa: Conductivity, reference: int, seed: str
+) -> tuple[Fit, Array, Array, Array]:
+    """The fit, the constants that scattering is computed from, their kappa, and its errors.
 
     Least squares leaves constants without bias, but scattering goes with their squares, to which
     noise only ever adds, so that kappa comes out too low. One more draw of the same noise lowers
@@ -159,7 +168,8 @@ def _judged(
 
     The relative standard error is made of half of this correction, of the scatter of the draws,
     and of the change when the fit gives more weight to smaller or to larger displacements: that
-    differs where higher orders, or a potential that is not smooth, leak in.
+    differs where higher orders, or a potential that is not smooth, leak in. Away from the reference
+    temperature, by whose bias the constants are scaled, the difference of the biases joins them.
     """
     displacements, even, _ = snapshots.arrays()
     groups = [
@@ -171,14 +181,16 @@ def _judged(
     best = kappa(fitted)
     rng = np.random.default_rng([int(seed[:16], 16), len(displacements), 1])
     noisy = [basis.compact(fit.drawn(basis, displacements, rng)) for _ in range(_DRAWS)]
-    drawn = np.log([kappa(constants) / best for constants in noisy])
+    drawn = np.array([change(kappa(constants), best) for constants in noisy])
     leaning = [
         kappa(basis.compact(solve(_total(groups, weights)).coefficients))
         for weights in ([1.5, 0.5], [0.5, 1.5])
     ]
-    bias = min(float(drawn.mean()), 0.0)
-    parts = [bias / 2, float(drawn.std()), float(np.log(leaning[0] / leaning[1]))]
-    return fit, fitted * np.exp(bias / 2), best * np.exp(-bias), float(np.linalg.norm(parts))
+    biases = np.minimum(drawn.mean(axis=0), 0.0)
+    bias = float(biases[reference])
+    parts = zip(biases / 2, drawn.std(axis=0), change(*leaning), strict=True)
+    error = np.hypot([np.linalg.norm(part) for part in parts], biases - bias)
+    return fit, fitted * np.exp(bias / 2), best * np.exp(-bias), error
 
 
 def _total(groups: list[Equations], weights: list[float]) -> Equations:

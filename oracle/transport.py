@@ -25,7 +25,8 @@ Array = NDArray[np.float64]
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # phono3py's order of tensors
 _ANGSTROM_PER_MICRON = 1e4
 _SLOW = 0.1  # THz; parameters of slower modes are ratios of noise
-_HEAVY = 1e6  # W/m/K; above it the lifetimes are those of a mesh too coarse to scatter
+HEAVY = 1e6
+"""W/m/K; above it the lifetimes are those of a mesh too coarse to scatter."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def conductivity(
     coherence: bool | None = None,
     isotope: bool | None = None,
     temperatures: tuple[float, ...] | None = None,
+    checked: bool = True,
 ) -> Transport:
     """Solve the Boltzmann equation for given force constants.
 
@@ -109,6 +111,7 @@ def conductivity(
         coherence: whether the off-diagonal part is computed.
         isotope: whether isotopes scatter.
         temperatures: K.
+        checked: whether a conductivity that is not finite is an error.
 
     Raises:
         OracleError: stage ``bte``; out of memory, or a conductivity that is not finite.
@@ -155,7 +158,7 @@ def conductivity(
             None if found.gamma_isotope is None else np.asarray(found.gamma_isotope)[0]
         ),
     )
-    if not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < _HEAVY):
+    if checked and not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < HEAVY):
         raise OracleError("bte", f"kappa is not finite at mesh {mesh}; give a denser mesh")
     return result
 
@@ -341,39 +344,6 @@ def joint_densities(phonons: Phono3py, mesh: tuple[int, int, int]) -> Iterator[J
             frequencies=np.asarray(solver.frequency_points),
             densities=np.asarray(solver.joint_dos)[0, 0],
         )
-
-
-def cumulative(found: Transport, points: int = 200) -> dict[str, list[float]]:
-    """Cumulative kappa of the first temperature, as JSON.
-
-    ``kappa`` (W/m/K) up to ``frequency`` (THz), and ``kappa_by_length`` up to ``mean_free_path``
-    (nm, evenly spaced in its logarithm).
-    """
-    frequencies, modes = found.frequencies.ravel(), found.mode_kappa[0].ravel()
-    grid = np.linspace(0.0, float(frequencies.max()) * 1.02, points)
-    order = np.argsort(frequencies, kind="stable")
-    running = np.concatenate([[0.0], np.cumsum(modes[order])])
-    return {
-        "frequency": grid.tolist(),
-        "kappa": running[np.searchsorted(frequencies[order], grid, side="right")].tolist(),
-        **_by_length(found.mean_free_paths[0].ravel() / 10, modes, points),
-    }
-
-
-def _by_length(lengths: Array, modes: Array, points: int) -> dict[str, list[float]]:
-    """Cumulative sums of `modes` by `lengths` (both of one dimension)."""
-    moving = lengths > 0
-    if not moving.any():
-        return {"mean_free_path": [], "kappa_by_length": []}
-    lengths, modes = lengths[moving], modes[moving]
-    order = np.argsort(lengths, kind="stable")
-    running = np.concatenate([[0.0], np.cumsum(modes[order])])
-    least = max(lengths.min(), lengths.max() * 1e-6)
-    grid = np.geomspace(least, lengths.max() * 1.02, points)
-    return {
-        "mean_free_path": grid.tolist(),
-        "kappa_by_length": running[np.searchsorted(lengths[order], grid, side="right")].tolist(),
-    }
 
 
 def write_kappa(folder: Path, phonons: Phono3py, found: Transport, temperatures: Array) -> str:

@@ -26,7 +26,19 @@ def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
         notes += [
             s.text for s in known_accuracy(str(config.oracle.calculator), families_of(config))
         ]
-    return tuple(notes)
+    return (*notes, *_size_notes(config))
+
+
+def _size_notes(config: CampaignConfig) -> list[str]:
+    """What supercells and meshes by hand are counted along, where the crystals differ in axes."""
+    names = ("fc2_supercell", "fc3_supercell", "mesh")
+    given = [name for name in names if getattr(config.oracle, name, None) is not None]
+    if not given or config.space.kind != "pool":
+        return []
+    return [
+        f"oracle: {', '.join(given)}: along the axes of each crystal's standard conventional cell,"
+        " which may be others than those of its file"
+    ]
 
 
 def _notes_on_reading(config: CampaignConfig, space: Space) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from oracle.evaluation import EVALUATION
+from oracle.evaluation import EVALUATION, caution
 from oracle.files import write_whole
 from oracle.material import Crystal, Material, Superlattice
 from orchestrator.campaign import Campaign
@@ -107,7 +107,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "fidelity": evaluation.fidelity,
         "stable": True,
         "confirmed": label.confirmed,
-        "low_confidence": getattr(evaluation, "low_confidence", None),
+        "low_confidence": caution(evaluation, campaign.objective.temperature),
         "refusal": row.refusal,
         "stale": row.stale,
         "round": label.round,

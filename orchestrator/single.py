@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.console import Console
 
+from oracle.axes import Axes, axes_of
 from oracle.canonical import canonicalize
 from oracle.errors import OracleError
 from oracle.evaluation import Failed
@@ -62,7 +61,7 @@ def evaluate_file(
         OracleError: stage ``read``; a file that cannot be evaluated.
     """
     settings, charges = oracle_settings(oracle, overrides)
-    material, rotation, settings = _material(structure, settings, charges, console)
+    material, axes, settings = _material(structure, settings, charges, console)
     engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
     with console.status(f"{material.formula}: relax") as status:
         context = Context(
@@ -72,7 +71,7 @@ def evaluate_file(
             threads=os.cpu_count() or 1,
         )
         found = engine.evaluate(material, context=context)
-    document = evaluation_json(found, rotation)
+    document = evaluation_json(found, axes=axes)
     document["artefacts"] = {
         name: str(home / "artefacts" / path) for name, path in found.artefacts.items()
     }
@@ -83,8 +82,10 @@ def evaluate_file(
 
 def _material(
     structure: Path, settings: Computing, charges: ChargesChoice, console: Console
-) -> tuple[Material, NDArray[np.float64] | None, Computing]:
-    """What a file holds, how it was turned (3, 3), and the settings with the charges beside it.
+) -> tuple[Material, Axes | None, Computing]:
+    """What a file holds, how its axes lie, and the settings for the crystal in canonical axes.
+
+    Those have the charges beside the file.
 
     Raises:
         ConfigError: the oracle does not measure such a material.
@@ -107,12 +108,41 @@ def _material(
         text = f"{structure.name}: {remark}"
         console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
     given = reading.structure
-    material, rotation = canonicalize(given)
+    material, axes = axes_of(given)
     if isinstance(settings, PhononSettings):
+        settings = _in_canonical_axes(settings, axes, console)
+        turned = canonicalize(given)[1]
         settings = with_charges(
-            settings, charges, structure, given, material.conventional(), rotation, console
+            settings, charges, structure, given, material.conventional(), turned, console
         )
-    return material, rotation, settings
+    return material, axes, settings
+
+
+def _in_canonical_axes(settings: PhononSettings, axes: Axes, console: Console) -> PhononSettings:
+    """The settings for the canonical crystal, of which the user hears where they are others.
+
+    Raises:
+        OracleError: stage ``read``; a mesh that the canonical axes cannot express.
+    """
+    used = axes.settings(settings)
+    for name in ("fc2_supercell", "fc3_supercell", "mesh"):
+        wanted, found = getattr(settings, name), getattr(used, name)
+        if found != wanted:
+            console.print(
+                f"{name}: {_short(wanted)} along the axes of the file is {_short(found)} along "
+                "those of the standard cell",
+                highlight=False,
+                markup=False,
+            )
+    return used
+
+
+def _short(size: Any) -> str:
+    """A mesh or supercell, its diagonal alone where that is all."""
+    diagonal = [row[i] if isinstance(row, tuple) else row for i, row in enumerate(size)]
+    if isinstance(size[0], tuple) and any(size[i][j] for i in range(3) for j in range(3) if i != j):
+        return str([list(row) for row in size])
+    return str(diagonal)
 
 
 def _design(path: Path) -> Superlattice | Interface | None:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from oracle.temperatures import Temperature
+
 
 class GreenSettings(BaseModel):
     """The oracle `green`: harmonic phonon transmission through layers between two leads.
@@ -21,7 +23,7 @@ class GreenSettings(BaseModel):
     ``library:/path/to/weights`` or ``package.module:factory``."""
     masses: str | None = Field(None, min_length=1, max_length=1)
     """Letter of a host: all layers then have its force constants and differ in masses alone."""
-    temperatures: tuple[Annotated[float, Field(gt=0, le=5000)], ...] = Field((300.0,), min_length=1)
+    temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
     """K, strictly ascending."""
 
     frequencies: int = Field(80, ge=4)

@@ -1,0 +1,128 @@
+"""Slabs and wires: how much of their cell is vacuum, whatever cell and axes they come in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+from pymatgen.io.vasp.inputs import Poscar
+from rich.console import Console
+
+from oracle.vacuum import vacuum_of
+from orchestrator.single import evaluate_file
+
+THICKNESS = 3.4  # Å, twice the van der Waals radius of carbon
+
+
+def _graphene(height: float) -> Structure:
+    return Structure(
+        Lattice.hexagonal(2.53, height), ["C", "C"], [[1 / 3, 2 / 3, 0.5], [2 / 3, 1 / 3, 0.5]]
+    )
+
+
+@pytest.mark.parametrize("height", [12.0, 15.0, 30.0])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        np.eye(3),
+        [[0, 0, 1], [1, 0, 0], [0, 1, 0]],
+        [[1, 0, 1], [0, 1, 0], [0, 0, 1]],
+        2 * np.eye(3),
+    ],
+    ids=["as usual", "normal first", "oblique", "supercell"],
+)
+def test_a_sheet_of_one_atom_is_as_thick_as_two_radii(height: float, cell: Any) -> None:
+    sheet = _graphene(height)
+    sheet.make_supercell(np.rint(cell).astype(int))
+    found = vacuum_of(sheet)
+    assert found is not None
+    assert not found.wire
+    assert found.whole / found.body == pytest.approx(height / THICKNESS, rel=1e-6)
+    assert found.share == pytest.approx(1 - THICKNESS / height, rel=1e-6)
+    assert f"{1 - THICKNESS / height:.0%} is vacuum" in found.caution
+
+
+def test_a_sheet_on_the_edge_of_its_cell_is_one_sheet() -> None:
+    sheet = _graphene(20.0)
+    sheet.translate_sites([0, 1], [0, 0, 0.5])
+    found = vacuum_of(sheet)
+    assert found is not None
+    assert found.body == pytest.approx(THICKNESS)
+
+
+def test_a_slab_of_several_layers_counts_from_face_to_face() -> None:
+    silicon = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0.0] * 3])
+    slab = Structure(
+        Lattice.tetragonal(5.43, 25.0),
+        ["Si"] * 8,
+        [[x, y, z * 5.43 / 25.0] for x, y, z in silicon.frac_coords],
+    )
+    found = vacuum_of(slab)
+    assert found is not None
+    assert found.body == pytest.approx(0.75 * 5.43 + 2 * 2.1, abs=0.01)
+    assert found.whole == pytest.approx(25.0)
+
+
+@pytest.mark.parametrize("width", [10.0, 14.0])
+def test_a_chain_takes_the_disc_of_its_radius(width: float) -> None:
+    lattice = Lattice.from_parameters(1.3, width, width, 90, 90, 90)
+    found = vacuum_of(Structure(lattice, ["C"], [[0.0, 0.3, 0.7]]))
+    assert found is not None
+    assert found.wire
+    assert found.whole == pytest.approx(width**2)
+    assert found.body == pytest.approx(np.pi * 1.7**2, rel=0.03)
+    assert "wire" in found.caution
+    assert "Å²" in found.caution
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0.0] * 3]),
+        Structure.from_spacegroup(  # graphite, in which layers touch
+            "P6_3/mmc",
+            Lattice.hexagonal(2.46, 6.71),
+            ["C", "C"],
+            [[0, 0, 0.25], [1 / 3, 2 / 3, 0.25]],
+        ),
+        Structure.from_spacegroup(
+            "P6_3/mmc",
+            Lattice.hexagonal(3.16, 12.3),
+            ["Mo", "S"],
+            [[1 / 3, 2 / 3, 0.25], [1 / 3, 2 / 3, 0.621]],
+        ),
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.26), ["Ar"], [[0.0] * 3]),
+    ],
+    ids=["silicon", "graphite", "MoS2", "argon"],
+)
+def test_what_fills_its_cell_has_no_vacuum(structure: Structure) -> None:
+    assert vacuum_of(structure) is None
+
+
+def test_one_sheet_has_one_conductivity_however_much_vacuum(tmp_path: Path) -> None:
+    """kappa goes with one over the height; what the caution says to multiply by takes it back."""
+    overrides = [
+        "calculator=tersoff",
+        "bands=false",
+        "coherence=false",
+        "fc2_supercell=[3,3,1]",
+        "fc3_supercell=[3,3,1]",
+        "mesh=[5,5,1]",
+    ]
+    kappas, own = [], []
+    for height in (15.0, 30.0):
+        path = tmp_path / "POSCAR"
+        Poscar(_graphene(height)).write_file(path)
+        found = evaluate_file(tmp_path / "home", path, None, overrides, Console(quiet=True))
+        assert found["status"] == "measured", found["message"]
+        assert "slab: kappa is per volume of the cell" in found["low_confidence"]
+        factor = height / THICKNESS
+        assert f"{height:.2f} / {THICKNESS:.2f} = {factor:.2f}" in found["low_confidence"]
+        kappas.append(found["kappa"][0][0][0])
+        own.append(kappas[-1] * factor)
+    assert kappas[0] > 1.5 * kappas[1]
+    assert own[0] == pytest.approx(own[1], rel=0.15)
