@@ -12,6 +12,7 @@ from oracle.material import Crystal
 
 Array = NDArray[np.float64]
 _TENSORS = ("kappa", "kappa_particle", "kappa_coherence")
+_ROUNDING = 1e-10  # of a tensor's largest component, what rotations and sums leave of a zero
 _NUMBERS = (
     "heat_capacity",
     "min_frequency_thz",
@@ -38,7 +39,9 @@ def evaluation_json(
     Returns:
         Keys that the outcome has no value for hold None. ``temperature`` is (n,), ``kappa`` and
         its parts (n, 3, 3) in ``kappa_unit``, ``heat_capacity`` (n,) in k_B per atom, ``max_msd``
-        (n,) in Å². ``std`` is the standard error of a third of kappa's trace, (n,).
+        (n,) in Å². ``std`` is the standard error of a third of kappa's trace, (n,); ``errors`` holds
+        those of other properties by name. Components of a tensor that are zero but for the
+        arithmetic's rounding are zero.
     """
     properties = evaluation.properties
     crystal = evaluation.material if isinstance(evaluation.material, Crystal) else None
@@ -51,11 +54,17 @@ def evaluation_json(
         "temperature": list(getattr(evaluation, "temperature", ())),
         "kappa_unit": "W/m/K" if kappa is None else kappa.unit,
         "std": None if kappa is None else kappa.std,
+        "errors": {n: q.std for n, q in properties.items() if n != "kappa" and q.std is not None},
     }
     document |= {name: _tensor(properties.get(name), rotation) for name in _TENSORS}
     document |= {name: _value(properties.get(name)) for name in _NUMBERS}
     others = sorted(set(properties) - {*_TENSORS, *_NUMBERS})
     document |= {name: _value(properties[name]) for name in others}
+    document |= {
+        name: _without_rounding(document[name])
+        for name, quantity in properties.items()
+        if _is_tensor(quantity.value)
+    }
     if document["min_frequency_thz"] is None and isinstance(evaluation, Unstable):
         document["min_frequency_thz"] = evaluation.min_frequency
     return document | {
@@ -84,3 +93,16 @@ def _tensor(quantity: Quantity | None, rotation: Array | None) -> Any:
     if values.shape[-2:] != (3, 3):
         return quantity.value
     return (rotation.T @ values @ rotation).tolist()
+
+
+def _is_tensor(value: Any) -> bool:
+    """Whether a value is one or several square matrices."""
+    shape = np.shape(value) if isinstance(value, list) else ()
+    return len(shape) >= 2 and shape[-1] == shape[-2] > 1
+
+
+def _without_rounding(value: Any) -> Any:
+    """Matrices (..., n, n) whose components far below the largest of each are exactly zero."""
+    values = np.asarray(value, dtype=float)
+    largest = np.abs(values).max(axis=(-2, -1), keepdims=True)
+    return np.where(np.abs(values) < _ROUNDING * largest, 0.0, values).tolist()

@@ -28,6 +28,11 @@ _SET = click.option(
 )
 
 
+_VERBOSE = click.option(
+    "-v", "--verbose", is_flag=True, help="Print everything, not the main part."
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="phonoscout", prog_name="phonoscout")
 def main() -> None:
@@ -94,11 +99,12 @@ def best(name: str, k: int, as_csv: bool, home: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("candidate")
+@_VERBOSE
 @_HOME
 @_JSON
-def show(candidate: str, home: Path, as_json: bool) -> None:
-    """All that is known of a candidate, and why it was chosen."""
-    _run("show", home, candidate, as_json=as_json)
+def show(candidate: str, verbose: bool, home: Path, as_json: bool) -> None:
+    """What is known of a candidate, and why it was chosen."""
+    _run("show", home, candidate, verbose=verbose, as_json=as_json)
 
 
 @main.command()
@@ -121,18 +127,34 @@ def export(name: str, directory: Path, form: str, k: int, home: Path, as_json: b
 
 
 @main.command()
-@click.argument("structure", type=click.Path(path_type=Path))
+@click.argument(
+    "structures", metavar="STRUCTURE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
     "--oracle", type=click.Path(path_type=Path), help="YAML file with the oracle's settings."
 )
 @_SET
+@_VERBOSE
 @_HOME
 @_JSON
 def evaluate(
-    structure: Path, oracle: Path | None, overrides: tuple[str, ...], home: Path, as_json: bool
+    structures: tuple[Path, ...],
+    oracle: Path | None,
+    overrides: tuple[str, ...],
+    verbose: bool,
+    home: Path,
+    as_json: bool,
 ) -> None:
-    """Run the oracle on one STRUCTURE file, outside of any campaign."""
-    _run("evaluate", home, structure, oracle=oracle, overrides=overrides, as_json=as_json)
+    """Run the oracle on STRUCTURE files, outside of any campaign."""
+    _run(
+        "evaluate",
+        home,
+        structures,
+        oracle=oracle,
+        overrides=overrides,
+        verbose=verbose,
+        as_json=as_json,
+    )
 
 
 @main.group(invoke_without_command=True)

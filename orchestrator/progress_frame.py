@@ -6,8 +6,9 @@ all times are worked out when it is drawn, so that clocks go on while nothing is
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -149,6 +150,26 @@ class Frame:
 
     def _since(self, running: Running) -> str:
         return "" if running.began is None else clock(self.now - running.began)
+
+
+@dataclass
+class Ticking:
+    """One thing under way, in one line whose clock goes on while nothing is reported."""
+
+    name: str
+    stage: str = "relax"
+    share: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def note(self, stage: str, share: float) -> None:
+        """Be told the stage and its finished share."""
+        self.stage, self.share = stage, share
+
+    def __rich__(self) -> Text:
+        """The line as it is now."""
+        now = _stage(Running(self.name, self.stage, self.share))
+        text = f"{self.name}: {now}  {clock(time.monotonic() - self.began)}"
+        return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _stage(running: Running) -> str:

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from oracle.born import read_born
 from oracle.canonical import canonicalize
-from oracle.evaluation import Failed
 from oracle.interface_settings import InterfaceSettings
 from oracle.material import Interface, Material, Superlattice
 from oracle.protocol import Context
@@ -26,6 +25,8 @@ from oracle.structure_io import read_structure
 from orchestrator.build import build_oracle
 from orchestrator.config import ConfigError, set_key
 from orchestrator.config_errors import one_line
+from orchestrator.progress_frame import Ticking
+from orchestrator.rendering import say
 
 Computing = PhononSettings | GreenSettings | InterfaceSettings
 _SETTINGS: dict[str, type[PhononSettings] | type[GreenSettings] | type[InterfaceSettings]] = {
@@ -63,10 +64,11 @@ def evaluate_file(
     settings = oracle_settings(oracle, overrides)
     material, rotation, settings = _material(structure, settings, console)
     engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
-    with console.status(f"{material.formula}: relax") as status:
+    at = Ticking(material.formula)
+    with console.status(at):
         context = Context(
             workdir=home / "artefacts",
-            progress=lambda stage, share: status.update(f"{material.formula}: {stage} {share:.0%}"),
+            progress=at.note,
             keep_large=True,
             threads=os.cpu_count() or 1,
         )
@@ -75,8 +77,6 @@ def evaluate_file(
     document["artefacts"] = {
         name: str(home / "artefacts" / path) for name, path in found.artefacts.items()
     }
-    if isinstance(found, Failed):
-        console.print(f"{found.stage}: {found.message}", style="red", highlight=False)
     return document
 
 
@@ -105,7 +105,7 @@ def _material(
     material, rotation = canonicalize(given)
     born = structure.parent / "BORN"
     if born.is_file() and isinstance(settings, PhononSettings) and settings.born is None:
-        console.print(f"charges and dielectric tensor from {born}", highlight=False)
+        say(console, f"charges and dielectric tensor from {born}")
         charges = read_born(born, given, material.conventional(), rotation)
         settings = settings.model_copy(update={"born": charges})
     return material, rotation, settings
