@@ -22,6 +22,7 @@ from platformdirs import user_data_path
 from oracle import dft, loaders, tersoff
 from oracle.errors import OracleError
 from oracle.files import digest_of_path
+from oracle.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -346,8 +347,8 @@ def _spec(name: str) -> PotentialSpec:
         known, families = ", ".join(sorted(POTENTIALS)), ", ".join(sorted(FAMILIES))
         raise OracleError(
             "read",
-            f"unknown calculator {name!r}; known: {known}, FAMILY:/path/to/weights with one of "
-            f"{families}, or package.module:factory",
+            f"unknown calculator {name!r}; {did_you_mean(name, POTENTIALS)}known: {known}, "
+            f"FAMILY:/path/to/weights with one of {families}, or package.module:factory",
         )
     return POTENTIALS[name]
 
@@ -357,5 +358,8 @@ def _imported(path: str) -> Any:
     try:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise OracleError("read", f"calculator {path!r} cannot be imported: {error}") from error
+        near = did_you_mean(module, FAMILIES).replace("? ", "?")
+        hint = f"; {near}" if near else ""
+        text = f"calculator {path!r} cannot be imported: {error}{hint}"
+        raise OracleError("read", text) from error
     return factory()

@@ -39,7 +39,7 @@ def evaluation_json(
     Returns:
         Keys that the outcome has no value for hold None. ``temperature`` is (n,), ``kappa`` and
         its parts (n, 3, 3) in ``kappa_unit``, ``heat_capacity`` (n,) in k_B per atom, ``max_msd``
-        (n,) in Å². ``std`` is the standard error of a third of kappa's trace, (n,); ``errors`` holds
+        (n,) in Å². ``std`` is the standard error of a third of kappa's trace, (n,); ``errors`` has
         those of other properties by name. Components of a tensor that are zero but for the
         arithmetic's rounding are zero.
     """

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from orchestrator.library_warnings import only_our_warnings
+
 _HOME = click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
@@ -28,9 +30,7 @@ _SET = click.option(
 )
 
 
-_VERBOSE = click.option(
-    "-v", "--verbose", is_flag=True, help="Print everything, not the main part."
-)
+_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Print all that is known.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -201,9 +201,10 @@ def _run(
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from orchestrator.failures import INPUT_ERRORS
 
-    functions = importlib.import_module(f"orchestrator.{module}")
     try:
-        code = getattr(functions, command)(home.resolve(), *arguments, **options)
+        with only_our_warnings():
+            functions = importlib.import_module(f"orchestrator.{module}")
+            code = getattr(functions, command)(home.resolve(), *arguments, **options)
     except INPUT_ERRORS as error:
         click.echo(f"phonoscout {command}: {error}", err=True)
         code = 2

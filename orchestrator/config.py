@@ -19,6 +19,7 @@ from agents.settings import (
 )
 from oracle.interface_settings import InterfaceSettings
 from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
+from oracle.suggestions import did_you_mean
 from orchestrator.config_errors import one_line
 from orchestrator.healing_settings import DftSettings
 from orchestrator.interface_rules import check_interfaces
@@ -132,7 +133,8 @@ class CampaignConfig(_Settings):
         if self.objective.property not in known:
             raise ValueError(
                 f"objective.property: given {self.objective.property!r}, which oracle.kind: "
-                f"{self.oracle.kind} does not measure; allowed: {', '.join(known)}"
+                f"{self.oracle.kind} does not measure; "
+                f"{did_you_mean(self.objective.property, known)}allowed: {', '.join(known)}"
             )
         self._check_temperature(temperatures)
 

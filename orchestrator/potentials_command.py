@@ -17,6 +17,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from oracle.accuracy import published_srme
 from oracle.files import digest_of_path, write_whole
@@ -31,6 +32,7 @@ from oracle.potentials import (
     weights_digest,
     weights_path,
 )
+from oracle.suggestions import did_you_mean
 from orchestrator.commands import DONE, RUN_FAILED
 from orchestrator.config import ConfigError
 from orchestrator.rendering import console
@@ -49,7 +51,7 @@ def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
     if measure:
         with console(stderr=True).status("timing") as status:
             for row in rows:
-                status.update(f"timing {row['name']}")
+                status.update(Text(f"timing {row['name']}"))
                 _measure(row)
     if as_json:
         sys.stdout.write(json.dumps(rows, allow_nan=False, indent=2) + "\n")
@@ -128,7 +130,8 @@ def _separate(name: str) -> Separate:
     spec = POTENTIALS.get(name)
     fetchable = ", ".join(key for key, value in POTENTIALS.items() if value.separate)
     if spec is None:
-        raise ConfigError(f"given potential {name!r}; expected one of {fetchable}")
+        near = did_you_mean(name, POTENTIALS)
+        raise ConfigError(f"given potential {name!r}; {near}expected one of {fetchable}")
     if spec.separate is None:
         raise ConfigError(
             f"{name} has its weights in the package {spec.package}: {spec.install}; "
