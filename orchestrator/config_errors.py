@@ -60,7 +60,7 @@ def _said(error: Any, place: _Place) -> str:
     if kind == "extra_forbidden":
         return f": unknown key (given {_short(given)}); {_allowed(place)}"
     if kind in _TAGS:
-        return _unknown_kind(error, given)
+        return _unknown_kind(error, given, place)
     expected = described(place.annotation, place.metadata)
     if kind == "missing":
         whole = "" if isinstance(error["loc"][-1], str) else f"given {_short(given)}; "
@@ -74,18 +74,18 @@ def _said(error: Any, place: _Place) -> str:
     return f": given {_short(given)}; {near}expected {expected}"
 
 
-def _unknown_kind(error: Any, given: Any) -> str:
+def _unknown_kind(error: Any, given: Any, place: _Place) -> str:
     """A mapping whose kind is not known, or no mapping at all."""
     context = error.get("ctx", {})
     key = str(context.get("discriminator", "'kind'")).strip("'")
-    tags = str(context.get("expected_tags", "")).replace("'", "")
-    allowed = tags or "phonon-bte"
+    kinds = [str(tag) for model in _models(place.annotation) for tag in _tags(model)]
+    allowed = ", ".join(kinds)
     if not isinstance(given, dict):
-        return f": given {_short(given)}; expected a mapping with a key {key!r}"
+        return f": given {_short(given)}; expected a mapping with a key {key!r}: {allowed}"
     if error["type"] == "union_tag_not_found":
-        return f".{key}: missing; expected it in {_short(given)}"
+        return f".{key}: missing in {_short(given)}; allowed: {allowed}"
     value = given.get(key)
-    near = did_you_mean(value, allowed.split(", "))
+    near = did_you_mean(value, kinds)
     return f".{key}: given {_short(value)}; {near}allowed: {allowed}"
 
 

@@ -19,6 +19,7 @@ _TEMPERATURES = 4  # lines of the first property without being asked for more
 _ISOTROPIC = 0.02  # relative differences of directions below this are not told
 _NOISE = 1e-6  # of a tensor's largest component, below which another is shown as zero
 _LABEL = 28  # cells
+_LONG_LABEL = 40
 _SHOWN = {
     *("status", "formula", "spacegroup", "spacegroup_number", "temperature", "kappa_unit"),
     *("std", "errors", "q_point", "reason", "message", "low_confidence", "seconds", "artefacts"),
@@ -124,7 +125,10 @@ def _main_lines(document: Document) -> Iterator[tuple[str, str]]:
         shown = name == first or (document["status"] == "unstable" and name == "min_frequency_thz")
         if not line.main or value is None or shown:
             continue
-        yield line.label, _value(name, value, temperatures)
+        text = _value(name, value, temperatures)
+        if name == "min_frequency_thz":
+            text += " (stable)"
+        yield line.label, text
     calls = document.get("force_calls")
     cost = f"{calls:g} force calls, " if calls is not None else ""
     if document.get("seconds") is not None:
@@ -163,13 +167,14 @@ def _rest(document: Document) -> Iterator[str]:
         line = line_of(name)
         label = f"{line.label}{f', {line.unit}' if line.unit else ''}"
         if isinstance(value, dict):
-            yield label
+            if value:
+                yield label
             yield from _mapping(value, "  ")
         elif isinstance(value, list) and value and isinstance(value[0], list):
             yield label
             yield from _tensors(value, document["temperature"])
         else:
-            yield f"{label:<{_LABEL + 2}}{text_of(value)}"
+            yield f"{label:<{_LONG_LABEL}}{text_of(value)}"
 
 
 def _mapping(value: Document, indent: str) -> Iterator[str]:
@@ -178,7 +183,7 @@ def _mapping(value: Document, indent: str) -> Iterator[str]:
             yield f"{indent}{key}"
             yield from _mapping(part, indent + "  ")
         else:
-            yield f"{indent}{key:<{_LABEL}}{text_of(part)}"
+            yield f"{f'{indent}{key}':<{_LONG_LABEL}}{text_of(part)}"
 
 
 def _tensors(value: list[Any], temperatures: Sequence[float]) -> Iterator[str]:
@@ -233,7 +238,7 @@ def _story(trial: Document) -> Iterator[str]:
     changed = trial["changed"] or {}
     if changed.get("surprise_sigmas") is not None:
         found += f", {abs(changed['surprise_sigmas']):.1f} standard deviations from that"
-    if changed.get("new_best"):
+    if changed.get("new_best") and trial["purpose"] != "confirm":
         found += ", the best until then"
     yield found + (", known before" if trial["reused"] else f", {duration(trial['cost_s'])}")
     if trial["error"]:

@@ -15,6 +15,7 @@ from orchestrator.campaign import Campaign
 from orchestrator.executor import Stages
 from orchestrator.numbers import with_error
 from orchestrator.progress_frame import Count, Frame, Running, Snapshot
+from orchestrator.rendering import say
 from orchestrator.state import CampaignState, Trial, leaders
 from orchestrator.time_left import seconds_left
 from orchestrator.watched import Share
@@ -159,7 +160,7 @@ class ProgressView:
         self._print(f"round {number}: {_summary(state, trials)}; best {_best(campaign)}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(self._console, line)
 
     def _beat(self) -> None:
         heartbeat = Heartbeat()
@@ -216,8 +217,9 @@ class ProgressView:
         )
 
     def _name(self, trial: Trial) -> str:
-        parts = [self._names.get(trial.plan.candidate), trial.plan.label]
-        name = " ".join(dict.fromkeys(part for part in parts if part)) or trial.plan.candidate
+        formula, label = self._names.get(trial.plan.candidate, ""), trial.plan.label or ""
+        parts = [formula] if formula and formula in label else [formula, label]
+        name = " ".join(part for part in parts if part) or trial.plan.candidate
         return f"{name}, again" if trial.plan.purpose == "confirm" else name
 
 

@@ -28,6 +28,7 @@ from orchestrator.mirror import Mirror
 from orchestrator.notes import campaign_notes
 from orchestrator.planning import Planner
 from orchestrator.progress import ProgressView
+from orchestrator.rendering import say
 from orchestrator.store import Store
 from orchestrator.watched import WatchedExecutor
 
@@ -127,7 +128,7 @@ def _work(
 ) -> ev.Stopped:
     config = campaign.config
     for note in campaign.state.notes:
-        console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
+        say(console, note, style="dim")
     mirror = Mirror(store, campaign, config.tracking)
     view = ProgressView(console, campaign, lambda: executor.known_slots)
     executor = WatchedExecutor(
@@ -206,11 +207,11 @@ def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:
     now = library_versions()
     changed = [f"{k} {before[k]} → {now[k]}" for k in before if k in now and now[k] != before[k]]
     if changed:
-        console.print(
+        say(
+            console,
             f"warning: libraries changed since the last run: {', '.join(changed)}; numbers may "
             "differ slightly",
             style="yellow",
-            highlight=False,
         )
 
 

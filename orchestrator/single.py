@@ -22,6 +22,7 @@ from oracle.protocol import Context
 from oracle.report import evaluation_json
 from oracle.settings import GreenSettings, PhononSettings
 from oracle.structure_io import read_structure
+from oracle.suggestions import did_you_mean
 from orchestrator.build import build_oracle
 from orchestrator.config import ConfigError, set_key
 from orchestrator.config_errors import one_line
@@ -158,7 +159,10 @@ def oracle_settings(path: Path | None, overrides: Sequence[str]) -> Computing:
         set_key(raw, override)
     kind = raw.get("kind", "phonon-bte")
     if kind not in _SETTINGS:
-        raise ConfigError(f"oracle.kind: given {kind!r}; evaluate needs {' or '.join(_SETTINGS)}")
+        near = did_you_mean(kind, _SETTINGS)
+        raise ConfigError(
+            f"oracle.kind: given {kind!r}; {near}evaluate needs {' or '.join(_SETTINGS)}"
+        )
     model = _SETTINGS[kind]
     try:
         return model.model_validate(raw)
