@@ -97,8 +97,10 @@ def _tensor(quantity: Quantity | None, rotation: Array | None) -> Any:
 
 def _is_tensor(value: Any) -> bool:
     """Whether a value is one or several square matrices."""
-    shape = np.shape(value) if isinstance(value, list) else ()
-    return len(shape) >= 2 and shape[-1] == shape[-2] > 1
+    if not isinstance(value, list):
+        return False
+    shape: tuple[int, ...] = np.shape(value)
+    return len(shape) >= 2 and shape[-1] == shape[-2]
 
 
 def _without_rounding(value: Any) -> Any:

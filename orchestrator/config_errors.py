@@ -34,7 +34,7 @@ def one_line(error: ValidationError, root: type[BaseModel], source: str) -> str:
     said = _said(first, place)
     if not place.keys and first["type"] == "value_error":
         return f"{source}{said}"  # such messages name their keys
-    return f"{source}: {'.'.join(place.keys) or '(whole file)'}{said}"
+    return f"{source}: {'.'.join(map(_key, place.keys)) or '(whole file)'}{said}"
 
 
 def _most_telling(errors: list[Any]) -> Any:
@@ -101,10 +101,15 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_written(part)}" for key, part in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(k)}: {_written(part)}" for k, part in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_written, value)) + "]"
     return repr(value)
+
+
+def _key(key: Any) -> str:
+    """A key as it was written, on one line."""
+    return str(key) if str(key).isprintable() else repr(key)
 
 
 def _allowed(place: _Place) -> str:

@@ -71,7 +71,7 @@ def outcome_lines(document: Document, *, verbose: bool = False) -> list[str]:
     if name is None:
         return [f"{document['formula']} was measured"]
     lines = list(_headline(document, name))
-    if len(lines) > _TEMPERATURES and not verbose:
+    if len(lines) > _TEMPERATURES + 1 and not verbose:
         more = len(lines) - _TEMPERATURES
         lines = [*lines[:_TEMPERATURES], f"... and {more} more temperatures (-v shows them)"]
     return lines

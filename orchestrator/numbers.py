@@ -53,7 +53,9 @@ def aligned(texts: Sequence[str]) -> list[str]:
     parts = [text.partition(" ± ") for text in texts]
     before = max((len(left) for left, _, _ in parts), default=0)
     after = max((len(right) for _, _, right in parts), default=0)
-    return [f"{left:>{before}}{sign}{right:<{after}}" for left, sign, right in parts]
+    found = [f"{left:>{before}}{sign}{right:<{after}}" for left, sign, right in parts]
+    width = max(map(len, found), default=0)
+    return [f"{text:<{width}}" for text in found]
 
 
 def clock(seconds: float) -> str:
@@ -65,8 +67,10 @@ def clock(seconds: float) -> str:
 
 def duration(seconds: float) -> str:
     """A time that is only roughly known: ``40 s``, ``6 min``, ``2.5 h``, ``3.5 days``."""
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 90:
-        return f"{max(1, round(seconds))} s"
+        return f"{round(seconds)} s"
     if seconds < 90 * 60:
         return f"{round(seconds / 60)} min"
     hours = seconds / 3600

@@ -16,7 +16,7 @@ from rich.text import Text
 from orchestrator.numbers import aligned, plain, with_error
 
 Document = dict[str, Any]
-_FILE_WIDTH = 200  # where there is no terminal to fit
+_FILE_WIDTH = 10_000  # where there is no terminal to fit: nothing is wrapped or left out
 _WRAPPED = 16  # characters that a column whose words wrap is not made narrower than, if it can be
 
 
@@ -89,7 +89,7 @@ class FittingTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Rows side by side with what is left."""
-        kept = self.fitted(options.max_width)
+        kept = self.fitted(options.max_width) if console.is_terminal else list(self.columns)
         made = Table(
             title=self.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
         )
