@@ -149,7 +149,8 @@ def test_brackets_in_paths_are_brackets(run: Run) -> None:
 
 
 def _record(**changes: Any) -> dict[str, Any]:
-    from pymatgen.core import Lattice, Structure
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
 
     crystal = Crystal.from_structure(Structure(Lattice.cubic(4.0), ["Po"], [[0, 0, 0]]))
     common = {"fidelity": "bte", "method": "m", "cost_s": 1.0, "stage": "bte"}

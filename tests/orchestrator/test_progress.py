@@ -115,7 +115,9 @@ class TestHeartbeat:
 
 def test_maps_are_counted_by_what_they_hold() -> None:
     told: list[Share | None] = []
-    executor = WatchedExecutor(SerialExecutor(ExecutorSettings(kind="serial")), told.append, list)
+    executor = WatchedExecutor(
+        SerialExecutor(ExecutorSettings(kind="serial")), told.append, lambda: None
+    )
     sys.path.insert(0, str(Path(__file__).parent))
     try:
         payloads = [{"a": k, "b": 0, "crystals": [0] * 3} for k in range(2)]

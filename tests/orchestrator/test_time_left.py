@@ -22,7 +22,8 @@ class History:
     """Folds events one after another."""
 
     def __init__(self) -> None:
-        self.state, self.outcomes = CampaignState(), {}
+        self.state = CampaignState()
+        self.outcomes: dict[tuple[str, str], Any] = {}
         self.add(ev.Created(config={}, inputs={}, methods={"table": "m"}))
 
     def add(self, event: Any) -> None:
