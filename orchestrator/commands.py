@@ -177,7 +177,7 @@ def evaluate(
     One that cannot be read does not keep the others from being evaluated: it is told on stderr and
     counts as failed. Only where all are wrong is the input as a whole.
     """
-    from orchestrator.details import print_evaluation
+    from orchestrator.details import outcome_lines, print_evaluation
     from orchestrator.single import evaluate_file, oracle_settings
 
     oracle_settings(oracle, overrides)  # wrong settings are no fault of any file
@@ -192,6 +192,8 @@ def evaluate(
             say(progress, f"phonoscout evaluate: {error}")
             document = {"status": "refused", "message": str(error)}
         documents.append({"file": str(path), **document})
+        if as_json and document["status"] == "failed":
+            say(progress, *outcome_lines(document), style="red")
         if as_json or document["status"] == "refused":
             continue
         if len(structures) > 1:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four"}
-_PLAIN = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+_PLAIN = {str: "a text", int: "an integer", float: "a number", bool: "true or false"}
 _BOUNDS = (
     ("gt", "above {}"),
     ("ge", "of at least {}"),
@@ -130,15 +130,15 @@ def _several(words: str, least: int) -> str:
     """The items of a list that must have some."""
     if least == 0:
         return _plural(words)
-    if least == 1 and words.startswith("a "):
-        return f"at least one {words.removeprefix('a ')}"
+    if least == 1 and words.startswith(("a ", "an ")):
+        return f"at least one {words.partition(' ')[2]}"
     return f"at least {_NUMBERS.get(least, str(least))} {_plural(words)}"
 
 
 def _plural(words: str) -> str:
     """``a number above 0`` as ``numbers above 0``; a choice and a mapping keep their words."""
     for one, many in (
-        ("a whole number", "whole numbers"),
+        ("an integer", "integers"),
         ("a number", "numbers"),
         ("a text", "texts"),
         ("a path", "paths"),

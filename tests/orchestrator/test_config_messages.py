@@ -122,7 +122,7 @@ def test_nor_is_any_other_value(path: tuple[str, ...], value: Any) -> None:
     [
         (
             {"budget": {"batch": "many"}},
-            "budget.batch: given 'many'; expected a whole number of at least 1",
+            "budget.batch: given 'many'; expected an integer of at least 1",
         ),
         (
             {"budget": 3},
