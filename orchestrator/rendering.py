@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from orchestrator.numbers import aligned, plain, with_error
 
 Document = dict[str, Any]
 _FILE_WIDTH = 10_000  # where there is no terminal to fit: nothing is wrapped or left out
-_WRAPPED = 16  # characters that a column whose words wrap is not made narrower than, if it can be
+_WRAPPED = 24  # characters that a column whose words wrap is not made narrower than, if it can be
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -31,8 +32,17 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(to: Console, text: str, style: str | None = None) -> None:
-    """Print a line as it is: a terminal wraps it between words, a file gets it whole."""
-    to.print(text, style=style, markup=False, highlight=False, soft_wrap=not to.is_terminal)
+    """Print a line as it is: a terminal wraps it between words, a file gets it whole.
+
+    What follows is indented further than the line's beginning; paths stay in one piece.
+    """
+    lines = [text]
+    if to.is_terminal:
+        indent = " " * (len(text) - len(text.lstrip()) + 2)
+        words = {"break_long_words": False, "break_on_hyphens": False}
+        lines = textwrap.wrap(text, to.width - 1, subsequent_indent=indent, **words) or [""]
+    for line in lines:
+        to.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)

@@ -111,3 +111,13 @@ def test_brackets_are_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     console().print(best_table([_row(1, label=BRACKETS, low_confidence=BRACKETS)], BRACKETS))
     found = capsys.readouterr().out
     assert found.count(BRACKETS) == 5
+
+
+def test_a_terminal_wraps_between_words_and_keeps_paths() -> None:
+    stream = io.StringIO()
+    terminal = Console(file=stream, width=40, force_terminal=True, color_system=None)
+    path = "/a/rather/long/path/that/is/wider/than/the/terminal/kappa-m101010.hdf5"
+    say(terminal, f"  the files are found in the folder {path}")
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "  the files are found in the folder"
+    assert lines[1] == f"    {path}"
