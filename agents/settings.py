@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from oracle.suggestions import did_you_mean
+
 _SYMBOLS = """
 H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As  Se Br
 Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu  Gd Tb Dy Ho
@@ -44,14 +46,16 @@ _POSITIVE = _MISMATCH | {
 
 def _element(symbol: str) -> str:
     if symbol not in _SYMBOLS.split():
-        raise ValueError(f"{symbol!r} is not an element; give symbols such as Na")
+        near = did_you_mean(symbol, _SYMBOLS.split())
+        raise ValueError(f"{symbol!r} is not an element; {near}give symbols such as Na")
     return symbol
 
 
 def _prototype(name: str) -> str:
     if name not in PROTOTYPE_NAMES and not (name.startswith("aflow:") and len(name) > 6):
         raise ValueError(
-            f"{name!r} is not a prototype; allowed: {', '.join(PROTOTYPE_NAMES)}, "
+            f"{name!r} is not a prototype; {did_you_mean(name, PROTOTYPE_NAMES)}"
+            f"allowed: {', '.join(PROTOTYPE_NAMES)}, "
             "or an AFLOW label such as aflow:AB_cF8_225_a_b"
         )
     return name
@@ -211,7 +215,8 @@ class ObjectiveSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _default_temperature(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("property", "kappa") in {"kappa", *_MISMATCH}:
+        sought = data.get("property", "kappa") if isinstance(data, dict) else None
+        if isinstance(sought, str) and sought in {"kappa", *_MISMATCH}:
             return {**data, "temperature": data.get("temperature") or 300.0}
         return data
 
@@ -263,7 +268,8 @@ class ConstraintSettings(Settings):
     def _known(self) -> ConstraintSettings:
         if self.name not in CONSTRAINT_LIMITS:
             allowed = ", ".join(CONSTRAINT_LIMITS)
-            raise ValueError(f"{self.name!r} is not a constraint; allowed: {allowed}")
+            near = did_you_mean(self.name, CONSTRAINT_LIMITS)
+            raise ValueError(f"{self.name!r} is not a constraint; {near}allowed: {allowed}")
         unit = CONSTRAINT_LIMITS[self.name]
         if unit is None and self.limit is not None:
             raise ValueError(f"{self.name} takes no limit, got {self.limit}; write just its name")

@@ -21,6 +21,7 @@ from oracle import dft, loaders, tersoff
 from oracle.errors import OracleError, SetupError, in_words
 from oracle.files import digest_of_path
 from oracle.sources import digest_of_import, imported
+from oracle.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -359,7 +360,7 @@ def _spec(name: str) -> PotentialSpec:
     if name not in POTENTIALS:
         known, families = ", ".join(sorted(POTENTIALS)), ", ".join(sorted(FAMILIES))
         raise SetupError(
-            f"unknown calculator {name!r}; known: {known}, FAMILY:/path/to/weights with one of "
-            f"{families}, or package.module:factory",
+            f"unknown calculator {name!r}; {did_you_mean(name, POTENTIALS)}known: {known}, "
+            f"FAMILY:/path/to/weights with one of {families}, or package.module:factory"
         )
     return POTENTIALS[name]

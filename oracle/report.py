@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from oracle.axes import Axes
 
 Array = NDArray[np.float64]
+_ROUNDING = 1e-10  # of a tensor's largest component, what rotations and sums leave of a zero
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _PROMISED = (
     "kappa",
@@ -48,7 +49,9 @@ def evaluation_json(
     Returns:
         Keys that the outcome has no value for hold None. ``temperature`` is (n,), ``kappa`` and
         its parts (n, 3, 3) in ``kappa_unit``, ``heat_capacity`` (n,) in k_B per atom, ``max_msd``
-        (n,) in Å². ``std`` is the standard error of a third of kappa's trace, (n,).
+        (n,) in Å². ``std`` is the standard error of a third of kappa's trace, (n,); ``errors`` has
+        those of other properties by name. Components of a tensor that are zero but for the
+        arithmetic's rounding are zero.
     """
     rotation = rotation if axes is None else axes.rotation
     properties = evaluation.properties
@@ -62,9 +65,15 @@ def evaluation_json(
         "temperature": list(getattr(evaluation, "temperature", ())),
         "kappa_unit": "W/m/K" if kappa is None else kappa.unit,
         "std": None if kappa is None else kappa.std,
+        "errors": {n: q.std for n, q in properties.items() if n != "kappa" and q.std is not None},
     }
     names = [*_PROMISED, *sorted(set(properties) - set(_PROMISED))]
     document |= {name: _value(properties.get(name), rotation) for name in names}
+    document |= {
+        name: _without_rounding(document[name])
+        for name, quantity in properties.items()
+        if _is_tensor(quantity.value)
+    }
     if document["min_frequency_thz"] is None and isinstance(evaluation, Unstable):
         document["min_frequency_thz"] = evaluation.min_frequency
     return document | {
@@ -118,3 +127,18 @@ def _provenance(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> 
     """The record in the canonical axes in which all was computed, and its sizes in the file's."""
     record = dict(evaluation.provenance)
     return record if axes is None else record | {"axes": axes.record(record)}
+
+
+def _is_tensor(value: Any) -> bool:
+    """Whether a value is one or several square matrices."""
+    if not isinstance(value, list):
+        return False
+    shape: tuple[int, ...] = np.shape(value)
+    return len(shape) >= 2 and shape[-1] == shape[-2]
+
+
+def _without_rounding(value: Any) -> Any:
+    """Matrices (..., n, n) whose components far below the largest of each are exactly zero."""
+    values = np.asarray(value, dtype=float)
+    largest = np.abs(values).max(axis=(-2, -1), keepdims=True)
+    return np.where(np.abs(values) < _ROUNDING * largest, 0.0, values).tolist()

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from orchestrator.library_warnings import only_our_warnings
+
 _HOME = click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
@@ -26,6 +28,9 @@ _SET = click.option(
     metavar="KEY.PATH=VALUE",
     help="Change one setting; the value is YAML. May be given several times.",
 )
+
+
+_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Print all that is known.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,11 +103,12 @@ def best(name: str, k: int, as_csv: bool, home: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("candidate")
+@_VERBOSE
 @_HOME
 @_JSON
-def show(candidate: str, home: Path, as_json: bool) -> None:
-    """All that is known of a candidate, and why it was chosen."""
-    _run("show", home, candidate, as_json=as_json)
+def show(candidate: str, verbose: bool, home: Path, as_json: bool) -> None:
+    """What is known of a candidate, and why it was chosen."""
+    _run("show", home, candidate, verbose=verbose, as_json=as_json)
 
 
 @main.command()
@@ -125,18 +131,34 @@ def export(name: str, directory: Path, form: str, k: int, home: Path, as_json: b
 
 
 @main.command()
-@click.argument("structure", type=click.Path(path_type=Path))
+@click.argument(
+    "structures", metavar="STRUCTURE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
     "--oracle", type=click.Path(path_type=Path), help="YAML file with the oracle's settings."
 )
 @_SET
+@_VERBOSE
 @_HOME
 @_JSON
 def evaluate(
-    structure: Path, oracle: Path | None, overrides: tuple[str, ...], home: Path, as_json: bool
+    structures: tuple[Path, ...],
+    oracle: Path | None,
+    overrides: tuple[str, ...],
+    verbose: bool,
+    home: Path,
+    as_json: bool,
 ) -> None:
-    """Run the oracle on one STRUCTURE file, outside of any campaign."""
-    _run("evaluate", home, structure, oracle=oracle, overrides=overrides, as_json=as_json)
+    """Run the oracle on STRUCTURE files, outside of any campaign."""
+    _run(
+        "evaluate",
+        home,
+        structures,
+        oracle=oracle,
+        overrides=overrides,
+        verbose=verbose,
+        as_json=as_json,
+    )
 
 
 @main.group(invoke_without_command=True)
@@ -192,9 +214,10 @@ def _run(
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from orchestrator.failures import INPUT_ERRORS
 
-    functions = importlib.import_module(f"orchestrator.{module}")
     try:
-        code = getattr(functions, command)(home.resolve(), *arguments, **options)
+        with only_our_warnings():
+            functions = importlib.import_module(f"orchestrator.{module}")
+            code = getattr(functions, command)(home.resolve(), *arguments, **options)
     except INPUT_ERRORS as error:
         click.echo(f"phonoscout {command}: {error}", err=True)
         code = 2

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import queries
 from orchestrator.config import ConfigError, load_config
 from orchestrator.database import has_database
-from orchestrator.rendering import best_table, console, print_details, status_table
+from orchestrator.failures import INPUT_ERRORS
+from orchestrator.rendering import best_table, console, print_details, say, status_table
 from orchestrator.store import Store
 
 if TYPE_CHECKING:
@@ -130,9 +131,9 @@ def status(home: Path, name: str | None, *, as_json: bool) -> int:
             return _json(document)
         console().print(status_table([document]))
         for note in document["notes"]:
-            console().print(note, highlight=False)
+            say(console(), note)
         if document["stop_reason"]:
-            console().print(document["stop_reason"], highlight=False)
+            say(console(), document["stop_reason"])
         return DONE
     documents = [queries.status(store, row.name) for row in store.campaigns()]
     if as_json:
@@ -157,9 +158,15 @@ def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
     return DONE
 
 
-def show(home: Path, candidate: str, *, as_json: bool) -> int:
-    """Print all that is known of a candidate."""
-    return _print(queries.show(_store(home), candidate), as_json)
+def show(home: Path, candidate: str, *, verbose: bool, as_json: bool) -> int:
+    """Print what is known of a candidate."""
+    from orchestrator.details import print_candidate
+
+    document = queries.show(_store(home), candidate)
+    if as_json:
+        return _json(document)
+    print_candidate(console(), document, verbose=verbose)
+    return DONE
 
 
 def export(home: Path, name: str, *, directory: Path, form: str, k: int, as_json: bool) -> int:
@@ -176,18 +183,46 @@ def export(home: Path, name: str, *, directory: Path, form: str, k: int, as_json
 
 def evaluate(
     home: Path,
-    structure: Path,
+    structures: Sequence[Path],
     *,
     oracle: Path | None,
     overrides: Sequence[str],
+    verbose: bool,
     as_json: bool,
 ) -> int:
-    """Run the oracle on one structure file."""
-    from orchestrator.single import evaluate_file
+    """Run the oracle on structure files, one after another.
 
-    document = evaluate_file(home, structure, oracle, overrides, console(stderr=True))
-    code = RUN_FAILED if document["status"] == "failed" else DONE
-    return _print(document, as_json) or code
+    One that cannot be read does not keep the others from being evaluated: it is told on stderr and
+    counts as failed. Only where all are wrong is the input as a whole.
+    """
+    from orchestrator.details import outcome_lines, print_evaluation
+    from orchestrator.single import evaluate_file, oracle_settings
+
+    oracle_settings(oracle, overrides)  # wrong settings are no fault of any file
+    progress, out = console(stderr=True), console()
+    documents: list[Any] = []
+    for path in structures:
+        try:
+            document = evaluate_file(home, path, oracle, overrides, progress)
+        except INPUT_ERRORS as error:
+            if len(structures) == 1:
+                raise
+            say(progress, f"phonoscout evaluate: {error}")
+            document = {"status": "refused", "message": str(error)}
+        documents.append({"file": str(path), **document})
+        if as_json and document["status"] == "failed":
+            say(progress, *outcome_lines(document), style="red")
+        if as_json or document["status"] == "refused":
+            continue
+        if len(structures) > 1:
+            say(out, f"{path}:")
+        print_evaluation(out, document, verbose=verbose)
+    if as_json:
+        _json(documents if len(structures) > 1 else documents[0])
+    said = {document["status"] for document in documents}
+    if said == {"refused"}:
+        return WRONG_INPUT
+    return RUN_FAILED if said & {"failed", "refused"} else DONE
 
 
 def serve(home: Path, *, host: str, port: int) -> int:

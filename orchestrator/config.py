@@ -21,6 +21,7 @@ from oracle.errors import OracleError
 from oracle.interface_settings import InterfaceSettings
 from oracle.plain_yaml import parse_yaml
 from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
+from oracle.suggestions import did_you_mean
 from oracle.text_files import read_text
 from orchestrator.config_errors import one_line
 from orchestrator.healing_settings import DftSettings
@@ -135,7 +136,8 @@ class CampaignConfig(_Settings):
         if self.objective.property not in known:
             raise ValueError(
                 f"objective.property: given {self.objective.property!r}, which oracle.kind: "
-                f"{self.oracle.kind} does not measure; allowed: {', '.join(known)}"
+                f"{self.oracle.kind} does not measure; "
+                f"{did_you_mean(self.objective.property, known)}allowed: {', '.join(known)}"
             )
         self._check_temperature(temperatures)
 

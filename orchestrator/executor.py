@@ -10,6 +10,10 @@ Payload = dict[str, Any]
 """JSON-able, so that any executor can carry it."""
 
 
+Stages = dict[str, tuple[str, float]]
+"""Stage and finished share of calls under way, by id."""
+
+
 def _silent(stage: str, share: float) -> None:
     return None
 
@@ -95,8 +99,15 @@ class Executor(Protocol):
         """The next call to end, in the order of ending; None when none does in `timeout` s."""
         ...
 
-    def progress(self) -> dict[str, tuple[str, float]]:
+    def progress(self) -> Stages:
         """Stage and finished share of the calls under way, by id."""
+        ...
+
+    def watch(self, told: Callable[[Stages], None]) -> None:
+        """Have `told` called now and then with the stages of all work while it is waited for.
+
+        It is called in the thread that waits, and told of what is mapped as well.
+        """
         ...
 
     def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:

@@ -140,7 +140,7 @@ class Healer:
         missing = [plan for plan in hunt.labels if plan.id not in known]
         if not missing:
             return
-        self.on_stage(f"labelling {len(missing)} supercells")
+        self.on_stage("labelling supercells")
         materials = [campaign.store.candidate(plan.candidate).material for plan in missing]
         payloads = [
             self._payload(

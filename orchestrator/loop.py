@@ -94,6 +94,7 @@ class Loop:
             if not waiting and not in_flight:
                 break
             self._submit(waiting[: max(0, self.executor.slots - len(in_flight))], in_flight)
+            self._tell()  # a serial executor works through a call before it gives the reply
             reply = self.executor.next_reply(timeout=_POLL_S)
             if reply is not None:
                 in_flight.discard(reply.id)
@@ -101,8 +102,7 @@ class Loop:
                 reason = failure_reason(self.campaign.state, self.campaign.config)
                 if reason is not None:
                     return self._end("failed", reason)
-            for observer in self.observers:
-                observer.on_change(self.campaign, self.executor.progress())
+            self._tell()
             if self.interrupted():
                 raise KeyboardInterrupt
             if self._asked_to_stop():
@@ -115,6 +115,10 @@ class Loop:
         for observer in self.observers:
             observer.on_round(self.campaign)
         return None
+
+    def _tell(self) -> None:
+        for observer in self.observers:
+            observer.on_change(self.campaign, self.executor.progress())
 
     def _heal(self) -> ev.Stopped | None:
         """Heal the potential where it is due; a potential that cannot be judged ends the campaign.

@@ -15,8 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
+from rich.text import Text
 
 from oracle.accuracy import published_srme
 from oracle.files import digest_of_path, write_whole
@@ -31,9 +30,10 @@ from oracle.potentials import (
     weights_digest,
     weights_path,
 )
+from oracle.suggestions import did_you_mean
 from orchestrator.commands import DONE, RUN_FAILED
 from orchestrator.config import ConfigError
-from orchestrator.rendering import console
+from orchestrator.rendering import Column, FittingTable, console, say
 
 Document = dict[str, Any]
 _TIMEOUT = 60  # s without a byte
@@ -49,18 +49,18 @@ def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
     if measure:
         with console(stderr=True).status("timing") as status:
             for row in rows:
-                status.update(f"timing {row['name']}")
+                status.update(Text(f"timing {row['name']}"))
                 _measure(row)
     if as_json:
         sys.stdout.write(json.dumps(rows, allow_nan=False, indent=2) + "\n")
         return DONE
     console().print(_table(rows, measure))
-    console().print(
-        f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of "
-        f"{', '.join(FAMILIES)}.\nkappa_SRME: 0 is exact, 2 useless; from Matbench Discovery.",
-        highlight=False,
-        soft_wrap=True,
+    families = ", ".join(FAMILIES)
+    say(
+        console(),
+        f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of {families}.",
     )
+    say(console(), "kappa_SRME: 0 is exact, 2 useless; from Matbench Discovery.")
     return DONE
 
 
@@ -128,7 +128,8 @@ def _separate(name: str) -> Separate:
     spec = POTENTIALS.get(name)
     fetchable = ", ".join(key for key, value in POTENTIALS.items() if value.separate)
     if spec is None:
-        raise ConfigError(f"given potential {name!r}; expected one of {fetchable}")
+        near = did_you_mean(name, POTENTIALS)
+        raise ConfigError(f"given potential {name!r}; {near}expected one of {fetchable}")
     if spec.separate is None:
         raise ConfigError(
             f"{name} has its weights in the package {spec.package}: {spec.install}; "
@@ -241,23 +242,21 @@ def _seconds(name: str) -> float:
     return statistics.median(taken[1:])
 
 
-def _table(rows: list[Document], measured: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in ("potential", "package", "installed", "weights"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("kappa_SRME", justify="right")
-    if measured:
-        table.add_column("s per 64 atoms", justify="right")
-    table.add_column("to use it")
-    for row in rows:
-        cells = [
-            row["name"],
-            row["package"],
-            "yes" if row["installed"] else "no",
-            row["weights"],
-            "" if row["kappa_srme"] is None else f"{row['kappa_srme']:.2f}",
-        ]
-        if measured:
-            cells.append("" if row["seconds"] is None else f"{row['seconds']:.2f}")
-        table.add_row(*cells, row["todo"] or (measured and row["error"]) or "")
-    return table
+def _table(rows: list[Document], measured: bool) -> FittingTable:
+    published = (row["kappa_srme"] for row in rows)
+    taken = (row.get("seconds") for row in rows)
+    todo = tuple(row["todo"] or (measured and row["error"]) or "" for row in rows)
+    columns = [
+        Column("potential", tuple(row["name"] for row in rows)),
+        Column("package", tuple(row["package"] for row in rows), drop=1),
+        Column("installed", tuple("yes" if row["installed"] else "no" for row in rows), drop=2),
+        Column("weights", tuple(row["weights"] for row in rows)),
+        Column("kappa_SRME", tuple(_two_digits(value) for value in published), "right"),
+        Column("s per 64 atoms", tuple(_two_digits(value) for value in taken), "right"),
+        Column("to use it", todo, wraps=True, spills=True),
+    ]
+    return FittingTable("", [c for c in columns if measured or c.header != "s per 64 atoms"])
+
+
+def _two_digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from agents.objective import Objective
 from oracle.evaluation import EVALUATION, caution
 from oracle.files import write_whole
 from oracle.material import Crystal, Material, Superlattice
 from orchestrator.campaign import Campaign
+from orchestrator.events import Belief
 from orchestrator.state import CampaignState, Ranked, ranking
 from orchestrator.store import Store
 
@@ -186,6 +189,9 @@ def show(store: Store, candidate: str) -> Document:
     for history in histories:
         history.pop("_current", None)
     document = {} if current is None else evaluation_json(current)
+    if current is not None:
+        paths = {n: store.home / "artefacts" / path for n, path in current.artefacts.items()}
+        document["artefacts"] = {name: str(p) for name, p in paths.items() if p.exists()}
     return {
         **document,
         "candidate": found.id,
@@ -233,9 +239,11 @@ def _trial(campaign: Campaign, trial: Any) -> Document:
         "agent": plan.agent,
         "purpose": plan.purpose,
         "parents": list(plan.parents),
+        "parent_formulas": _formulas(campaign.store, plan.parents),
         "fidelity": plan.fidelity,
         "level": plan.level,
         "predicted": None if plan.belief is None else plan.belief.model_dump(),
+        "expected": None if plan.belief is None else _expected(campaign.objective, plan.belief),
         "acquisition": plan.acquisition,
         "outcome": None if trial.outcome is None else trial.outcome.status,
         "value": None if found is None else found[0],
@@ -246,6 +254,19 @@ def _trial(campaign: Campaign, trial: Any) -> Document:
         "error": trial.last_error,
         "changed": _changed(campaign, trial),
     }
+
+
+def _formulas(store: Store, names: Sequence[str]) -> list[str]:
+    """Formulas of candidates; of one that is not stored, its id."""
+    known = store.formulas(list(names))
+    return [known.get(name, name) for name in names]
+
+
+def _expected(objective: Objective, belief: Belief) -> Document:
+    """What was predicted in the property's own unit: its median and one standard deviation."""
+    spread = (belief.epistemic**2 + belief.aleatoric**2) ** 0.5
+    ends = {"low": belief.mean - spread, "value": belief.mean, "high": belief.mean + spread}
+    return {key: 10.0**end if objective.log else end for key, end in ends.items()}
 
 
 def _changed(campaign: Campaign, trial: Any) -> Document | None:

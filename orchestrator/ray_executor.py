@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply
+from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply, Stages
 from orchestrator.ray_cluster import RayCluster
 from orchestrator.settings import ExecutorSettings
 from orchestrator.worker import one_line, run
@@ -104,7 +104,8 @@ class RayExecutor:
         self._replies: deque[Reply] = deque()
         self._shards: dict[str, Reply | None] = {}
         self._maps = 0
-        self._stages: dict[str, tuple[str, float]] = {}
+        self._stages: Stages = {}
+        self._told: Callable[[Stages], None] | None = None
         self._asked = self._looked = time.monotonic()
 
     @property
@@ -131,8 +132,15 @@ class RayExecutor:
             self._collect(min(left, _LOOK_S))
         return self._replies.popleft()
 
-    def progress(self) -> dict[str, tuple[str, float]]:
+    def watch(self, told: Callable[[Stages], None]) -> None:
+        """Have `told` called about once a second while calls are waited for."""
+        self._told = told
+
+    def progress(self) -> Stages:
         """Stage and finished share of the calls under way, at most half a second old."""
+        return {n: s for n, s in self._all_stages().items() if not n.startswith(_SHARD)}
+
+    def _all_stages(self) -> Stages:
         busy = self._busy()
         if busy and time.monotonic() - self._asked > _STAGES_S:
             self._asked = time.monotonic()
@@ -140,7 +148,7 @@ class RayExecutor:
                 self._ask(slot)
         running = {slot.call.id for slot in busy if slot.call is not None}
         self._stages = {name: s for name, s in self._stages.items() if name in running}
-        return {name: s for name, s in self._stages.items() if not name.startswith(_SHARD)}
+        return self._stages
 
     def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
         """Results in order, computed by the same workers; a lost worker's share is done again."""
@@ -205,6 +213,8 @@ class RayExecutor:
             return
         busy = {slot.future: slot for slot in self._busy()}
         done, _ = ray.wait(list(busy), num_returns=1, timeout=timeout)
+        if self._told is not None:
+            self._told(dict(self._all_stages()))
         for future in done:
             reply = self._reply(busy[future])
             self._deliver(reply)

@@ -31,8 +31,10 @@ from orchestrator.notes import campaign_notes
 from orchestrator.planning import Planner
 from orchestrator.preflight import check_named, try_named
 from orchestrator.progress import ProgressView
+from orchestrator.rendering import say
 from orchestrator.state import Trial
 from orchestrator.store import Store
+from orchestrator.watched import WatchedExecutor
 
 
 @dataclass(frozen=True)
@@ -172,39 +174,63 @@ def _work(
 ) -> ev.Stopped:
     config = campaign.config
     for note in campaign.state.notes:
-        console.print(note, style="dim", highlight=False, soft_wrap=True)
+        say(console, note, style="dim")
     mirror = Mirror(store, campaign, config.tracking)
+    view = ProgressView(console, campaign, lambda: watched.known_slots)
+    watched = WatchedExecutor(executor, view.on_share, lambda: view.say("starting the workers"))
+    watched.watch(view.on_stages)
     mirror.start()
+    problems: list[str] = []
     try:
-        with ProgressView(console) as view:
-            planner = Planner(
-                config=config,
-                space=prepared.space,
-                oracles=prepared.oracles,
-                executor=executor,
-                cache=store.home / "cache",
-                on_stage=view.say,
-            )
-            mirror.weights_of = planner.save_surrogate
-            loop = Loop(
-                campaign,
-                planner,
-                executor,
-                call_for=lambda trial: call_for(trial, campaign, prepared.oracles),
-                healer=Healer(campaign, prepared.space, executor, view.say),
-                observers=(view, mirror),
-                interrupted=lambda: interrupts.seen,
-            )
-            stopped = loop.run()
-            view.say("recording")
-    except KeyboardInterrupt:
-        campaign.record(ev.Stopped(state="interrupted", reason="interrupted"))
-        raise
+        with view:
+            try:
+                return _looped(store, campaign, prepared, watched, mirror, view, interrupts)
+            except KeyboardInterrupt:
+                campaign.record(ev.Stopped(state="interrupted", reason="interrupted"))
+                raise
+            finally:
+                view.say("recording")
+                executor.shutdown()
+                problems = mirror.finish()
     finally:
-        executor.shutdown()
-        for problem in mirror.finish():
-            console.print(f"tracking: {problem}", style="yellow", highlight=False, soft_wrap=True)
-    return stopped
+        for problem in problems:
+            console.print(
+                f"tracking: {problem}",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _looped(
+    store: Store,
+    campaign: Campaign,
+    prepared: Prepared,
+    executor: WatchedExecutor,
+    mirror: Mirror,
+    view: ProgressView,
+    interrupts: _Interrupts,
+) -> ev.Stopped:
+    planner = Planner(
+        config=campaign.config,
+        space=prepared.space,
+        oracles=prepared.oracles,
+        executor=executor,
+        cache=store.home / "cache",
+        on_stage=view.say,
+    )
+    mirror.weights_of = planner.save_surrogate
+    loop = Loop(
+        campaign,
+        planner,
+        executor,
+        call_for=lambda trial: call_for(trial, campaign, prepared.oracles),
+        healer=Healer(campaign, prepared.space, executor, view.say),
+        observers=(view, mirror),
+        interrupted=lambda: interrupts.seen,
+    )
+    return loop.run()
 
 
 def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
@@ -234,11 +260,11 @@ def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:
     now = library_versions()
     changed = [f"{k} {before[k]} → {now[k]}" for k in before if k in now and now[k] != before[k]]
     if changed:
-        console.print(
+        say(
+            console,
             f"warning: libraries changed since the last run: {', '.join(changed)}; numbers may "
             "differ slightly",
             style="yellow",
-            highlight=False,
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply
+from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply, Stages
 from orchestrator.settings import ExecutorSettings
 from orchestrator.worker import one_line, run
 
@@ -24,6 +24,7 @@ class SerialExecutor:
         self._threads = settings.cpus_per_call
         self._attempts = settings.attempts
         self._waiting: deque[tuple[Call, float]] = deque()
+        self._told: Callable[[Stages], None] = lambda stages: None
 
     def start(self) -> None:
         """Nothing has to be set up."""
@@ -39,7 +40,7 @@ class SerialExecutor:
         call, submitted = self._waiting.popleft()
         started = time.time()
         limit = None if call.time_limit is None else started + call.time_limit
-        context = CallContext(limit, threads=self._threads)
+        context = CallContext(limit, self._note(call.id), self._threads)
         try:
             value = run(call.function, call.payload, context)
         except Exception as error:  # whatever a call raises is its reply
@@ -60,13 +61,17 @@ class SerialExecutor:
             finished=time.time(),
         )
 
-    def progress(self) -> dict[str, tuple[str, float]]:
+    def progress(self) -> Stages:
         """Nothing runs while anybody can ask."""
         return {}
 
+    def watch(self, told: Callable[[Stages], None]) -> None:
+        """Have `told` called at each stage that a call reports."""
+        self._told = told
+
     def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
         """Results one by one."""
-        context = CallContext(threads=self._threads)
+        context = CallContext(progress=self._note("map"), threads=self._threads)
         for payload in payloads:
             yield self._attempted(function, payload, context)
 
@@ -83,3 +88,6 @@ class SerialExecutor:
     def shutdown(self) -> None:
         """Forget what is in line."""
         self._waiting.clear()
+
+    def _note(self, name: str) -> Callable[[str, float], None]:
+        return lambda stage, share: self._told({name: (stage, share)})

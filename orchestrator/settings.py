@@ -16,11 +16,16 @@ def _seconds(value: Any) -> Any:
         return value
     match = _DURATION.match(value)
     if match is None:
-        raise ValueError("seconds, or a text such as '90s', '30min', '2h' or '1d'")
+        raise ValueError(_WORDS)
     return float(match[1]) * _UNITS[match[2]]
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+_WORDS = "seconds, or a text such as '90s', '30min', '2h' or '1d'"
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(gt=0, allow_inf_nan=False, description=_WORDS),
+]
 """Seconds; also written as ``30min``."""
 
 

@@ -14,18 +14,20 @@ from rich.console import Console
 from oracle.axes import Axes, axes_of
 from oracle.canonical import canonicalize
 from oracle.errors import OracleError
-from oracle.evaluation import Failed
 from oracle.interface_settings import InterfaceSettings
 from oracle.material import Interface, Material, Superlattice
 from oracle.protocol import Context
 from oracle.report import evaluation_json
 from oracle.settings import GreenSettings, PhononSettings
 from oracle.structure_io import read_file
+from oracle.suggestions import did_you_mean
 from oracle.text_files import read_text
 from orchestrator.build import build_oracle
 from orchestrator.charges import ChargesChoice, take_choice, with_charges
 from orchestrator.config import ConfigError, read_yaml, set_key
 from orchestrator.config_errors import one_line
+from orchestrator.progress_frame import Ticking
+from orchestrator.rendering import say
 
 Computing = PhononSettings | GreenSettings | InterfaceSettings
 _SETTINGS: dict[str, type[PhononSettings] | type[GreenSettings] | type[InterfaceSettings]] = {
@@ -63,10 +65,11 @@ def evaluate_file(
     settings, charges = oracle_settings(oracle, overrides)
     material, axes, settings = _material(structure, settings, charges, console)
     engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
-    with console.status(f"{material.formula}: relax") as status:
+    at = Ticking(material.formula)
+    with console.status(at):
         context = Context(
             workdir=home / "artefacts",
-            progress=lambda stage, share: status.update(f"{material.formula}: {stage} {share:.0%}"),
+            progress=at.note,
             keep_large=True,
             threads=os.cpu_count() or 1,
         )
@@ -75,8 +78,6 @@ def evaluate_file(
     document["artefacts"] = {
         name: str(home / "artefacts" / path) for name, path in found.artefacts.items()
     }
-    if isinstance(found, Failed):
-        console.print(f"{found.stage}: {found.message}", style="red", highlight=False)
     return document
 
 
@@ -105,8 +106,7 @@ def _material(
         return layers, None, settings
     reading = read_file(structure)
     for remark in reading.remarks:
-        text = f"{structure.name}: {remark}"
-        console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"{structure.name}: {remark}", style="yellow")
     given = reading.structure
     material, axes = axes_of(given)
     if isinstance(settings, PhononSettings):
@@ -128,11 +128,10 @@ def _in_canonical_axes(settings: PhononSettings, axes: Axes, console: Console) -
     for name in ("fc2_supercell", "fc3_supercell", "mesh"):
         wanted, found = getattr(settings, name), getattr(used, name)
         if found != wanted:
-            console.print(
+            say(
+                console,
                 f"{name}: {_short(wanted)} along the axes of the file is {_short(found)} along "
                 "those of the standard cell",
-                highlight=False,
-                markup=False,
             )
     return used
 
@@ -187,7 +186,10 @@ def oracle_settings(path: Path | None, overrides: Sequence[str]) -> tuple[Comput
         set_key(raw, override)
     kind = raw.get("kind", "phonon-bte")
     if kind not in _SETTINGS:
-        raise ConfigError(f"oracle.kind: given {kind!r}; evaluate needs {' or '.join(_SETTINGS)}")
+        near = did_you_mean(kind, _SETTINGS)
+        raise ConfigError(
+            f"oracle.kind: given {kind!r}; {near}evaluate needs {' or '.join(_SETTINGS)}"
+        )
     model = _SETTINGS[kind]
     by_hand = any(text.partition("=")[0].strip() == "born" for text in overrides)
     charges = take_choice(raw, Path.cwd() if path is None or by_hand else path.parent)

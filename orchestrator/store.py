@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from agents.protocol import Candidate
 from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from oracle.material import Material
+from oracle.suggestions import did_you_mean
 from orchestrator.database import database_of, has_database, open_engine
 from orchestrator.schema import CampaignRow, CandidateRow, EvaluationRow, EventRow, ForceLabelRow
 
@@ -148,8 +149,11 @@ class Store:
                 select(CampaignRow.__table__).where(CampaignRow.name == name)
             ).first()
         if row is None:
-            known = ", ".join(found.name for found in self.campaigns()) or "none"
-            raise UnknownCampaign(f"no campaign {name!r} in {self.home}; there are: {known}")
+            known = [found.name for found in self.campaigns()]
+            raise UnknownCampaign(
+                f"no campaign {name!r} in {self.home}; {did_you_mean(name, known)}"
+                f"there are: {', '.join(known) or 'none'}"
+            )
         return row
 
     def append(
@@ -269,10 +273,20 @@ class Store:
             several = f"several begin so, among them {', '.join(r.id for r in rows)}"
             raise UnknownCandidate(
                 f"candidate {prefix!r}: {several if rows else 'not known'}; "
-                "give an id from `phonoscout best`"
+                f"{'' if rows else self._meant(prefix)}give an id from `phonoscout best`"
             )
         name, label, formula, text = rows[0]
         return StoredCandidate(name, label, formula, _MATERIAL.validate_json(text))
+
+    def _meant(self, given: str) -> str:
+        """Candidates whose formula or label was given in place of the id, or whose id is near."""
+        columns = (CandidateRow.id, CandidateRow.formula, CandidateRow.label)
+        with self._read.connect() as connection:
+            rows = connection.execute(select(*columns).order_by(CandidateRow.id)).all()
+        named = [row.id for row in rows if given in (row.formula, row.label)]
+        if named:
+            return f"{given} is {' and '.join(named[:3])}; "
+        return did_you_mean(given, [row.id for row in rows])
 
     def formulas(self, names: Sequence[str]) -> dict[str, str]:
         """Reduced formula by candidate id."""

@@ -107,7 +107,7 @@ def streamed(
     table = np.empty((len(_NAMES), len(materials)))
     start = 0
     for found in executor.map(
-        "orchestrator.screening_calls:screen", _shards(materials, path, cache)
+        "orchestrator.screening_calls:screen", _Shards(materials, path, cache)
     ):
         stop = start + len(found["mean"])
         for row, name in zip(table, _NAMES, strict=True):
@@ -158,11 +158,23 @@ def narrowed(
     return Narrowed(space, [materials[i] for i in kept])
 
 
-def _shards(materials: Sequence[Material], recipe: Path, cache: Path) -> Iterator[Payload]:
-    """Payloads one by one, so that only those under way are in memory."""
-    for start in range(0, len(materials), SHARD):
-        yield {
-            "materials": [m.model_dump(mode="json") for m in materials[start : start + SHARD]],
-            "recipe": str(recipe),
-            "cache": str(cache),
-        }
+@dataclass(frozen=True)
+class _Shards:
+    """Payloads made one by one, so that only those under way are in memory."""
+
+    materials: Sequence[Material]
+    recipe: Path
+    cache: Path
+
+    def __len__(self) -> int:
+        return -(-len(self.materials) // SHARD)
+
+    def __iter__(self) -> Iterator[Payload]:
+        for start in range(0, len(self.materials), SHARD):
+            yield {
+                "materials": [
+                    m.model_dump(mode="json") for m in self.materials[start : start + SHARD]
+                ],
+                "recipe": str(self.recipe),
+                "cache": str(self.cache),
+            }

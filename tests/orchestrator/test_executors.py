@@ -118,6 +118,22 @@ class ExecutorContract:
         found = executor.map("executor_functions:add", payloads)
         assert [value["sum"] for value in found] == list(range(9))
 
+    def test_who_waits_is_told_the_stages_of_a_map(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        go = tmp_path / "go"
+        told: list[tuple[str, float]] = []
+
+        def listen(stages: dict[str, tuple[str, float]]) -> None:
+            told.extend(stages.values())
+            if ("fc3", 0.25) in told:
+                go.touch()
+
+        executor.watch(listen)
+        assert list(executor.map("executor_functions:report", [{"go": str(go)}])) == [{}]
+        executor.watch(lambda stages: None)
+        assert ("fc3", 0.25) in told
+
     def test_map_of_nothing(self, executor: Executor) -> None:
         assert list(executor.map("executor_functions:add", [])) == []
 

@@ -1,0 +1,47 @@
+"""Libraries' warnings stay off the terminal; ours do not."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytest
+
+import oracle
+from orchestrator.library_warnings import only_our_warnings
+
+OURS = str(Path(oracle.__file__).parent / "material.py")
+
+
+def _warn(filename: str) -> None:
+    code = "import warnings\nwarnings.warn('look [here]', UserWarning, stacklevel=1)"
+    exec(compile(code, filename, "exec"), {})
+
+
+@pytest.mark.parametrize(
+    ("filename", "shown"),
+    [
+        ("/usr/lib/python3/site-packages/pymatgen/io/cif.py", ""),
+        (OURS, "phonoscout: warning: look [here]\n"),
+    ],
+)
+def test_whose_warning_is_shown(
+    filename: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")  # as some libraries do when they are imported
+        with only_our_warnings():
+            _warn(filename)
+    assert capsys.readouterr().err == shown
+
+
+def test_what_libraries_log_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with only_our_warnings():
+        logging.getLogger("some.library").warning("deprecated")
+    assert capsys.readouterr().err == ""
+
+
+def test_where_warnings_are_errors_they_stay_errors() -> None:
+    with only_our_warnings(), pytest.raises(UserWarning, match="look"):
+        _warn("/usr/lib/python3/site-packages/pymatgen/io/cif.py")
