@@ -18,7 +18,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from oracle.accuracy import published_srme
+from oracle.accuracy import holes, published_srme, summary
 from oracle.files import digest_of_path, write_whole
 from oracle.potentials import (
     FAMILIES,
@@ -55,13 +55,22 @@ def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
         sys.stdout.write(json.dumps(rows, allow_nan=False, indent=2) + "\n")
         return DONE
     console().print(_table(rows, measure))
-    console().print(
-        f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of "
-        f"{', '.join(FAMILIES)}.\nkappa_SRME: 0 is exact, 2 useless; from Matbench Discovery.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    for line in _words(rows):
+        console().print(line, highlight=False, markup=False, soft_wrap=True)
     return DONE
+
+
+def _words(rows: list[Document]) -> list[str]:
+    """What stands below the table, in lines of at most 80 columns."""
+    return [
+        "Lattice thermal conductivity of rocksalts, zincblendes and wurtzites, against DFT:",
+        *(f"  {row['name']}: {row['accuracy']}" for row in rows if row["accuracy"]),
+        *(f"  a hole of {row['name']}: {', '.join(row['holes'])}" for row in rows if row["holes"]),
+        "  others: nothing is known",
+        "From Matbench Discovery, whose kappa_SRME is 0 where all is exact and at most 2.",
+        f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of\n"
+        f"{', '.join(FAMILIES)}.",
+    ]
 
 
 def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
@@ -171,6 +180,8 @@ def _row(name: str, spec: PotentialSpec) -> Document:
         "weights_path": None if path is None else str(path),
         "kappa_srme": None if published is None else published.srme,
         "source": None if published is None else published.source,
+        "accuracy": summary(name),
+        "holes": list(holes(name)),
         "todo": _todo(name, spec, path),
     }
 
@@ -185,6 +196,8 @@ def _family(key: str, family: Family) -> Document:
         "weights_path": None,
         "kappa_srme": None,
         "source": None,
+        "accuracy": None,
+        "holes": [],
         "todo": f"give a path of your own; {family.install}",
     }
 
