@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
-import io
 import json
-import statistics
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -31,14 +27,13 @@ from oracle.potentials import (
     weights_digest,
     weights_path,
 )
+from oracle.speed import seconds_of_64_atoms
 from orchestrator.commands import DONE, RUN_FAILED
 from orchestrator.config import ConfigError
 from orchestrator.rendering import console
 
 Document = dict[str, Any]
 _TIMEOUT = 60  # s without a byte
-_CALLS = 3  # timed calls, after one that loads and compiles
-_DISPLACEMENT = 0.03  # Å
 
 
 def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
@@ -225,33 +220,14 @@ def _todo(name: str, spec: PotentialSpec, path: Path | None) -> str | None:
 
 
 def _measure(row: Document) -> None:
-    """Add ``seconds`` (median of the forces of 64 atoms) or ``error`` to a row."""
+    """Add ``seconds`` (forces of 64 atoms) or ``error`` to a row."""
     row["seconds"], row["error"] = None, None
     if row["todo"] is not None:
         return
     try:
-        row["seconds"] = _seconds(row["name"])
+        row["seconds"] = seconds_of_64_atoms(row["name"])
     except Exception as error:  # a potential that does not work must not hide the others
         row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-def _seconds(name: str) -> float:
-    """Seconds per forces of 64 atoms of NaCl on one thread, as the oracle asks for them."""
-    from ase.build import bulk
-
-    from oracle.energies import one_thread
-
-    crystal = bulk("NaCl", "rocksalt", a=5.65, cubic=True) * (2, 2, 2)
-    taken = []
-    with contextlib.redirect_stdout(io.StringIO()), one_thread():
-        for seed in range(_CALLS + 1):
-            atoms = crystal.copy()
-            atoms.rattle(_DISPLACEMENT, seed=seed)
-            atoms.calc = calculator(name)
-            begin = time.perf_counter()
-            atoms.get_forces()
-            taken.append(time.perf_counter() - begin)
-    return statistics.median(taken[1:])
 
 
 def _table(rows: list[Document], measured: bool) -> Table:
