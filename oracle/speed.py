@@ -18,7 +18,7 @@ _CALLS = 3  # timed calls, after one that loads and compiles
 _DISPLACEMENT = 0.03  # Å
 _SIZE = 400  # of a symmetric matrix
 _REFERENCE = 0.0175
-"""Seconds of its eigenvectors on one thread where the constants of `oracle.effort` were measured."""
+"""Seconds of its eigenvectors on one core where the constants of `oracle.effort` were measured."""
 
 
 def seconds_of_forces(potential: Potential, atoms: Atoms, calls: int = _CALLS) -> float:

@@ -40,12 +40,12 @@ def test_any_order_of_a_half_heusler() -> None:
 
 
 def _heusler() -> Structure:
-    positions = [[0, 0, 0], [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]]
+    positions = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]]
     return Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.9), ["Sn", "Mn", "Cu"], positions)
 
 
 def _antiperovskite() -> Structure:
-    sites = [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
+    sites = [[0.0] * 3, [0.5] * 3, [0.5, 0.5, 0.0], [0.5, 0.0, 0.5], [0.0, 0.5, 0.5]]
     return Structure(Lattice.cubic(4.8), ["Sn", "O", "Ca", "Ca", "Ca"], sites)
 
 
@@ -56,8 +56,8 @@ def _antiperovskite() -> Structure:
         AseAtomsAdaptor.get_structure(bulk("Al", "fcc", 4.05)),
         _heusler(),
         _antiperovskite(),
-        Structure(Lattice.tetragonal(4.0, 4.1), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
-        Structure(np.diag([3.0, 3.5, 4.0]), ["Ar", "Ne"], [[0, 0, 0], [0.5, 0.5, 0.3]]),
+        Structure(Lattice.tetragonal(4.0, 4.1), ["Na", "Cl"], [[0.0] * 3, [0.5] * 3]),
+        Structure(np.diag([3.0, 3.5, 4.0]), ["Ar", "Ne"], [[0.0] * 3, [0.5, 0.5, 0.3]]),
     ],
     ids=["diamond", "fcc", "full heusler", "antiperovskite", "tetragonal", "noble gases"],
 )

@@ -22,7 +22,7 @@ from orchestrator.runner import create, prepare, run_campaign
 from orchestrator.store import Store
 
 # The first leader moves when it is confirmed.
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "00000000", "value": 0.2, "tight": 5.0, "std": 0.05, "stable": True},
     {"id": "00000001", "value": 0.7, "tight": 0.71, "std": 0.05, "stable": True},
     {"id": "00000011", "value": 0.9, "tight": 0.92, "std": 0.05, "stable": True},
