@@ -33,6 +33,7 @@ _ROUNDS = {True: 1.4, False: 3.0}
 """How often is fitted."""
 _STRICTER = 1.5  # the same at half the tolerance
 _ANHARMONIC = 2  # force calls
+_COUNTED = 100  # atoms of a supercell up to which its constants are counted
 _INTERPRETER = 0.9  # GiB: libraries and a potential
 _WORKSPACE = 6  # times the force constants of third order of all atoms, GiB
 
@@ -122,9 +123,11 @@ def _conductive(
         calls: float = sum(1 for _ in supercells.pair_displacements(phonons, settings.displacement))
         fits = 0.0
     else:
-        size, _ = estimated_size(
-            phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
-        )
+        size: float = settings.pairs_start * 3 * (n - 1) / settings.oversampling
+        if n <= _COUNTED:  # counting takes minutes in larger ones, whose cutoff fills the pairs
+            size, _ = estimated_size(
+                phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
+            )
         needed = max(len(AMPLITUDES), np.ceil(settings.oversampling * size / (3 * (n - 1))))
         first = min(float(needed), settings.pairs_max)
         regular = operations >= _REGULAR

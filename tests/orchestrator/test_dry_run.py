@@ -19,7 +19,8 @@ from orchestrator.runner import create, prepare, run_campaign
 from orchestrator.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-GREEN = {"kind": "green", "calculator": "tersoff", "frequencies": 20, "q_mesh": [4, 4]}
+GREEN = {"kind": "green", "calculator": "tersoff", "frequencies": 10, "q_mesh": [3, 3],
+         "neighbours": 0, "in_plane_length": 7.0}  # fmt: skip
 LAYERS: dict[str, Any] = {
     "name": "layers",
     "space": {"kind": "superlattice", "alphabet": {"S": "Si", "G": "Ge"}, "leads": ["S", "S"],
