@@ -90,17 +90,35 @@ def third_order_basis(
         pairs: as for `Basis.pairs_needed`.
         oversampling: equations per unknown.
     """
-    limit = pairs * 3 * (len(phonons.supercell) - 1) / oversampling
-    if cutoff is None and _symfc(phonons, None).estimate_basis_size(orders=[3])[3] > limit:
-        fitting = [
-            radius
-            for radius in _radii(phonons)
-            if _symfc(phonons, radius).estimate_basis_size(orders=[3])[3] <= limit
-        ]
-        cutoff = max(fitting, default=_radii(phonons)[0])
+    _, cutoff = estimated_size(phonons, cutoff, pairs, oversampling)
     solver = _symfc(phonons, cutoff)
     solver.compute_basis_set(orders=[3])
     return Basis(solver.basis_set[3], len(phonons.supercell), cutoff)
+
+
+def estimated_size(
+    phonons: Phono3py, cutoff: float | None, pairs: int, oversampling: float
+) -> tuple[int, float | None]:
+    """Number of constants of that basis, not much above the true one, and its cutoff in Å.
+
+    Args:
+        phonons: as for `third_order_basis`, like the others.
+        cutoff: given.
+        pairs: to be determined by.
+        oversampling: equations per unknown.
+    """
+    limit = pairs * 3 * (len(phonons.supercell) - 1) / oversampling
+    size = _size(phonons, cutoff)
+    if cutoff is not None or size <= limit:
+        return size, cutoff
+    found = {radius: _size(phonons, radius) for radius in _radii(phonons)}
+    fitting = [radius for radius, each in found.items() if each <= limit]
+    chosen = max(fitting, default=_radii(phonons)[0])
+    return found[chosen], chosen
+
+
+def _size(phonons: Phono3py, cutoff: float | None) -> int:
+    return int(_symfc(phonons, cutoff).estimate_basis_size(orders=[3])[3])
 
 
 def _symfc(phonons: Phono3py, cutoff: float | None) -> Symfc:

@@ -6,7 +6,7 @@ import csv
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +36,9 @@ def launch(
     """Validate a config, record the campaign and run it."""
     config = load_config(path, overrides, name)
     if dry_run:
-        from orchestrator.dry_run import estimate
+        from orchestrator.dry_run import described, estimate
 
-        return _print(estimate(config), as_json)
+        return _print_lines(estimate(config), as_json, described)
     from orchestrator.runner import create, prepare, tried
 
     prepared = prepare(config)  # whatever is wrong shows here, before anything is written
@@ -69,6 +69,7 @@ def _run(
     executor: Executor | None = None,
     retry_failed: bool = False,
 ) -> int:
+    from orchestrator.figures import latest_page
     from orchestrator.runner import run_campaign
 
     progress = console(stderr=True)
@@ -100,6 +101,9 @@ def _run(
         if rows and rows[0]["oracle"] and rows[0]["file"]:
             again = f"phonoscout evaluate {rows[0]['file']} --oracle {rows[0]['oracle']}"
             out.print(f"compute again: {again}", highlight=False, soft_wrap=True)
+        page = latest_page(home, name)
+        if page is not None:
+            out.print(f"see it:        {page}", highlight=False, markup=False, soft_wrap=True)
         out.print(f"extend it:     {command} --set budget.oracle_calls=N", highlight=False)
     return RUN_FAILED if stopped.state == "failed" else DONE
 
@@ -211,7 +215,8 @@ def evaluate(
             document = {"status": "refused", "message": str(error)}
         documents.append({"file": str(path), **document})
         if as_json and document["status"] == "failed":
-            say(progress, *outcome_lines(document), style="red")
+            for line in outcome_lines(document):
+                say(progress, line, style="red")
         if as_json or document["status"] == "refused":
             continue
         if len(structures) > 1:
@@ -246,6 +251,14 @@ def _print(document: Any, as_json: bool, text: str | None = None) -> int:
         print_details(console(), document)
     else:
         console().print(text, highlight=False, soft_wrap=True)
+    return DONE
+
+
+def _print_lines(document: Any, as_json: bool, lines: Callable[[Any], list[str]]) -> int:
+    if as_json:
+        return _json(document)
+    for line in lines(document):
+        console().print(line, highlight=False, markup=False, soft_wrap=True)
     return DONE
 
 

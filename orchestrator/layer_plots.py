@@ -125,5 +125,5 @@ def transmission(frequency: Array, found: Array, lead: Array | None, *, title: s
         margin={"l": 70, "r": 20, "t": 60, "b": 60},
     )
     figure.update_xaxes(title={"text": "frequency (THz)"}, rangemode="tozero")
-    figure.update_yaxes(title={"text": "transmission"}, rangemode="tozero")
+    figure.update_yaxes(title={"text": "transmission (modes per cell)"}, rangemode="tozero")
     return figure

@@ -12,7 +12,7 @@ from typing import Any
 from oracle.evaluation import Measured
 from orchestrator import queries
 from orchestrator.campaign import Campaign
-from orchestrator.figures import round_figures
+from orchestrator.figures import round_figures, rounds_folder
 from orchestrator.settings import TrackingSettings
 from orchestrator.state import Round
 from orchestrator.store import Store
@@ -34,7 +34,7 @@ class Mirror:
         self._store = store
         self._name = campaign.name
         self._settings = settings
-        self._folder = store.home / "rounds" / campaign.name
+        self._folder = rounds_folder(store.home, campaign.name)
         self._jobs: queue.Queue[int | None] = queue.Queue()
         self._backlog: dict[int, list[Path]] = {}
         self._problems: list[str] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,21 @@ from oracle.files import write_whole
 
 _DPI = 100
 _DASHES = {None: "-", "solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
-_SYMBOLS = {None: "o", "circle": "o", "x": "x", "square": "s", "diamond": "D"}
+_SYMBOLS = {
+    None: "o",
+    "circle": "o",
+    "circle-open": "o",
+    "diamond": "D",
+    "square": "s",
+    "star": "*",
+    "triangle-down": "v",
+    "triangle-left": "<",
+    "triangle-right": ">",
+    "triangle-up": "^",
+    "x": "x",
+}
+_SMALLER = re.compile(r"<sup>(.*?)</sup>")
+_LETTERS = 120  # of a legend, in one row
 _STEPS = {"hv": "steps-post", "vh": "steps-pre"}
 _SHADE = 0.25  # opacity of filled areas
 _ONE_DECADE = 12.0  # axes that span less have too few whole decades to be read by
@@ -37,13 +52,16 @@ def write_figure(figure: go.Figure, stem: Path) -> tuple[Path, Path]:
     return png, page
 
 
-def write_figures(figures: Mapping[str, go.Figure], folder: Path, page: str) -> list[Path]:
+def write_figures(
+    figures: Mapping[str, go.Figure], folder: Path, page: str, heading: str = ""
+) -> list[Path]:
     """Write one picture per figure, and all of them on one page that needs no network.
 
     Args:
         figures: by the stem of the picture's name.
         folder: is made.
         page: name of the page; plotly's script (4.5 MB) stands in it once.
+        heading: of the page; by default the names of the figures.
 
     Returns:
         Paths of the pictures, then of the page.
@@ -51,18 +69,19 @@ def write_figures(figures: Mapping[str, go.Figure], folder: Path, page: str) -> 
     paths = [folder / f"{name}.png" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
         write_whole(path, _picture(figure))
-    write_whole(folder / page, _page(figures))
+    write_whole(folder / page, _page(figures, heading))
     return [*paths, folder / page]
 
 
-def _page(figures: Mapping[str, go.Figure]) -> bytes:
+def _page(figures: Mapping[str, go.Figure], heading: str = "") -> bytes:
     parts = [
         plotly.io.to_html(figure, full_html=False, include_plotlyjs=index == 0, div_id=name)
         for index, (name, figure) in enumerate(figures.items())
     ]
-    title = html.escape(", ".join(figures))
+    title = html.escape(heading or ", ".join(figures))
     head = f'<!DOCTYPE html><html><head><meta charset="utf-8"><title>{title}</title></head>'
-    return f"{head}<body>{''.join(parts)}</body></html>\n".encode()
+    body = f'<body style="font-family: sans-serif; margin: 2em"><h1>{title}</h1>{"".join(parts)}'
+    return f"{head}{body}</body></html>\n".encode()
 
 
 def _picture(figure: go.Figure) -> bytes:
@@ -87,11 +106,20 @@ def _picture(figure: go.Figure) -> bytes:
     for (x_name, y_name), axes in panels.items():
         _finish(axes, _axis(layout, x_name), _axis(layout, y_name))
     _legend(canvas, list(panels.values()), left, top)
-    if layout.title.text:
-        canvas.suptitle(layout.title.text, x=left, ha="left", y=0.985, va="top", fontsize=12)
+    _title(canvas, layout.title.text or "", left)
     stream = io.BytesIO()
     canvas.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
+
+
+def _title(canvas: Figure, text: str, left: float) -> None:
+    """The title, and below it what plotly sets smaller."""
+    note = _SMALLER.search(text)
+    title = _SMALLER.sub("", text).replace("<br>", "")
+    places = ((0.98, 12, title), (0.935, 9, note[1] if note else ""))
+    for height, size, line in places:
+        plain = html.unescape(line).replace("$", r"\$")  # no formulas
+        canvas.text(left, height, plain, ha="left", va="top", fontsize=size)
 
 
 def _axis(layout: Any, name: str) -> Any:
@@ -127,6 +155,10 @@ def _draw(axes: Axes, trace: Any) -> None:
         "markersize": (trace.marker.size or 6) * 0.75,
         "color": colour,
     }
+    if str(trace.marker.symbol or "").endswith("-open"):
+        style["markerfacecolor"] = "none"
+    if trace.cliponaxis is False:
+        style["clip_on"] = False
     label = trace.name if trace.showlegend is not False and trace.name else "_hidden"
     x, y = list(trace.x), list(trace.y)
     if trace.error_x.array is not None or trace.error_y.array is not None:
@@ -186,6 +218,8 @@ def _finish(axes: Axes, x_axis: Any, y_axis: Any) -> None:
             )
         elif given.dtick is not None:
             drawn.set_major_locator(MultipleLocator(given.dtick))
+        else:
+            drawn.set_major_formatter(FormatStrFormatter("%g"))
     if y_axis.showticklabels is False:
         axes.tick_params(labelleft=False)
 
@@ -197,7 +231,10 @@ def _legend(canvas: Figure, panels: Sequence[Axes], left: float, top: float) -> 
         handles += found
         labels += names
     if labels:
+        longest = max(map(len, labels))
         canvas.legend(
-            handles, labels, loc="lower left", bbox_to_anchor=(left, top), ncols=len(labels),
+            handles, [label.replace("$", r"\$") for label in labels],
+            loc="lower left", bbox_to_anchor=(left, top),
+            ncols=max(1, min(len(labels), _LETTERS // (longest + 8))),
             frameon=False, fontsize=9, borderaxespad=0.2,
         )  # fmt: skip

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
-import io
 import json
-import statistics
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,7 +13,7 @@ from typing import Any
 
 from rich.text import Text
 
-from oracle.accuracy import published_srme
+from oracle.accuracy import holes, published_srme, summary
 from oracle.files import digest_of_path, write_whole
 from oracle.potentials import (
     FAMILIES,
@@ -30,6 +26,7 @@ from oracle.potentials import (
     weights_digest,
     weights_path,
 )
+from oracle.speed import seconds_of_64_atoms
 from oracle.suggestions import did_you_mean
 from orchestrator.commands import DONE, RUN_FAILED
 from orchestrator.config import ConfigError
@@ -37,8 +34,6 @@ from orchestrator.rendering import Column, FittingTable, console, say
 
 Document = dict[str, Any]
 _TIMEOUT = 60  # s without a byte
-_CALLS = 3  # timed calls, after one that loads and compiles
-_DISPLACEMENT = 0.03  # Å
 
 
 def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
@@ -55,13 +50,22 @@ def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
         sys.stdout.write(json.dumps(rows, allow_nan=False, indent=2) + "\n")
         return DONE
     console().print(_table(rows, measure))
-    families = ", ".join(FAMILIES)
-    say(
-        console(),
-        f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of {families}.",
-    )
-    say(console(), "kappa_SRME: 0 is exact, 2 useless; from Matbench Discovery.")
+    for line in _words(rows):
+        say(console(), line)
     return DONE
+
+
+def _words(rows: list[Document]) -> list[str]:
+    """What stands below the table, in lines of at most 80 columns."""
+    return [
+        "Lattice thermal conductivity of rocksalts, zincblendes and wurtzites, against DFT:",
+        *(f"  {row['name']}: {row['accuracy']}" for row in rows if row["accuracy"]),
+        *(f"  a hole of {row['name']}: {', '.join(row['holes'])}" for row in rows if row["holes"]),
+        "  others: nothing is known",
+        "From Matbench Discovery, whose kappa_SRME is 0 where all is exact and at most 2.",
+        f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of\n"
+        f"{', '.join(FAMILIES)}.",
+    ]
 
 
 def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
@@ -172,6 +176,8 @@ def _row(name: str, spec: PotentialSpec) -> Document:
         "weights_path": None if path is None else str(path),
         "kappa_srme": None if published is None else published.srme,
         "source": None if published is None else published.source,
+        "accuracy": summary(name),
+        "holes": list(holes(name)),
         "todo": _todo(name, spec, path),
     }
 
@@ -186,6 +192,8 @@ def _family(key: str, family: Family) -> Document:
         "weights_path": None,
         "kappa_srme": None,
         "source": None,
+        "accuracy": None,
+        "holes": [],
         "todo": f"give a path of your own; {family.install}",
     }
 
@@ -213,33 +221,14 @@ def _todo(name: str, spec: PotentialSpec, path: Path | None) -> str | None:
 
 
 def _measure(row: Document) -> None:
-    """Add ``seconds`` (median of the forces of 64 atoms) or ``error`` to a row."""
+    """Add ``seconds`` (forces of 64 atoms) or ``error`` to a row."""
     row["seconds"], row["error"] = None, None
     if row["todo"] is not None:
         return
     try:
-        row["seconds"] = _seconds(row["name"])
+        row["seconds"] = seconds_of_64_atoms(row["name"])
     except Exception as error:  # a potential that does not work must not hide the others
         row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-def _seconds(name: str) -> float:
-    """Seconds per forces of 64 atoms of NaCl on one thread, as the oracle asks for them."""
-    from ase.build import bulk
-
-    from oracle.energies import one_thread
-
-    crystal = bulk("NaCl", "rocksalt", a=5.65, cubic=True) * (2, 2, 2)
-    taken = []
-    with contextlib.redirect_stdout(io.StringIO()), one_thread():
-        for seed in range(_CALLS + 1):
-            atoms = crystal.copy()
-            atoms.rattle(_DISPLACEMENT, seed=seed)
-            atoms.calc = calculator(name)
-            begin = time.perf_counter()
-            atoms.get_forces()
-            taken.append(time.perf_counter() - begin)
-    return statistics.median(taken[1:])
 
 
 def _table(rows: list[Document], measured: bool) -> FittingTable:

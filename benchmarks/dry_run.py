@@ -1,0 +1,68 @@
+"""How long evaluations take, beside what a dry run says of them.
+
+    python benchmarks/dry_run.py WORKDIR rocksalt:Na-Cl half-heusler:Zr-Ni-Sn ...
+
+Each is evaluated from nothing on one thread; an evaluation that is in WORKDIR already is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from ase import Atoms
+from pymatgen.core.composition import Composition
+
+from agents.chemistry import neutral_charges
+from agents.prototype_table import prototype
+from oracle.effort import phonon_effort, slower
+from oracle.material import Crystal
+from oracle.phonon_bte import PhononBTE
+from oracle.protocol import Context
+from oracle.settings import PhononSettings
+from oracle.speed import seconds_of_forces, slowness
+
+
+def crystal(name: str) -> Crystal:
+    """A crystal from ``prototype:A-B-...``, elements in the order of the prototype's slots."""
+    family, _, symbols = name.partition(":")
+    elements, found = symbols.split("-"), prototype(family)
+    counts = zip(elements, found.stoichiometry, strict=True)
+    assigned = neutral_charges(Composition("".join(f"{e}{n}" for e, n in counts)))
+    ionic = assigned is not None and not found.closed_shell
+    return found.decorate(elements, [assigned[e] for e in elements] if ionic and assigned else None)
+
+
+def main() -> None:
+    """Print a line per crystal: seconds predicted and taken, their ratio, and force calls."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("crystals", nargs="+")
+    parser.add_argument("--calculator", default="7net-0")
+    given = parser.parse_args()
+    settings = PhononSettings(calculator=given.calculator)
+
+    def seconds(atoms: Atoms) -> float:
+        return seconds_of_forces(settings.calculator, atoms, 2)
+
+    for name in given.crystals:
+        material, folder = crystal(name), given.workdir / name.replace(":", "-")
+        if folder.exists():
+            raise SystemExit(f"{folder} exists; give another WORKDIR")
+        effort = phonon_effort(material, settings, seconds)
+        began = time.perf_counter()
+        found = PhononBTE(settings).evaluate(material, context=Context(folder))
+        taken = time.perf_counter() - began
+        parts = effort.harmonic + effort.conductive if found.stage == "bte" else effort.harmonic
+        parts = slower(parts, slowness())
+        predicted = parts.forces_s + parts.other_s
+        calls = found.properties["force_calls"].value
+        print(
+            f"{name}: {predicted:.0f} s predicted, {taken:.0f} s taken, ratio "
+            f"{predicted / taken:.2f}; force calls {parts.force_calls:.0f}, {calls:.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

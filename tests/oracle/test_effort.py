@@ -1,0 +1,108 @@
+"""Estimates without a run agree with what a run then counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from oracle.effort import Effort, phonon_effort, slower
+from oracle.green.effort import green_effort
+from oracle.green.settings import GreenSettings
+from oracle.material import Crystal, Stack, Superlattice
+from oracle.phonon_bte import PhononBTE
+from oracle.protocol import Context
+from oracle.settings import PhononSettings
+from oracle.snapshots import estimated_size, third_order_basis
+from oracle.speed import seconds_of_forces, slowness
+
+SMALL = PhononSettings(
+    calculator="tersoff",
+    fc2_length=4.0,
+    fc3_length=4.0,
+    relax_fmax=1e-3,
+    stability_spacing=0.4,
+    mesh=(3, 3, 3),
+    bands=False,
+)
+FULL = SMALL.model_copy(update={"force_constants": "finite-difference"})
+
+
+def _crystal(name: str, kind: str, a: float) -> Crystal:
+    return Crystal.from_structure(AseAtomsAdaptor.get_structure(bulk(name, kind, a=a)))
+
+
+SILICON = _crystal("Si", "diamond", 5.432)
+CARBIDE = _crystal("SiC", "zincblende", 4.32)
+
+
+def _each(atoms: Atoms) -> float:
+    """A potential that takes a second per atom."""
+    return float(len(atoms))
+
+
+@pytest.mark.parametrize("crystal", [SILICON, CARBIDE], ids=["Si", "SiC"])
+def test_force_calls_of_finite_differences_are_exact(crystal: Crystal, tmp_path: Path) -> None:
+    pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
+    effort = phonon_effort(crystal, FULL, _each)
+    found = PhononBTE(FULL).evaluate(crystal, context=Context(tmp_path))
+    assert found.status == "measured", found
+    counted = found.properties["force_calls"].value
+    assert effort.harmonic.force_calls + effort.conductive.force_calls == counted
+
+
+def test_what_costs_more_is_said_to_cost_more() -> None:
+    wide = SMALL.model_copy(update={"fc2_length": 8.0, "fc3_length": 8.0, "fc3_atoms": 250})
+    effort = phonon_effort(CARBIDE, wide, _each)
+    larger = phonon_effort(CARBIDE, wide.model_copy(update={"fc3_length": 10.0}), _each)
+    denser = phonon_effort(CARBIDE, wide.model_copy(update={"mesh": (12, 12, 12)}), _each)
+    assert effort.harmonic.forces_s < effort.conductive.forces_s
+    assert effort.confirming.forces_s > effort.conductive.forces_s
+    assert larger.conductive.forces_s > 2 * effort.conductive.forces_s
+    assert larger.conductive.memory_gib > effort.conductive.memory_gib
+    assert denser.conductive.other_s > effort.conductive.other_s
+
+
+def test_sums_and_slower_machines() -> None:
+    total = Effort(2, 3.0, 4.0, 1.0) + Effort(1, 1.0, 1.0, 2.0)
+    assert total == Effort(3, 4.0, 5.0, 2.0)
+    assert slower(total, 2.0) == Effort(3, 4.0, 10.0, 2.0)
+
+
+def test_the_size_of_a_basis_is_known_before_it_is_made() -> None:
+    from oracle.effort import as_given
+    from oracle.supercells import phonons3
+
+    phonons = phonons3(as_given(SILICON), SMALL, second=False)
+    size, cutoff = estimated_size(phonons, 4.0, 13, 1.3)
+    basis = third_order_basis(phonons, 4.0, 13, 1.3)
+    assert cutoff == basis.cutoff == 4.0
+    assert basis.size <= size < 1.5 * basis.size + 10
+
+
+def test_layers_take_more_with_more_kinds_and_neighbours() -> None:
+    germanium = _crystal("Ge", "diamond", 5.657)
+    stack = Stack(layers=(("G", germanium), ("S", SILICON)), leads=("S", "S"))
+    design = Superlattice.from_sequence("GSGS", stack=stack)
+    settings = GreenSettings()
+    effort = green_effort(design, settings, _each)
+    fewer = green_effort(design, settings.model_copy(update={"neighbours": 0}), _each)
+    coarse = green_effort(design, settings.model_copy(update={"q_mesh": (4, 4)}), _each)
+    assert effort.force_calls > fewer.force_calls > 0
+    assert effort.leads_s > coarse.leads_s > 0
+    assert effort.design_s > coarse.design_s > 0
+    with pytest.raises(ValueError, match="no stack"):
+        green_effort(Superlattice.from_sequence("01"), settings, _each)
+
+
+def test_this_machine_is_measured() -> None:
+    pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
+    silicon = bulk("Si", "diamond", a=5.432, cubic=True)
+    small, large = (seconds_of_forces("tersoff", silicon * n) for n in (1, 6))
+    assert 0 < small < large
+    assert 0.05 < slowness() < 50
+    assert np.isfinite(slowness())
