@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from oracle.files import LOG
 from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply, Stages
 from orchestrator.ray_cluster import RayCluster
 from orchestrator.settings import ExecutorSettings
-from orchestrator.worker import one_line, run
+from orchestrator.worker import heard, one_line, run
 
 _LOOK_S = 1.0  # how often limits are looked at while nothing happens
 _NODES_S = 5.0  # how often it is asked whether Ray itself lives
@@ -74,11 +75,12 @@ class _Worker:
             self._stage = (name, stage, share)
 
         context = CallContext(None if limit is None else started + limit, note, self._threads)
-        try:
-            outcome: dict[str, Any] = {"value": run(function, payload, context)}
-        except Exception as error:  # whatever a call raises is its reply
-            outcome = {"error": one_line(error)}
-        return {**outcome, "started": started, "finished": time.time()}
+        with heard() as lines:
+            try:
+                outcome: dict[str, Any] = {"value": run(function, payload, context)}
+            except Exception as error:  # whatever a call raises is its reply
+                outcome = {"error": one_line(error)}
+        return {**outcome, "said": lines, "started": started, "finished": time.time()}
 
     def stage(self) -> tuple[str, str, float]:
         """The call under way, its stage and finished share."""
@@ -246,6 +248,8 @@ class RayExecutor:
         except ray.exceptions.RayError as error:
             return self._ended(slot, "lost", f"its worker died: {_cause(error)}")
         slot.call = None
+        for line in outcome["said"]:
+            LOG.warning("%s", line)
         return Reply(
             call.id,
             "ok" if "value" in outcome else "error",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from oracle.files import LOG
 from orchestrator.executor import CallContext, Payload
 
 THREAD_VARIABLES = (
@@ -51,3 +54,26 @@ def one_line(error: BaseException) -> str:
     """Class and message of an exception in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class _Heard(logging.Handler):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        self.lines.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[list[str]]:
+    """What users are to be told meanwhile, of a process whose stderr nobody sees."""
+    handler = _Heard()
+    LOG.addHandler(handler)
+    try:
+        yield handler.lines
+    finally:
+        LOG.removeHandler(handler)

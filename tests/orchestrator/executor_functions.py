@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from oracle.files import report_damage
 from orchestrator.executor import CallContext
 
 
@@ -67,3 +68,9 @@ def die_once(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
         mark.touch()
         os._exit(1)
     return {"index": payload["index"]}
+
+
+def complain(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    """Tells the user something beside its result."""
+    report_damage(Path(payload["file"]), "it is too short")
+    return {}

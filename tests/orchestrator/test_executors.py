@@ -75,6 +75,15 @@ class ExecutorContract:
         reply = answer(executor, call("refuse"))
         assert (reply.kind, reply.error) == ("error", "ValueError: the cell is flat")
 
+    def test_what_users_are_told_reaches_this_process(
+        self, executor: Executor, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        reply = answer(executor, call("complain", file="arrays.npz"))
+        assert reply.kind == "ok"
+        assert [r.getMessage() for r in caplog.records if r.name == "phonoscout"] == [
+            "arrays.npz is damaged (it is too short): it is computed again"
+        ]
+
     def test_a_function_that_is_not_there(self, executor: Executor) -> None:
         reply = answer(executor, Call("t-1", "no_such_module:f", {}))
         assert reply.kind == "error"
