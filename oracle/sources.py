@@ -98,10 +98,10 @@ def _files(top: str, module: str, name: str) -> list[tuple[str, Path]]:
             for path in sorted(folder.rglob("*"))
             if path.name.endswith(_SUFFIXES) and path.is_file()
         ]
-    path = _origin(top)
-    if path is None:
+    single = _origin(top)
+    if single is None:
         raise SetupError(_missing(name, top))
-    return [(path.name, path)]
+    return [(single.name, single)]
 
 
 def _missing(name: str, top: str) -> str:
@@ -141,7 +141,8 @@ def _is_users(top: str) -> bool:
     if top in sys.stdlib_module_names or (top in _OWN and _lies_in(top, _ROOT)):
         return False
     spec, origin = _spec(top), _origin(top)
-    places = (spec.submodule_search_locations if spec is not None else None) or [origin]
+    folders = None if spec is None else spec.submodule_search_locations
+    places: list[str | Path | None] = [*folders] if folders else [origin]
     resolved = [Path(place).resolve() for place in places if place is not None]
     return bool(resolved) and not any(
         folder in place.parents or place.suffix == ".zip"

@@ -102,7 +102,9 @@ def try_potentials(payload: dict[str, Any], context: CallContext) -> dict[str, A
     from oracle.preflight import try_potential
 
     crystals = [Crystal.model_validate(document) for document in payload["crystals"]]
-    named = [("surrogate.features", name, []) for name in payload["features"]]
+    named: list[tuple[str, Any, list[Crystal]]] = [
+        ("surrogate.features", name, []) for name in payload["features"]
+    ]
     if payload["potential"] is not None:
         potential = _POTENTIAL.validate_python(payload["potential"])
         named.insert(0, ("oracle.calculator", potential, crystals))

@@ -68,8 +68,7 @@ def resume(
     name: str, retry_failed: bool, overrides: tuple[str, ...], home: Path, as_json: bool
 ) -> None:
     """Go on with a campaign after anything; --set extends or steers it."""
-    options = {"overrides": overrides, "retry_failed": retry_failed}
-    _run("resume", home, name, **options, as_json=as_json)
+    _run("resume", home, name, overrides=overrides, retry_failed=retry_failed, as_json=as_json)
 
 
 @main.command()

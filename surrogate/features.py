@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,5 +143,9 @@ def _read(path: Path) -> CrystalFeatures | None:
 
 
 def _write(path: Path, features: CrystalFeatures) -> None:
-    tensors = {"nodes": features.nodes, "edges": features.edges, "globals": features.globals}
+    tensors: dict[str, NDArray[Any]] = {
+        "nodes": features.nodes,
+        "edges": features.edges,
+        "globals": features.globals,
+    }
     write_tensors(path, tensors, {"note": features.note, "globals": ",".join(GLOBALS)})
