@@ -161,7 +161,8 @@ def _measured(
         for name, (value, std) in found.items()
     }
     value, std = found["interface_conductance"]
-    doubts = [uncertain(settings.temperatures, std / value, _DOUBTFUL)]
+    relative = np.divide(std, value, where=value > 0, out=np.zeros_like(value))
+    doubts = [uncertain(settings.temperatures, relative, _DOUBTFUL)]
     first, second = (f.acoustics for _, f in sides)
     if first is not None and second is not None:
         waves = acoustic_mismatch(first, second, temperatures).tolist()

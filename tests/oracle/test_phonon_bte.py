@@ -13,7 +13,7 @@ from pymatgen.core.structure import Structure
 
 from oracle import transport
 from oracle.canonical import canonicalize
-from oracle.evaluation import Failed, Measured, Unstable, scalar
+from oracle.evaluation import Failed, Measured, Unstable, caution, scalar
 from oracle.material import Crystal, Material, Superlattice
 from oracle.phonon_bte import PhononBTE
 from oracle.protocol import Context, Oracle
@@ -95,7 +95,10 @@ def test_nacl_lies_where_full_finite_differences_put_it(nacl: Measured) -> None:
     assert std is not None
     assert 0.005 * value < std < 0.15 * value
     assert nacl.properties["force_calls"].value < 40
-    assert nacl.low_confidence is None
+    assert caution(nacl, 300.0) is None
+    hot = caution(nacl, 2000.0)  # beyond melting
+    assert hot is not None
+    assert "of the force at 2000 K is beyond third order" in hot
 
 
 def test_tensor_of_a_cubic_crystal_is_isotropic_and_falls_with_temperature(nacl: Measured) -> None:
