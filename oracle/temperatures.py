@@ -21,6 +21,9 @@ def _sensible(temperature: float) -> float:
 Temperature = Annotated[
     float,
     AfterValidator(_sensible),
-    Field(json_schema_extra={"minimum": _COLDEST, "maximum": _HOTTEST}),
+    Field(
+        description=f"a temperature from {_COLDEST:g} to {_HOTTEST:g} K",
+        json_schema_extra={"minimum": _COLDEST, "maximum": _HOTTEST},
+    ),
 ]
 """K."""

@@ -142,6 +142,7 @@ def _plural(words: str) -> str:
         ("a number", "numbers"),
         ("a text", "texts"),
         ("a path", "paths"),
+        ("a temperature", "temperatures"),
         ("a name", "names"),
         ("a list", "lists"),
         ("a mapping", "mappings"),

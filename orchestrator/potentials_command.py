@@ -14,6 +14,7 @@ from typing import Any
 from rich.text import Text
 
 from oracle.accuracy import holes, published_srme, summary
+from oracle.errors import OracleError
 from oracle.files import digest_of_path, write_whole
 from oracle.potentials import (
     FAMILIES,
@@ -227,6 +228,8 @@ def _measure(row: Document) -> None:
         return
     try:
         row["seconds"] = seconds_of_64_atoms(row["name"])
+    except OracleError as error:
+        row["error"] = error.message
     except Exception as error:  # a potential that does not work must not hide the others
         row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 

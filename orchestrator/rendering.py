@@ -39,8 +39,10 @@ def say(to: Console, text: str, style: str | None = None) -> None:
     lines = [text]
     if to.is_terminal:
         indent = " " * (len(text) - len(text.lstrip()) + 2)
-        words = {"break_long_words": False, "break_on_hyphens": False}
-        lines = textwrap.wrap(text, to.width - 1, subsequent_indent=indent, **words) or [""]
+        wrapper = textwrap.TextWrapper(
+            to.width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        lines = wrapper.wrap(text) or [""]
     for line in lines:
         to.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 

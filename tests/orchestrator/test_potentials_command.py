@@ -253,7 +253,7 @@ def test_measure_times_what_can_run_and_survives_what_cannot(
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert 0 <= rows["works"]["seconds"] < 5
     assert rows["fails"]["seconds"] is None
-    assert rows["fails"]["error"] == "ValueError: no weights"
+    assert rows["fails"]["error"] == "calculator 'fails' cannot be loaded (ValueError: no weights)"
     assert (rows["absent"]["seconds"], rows["absent"]["error"]) == (None, None)
     assert rows["absent"]["todo"] == "pip install it"
     text = _run("--measure")
