@@ -44,7 +44,7 @@ def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Pat
     trials = [t for t in campaign.state.objective_trials() if t.is_finished and t.outcome]
     rows = ranking(campaign.state, objective)
     unit = _unit(campaign, trials)
-    name = objective.property + _at(objective)
+    name = _words(objective.property) + _at(objective)
     quantity = f"{name} ({unit})" if unit else name
     by_candidate = {row.label.candidate: row for row in rows}
     figures: dict[str, Any] = {
@@ -57,7 +57,7 @@ def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Pat
     }
     points = [p for t in trials if (p := _parity_point(campaign, t)) is not None]
     if points:
-        title = f"{_short(campaign.name)}: predicted and computed {name}"
+        title = f"predicted and computed {name}"
         figures["parity"] = parity(points, quantity=quantity, title=title)
     figures |= _of_best(campaign, rows, artefacts, quantity)
     heading = f"{campaign.name}, round {len(campaign.state.rounds)}"
@@ -72,6 +72,10 @@ def rounds_folder(home: Path, name: str) -> Path:
 def latest_page(home: Path, name: str) -> Path | None:
     """The page with the plots of a campaign's last round that has one."""
     return max(rounds_folder(home, name).glob(f"round-*/{PAGE}"), default=None)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _at(objective: Objective) -> str:
@@ -175,7 +179,7 @@ def _plan_label(campaign: Campaign, row: Ranked) -> str | None:
 def _valued(objective: Objective, row: Ranked, evaluation: Measured) -> str:
     """The objective's value in words, for a title."""
     unit = evaluation.properties[objective.property].unit
-    return f"{objective.property} = {row.value:.3g} {unit}".strip() + _at(objective)
+    return f"{_words(objective.property)} = {row.value:.3g} {unit}".strip() + _at(objective)
 
 
 def cumulative_of(

@@ -41,7 +41,7 @@ _SMALLER = re.compile(r"<sup>(.*?)</sup>")
 _LETTERS = 120  # of a legend, in one row
 _STEPS = {"hv": "steps-post", "vh": "steps-pre"}
 _SHADE = 0.25  # opacity of filled areas
-_ONE_DECADE = 12.0  # axes that span less have too few whole decades to be read by
+_ONE_DECADE = 40.0  # axes that span less have one or two whole decades, too few to be read by
 
 
 def write_figure(figure: go.Figure, stem: Path) -> tuple[Path, Path]:
@@ -75,7 +75,13 @@ def write_figures(
 
 def _page(figures: Mapping[str, go.Figure], heading: str = "") -> bytes:
     parts = [
-        plotly.io.to_html(figure, full_html=False, include_plotlyjs=index == 0, div_id=name)
+        plotly.io.to_html(
+            figure,
+            config={"displaylogo": False},
+            full_html=False,
+            include_plotlyjs=index == 0,
+            div_id=name,
+        )
         for index, (name, figure) in enumerate(figures.items())
     ]
     title = html.escape(heading or ", ".join(figures))

@@ -195,7 +195,14 @@ def look(
         text += f"<br><sup>{html.escape(note, quote=False)}</sup>"
     figure.update_layout(
         template="simple_white",
-        title={"text": text, "x": 0.0, "xref": "paper", "y": 0.98, "yanchor": "top"},
+        title={
+            "text": text,
+            "x": 0.0,
+            "xref": "paper",
+            "y": 0.93 if note else 0.97,
+            "yanchor": "top",
+        },
+        modebar={"orientation": "v"},  # beside the plot, not over its title
         width=720,
         height=500,
         margin={"l": 95, "r": 20, "t": 110, "b": 60},

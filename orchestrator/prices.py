@@ -29,10 +29,10 @@ _STABLE = 0.7  # share of candidates that go on to third order
 _EOS = 13  # energies with stress of an energy-volume curve
 _RELAXED = 12  # of a relaxation to 0.04 eV/Å
 _RIVALS = 8  # competing prototypes of a candidate
-_ELEMENTS = 1.5  # new elements per candidate, each with about as much as one curve and relaxation
+_ELEMENTS = 6.0  # the same of new elements, whose cells are often larger, in candidates' cells
 _NODES = 0.05  # s: descriptors and latent features of a crystal
 _DOUBLED = 6  # force calls of the first look at phonons
-_SPECTRA = 4.0  # s, of both meshes of an interface's crystal
+_SPECTRA = 2.0  # s, of both meshes of an interface's crystal
 _PAIR = 1.0  # s, of a pair whose crystals are known
 _BACKWARD = 4.0  # times the seconds of forces, for a step of fine-tuning
 _ALL_EPOCHS = 0.7  # share of `dft.epochs` that is used
@@ -224,7 +224,7 @@ def _paired(config: CampaignConfig, space: Space, kinds: list[Kind], timed: Time
     return CallPrices(
         call_s=_PAIR,
         once_s=crystals * (_total(each) + spectra),
-        confirmation_s=_PAIR + 2 * spectra * 2.4,
+        confirmation_s=_PAIR + spectra * 2.4,
         look_s=_PAIR if len(config.oracle.fidelities) > 1 else 0.0,
         feature_s=_features(config, _mean_over(kinds, lambda c: _cell_s(plain.calculator, c))),
         memory_gib=each.memory_gib,

@@ -104,7 +104,7 @@ def best_so_far(
                 marker={"color": colour, "size": 8, "symbol": symbol},
                 error_y=bars([p for _, _, p in chosen], axis, colour),
             )
-    note = _draw_leaders(figure, trials, quantity)
+    note = _draw_leaders(figure, trials)
     if trials and not known:
         note = "no value yet: all trials are unstable or failed"
     look(figure, "trial", quantity, title=title, note=note, log_y=log)
@@ -127,7 +127,7 @@ def _step(trials: int) -> int:
     return next((step for step in steps if trials <= _COUNTED * step), trials)
 
 
-def _draw_leaders(figure: go.Figure, trials: Sequence[TrialPoint], quantity: str) -> str:
+def _draw_leaders(figure: go.Figure, trials: Sequence[TrialPoint]) -> str:
     """The line of the best so far, and a star at the best of all, which is returned in words."""
     steps: list[tuple[int, TrialPoint]] = []
     for n, trial in enumerate(trials, start=1):
@@ -154,7 +154,7 @@ def _draw_leaders(figure: go.Figure, trials: Sequence[TrialPoint], quantity: str
         marker={"color": ORANGE, "size": 14, "symbol": "star"},
     )
     error = "" if best.std is None else f" ± {best.std:.2g}"
-    return f"rank {best.rank}: {best.label}, {quantity} = {best.value:.4g}{error}"
+    return f"rank {best.rank}: {best.label}, {best.value:.4g}{error}"
 
 
 def _mark_missing(figure: go.Figure, trials: Sequence[TrialPoint], below: float) -> None:
