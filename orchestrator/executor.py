@@ -70,6 +70,10 @@ class Reply:
     finished: float | None = None
 
 
+class CallFailed(RuntimeError):
+    """A call of a map ended without a result, again and again or for good."""
+
+
 @runtime_checkable
 class Executor(Protocol):
     """Runs calls in workers that live as long as the executor."""
@@ -96,7 +100,7 @@ class Executor(Protocol):
         ...
 
     def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
-        """Results in the order of the payloads; the first error is raised as RuntimeError.
+        """Results in the order of the payloads; the first error is raised as `CallFailed`.
 
         Payloads are taken as workers need them, a few per worker ahead of what was read.
         """

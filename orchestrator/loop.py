@@ -11,7 +11,7 @@ from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from orchestrator import events as ev
 from orchestrator.campaign import Campaign
 from orchestrator.confirmation import judge
-from orchestrator.executor import Call, Executor, Reply
+from orchestrator.executor import Call, CallFailed, Executor, Reply
 from orchestrator.healing import Healer
 from orchestrator.metrics import round_metrics
 from orchestrator.planning import Planner
@@ -69,7 +69,10 @@ class Loop:
                         return stopped
                 reason = stop_reason(state, config, self.campaign.objective)
                 began = self.clock()
-                plan = self.planner.plan(self.campaign, final=reason is not None)
+                try:
+                    plan = self.planner.plan(self.campaign, final=reason is not None)
+                except CallFailed as error:  # features or energies could not be had
+                    return self._end("failed", f"planning: {error}")
                 if plan is None:
                     return self._end("finished", reason or "the space is used up")
                 seconds = {"seconds_planning": self.clock() - began}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.executor import Call, CallContext, Payload, Reply
+from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply
 from orchestrator.ray_cluster import RayCluster
 from orchestrator.settings import ExecutorSettings
 from orchestrator.worker import one_line, run
@@ -295,7 +295,7 @@ class RayExecutor:
             elif reply.kind == "ok" and reply.value is not None:
                 return reply.value
             elif reply.kind == "error" or attempts == self._settings.attempts:
-                raise RuntimeError(f"{call.function}: {reply.error}")
+                raise CallFailed(f"{call.function}: {reply.error}")
             else:
                 attempts += 1
                 self._shards[call.id] = None

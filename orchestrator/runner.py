@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
@@ -21,13 +17,16 @@ from orchestrator.calls import call_for
 from orchestrator.campaign import Campaign
 from orchestrator.config import CampaignConfig, ConfigError
 from orchestrator.environment import library_versions
+from orchestrator.extras import check_surrogate
 from orchestrator.healing import Healer
+from orchestrator.interrupts import Interrupts, signals_interrupt
 from orchestrator.lease import Lease
 from orchestrator.loop import Loop
 from orchestrator.mirror import Mirror
 from orchestrator.notes import campaign_notes
 from orchestrator.planning import Planner
 from orchestrator.progress import ProgressView
+from orchestrator.ray_address import check_address
 from orchestrator.store import Store
 
 
@@ -63,6 +62,7 @@ def prepare(config: CampaignConfig) -> Prepared:
             f"space: no candidate is left of {config.space.kind!r}; allow more elements or "
             "prototypes"
         )
+    check_surrogate(config, space)
     return Prepared(config, space, build_oracles(config, space))
 
 
@@ -102,18 +102,19 @@ def run_campaign(
     with Lease.acquire(store, name) as lease:
         campaign = Campaign(store, name, token=lease.token)
         campaign.check_inputs()
-        changes = campaign.steer(overrides) if overrides else {}
-        if prepared is None or changes:
-            config = campaign.config
+        config = campaign.proposed(overrides)
+        check_address(config.executor)
+        if prepared is None or overrides:
             found = prepare(config.model_copy(update={"oracle": campaign.oracle}))
             prepared = replace(found, config=config)  # what was asked for, with healed weights
         _check_methods(campaign, prepared)
+        campaign.steer(overrides)  # only what can be carried out is recorded
         store.clear_stop(name)
         _warn_of_new_libraries(campaign, console)
         campaign.record(
             ev.Opened(host=socket.gethostname(), pid=os.getpid(), environment=library_versions())
         )
-        with _signals_interrupt() as interrupts:
+        with signals_interrupt() as interrupts:
             return _work(store, campaign, prepared, console, interrupts)
 
 
@@ -122,16 +123,16 @@ def _work(
     campaign: Campaign,
     prepared: Prepared,
     console: Console,
-    interrupts: _Interrupts,
+    interrupts: Interrupts,
 ) -> ev.Stopped:
     config = campaign.config
     for note in campaign.state.notes:
         console.print(note, style="dim", highlight=False, soft_wrap=True)
     executor = build_executor(config.executor)
     mirror = Mirror(store, campaign, config.tracking)
-    executor.start()
-    mirror.start()
     try:
+        executor.start()
+        mirror.start()
         with ProgressView(console) as view:
             planner = Planner(
                 config=config,
@@ -155,6 +156,9 @@ def _work(
             view.say("recording")
     except KeyboardInterrupt:
         campaign.record(ev.Stopped(state="interrupted", reason="interrupted"))
+        raise
+    except ConfigError as error:  # the executor has not what the config asks for
+        campaign.record(ev.Stopped(state="failed", reason=str(error)))
         raise
     finally:
         executor.shutdown()
@@ -186,32 +190,3 @@ def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:
             style="yellow",
             highlight=False,
         )
-
-
-class _Interrupts:
-    """Whether somebody interrupted, by Ctrl-C or SIGTERM.
-
-    The exception that tells it may be raised where Python drops it, in a callback of a library or
-    while an object is deleted; so the loop asks as well.
-    """
-
-    def __init__(self) -> None:
-        self.seen = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the signals."""
-        self.seen = True
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[_Interrupts]:
-    """Let SIGTERM end a campaign the way Ctrl-C does."""
-    interrupts = _Interrupts()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    previous: list[Any] = [signal.signal(number, interrupts) for number in numbers]
-    try:
-        yield interrupts
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)

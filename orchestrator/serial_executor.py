@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from orchestrator.executor import Call, CallContext, Payload, Reply
+from orchestrator.executor import Call, CallContext, CallFailed, Payload, Reply
 from orchestrator.settings import ExecutorSettings
 from orchestrator.worker import one_line, run
 
@@ -70,7 +70,7 @@ class SerialExecutor:
             try:
                 yield run(function, payload, context)
             except Exception as error:
-                raise RuntimeError(f"{function}: {one_line(error)}") from error
+                raise CallFailed(f"{function}: {one_line(error)}") from error
 
     def shutdown(self) -> None:
         """Forget what is in line."""
