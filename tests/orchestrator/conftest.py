@@ -159,7 +159,7 @@ def read_only() -> Iterator[Callable[[Path], None]]:
             done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
             if done.returncode:
                 pytest.skip(f"root can write everywhere, and may not mount: {done.stderr.strip()}")
-            changed.append(folder)
+        changed.append(folder)
 
     def forbid(folder: Path) -> None:
         for path in (*folder.rglob("*"), folder):
@@ -169,7 +169,8 @@ def read_only() -> Iterator[Callable[[Path], None]]:
     yield mount if os.geteuid() == 0 else forbid
     for path in reversed(changed):
         if os.geteuid() == 0:
-            subprocess.run(["umount", str(path)], check=False, capture_output=True)
+            # Lazily: whoever reads it still has it open.
+            subprocess.run(["umount", "-l", str(path)], check=True, capture_output=True)
         else:
             path.chmod(path.stat().st_mode | 0o700)
 

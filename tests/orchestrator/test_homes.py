@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import sqlite3
 import subprocess
 import threading
@@ -20,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from orchestrator import database
 from orchestrator.cli import main
 from orchestrator.config import ConfigError
+from orchestrator.read_only import copy_of
 from orchestrator.store import NewEvent, Store
 from orchestrator.tracking import store_uri
 
@@ -40,10 +40,11 @@ def refused(*words: str | Path, codes: tuple[int, ...] = (2,)) -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path, write_config: Write) -> Path:
-    """Of a finished campaign."""
-    done = run("launch", write_config(tmp_path / "inputs"), "--home", tmp_path / "home")
-    assert done.exit_code == 0, done.stderr
+def home(tmp_path: Path, write_config: Write, phonoscout: Callable[..., Any]) -> Path:
+    """Of a finished campaign, whose process has ended and closed the database."""
+    done = phonoscout("launch", write_config(tmp_path / "inputs"), "--home", tmp_path / "home")
+    assert done.code == 0, done.errors
+    assert not (tmp_path / "home" / "phonoscout.db-wal").exists()
     return tmp_path / "home"
 
 
@@ -170,10 +171,10 @@ def test_a_longer_lock_is_one_line_and_readers_do_not_wait(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
+    """A file system of a few megabytes."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(disk)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
@@ -286,14 +287,7 @@ def test_tables_of_an_earlier_form_are_read_in_a_copy(
     read_only(home)
     before = [row.name for row in Store(home, reading=True).campaigns()]
     copies: list[Path] = []
-
-    def copied(file: Path) -> Path:
-        folder = file.parent.parent / "copy"
-        folder.mkdir()
-        copies.append(Path(shutil.copy(file, folder / file.name)))
-        return copies[-1]
-
-    monkeypatch.setattr(database, "copy_of", copied)
+    monkeypatch.setattr(database, "copy_of", lambda f: copies.append(f) or copy_of(f))
     # As if the tables were of another revision than the one this program knows.
     found = database._revision
     monkeypatch.setattr(database, "_revision", lambda e: None if not copies else found(e))
