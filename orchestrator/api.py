@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
+import socket
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +15,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator import queries
+from orchestrator import children, queries
+from orchestrator.campaign import Campaign
 from orchestrator.config import ConfigError, validate
-from orchestrator.failures import INPUT_ERRORS
+from orchestrator.failures import INPUT_ERRORS, SURROUNDINGS, explained
 from orchestrator.store import (
     CampaignExists,
     CampaignRunning,
@@ -26,6 +26,7 @@ from orchestrator.store import (
     UnknownCampaign,
     UnknownCandidate,
 )
+from orchestrator.trials import campaign_trials
 
 _CODES: dict[type[Exception], int] = {
     UnknownCampaign: 404,
@@ -76,8 +77,13 @@ def create_app(store: Store, token: str) -> FastAPI:
     async def explain(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, _CODES.get(type(error), 422))
 
+    async def excuse(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": explained(error, store.home)[0]}, 503)
+
     for kind in INPUT_ERRORS:
         app.add_exception_handler(kind, explain)
+    for kind in SURROUNDINGS:
+        app.add_exception_handler(kind, excuse)
 
     _add_reading(app, store)
     _add_changing(app, store, [Depends(authorized)])
@@ -99,6 +105,10 @@ def _add_reading(app: FastAPI, store: Store) -> None:
     def best(name: str, k: Annotated[int, Query(ge=1)] = 10) -> list[dict[str, Any]]:
         return queries.best(store, name, k)
 
+    @app.get("/campaigns/{name}/trials")
+    def trials(name: str, failed: bool = False) -> dict[str, Any]:
+        return campaign_trials(store, name, failed=failed)
+
     @app.get("/candidates/{candidate}")
     def candidate(candidate: str) -> dict[str, Any]:
         return queries.show(store, candidate)
@@ -109,21 +119,19 @@ def _add_changing(app: FastAPI, store: Store, allowed: list[Any]) -> None:
 
     @app.post("/campaigns", status_code=201, dependencies=allowed)
     def launch(request: LaunchRequest) -> dict[str, Any]:
-        from oracle.sources import digest_of_import
-        from orchestrator.runner import create, prepare
-
-        digest_of_import.cache_clear()  # a server lives long, sources are edited meanwhile
         _require_absolute(request.config)
         config = validate(request.config, "config")
-        create(store, prepare(config))
-        _start(store.home, config.name, [])
+        if any(row.name == config.name for row in store.campaigns()):
+            raise CampaignExists(f"campaign {config.name} exists already; resume it")
+        children.launch(store, config.name, request.config)
         return queries.status(store, config.name)
 
     @app.post("/campaigns/{name}/resume", status_code=202, dependencies=allowed)
     def resume(name: str, request: ResumeRequest) -> dict[str, Any]:
         if store.is_running(name):
             raise CampaignRunning(f"campaign {name} is running already")
-        _start(store.home, name, request.set)
+        Campaign(store, name).proposed(request.set)  # what is refused, is refused at once
+        children.resume(store, name, request.set)
         return {"name": name, "resumed": True}
 
     @app.post("/campaigns/{name}/stop", status_code=202, dependencies=allowed)
@@ -141,29 +149,33 @@ def _require_absolute(config: dict[str, Any]) -> None:
             raise ConfigError(f"{section}.{key}: given {value!r}; expected an absolute path")
 
 
-def _start(home: Path, name: str, changes: list[str]) -> None:
-    """Run the campaign in a process of its own: it outlives the server."""
-    log = home / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "orchestrator.cli", "resume", name, "--home", str(home)]
-    for change in changes:
-        command += ["--set", change]
-    with log.open("ab") as stream:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-        )
-    # Somebody has to take note of its end, or it stays in the table of processes.
-    threading.Thread(target=process.wait, name=f"campaign-{name}", daemon=True).start()
-
-
 def run_server(store: Store, host: str, port: int) -> None:
-    """Serve until interrupted; without $PHONOSCOUT_TOKEN a fresh token is made and printed."""
+    """Serve until interrupted; without $PHONOSCOUT_TOKEN a fresh token is made and printed.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+    """
+    listener = _listener(host, port)
     token = os.environ.get("PHONOSCOUT_TOKEN", "")
     if not token:
         token = secrets.token_urlsafe(24)
         sys.stderr.write(f"token for changes (set PHONOSCOUT_TOKEN to choose it): {token}\n")
-    uvicorn.run(create_app(store, token), host=host, port=port, log_level="warning")
+    config = uvicorn.Config(create_app(store, token), log_level="warning")
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address.
+
+    Raises:
+        ConfigError: it is in use, or is none of this machine's.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on: {reason}; choose another with --port or --host"
+        ) from error

@@ -166,12 +166,8 @@ class Campaign:
         Raises:
             ConfigError: a value is not allowed, or the key is one that makes the science.
         """
-        raw = CampaignConfig.model_validate(self.state.config).model_dump(mode="json")
-        for override in overrides:
-            set_key(raw, override)
-        config = validate(raw, "--set")
-        changes = differences(self.state.config, config.model_dump(mode="json"))
-        self._check_changes(changes)
+        before, config = self.config, self.proposed(overrides)
+        changes = _changes(before, config)
         if changes:
             self.record(ev.Steered(changes=changes, config=config.model_dump(mode="json")))
         return changes
@@ -182,6 +178,19 @@ class Campaign:
             names = tuple(trial.plan.id for trial in trials)
             keys = [(trial.plan.digest, trial.plan.method) for trial in trials]
             self.record(ev.FailuresForgotten(trials=names), forget=keys)
+
+    def proposed(self, overrides: Sequence[str]) -> CampaignConfig:
+        """The settings that ``key.path=value`` changes would give; nothing is recorded.
+
+        Raises:
+            ConfigError: a value is not allowed, or the key is one that makes the science.
+        """
+        raw = self.config.model_dump(mode="json")
+        for override in overrides:
+            set_key(raw, override)
+        config = validate(raw, "--set")
+        self._check_changes(_changes(self.config, config))
+        return config
 
     def check_inputs(self) -> None:
         """Compare the files that pin the science with what the campaign began with.
@@ -211,6 +220,11 @@ class Campaign:
             )
         if "name" in changes:
             raise ConfigError(f"campaign {self.name}: its name cannot change")
+
+
+def _changes(before: CampaignConfig, after: CampaignConfig) -> dict[str, tuple[Any, Any]]:
+    """Full keys at which two settings differ; what a later version added is in both."""
+    return differences(before.model_dump(mode="json"), after.model_dump(mode="json"))
 
 
 def _stored(event: Any) -> NewEvent:

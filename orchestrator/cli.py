@@ -101,6 +101,25 @@ def best(name: str, k: int, as_csv: bool, home: Path, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("name")
+@click.option("--failed", is_flag=True, help="Only those that failed.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@_HOME
+@_JSON
+def trials(name: str, failed: bool, as_csv: bool, home: Path, as_json: bool) -> None:
+    """Every trial: what came of it, why not, and its cost; and who was rejected before."""
+    _run(
+        "trials",
+        home,
+        name,
+        failed=failed,
+        as_csv=as_csv,
+        as_json=as_json,
+        module="trials_command",
+    )
+
+
+@main.command()
 @click.argument("candidate")
 @_VERBOSE
 @_HOME
@@ -211,22 +230,44 @@ def _run(
     # One writer of progress and results: neither usage reports nor stray chatter on stdout.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from orchestrator.failures import INPUT_ERRORS
+    from orchestrator.interrupts import INTERRUPTED, leave, signals_end_the_process
+
+    title = f"phonoscout {command}"
+    try:
+        with signals_end_the_process(title):
+            code = _code(title, module, command, home, arguments, options)
+    except KeyboardInterrupt:
+        click.echo(f"{title}: interrupted", err=True)
+        code = INTERRUPTED
+    leave(code, held_by="ray")
+    raise SystemExit(code)
+
+
+def _code(
+    title: str,
+    module: str,
+    command: str,
+    home: Path,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+) -> int:
+    """Exit code of a function of a module of the orchestrator; its errors are one line each."""
+    from orchestrator.failures import INPUT_ERRORS, SURROUNDINGS, explained
 
     try:
         with only_our_warnings():
             functions = importlib.import_module(f"orchestrator.{module}")
-            code = getattr(functions, command)(home.resolve(), *arguments, **options)
+            return int(getattr(functions, command)(home.resolve(), *arguments, **options))
     except INPUT_ERRORS as error:
-        click.echo(f"phonoscout {command}: {error}", err=True)
-        code = 2
-    except KeyboardInterrupt:
-        click.echo(f"phonoscout {command}: interrupted", err=True)
-        code = 130
+        click.echo(f"{title}: {error}", err=True)
+        return 2
     except BrokenPipeError:
         sys.stderr.close()
-        code = 0
-    raise SystemExit(code)
+        return 0
+    except SURROUNDINGS as error:
+        text, code = explained(error, home)
+        click.echo(f"{title}: {text}", err=True)
+        return code
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -39,8 +40,10 @@ def launch(
         from orchestrator.dry_run import described, estimate
 
         return _print_lines(estimate(config), as_json, described)
+    from orchestrator.ray_address import check_address
     from orchestrator.runner import create, prepare, tried
 
+    check_address(config.executor)
     prepared = prepare(config)  # whatever is wrong shows here, before anything is written
     if has_database(home):
         _store(home).refuse_taken(config.name)  # before a worker has been waited for
@@ -109,8 +112,13 @@ def _run(
 
 
 def _home_option(home: Path) -> str:
-    default = Path("phonoscout-home").resolve()
-    return "" if home == default else f" --home {shlex.quote(str(home))}"
+    """What a command needs to find this home from the folder in which it is typed."""
+    default = Path(os.environ.get("PHONOSCOUT_HOME") or "phonoscout-home").resolve()
+    if home == default:
+        return ""
+    here = Path.cwd()
+    shown = home.relative_to(here) if home.is_relative_to(here) else home
+    return f" --home {shlex.quote(str(shown))}"
 
 
 def stop(home: Path, name: str, *, as_json: bool) -> int:
@@ -128,7 +136,7 @@ def status(home: Path, name: str | None, *, as_json: bool) -> int:
     """Print one campaign's status, or a table of all."""
     if name is None and not has_database(home):
         return _json([]) if as_json else _print({}, False, f"no campaigns in {home}")
-    store = _store(home)
+    store = _store(home, reading=True)
     if name is not None:
         document = queries.status(store, name)
         if as_json:
@@ -150,7 +158,7 @@ def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
     """Print the best candidates."""
     if as_csv and as_json:
         raise ConfigError("--json and --csv exclude each other; give one")
-    rows = queries.best(_store(home), name, k)
+    rows = queries.best(_store(home, reading=True), name, k)
     if as_json:
         return _json(rows)
     if as_csv:
@@ -166,7 +174,7 @@ def show(home: Path, candidate: str, *, verbose: bool, as_json: bool) -> int:
     """Print what is known of a candidate."""
     from orchestrator.details import print_candidate
 
-    document = queries.show(_store(home), candidate)
+    document = queries.show(_store(home, reading=True), candidate)
     if as_json:
         return _json(document)
     print_candidate(console(), document, verbose=verbose)
@@ -177,7 +185,7 @@ def export(home: Path, name: str, *, directory: Path, form: str, k: int, as_json
     """Write the best candidates into a folder."""
     from orchestrator.export import export_best
 
-    written = export_best(_store(home), name, directory, form, k)
+    written = export_best(_store(home, reading=True), name, directory, form, k)
     return _print(
         {"directory": str(directory), "files": [str(path) for path in written]},
         as_json,
@@ -234,14 +242,14 @@ def serve(home: Path, *, host: str, port: int) -> int:
     """Serve the same functions over HTTP until interrupted."""
     from orchestrator.api import run_server
 
-    run_server(_store(home, new=True), host, port)
+    run_server(_store(home, new=True, reading=True), host, port)
     return DONE
 
 
-def _store(home: Path, *, new: bool = False) -> Store:
+def _store(home: Path, *, new: bool = False, reading: bool = False) -> Store:
     if not new and not has_database(home):
         raise ConfigError(f"{home} holds no campaigns; give the right one with --home")
-    return Store(home=home)
+    return Store(home, reading=reading)
 
 
 def _print(document: Any, as_json: bool, text: str | None = None) -> int:

@@ -11,11 +11,13 @@ from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, tex
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from orchestrator.config import ConfigError
+from orchestrator.read_only import copy_of, may_be_written, read_only_engine
 from orchestrator.schema import HEAD
 from orchestrator.worker import one_line
 
-_BUSY_MS = 30_000
-"""How long a writer waits for another one's transaction; those take milliseconds."""
+_BUSY_MS = 90_000
+"""How long another program's lock is waited for; transactions here take milliseconds, but a copy
+or a check of the file takes a minute."""
 _VARIABLE = "PHONOSCOUT_DATABASE"
 _MIGRATION_LOCK = 0x70686F6E6F  # any number that other programs are unlikely to lock
 _EXAMPLE = "postgresql+psycopg://user@host/name"
@@ -31,35 +33,71 @@ def has_database(home: Path) -> bool:
     return bool(os.environ.get(_VARIABLE)) or database_of(home).exists()
 
 
-def open_engine(home: Path, url: str | None = None) -> Engine:
+def open_engine(home: Path, url: str | None = None, *, reading: bool = False) -> Engine:
     """An engine whose tables exist and are of the newest form.
 
     Args:
         home: folder of the default SQLite database; made if absent.
         url: of another database, for instance ``postgresql+psycopg://user@host/name``; by default
             what the environment variable ``PHONOSCOUT_DATABASE`` says.
+        reading: whether a database that cannot be written will do.
 
     Raises:
         ConfigError: the database cannot be reached, or is none, or is newer than this program.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    address = _address(home, url or os.environ.get(_VARIABLE))
-    shown = address.render_as_string(hide_password=True)
+    other = url or os.environ.get(_VARIABLE)
+    address = _address(home, other)
+    file = None if other else database_of(home)
+    shown = str(file or address.render_as_string(hide_password=True))
     try:
-        return _ready_engine(address)
+        if reading and file is not None and file.exists() and not may_be_written(file):
+            return _reading_engine(file)
+        return _ready_engine(home, address)
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise ConfigError(f"home {home}: {error.filename or 'its folder'}: {reason}") from error
     except (ArgumentError, ImportError) as error:
         raise ConfigError(
             f"database {shown}: {one_line(error)}; expected a URL such as {_EXAMPLE} whose driver "
             "is installed"
         ) from error
     except (SQLAlchemyError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-        raise ConfigError(
-            f"database {shown}: {one_line(cause)}; check that it can be reached and written to"
-        ) from error
+        if reading and file is not None and is_full(error):
+            return _reading_engine(file)
+        raise ConfigError(f"database {shown}: {database_problem(error)}") from error
 
 
-def _ready_engine(address: URL) -> Engine:
+def database_problem(error: Exception) -> str:
+    """What a database said, and what to do."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    code = getattr(cause, "sqlite_errorcode", None)
+    relief = {
+        sqlite3.SQLITE_BUSY: "another program has locked it for longer than "
+        f"{_BUSY_MS / 1000:.0f} s; end that, then try again",
+        sqlite3.SQLITE_FULL: "make room on its disk, then try again",
+        sqlite3.SQLITE_READONLY: "it can be read only; give a home that can be written with --home",
+    }.get(code or 0, "check that it can be reached and written to")
+    return f"{one_line(cause).partition(': ')[2] or one_line(cause)}; {relief}"
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a database had no room on its disk."""
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
+    return code is not None and (code & 0xFF) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def _reading_engine(file: Path) -> Engine:
+    """An engine that writes nothing in the home; tables of an earlier form are read in a copy."""
+    engine = read_only_engine(file, _BUSY_MS)
+    if _revision(engine) == HEAD:
+        return engine
+    engine.dispose()
+    copy = copy_of(file)
+    return _ready_engine(copy.parent, _address(copy.parent, None))
+
+
+def _ready_engine(home: Path, address: URL) -> Engine:
+    home.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)

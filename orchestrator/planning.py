@@ -138,10 +138,7 @@ class Planner:
         trials += cheap_trials(choice.looks, self.oracles)
         trials = [
             trial.model_copy(
-                update={
-                    "id": f"t-{len(state.trials) + i:04d}",
-                    "generation": state.generation,
-                }
+                update={"id": f"t-{len(state.trials) + i:04d}", "generation": state.generation}
             )
             for i, trial in enumerate(trials, start=1)
         ]
@@ -152,8 +149,9 @@ class Planner:
             rejected=choice.rejected,
             screened=self._screener.computed,
         )
-        named = {trial.candidate for trial in trials}
-        candidates = [s.candidate for s in choice.chosen] + [s.candidate for s in choice.looks]
+        named = {trial.candidate for trial in trials} | choice.rejected.keys()
+        candidates = [s.candidate for s in (*choice.chosen, *self._screener.refused)]
+        candidates += [look.candidate for look in choice.looks]
         return Plan(event, tuple(c for c in candidates if c.id in named), self._seconds)
 
     def save_surrogate(self, path: Path) -> Path | None:

@@ -17,14 +17,14 @@ _LOOKED_AT = 200  # materials of the space, of which the smallest are taken
 _TRIED = 4
 
 
-def check_named(config: CampaignConfig, space: Space) -> None:
-    """Look for all potentials that a config names, without loading them.
+def check_engines(config: CampaignConfig) -> None:
+    """Look for the potentials and programs that heal, without loading them.
 
     Raises:
         OracleError: stage ``read``; one is not there.
     """
     engines = [config.dft.engine, *config.dft.committee] if config.dft.heals else []
-    for potential in [*_learned_from(config, space), *engines]:
+    for potential in engines:
         weights_digest(potential)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,16 +124,21 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
     }
 
 
-def structure_of(home: Path, material: Material, formula: str) -> str:
-    """Path to the material's CIF (written on demand); layer sequences and pairs as they read."""
+def structure_of(home: Path, material: Material, formula: str) -> str | None:
+    """Path to the material's CIF (written on demand); layer sequences and pairs as they read.
+
+    None where the CIF is not there and the home cannot be written.
+    """
     if not isinstance(material, Crystal):
         return material.formula
     path = home / "structures" / f"{formula}-{material.digest[:12]}.cif"
-    if not path.exists():
+
+    def write() -> None:
         from oracle.structure_io import write_cif
 
         write_cif(material.conventional(), path)
-    return str(path)
+
+    return _on_demand(path, write)
 
 
 def file_of(home: Path, material: Material, formula: str) -> str | None:
@@ -148,9 +153,7 @@ def file_of(home: Path, material: Material, formula: str) -> str | None:
         return None
     name = formula[:40].replace(" | ", "-")
     path = home / "structures" / f"{name}-{material.digest[:12]}.json"
-    if not path.exists():
-        write_whole(path, material.model_dump_json(indent=1).encode())
-    return str(path)
+    return _on_demand(path, lambda: write_whole(path, material.model_dump_json(indent=1).encode()))
 
 
 def settings_of(home: Path, evaluation: Any) -> str | None:
@@ -162,8 +165,17 @@ def settings_of(home: Path, evaluation: Any) -> str | None:
     if settings is None:
         return None
     path = home / "structures" / f"oracle-{evaluation.method[:12]}.yaml"
+    text = yaml.safe_dump(settings, sort_keys=False)
+    return _on_demand(path, lambda: write_whole(path, text.encode()))
+
+
+def _on_demand(path: Path, write: Callable[[], None]) -> str | None:
+    """Path to a file, written where it is missing; None where the home cannot be written."""
     if not path.exists():
-        write_whole(path, yaml.safe_dump(settings, sort_keys=False).encode())
+        try:
+            write()
+        except OSError:
+            return None
     return str(path)
 
 

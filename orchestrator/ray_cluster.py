@@ -6,15 +6,26 @@ import logging
 import os
 import sys
 import threading
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config import ConfigError
 from orchestrator.executor import Payload
+from orchestrator.ray_address import check_address, cluster_address
 from orchestrator.settings import ExecutorSettings
 from orchestrator.worker import THREAD_VARIABLES, one_line
 
 _OBJECT_STORE_BYTES = 200 * 2**20  # calls carry kilobytes; big results are files
 _LONGEST_TEMP = 36  # characters; paths of sockets end at 107, and Ray appends up to 70
+_START_S = 300.0  # to start Ray here; it takes seconds, on a busy machine a minute
+_JOIN_S = 20.0  # to join a cluster that answers
+_LOOK_S = 0.5
+_LONGEST_REASON = 300  # characters of what Ray says
+_LEAVE_S = 20.0  # to leave it, or to end Ray here
+THREAD = "ray"
+"""Name of the thread that holds the connection."""
 
 
 class RayCluster:
@@ -38,19 +49,32 @@ class RayCluster:
     def start(self) -> None:
         """Begin to connect; returns at once."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._hold, name="ray", daemon=True)
+            self._thread = threading.Thread(target=self._hold, name=THREAD, daemon=True)
             self._thread.start()
 
     def wait(self) -> None:
         """Wait until calls can be made.
 
         Raises:
-            RuntimeError: Ray did not start, or has not what a call needs.
+            ConfigError: the cluster does not answer, Ray did not start, or it has not what a call
+                needs.
         """
         self.start()
-        self._connected.wait()
+        address = cluster_address(self._settings)
+        limit = _START_S if address is None else _JOIN_S
+        end = time.monotonic() + limit
+        # In short waits, between which signals are heeded.
+        while not self._connected.wait(_LOOK_S):
+            if time.monotonic() > end:
+                raise ConfigError(
+                    f"executor: Ray {'here' if address is None else f'at {address}'} was not ready "
+                    f"within {limit:.0f} s; see its logs, or use executor.kind: serial"
+                )
+        if isinstance(self._failure, ConfigError):
+            raise ConfigError(str(self._failure)) from self._failure
         if self._failure is not None:
-            raise RuntimeError(f"Ray did not start: {one_line(self._failure)}") from self._failure
+            reason = one_line(self._failure)[:_LONGEST_REASON]
+            raise ConfigError(f"executor: Ray did not start: {reason}") from self._failure
 
     @property
     def slots(self) -> int:
@@ -77,15 +101,21 @@ class RayCluster:
         }
 
     def close(self) -> None:
-        """End Ray here, or leave the cluster; waits until that is done."""
+        """End Ray here, or leave the cluster; waits until that is done, but not without end."""
         self._closing.set()
         if self._thread is not None:
-            self._thread.join()
+            # A connection that is not made cannot be told to end.
+            local = cluster_address(self._settings) is None
+            self._thread.join(_LEAVE_S if local or self._connected.is_set() else _LOOK_S)
 
     def _hold(self) -> None:
+        if cluster_address(self._settings) is None:
+            # Not only for the systems in its name: Ray then listens on the loopback alone.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
         try:
+            check_address(self._settings)
             self._connect()
         except Exception as error:  # told to whoever needs Ray first
             self._failure = error
@@ -102,14 +132,15 @@ class RayCluster:
         # Whatever happens to workers is told by replies; Ray would print it on stdout.
         ray._private.worker._worker_logs_enabled = False
         ray.init(**_arguments(self._settings), logging_level=logging.ERROR, log_to_driver=False)
-        fitting = _fitting(self._settings, ray.cluster_resources())
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        fitting = _fitting(self._settings, nodes)
         self._slots = self._settings.workers or max(1, fitting)
 
 
 def _arguments(settings: ExecutorSettings) -> Payload:
     """Of `ray.init`: an address, or what Ray on this machine is to have."""
-    address = settings.address or os.environ.get("RAY_ADDRESS")
-    if address:
+    address = cluster_address(settings)
+    if address is not None:
         return {"address": address}
     needed = (settings.workers or 1) * settings.cpus_per_call
     temp = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
@@ -123,24 +154,26 @@ def _arguments(settings: ExecutorSettings) -> Payload:
     }
 
 
-def _fitting(settings: ExecutorSettings, found: dict[str, float]) -> int:
-    """How many calls the found resources can run side by side.
+def _fitting(settings: ExecutorSettings, nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many calls the resources of the nodes can run side by side.
 
     Raises:
-        RuntimeError: not even one, on a machine that will not grow.
+        ConfigError: not even one, on a machine that will not grow.
     """
     needs = {
-        "cpus_per_call": (float(settings.cpus_per_call), found.get("CPU", 0.0)),
-        "gpus_per_call": (settings.gpus_per_call, found.get("GPU", 0.0)),
-        "memory_gb": (settings.memory_gb or 0.0, found.get("memory", 0.0) / 2**30),
+        "cpus_per_call": ("CPU", float(settings.cpus_per_call), 1),
+        "gpus_per_call": ("GPU", settings.gpus_per_call, 1),
+        "memory_gb": ("memory", settings.memory_gb or 0.0, 2**30),
     }
-    for name, (need, have) in needs.items():
-        if need > have and settings.address is None:
-            raise RuntimeError(
+    for name, (resource, need, unit) in needs.items():
+        have = max((node.get(resource, 0.0) / unit for node in nodes), default=0.0)
+        if need > have and cluster_address(settings) is None:
+            raise ConfigError(
                 f"executor.{name} is {need:g}, but Ray finds only {have:.3g}; lower it, or name a "
                 "larger cluster in executor.address"
             )
-    return min(int(have // need) for need, have in needs.values() if need > 0)
+    asked = [(resource, need * unit) for resource, need, unit in needs.values() if need > 0]
+    return sum(min(int(node.get(name, 0.0) // need) for name, need in asked) for node in nodes)
 
 
 def _python_path() -> str:

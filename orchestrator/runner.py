@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -23,14 +20,17 @@ from orchestrator.campaign import Campaign
 from orchestrator.config import CampaignConfig, ConfigError
 from orchestrator.environment import library_versions
 from orchestrator.executor import Executor
+from orchestrator.extras import check_surrogate
 from orchestrator.healing import Healer
+from orchestrator.interrupts import Interrupts, signals_interrupt
 from orchestrator.lease import Lease
 from orchestrator.loop import Loop
 from orchestrator.mirror import Mirror
 from orchestrator.notes import campaign_notes
 from orchestrator.planning import Planner
-from orchestrator.preflight import check_named, try_named
+from orchestrator.preflight import check_engines, try_named
 from orchestrator.progress import ProgressView
+from orchestrator.ray_address import check_address
 from orchestrator.rendering import say
 from orchestrator.state import Trial
 from orchestrator.store import Store
@@ -69,8 +69,9 @@ def prepare(config: CampaignConfig) -> Prepared:
             f"space: no candidate is left of {config.space.kind!r}; allow more elements or "
             "prototypes"
         )
+    check_surrogate(config, space)
     oracles = build_oracles(config, space)
-    check_named(config, space)
+    check_engines(config)
     return Prepared(config, space, oracles)
 
 
@@ -137,13 +138,14 @@ def run_campaign(
     with Lease.acquire(store, name) as lease:
         campaign = Campaign(store, name, token=lease.token)
         campaign.check_inputs()
-        changes = campaign.steer(overrides) if overrides else {}
-        if prepared is None or changes:
-            config = campaign.config
+        config = campaign.proposed(overrides)
+        check_address(config.executor)
+        if prepared is None or overrides:
             found = prepare(config.model_copy(update={"oracle": campaign.oracle}))
             prepared = replace(found, config=config)  # what was asked for, with healed weights
         _check_methods(campaign, prepared)
         executor = executor or tried(prepared, campaign.potential)
+        campaign.steer(overrides)  # only what can be carried out is recorded
         store.clear_stop(name)
         _warn_of_new_libraries(campaign, console)
         again = _to_be_tried_again(campaign, everything=retry_failed)
@@ -151,7 +153,7 @@ def run_campaign(
             ev.Opened(host=socket.gethostname(), pid=os.getpid(), environment=library_versions())
         )
         campaign.forget_failures(again)
-        with _signals_interrupt() as interrupts:
+        with signals_interrupt() as interrupts:
             return _work(store, campaign, prepared, executor, console, interrupts)
 
 
@@ -170,7 +172,7 @@ def _work(
     prepared: Prepared,
     executor: Executor,
     console: Console,
-    interrupts: _Interrupts,
+    interrupts: Interrupts,
 ) -> ev.Stopped:
     config = campaign.config
     for note in campaign.state.notes:
@@ -187,6 +189,9 @@ def _work(
                 return _looped(store, campaign, prepared, watched, mirror, view, interrupts)
             except KeyboardInterrupt:
                 campaign.record(ev.Stopped(state="interrupted", reason="interrupted"))
+                raise
+            except ConfigError as error:  # the executor has not what the config asks for
+                campaign.record(ev.Stopped(state="failed", reason=str(error)))
                 raise
             finally:
                 view.say("recording")
@@ -210,7 +215,7 @@ def _looped(
     executor: WatchedExecutor,
     mirror: Mirror,
     view: ProgressView,
-    interrupts: _Interrupts,
+    interrupts: Interrupts,
 ) -> ev.Stopped:
     planner = Planner(
         config=campaign.config,
@@ -266,32 +271,3 @@ def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:
             "differ slightly",
             style="yellow",
         )
-
-
-class _Interrupts:
-    """Whether somebody interrupted, by Ctrl-C or SIGTERM.
-
-    The exception that tells it may be raised where Python drops it, in a callback of a library or
-    while an object is deleted; so the loop asks as well.
-    """
-
-    def __init__(self) -> None:
-        self.seen = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the signals."""
-        self.seen = True
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[_Interrupts]:
-    """Let SIGTERM end a campaign the way Ctrl-C does."""
-    interrupts = _Interrupts()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    previous: list[Any] = [signal.signal(number, interrupts) for number in numbers]
-    try:
-        yield interrupts
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)

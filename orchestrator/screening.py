@@ -48,10 +48,12 @@ class Screener:
         """Candidates of the last plan that were not chosen, best first."""
         self.computed: dict[str, dict[str, float]] = {}
         """Energies (eV/atom) of the candidates screened in the last plan, by id."""
+        self.refused: list[Selected] = []
+        """Candidates that the last plan rejected."""
 
     def forget(self) -> None:
         """A round without labels screens nobody."""
-        self.computed, self.reserves = {}, ()
+        self.computed, self.reserves, self.refused = {}, (), []
 
     @property
     def computes(self) -> bool:
@@ -79,7 +81,7 @@ class Screener:
         Candidates are screened in groups of the size of what is still wanted, so that the
         outcome does not depend on how many are computed at once.
         """
-        self.computed, self.reserves = {}, plan.ranked[count:]
+        self.computed, self.reserves, self.refused = {}, plan.ranked[count:], []
         if not self.computes:
             return list(plan.ranked[:count]), {}
         chosen: list[Selected] = []
@@ -96,6 +98,7 @@ class Screener:
                     chosen.append(selected)
                 else:
                     rejected[name] = str(reason)
+                    self.refused.append(selected)
         return chosen, rejected
 
     def _energies(self, group: Sequence[Selected]) -> list[dict[str, float | str]]:

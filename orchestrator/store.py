@@ -90,11 +90,12 @@ class Store:
     Args:
         home: folder of everything the campaigns leave.
         url: of another database than the SQLite file in `home`.
+        reading: whether a home that cannot be written will do.
     """
 
-    def __init__(self, home: Path, url: str | None = None) -> None:
+    def __init__(self, home: Path, url: str | None = None, *, reading: bool = False) -> None:
         self.home = home
-        self.engine = open_engine(home, url)
+        self.engine = open_engine(home, url, reading=reading)
         self._read = self.engine.execution_options(reads_only=True)
 
     def create_campaign(

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL, make_url
+
 from orchestrator.worker import one_line
 
 _EXPERIMENT = "phonoscout"
@@ -60,7 +62,7 @@ class Tracker:
     ) -> None:
         self._folder = home.absolute() / "mlflow"
         self._own = uri is None
-        self._uri = uri or f"sqlite:///{self._folder / 'mlflow.db'}"
+        self._uri = uri or store_uri(self._folder / "mlflow.db")
         self._home = str(home.absolute())
         self._campaign = campaign
         self._rest_s = rest_s
@@ -250,6 +252,15 @@ class Tracker:
         for i in range(0, max(len(points), len(named), len(marks)), _BATCH):
             part = slice(i, i + _BATCH)
             self._client.log_batch(run, points[part], named[part], marks[part])
+
+
+def store_uri(database: Path) -> str:
+    """What MLflow calls a SQLite file whose absolute path may hold any character."""
+    plain = f"sqlite:///{database}"
+    if make_url(plain).database == str(database):
+        return plain
+    # With the driver named, MLflow makes no folder of what it takes for a path in here.
+    return URL.create("sqlite+pysqlite", database=str(database)).render_as_string()
 
 
 def _write_ahead(database: Path) -> None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from orchestrator.store import NewEvent, Store
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _program(name: str) -> str | None:
@@ -103,3 +109,115 @@ def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     made = Store(tmp_path / "home")
     made.create_campaign("one", {"name": "one"}, [NewEvent("created", {"x": 1})])
     return made
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    errors: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What it said on stderr."""
+        return self.errors.strip().splitlines()
+
+
+@pytest.fixture
+def phonoscout() -> Iterator[Callable[..., Answer]]:
+    """The command line as a user starts it; what still runs afterwards is ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def call(*words: str | Path, cwd: Path | None = None, **variables: str) -> Answer:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.cli", *map(str, words)],
+            cwd=cwd,
+            env={"PYTHONPATH": str(ROOT), **os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        out, errors = process.communicate(timeout=200)
+        return Answer(process.returncode, out, errors)
+
+    yield call
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """Makes a folder one that nobody can write to, until the test ends."""
+    changed: list[Path] = []
+
+    def mount(folder: Path) -> None:
+        for words in (["--bind", str(folder), str(folder)], ["-o", "remount,ro,bind", str(folder)]):
+            done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"root can write everywhere, and may not mount: {done.stderr.strip()}")
+        changed.append(folder)
+
+    def forbid(folder: Path) -> None:
+        for path in (*folder.rglob("*"), folder):
+            path.chmod(path.stat().st_mode & ~0o222)
+            changed.append(path)
+
+    yield mount if os.geteuid() == 0 else forbid
+    for path in reversed(changed):
+        if os.geteuid() == 0:
+            # Lazily: whoever reads it still has it open.
+            subprocess.run(["umount", "-l", str(path)], check=True, capture_output=True)
+        else:
+            path.chmod(path.stat().st_mode | 0o700)
+
+
+@pytest.fixture
+def write_config() -> Callable[..., Path]:
+    """Writes the config of a campaign that takes a second, with its inputs; gives its path."""
+    return _write_config
+
+
+def _write_config(
+    folder: Path, rows: dict[str, dict[str, Any]] | None = None, **changes: Any
+) -> Path:
+    """A replay of 64 sequences whose conductance is one more than their number of interfaces.
+
+    Args:
+        folder: for the config and its inputs.
+        rows: by sequence, what the table holds instead.
+        changes: of the config.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    designs = [f"{i:06b}" for i in range(64)]
+    pool = [{"id": d, "sequence": d} for d in designs]
+    table = [
+        {"id": d, "stable": True, "conductance": 1.0 + d.count("01") + d.count("10")}
+        | (rows or {}).get(d, {})
+        for d in designs
+    ]
+    for name, lines in (("pool", pool), ("table", table)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in lines))
+    config: dict[str, Any] = {
+        "name": "layers",
+        "seed": 3,
+        "space": {"kind": "pool", "path": str(folder / "pool.jsonl")},
+        "objective": {"property": "conductance", "goal": "maximize"},
+        "agents": [{"kind": "random"}],
+        "oracle": {
+            "kind": "replay",
+            "table": str(folder / "table.jsonl"),
+            "column": "conductance",
+            "stable_column": "stable",
+        },
+        "budget": {"batch": 4, "oracle_calls": 12},
+        "executor": {"kind": "serial"},
+        "tracking": {"enabled": False},
+    }
+    config.update(changes)
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path

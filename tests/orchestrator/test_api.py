@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from orchestrator.api import create_app
+from orchestrator.cli import main
 from orchestrator.store import Store
 
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = {"Authorization": "Bearer secret"}
 
 
@@ -97,3 +104,90 @@ def test_errors_say_what_is_wrong(client: TestClient, tmp_path: Path) -> None:
     refused = client.post("/campaigns", json={"config": relative}, headers=TOKEN)
     assert "absolute path" in refused.json()["detail"]
     assert client.get("/campaigns").json() == []
+
+
+def test_what_is_refused_on_resume_is_answered(client: TestClient, tmp_path: Path) -> None:
+    client.post("/campaigns", json={"config": _config(tmp_path)}, headers=TOKEN)
+    _ended(client)
+    for change, word in (
+        ("space.path=/x", "space.path"),
+        ("budget.batch=many", "budget.batch"),
+        ("no value", "key.path=value"),
+        ("name=other", "name cannot change"),
+    ):
+        refused = client.post("/campaigns/served/resume", json={"set": [change]}, headers=TOKEN)
+        assert refused.status_code == 422, change
+        assert word in refused.json()["detail"]
+    assert client.post("/campaigns/none/resume", json={}, headers=TOKEN).status_code == 404
+    with (tmp_path / "table.jsonl").open("a") as stream:
+        stream.write('{"id": "more", "conductance": 1}\n')
+    # Only the process that runs it looks at the files.
+    refused = client.post("/campaigns/served/resume", json={}, headers=TOKEN)
+    assert refused.status_code == 422
+    assert "oracle.table" in refused.json()["detail"]
+    assert client.get("/campaigns/served").json()["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"space": {"kind": "pool", "path": "/nowhere/pool.jsonl"}}, "/nowhere/pool.jsonl"),
+        ({"executor": {"kind": "ray", "address": "127.0.0.1:1"}}, "executor.address"),
+        ({"oracle": {"kind": "phonon-bte", "calculator": "no-such"}}, "oracle"),
+    ],
+)
+def test_what_cannot_be_launched_is_answered_and_not_recorded(
+    client: TestClient, tmp_path: Path, changes: dict[str, Any], word: str
+) -> None:
+    config = _config(tmp_path, **changes)
+    refused = client.post("/campaigns", json={"config": config}, headers=TOKEN)
+    assert refused.status_code == 422, refused.text
+    assert word in refused.json()["detail"]
+    assert "\n" not in refused.json()["detail"]
+    assert client.get("/campaigns").json() == []
+
+
+def test_files_of_the_working_folder_are_not_taken_for_ours(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    for name in ("agents", "oracle", "surrogate"):
+        (shadow / f"{name}.py").write_text("raise SystemExit('not ours')\n")
+    monkeypatch.chdir(shadow)
+    launched = client.post("/campaigns", json={"config": _config(tmp_path)}, headers=TOKEN)
+    assert launched.status_code == 201, launched.text
+    assert _ended(client)["oracle_calls"] == 8
+    command = [sys.executable, "-m", "orchestrator.cli", "status", "served", "--json"]
+    # Also where the user has put the folder on the path, for a calculator of their own.
+    for path in (str(ROOT), os.pathsep.join([str(shadow), str(ROOT)])):
+        done = subprocess.run(
+            [*command, "--home", client.app.state.home],  # type: ignore[attr-defined]
+            cwd=shadow,
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["oracle_calls"] == 8
+
+
+def test_a_twin_is_a_conflict(client: TestClient, tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    assert client.post("/campaigns", json={"config": config}, headers=TOKEN).status_code == 201
+    again = client.post("/campaigns", json={"config": config}, headers=TOKEN)
+    assert again.status_code == 409
+    _ended(client)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid", "203.0.113.9"])
+def test_an_address_that_cannot_be_served_is_one_line(tmp_path: Path, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ["serve", "--host", host, "--port", str(port), "--home", str(tmp_path / "home")]
+        done = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert done.exit_code == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert f"{host}:{port}" in done.stderr
+    assert "--port" in done.stderr

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from orchestrator.config import ConfigError
 from orchestrator.executor import Call, Executor, Reply
 from orchestrator.ray_cluster import _arguments, _fitting
 from orchestrator.ray_executor import RayExecutor
@@ -204,6 +205,18 @@ class TestRayExecutor(ExecutorContract):
     def executor(self, ray_executor: RayExecutor) -> Executor:
         return ray_executor
 
+    def test_nothing_listens_but_on_the_loopback(self, executor: Executor) -> None:
+        assert answer(executor, call("add", a=1, b=1)).kind == "ok"
+        ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        listening = {
+            connection.laddr.ip.removeprefix("::ffff:")
+            for process in ours
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert listening <= {"127.0.0.1", "::1"}
+        assert listening
+
     def test_calls_run_side_by_side_and_end_in_their_order(self, executor: Executor) -> None:
         list(executor.map("executor_functions:add", [{"a": 1, "b": 1, "seconds": 0.3}] * 2))
         executor.submit(call("add", id="slow", a=1, b=1, seconds=1.0))
@@ -354,12 +367,34 @@ def test_nothing_survives_a_killed_campaign(tmp_path: Path) -> None:
 )
 def test_as_many_calls_as_resources_allow(settings: dict[str, Any], fitting: int) -> None:
     found = {"CPU": 8.0, "GPU": 1.0, "memory": 32.0 * 2**30}
-    assert _fitting(ExecutorSettings(**settings), found) == fitting
+    assert _fitting(ExecutorSettings(**settings), [found]) == fitting
+    halves = {name: value / 2 for name, value in found.items()}
+    if settings.get("memory_gb") != 12:
+        halves_fit = 2 * (fitting // 2)
+        assert _fitting(ExecutorSettings(**settings), [halves, halves]) == halves_fit
 
 
-def test_resources_that_are_not_there_are_named() -> None:
-    with pytest.raises(RuntimeError, match=r"executor\.gpus_per_call is 1, but .* only 0"):
-        _fitting(ExecutorSettings(gpus_per_call=1), {"CPU": 8.0, "memory": 2.0**35})
+def test_a_call_runs_on_one_node() -> None:
+    settings = ExecutorSettings(address="10.0.0.1:6379", memory_gb=12)
+    nodes = [{"CPU": 8.0, "memory": 10.0 * 2**30}] * 3
+    assert _fitting(settings, nodes) == 0
+    assert _fitting(settings, [*nodes, {"CPU": 8.0, "memory": 24.0 * 2**30}]) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"gpus_per_call": 1}, r"executor\.gpus_per_call is 1, but .* only 0"),
+        ({"memory_gb": 1000}, r"executor\.memory_gb is 1000, but .* only 32"),
+        ({"cpus_per_call": 9}, r"executor\.cpus_per_call is 9, but .* only 8"),
+    ],
+)
+def test_resources_that_are_not_there_are_named(
+    settings: dict[str, Any], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ConfigError, match=line):
+        _fitting(ExecutorSettings(**settings), [{"CPU": 8.0, "memory": 2.0**35}])
 
 
 def test_a_cluster_is_joined_by_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,30 @@
+"""Whether the packages that a config needs are installed, asked before anything is recorded."""
+
+from __future__ import annotations
+
+from agents.protocol import Space
+from oracle.errors import OracleError
+from oracle.potentials import is_installed, weights_digest
+from orchestrator.build import surrogate_settings
+from orchestrator.config import CampaignConfig, ConfigError
+
+_BASELINES = ("random-forest", "gradient-boosting")
+
+
+def check_surrogate(config: CampaignConfig, space: Space) -> None:
+    """See that what the surrogate learns from can be computed here.
+
+    Raises:
+        ConfigError: a package or weights are missing, with what to do.
+    """
+    settings = surrogate_settings(config, space)
+    if settings.kind in _BASELINES and not is_installed("matminer"):
+        raise ConfigError(
+            f"surrogate.kind: {settings.kind!r} needs matminer; pip install 'phonoscout[baselines]'"
+        )
+    if settings.features == "none":
+        return
+    try:
+        weights_digest(settings.features)
+    except OracleError as error:
+        raise ConfigError(f"surrogate.features: {error.message}") from error
