@@ -180,7 +180,7 @@ def _machine(config: CampaignConfig, prices: CallPrices) -> str:
         text = f"forces of 64 atoms {seconds_of_64_atoms(potential):.2g} s ({potential})"
     except Exception:  # a potential that does not know sodium or chlorine
         text = f"forces of {potential} timed on candidates"
-    return f"machine: {text}, linear algebra {prices.slowness:.2g} times the reference's time"
+    return f"machine: {text}, linear algebra at {1 / prices.slowness:.2g} of the reference"
 
 
 def _rounded(value: float) -> float:

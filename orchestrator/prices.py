@@ -158,8 +158,8 @@ def _conducting(config: CampaignConfig, kinds: list[Kind], timed: Timed) -> Call
     cell = _mean_over(kinds, lambda crystal: _cell_s(settings.calculator, crystal))
     look = 0.0 if len(settings.fidelities) < 2 else _total(harmonic)
     parts = (
-        f"an evaluation: {harmonic.force_calls:.0f} force calls to the stability gate, which "
-        f"{_STABLE:.0%} pass, {conductive.force_calls:.0f} more beyond"
+        f"force calls of an evaluation: {harmonic.force_calls:.0f}, and "
+        f"{conductive.force_calls:.0f} more for the {_STABLE:.0%} that are stable"
     )
     return CallPrices(
         call_s=_total(harmonic) + (0.0 if ends_early else _STABLE * _total(conductive)),

@@ -156,8 +156,8 @@ def _with_dft(folder: Path, oracle: dict[str, Any]) -> CampaignConfig:
 def test_lines_for_people_fit_and_say_what_they_rest_on(tmp_path: Path) -> None:
     pytest.importorskip("sevenn", reason="the extra phonoscout[sevenn] is not installed")
     document = estimate(_pool(tmp_path, oracle={"calculator": "7net-0"}))
-    lines = described(document)
+    lines = described({**document, "notes": []})  # notes have a test of their own
     assert any("forces of 64 atoms" in line for line in lines)
     assert any("force calls" in line for line in lines)
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 90
     json.dumps(document, allow_nan=False)
