@@ -245,10 +245,14 @@ def test_it_is_tried_before_a_resume_as_well(folder: Path) -> None:
     assert len(Store(folder / "home").events("metals")) == events
 
 
-def test_a_dry_run_loads_nothing(folder: Path) -> None:
+def test_a_dry_run_tells_what_a_launch_would(folder: Path) -> None:
+    """It times the potential, so it finds as well that there is none."""
     (folder / "mymoody.py").write_text("raise RuntimeError('loaded')\n")
-    found = CliRunner().invoke(main, ["launch", str(folder / "config.yaml"), "--dry-run", "--json"])
-    assert found.exit_code == 0, found.output
+    words = ["launch", str(folder / "config.yaml"), "--home", str(folder / "home")]
+    found = CliRunner().invoke(main, [*words, "--dry-run", "--json"])
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert "loaded" in found.stderr
+    assert not (folder / "home").exists()
 
 
 def test_an_element_the_potential_does_not_know_is_no_broken_potential(folder: Path) -> None:

@@ -142,6 +142,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
     def go(home: str = "home", **changes: Any) -> tuple[Campaign, Workers]:
         workers = Workers(accept=changes.pop("accept", True), after=changes.pop("after", None))
         monkeypatch.setattr(calls, "evaluate", workers.evaluate)
+        monkeypatch.setattr(calls, "try_potentials", lambda payload, context: {})
         for name in ("hunt", "label_one", "fine_tune"):
             monkeypatch.setattr(healing_calls, name, getattr(workers, name))
         store = Store(tmp_path / home)
