@@ -8,7 +8,8 @@ from agents.settings import CONSTRAINT_LIMITS, ConstraintSettings
 from oracle.material import Crystal, Material, crystals_of
 
 _COMPUTED = ("energy_above_best_polymorph", "formation_energy")
-_MEASURED = ("max_msd", "anharmonicity", "gruneisen_mean")
+ON_MEASUREMENTS = ("max_msd", "anharmonicity", "gruneisen_mean")
+"""Constraints on what the oracle measures; all others are known before it is asked."""
 
 
 def before(constraints: Sequence[ConstraintSettings], material: Material) -> str | None:
@@ -60,7 +61,7 @@ def needs_energies(constraints: Sequence[ConstraintSettings]) -> bool:
 def limits(constraints: Sequence[ConstraintSettings]) -> tuple[tuple[str, float], ...]:
     """The upper limits on what the oracle measures, for `Objective.limits`."""
     return tuple(
-        (c.name, c.limit) for c in constraints if c.name in _MEASURED and c.limit is not None
+        (c.name, c.limit) for c in constraints if c.name in ON_MEASUREMENTS and c.limit is not None
     )
 
 

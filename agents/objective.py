@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,10 +44,33 @@ class Objective:
         return Output(self.property, self.temperature, self.log)
 
     def value(self, evaluation: Measured | Unstable | Failed) -> tuple[float, float | None] | None:
-        """(value, standard error) in the property's unit; None where nothing was measured."""
-        if not isinstance(evaluation, Measured):
+        """(value, standard error) in the property's unit; None where none can be learned from."""
+        if not isinstance(evaluation, Measured) or self.problem(evaluation) is not None:
             return None
         return scalar(evaluation, self.property, self.temperature)
+
+    def problem(self, evaluation: Measured) -> str | None:
+        """Why what was measured is no number to learn from, or None.
+
+        A property that was not measured at all is no problem of the evaluation.
+        """
+        try:
+            found = scalar(evaluation, self.property, self.temperature)
+        except (TypeError, ValueError):
+            return f"{self.property} is not a real number"
+        if found is None:
+            return None
+        value, error = found
+        if not np.all(np.isfinite(np.asarray(evaluation.properties[self.property].value, float))):
+            return f"{self.property} is not finite; expected finite numbers"
+        if error is not None and not (math.isfinite(error) and error >= 0):
+            return f"the standard error of {self.property} is {error}; expected at least 0"
+        if self.log and value <= 0:
+            return (
+                f"{self.property} is {value:.4g}; expected a number above 0, because its "
+                "logarithm is modelled (objective.log: false models the number itself)"
+            )
+        return None
 
     def modelled(self, value: float) -> float:
         """A value on the modelled scale."""
@@ -64,7 +88,7 @@ class Objective:
     def score_of(self, evaluation: Measured | Unstable | Failed) -> float | None:
         """Score of an outcome; None where it has no value or breaks a limit."""
         found = self.value(evaluation)
-        if found is None or (self.log and found[0] <= 0) or self.refusal(evaluation):
+        if found is None or self.refusal(evaluation):
             return None
         return float(self.score(np.array(self.modelled(found[0]))))
 

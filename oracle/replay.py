@@ -111,6 +111,11 @@ class ReplayOracle:
         """SHA-256 of the table's content and of what is read from it."""
         return self._method_digest
 
+    def row_id(self, digest: str) -> str | None:
+        """Id of the row that answers for a material, or None."""
+        row = self._rows.get(digest)
+        return None if row is None else str(row["id"])
+
     def tightened(self, level: int) -> ReplayOracle | None:
         """The oracle that confirms this one's numbers; None when they are exact.
 
@@ -156,8 +161,8 @@ class ReplayOracle:
         number = row.get(self._column)
         if number is None or not math.isfinite(number):
             return Failed(
-                message=f"{self._column} of {material.formula} is null in the table; "
-                "expected a number",
+                message=f"{self._column} of {material.formula} is "
+                f"{'null' if number is None else number} in the table; expected a number",
                 permanent=True,
                 **common,
             )

@@ -34,6 +34,7 @@ from orchestrator.executor import Executor
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.serial_executor import SerialExecutor
 from orchestrator.settings import ExecutorSettings
+from orchestrator.table_rows import check_rows, chosen_ids
 from surrogate.feature_store import FeatureStore, Mapper
 from surrogate.features import CrystalFeatures, is_cached
 from surrogate.forests import GradientBoosting, RandomForest
@@ -113,14 +114,37 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
             assert isinstance(space, InterfaceSpace)  # no other config is valid
             check_elements(config.oracle.calculator, space.crystals)
             return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
-        ids = getattr(space, "ids", {})
-        names = list(config.oracle.fidelities or {}) or [_ONLY_FIDELITY]
+        ids = chosen_ids(space, _table(Path(config.oracle.table))[0])
+        names = _fidelities(config.oracle)
         return {name: build_oracle(config.oracle, name, ids, config.objective) for name in names}
     except OracleError as error:
         raise ConfigError(f"oracle: {error.message}") from error
 
 
 _ONLY_FIDELITY = "table"
+
+
+def _fidelities(settings: ReplaySettings) -> list[str]:
+    return list(settings.fidelities or {}) or [_ONLY_FIDELITY]
+
+
+def check_table(config: CampaignConfig, space: Space) -> list[str]:
+    """Refuse a replay table whose numbers cannot be learned from; returns what is to be told.
+
+    Raises:
+        ConfigError: naming the row.
+    """
+    if config.oracle.kind != "replay":
+        return []
+    notes: list[str] = []
+    try:
+        table = _table(Path(config.oracle.table))[0]
+        for fidelity in _fidelities(config.oracle):
+            columns = _column(config.oracle, fidelity)
+            notes += check_rows(space, table, columns, log=config.objective.in_log)
+    except OracleError as error:
+        raise ConfigError(f"oracle: {error.message}") from error
+    return notes
 
 
 def build_oracle(
@@ -166,9 +190,19 @@ def _column(settings: ReplaySettings, fidelity: str) -> dict[str, Any]:
     return dict(settings.fidelities[fidelity].model_dump())
 
 
-@functools.lru_cache(maxsize=4)
 def _table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
-    """Rows by id and SHA-256 of a table, read once per process."""
+    """Rows by id and SHA-256 of a table, read once per process unless it is changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return load_table(path)  # which says what is wrong
+    return _table_as_it_was(path, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _table_as_it_was(
+    path: Path, changed_ns: int, size: int
+) -> tuple[dict[str, dict[str, Any]], str]:
     return load_table(path)
 
 

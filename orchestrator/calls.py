@@ -13,6 +13,7 @@ from oracle.dft import Potential
 from oracle.errors import OracleError
 from oracle.material import Crystal, Material
 from oracle.protocol import Context, Oracle
+from oracle.replay import ReplayOracle
 from orchestrator.build import build_oracle, tightened
 from orchestrator.campaign import Campaign
 from orchestrator.config import OracleSettings
@@ -33,7 +34,7 @@ def call_for(trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]) -> Ca
         "objective": config.objective.model_dump(mode="json"),
         "level": plan.level,
         "material": campaign.store.candidate(plan.candidate).material.model_dump(mode="json"),
-        "label": plan.label,
+        "label": _row_of(trial, oracles) or plan.label,
         "workdir": str(campaign.store.home / "artefacts"),
         "keep_large": plan.purpose == "confirm",
     }
@@ -43,6 +44,12 @@ def call_for(trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]) -> Ca
         payload=payload,
         time_limit=config.executor.time_limit,
     )
+
+
+def _row_of(trial: Trial, oracles: dict[str, Oracle]) -> str | None:
+    """Id of the row of a table that answers, which need not be the id of the first record."""
+    oracle = oracles.get(trial.plan.fidelity)
+    return oracle.row_id(trial.plan.digest) if isinstance(oracle, ReplayOracle) else None
 
 
 def evaluate(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from agents.constraints import limits
@@ -17,9 +19,11 @@ from orchestrator.config import (
     ConfigError,
     differences,
     input_digests,
+    input_paths,
     set_key,
     validate,
 )
+from orchestrator.hints import resume_command
 from orchestrator.state import CampaignState, Outcome, Trial, apply
 from orchestrator.store import NewEvent, Store
 
@@ -128,7 +132,13 @@ class Campaign:
     @property
     def config(self) -> CampaignConfig:
         """The settings in force, after all steering."""
-        return validate(self.state.config, f"campaign {self.name}")
+        return validate(self.state.config, f"campaign {self.name}", recorded=True)
+
+    @property
+    def launched(self) -> CampaignConfig:
+        """The settings with which it began."""
+        found = json.loads(self.store.campaign(self.name).config)
+        return validate(found, f"campaign {self.name}", recorded=True)
 
     @property
     def potential(self) -> Any:
@@ -142,10 +152,13 @@ class Campaign:
     @property
     def oracle(self) -> Any:
         """The oracle's settings in force: the config's with the potential in use."""
-        settings = self.config.oracle
+        return self.oracle_of(self.config)
+
+    def oracle_of(self, config: CampaignConfig) -> Any:
+        """The oracle's settings of a config, with the potential in use."""
         if self.state.weights is None:
-            return settings
-        return settings.model_copy(update={"calculator": self.potential})
+            return config.oracle
+        return config.oracle.model_copy(update={"calculator": self.potential})
 
     @property
     def objective(self) -> Objective:
@@ -163,8 +176,11 @@ class Campaign:
     def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
         """Apply ``key.path=value`` changes as an event; returns what changed.
 
+        Paths of inputs that were moved are relative to the working folder.
+
         Raises:
-            ConfigError: a value is not allowed, or the key is one that makes the science.
+            ConfigError: a value is not allowed, the key is one that makes the science, or an input
+                is not what it was.
         """
         before, config = self.config, self.proposed(overrides)
         changes = _changes(before, config)
@@ -183,34 +199,67 @@ class Campaign:
         """The settings that ``key.path=value`` changes would give; nothing is recorded.
 
         Raises:
-            ConfigError: a value is not allowed, or the key is one that makes the science.
+            ConfigError: as for `steer`.
         """
         raw = self.config.model_dump(mode="json")
         for override in overrides:
             set_key(raw, override)
-        config = validate(raw, "--set")
-        self._check_changes(_changes(self.config, config))
+        config = validate(raw, "--set", base=Path.cwd(), recorded=True)
+        changes = _changes(self.config, config)
+        self._check_changes(changes)
+        if any(key.startswith("constraints") for key in changes):
+            validate(config.model_dump(mode="json"), "--set")
+        self._check_inputs(config, moved=changes.keys() & self.state.inputs.keys())
         return config
 
-    def check_inputs(self) -> None:
+    def _check_inputs(self, config: CampaignConfig, moved: Collection[str]) -> None:
         """Compare the files that pin the science with what the campaign began with.
 
+        Args:
+            config: that names them.
+            moved: keys for which another place is given now.
+
         Raises:
-            ConfigError: the content of a pool or table changed, with the keys.
+            ConfigError: the content of a pool or table changed or is gone, with the keys.
         """
+        paths = dict(input_paths(config))
+        missing = [key for key, path in paths.items() if not path.exists()]
+        if missing:
+            raise ConfigError(self._missing(missing, paths, moved))
         try:
-            now = input_digests(self.config, self.state.inputs)
+            now = input_digests(config, self.state.inputs)
         except OSError as error:
             raise ConfigError(f"campaign {self.name}: {error.filename} cannot be read") from error
         changed = [key for key, digest in self.state.inputs.items() if now.get(key) != digest]
-        if changed:
-            raise ConfigError(
-                f"campaign {self.name}: the content of {', '.join(changed)} changed since it was "
-                "launched; restore it, or launch a new campaign"
-            )
+        if not changed:
+            return
+        named = ", ".join(f"{key} ({paths[key]})" if key in paths else key for key in changed)
+        relief = "restore it" if not set(changed) & set(moved) else "name the same content"
+        raise ConfigError(
+            f"campaign {self.name}: the content of {named} is not what it was launched with; "
+            f"{relief}, or launch a new campaign"
+        )
+
+    def _missing(
+        self, keys: Sequence[str], paths: Mapping[str, Path], moved: Collection[str]
+    ) -> str:
+        for key in keys:
+            if key in moved:
+                return f"campaign {self.name}: --set {key}: {paths[key]} does not exist"
+        named = ", ".join(f"{key} ({paths[key]})" for key in keys)
+        places = [f"{key}=PATH" for key in keys]
+        return (
+            f"campaign {self.name}: {named} is missing; restore it, or say where the same content "
+            f"is now: {resume_command(self.store.home, self.name, places)}"
+        )
 
     def _check_changes(self, changes: dict[str, tuple[Any, Any]]) -> None:
-        refused = [key for key in changes if key.partition(".")[0] in REFUSED]
+        """Refuse what makes the science; a path does not, since its content is pinned."""
+        refused = [
+            key
+            for key in changes
+            if key.partition(".")[0] in REFUSED and key not in self.state.inputs
+        ]
         if refused:
             was = ", ".join(f"{key} (is {changes[key][0]!r})" for key in refused)
             raise ConfigError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from orchestrator import queries
 from orchestrator.config import ConfigError, load_config
 from orchestrator.database import has_database
 from orchestrator.failures import INPUT_ERRORS
+from orchestrator.hints import home_option, resume_command
 from orchestrator.rendering import best_table, console, print_details, say, status_table
 from orchestrator.store import Store
 
@@ -41,12 +40,12 @@ def launch(
 
         return _print_lines(estimate(config), as_json, described)
     from orchestrator.ray_address import check_address
-    from orchestrator.runner import create, prepare, tried
+    from orchestrator.runner import create, prepare, refuse_taken, tried
 
     check_address(config.executor)
     prepared = prepare(config)  # whatever is wrong shows here, before anything is written
     if has_database(home):
-        _store(home).refuse_taken(config.name)  # before a worker has been waited for
+        refuse_taken(_store(home), config)  # before a worker has been waited for
     executor = tried(prepared)
     try:
         create(_store(home, new=True), prepared)
@@ -76,7 +75,7 @@ def _run(
     from orchestrator.runner import run_campaign
 
     progress = console(stderr=True)
-    command = f"phonoscout resume {shlex.quote(name)}{_home_option(home)}"
+    command = resume_command(home, name)
     try:
         stopped = run_campaign(
             _store(home),
@@ -99,7 +98,7 @@ def _run(
         out.print(best_table(rows, f"Best of {name}"))
         out.print(f"{stopped.state}: {stopped.reason}", highlight=False)
         if rows:
-            example = f"phonoscout show {rows[0]['candidate']}{_home_option(home)}"
+            example = f"phonoscout show {rows[0]['candidate']}{home_option(home)}"
             out.print(f"look further:  {example}", highlight=False, soft_wrap=True)
         if rows and rows[0]["oracle"] and rows[0]["file"]:
             again = f"phonoscout evaluate {rows[0]['file']} --oracle {rows[0]['oracle']}"
@@ -107,18 +106,10 @@ def _run(
         page = latest_page(home, name)
         if page is not None:
             out.print(f"see it:        {page}", highlight=False, markup=False, soft_wrap=True)
-        out.print(f"extend it:     {command} --set budget.oracle_calls=N", highlight=False)
+        for purpose, step in queries.next_steps(store, name):
+            line = f"{purpose + ':':<14} {step}"
+            out.print(line, highlight=False, markup=False, soft_wrap=True)
     return RUN_FAILED if stopped.state == "failed" else DONE
-
-
-def _home_option(home: Path) -> str:
-    """What a command needs to find this home from the folder in which it is typed."""
-    default = Path(os.environ.get("PHONOSCOUT_HOME") or "phonoscout-home").resolve()
-    if home == default:
-        return ""
-    here = Path.cwd()
-    shown = home.relative_to(here) if home.is_relative_to(here) else home
-    return f" --home {shlex.quote(str(shown))}"
 
 
 def stop(home: Path, name: str, *, as_json: bool) -> int:

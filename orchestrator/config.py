@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from agents.pool_content import content_sha256
 from agents.settings import (
@@ -21,11 +28,11 @@ from oracle.errors import OracleError
 from oracle.interface_settings import InterfaceSettings
 from oracle.plain_yaml import parse_yaml
 from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
-from oracle.suggestions import did_you_mean
 from oracle.text_files import read_text
 from orchestrator.config_errors import one_line
 from orchestrator.healing_settings import DftSettings
 from orchestrator.interface_rules import check_interfaces
+from orchestrator.objective_rules import check_objective
 from orchestrator.settings import Duration, ExecutorSettings, TrackingSettings
 from surrogate.settings import SurrogateSettings
 
@@ -55,7 +62,8 @@ class ConfirmationSettings(_Settings):
     leaders: int = Field(default=5, ge=0)
     """How many of the best must be confirmed when the campaign ends; 0 turns it off."""
     max_calls: int = Field(default=15, ge=0)
-    """Calls at tighter settings in the whole campaign; they do not count as `oracle_calls`."""
+    """Calls at tighter settings, which do not count as `oracle_calls`; each time the budget is
+    raised on resume, there are as many again."""
     each_round: bool = True
     """Whether a new leader is confirmed in the round after it was found."""
     sigmas: float = Field(default=2.0, gt=0)
@@ -112,7 +120,7 @@ class CampaignConfig(_Settings):
     tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="after")
-    def _possible(self) -> CampaignConfig:
+    def _possible(self, info: ValidationInfo) -> CampaignConfig:
         if self.oracle.kind == "replay" and self.space.kind != "pool":
             raise ValueError(
                 "oracle.kind: replay looks answers up by the ids of a pool, but space.kind is "
@@ -127,19 +135,9 @@ class CampaignConfig(_Settings):
             )
         if self.oracle.kind == "interface":
             check_interfaces(self)
-        if self.oracle.kind != "replay":
-            self._check_objective(MEASURED[self.oracle.kind], self.oracle.temperatures)
+        if not (info.context or {}).get("recorded"):
+            check_objective(self)
         return self
-
-    def _check_objective(self, known: Sequence[str], temperatures: Sequence[float]) -> None:
-        """The oracle measures what is sought."""
-        if self.objective.property not in known:
-            raise ValueError(
-                f"objective.property: given {self.objective.property!r}, which oracle.kind: "
-                f"{self.oracle.kind} does not measure; "
-                f"{did_you_mean(self.objective.property, known)}allowed: {', '.join(known)}"
-            )
-        self._check_temperature(temperatures)
 
     def _check_healing(self) -> None:
         """Only potentials that can be fine-tuned have their holes healed."""
@@ -160,37 +158,6 @@ class CampaignConfig(_Settings):
                 f"dft: oracle.calculator {potential!r} is named as engine or in committee too; "
                 "expected others, which can contradict it"
             )
-
-    def _check_temperature(self, temperatures: Sequence[float]) -> None:
-        wanted = self.objective.temperature
-        if wanted is not None and not min(temperatures) <= wanted <= max(temperatures):
-            raise ValueError(
-                f"objective.temperature: given {wanted} K, outside of oracle.temperatures "
-                f"{list(temperatures)}; add it there"
-            )
-
-
-PROPERTIES = (
-    "kappa",
-    "heat_capacity",
-    "max_frequency_thz",
-    "min_frequency_thz",
-    "gruneisen_mean",
-    "max_msd",
-    "anharmonicity",
-)
-"""What an objective may be, with the phonon oracle."""
-MEASURED = {
-    "phonon-bte": PROPERTIES,
-    "green": ("conductance", "kappa"),
-    "interface": (
-        "interface_conductance",
-        "interface_conductance_amm",
-        "radiation_limit",
-        "overlap",
-    ),
-}
-"""What an objective may be, by the kind of the oracle."""
 
 
 def read_yaml(path: Path) -> Any:
@@ -228,14 +195,23 @@ def load_config(
     if name is not None:
         raw["name"] = name
     config = validate(raw, str(path), base=path.resolve().parent)
-    for key, input_path in _input_paths(config):
+    for key, input_path in input_paths(config):
         if not input_path.exists():
             raise ConfigError(f"{path}: {key}: {input_path} does not exist")
     return config
 
 
-def validate(raw: dict[str, Any], source: str, base: Path | None = None) -> CampaignConfig:
+def validate(
+    raw: dict[str, Any], source: str, base: Path | None = None, *, recorded: bool = False
+) -> CampaignConfig:
     """The validated config; relative input paths are taken from `base`.
+
+    Args:
+        raw: as read.
+        source: names it in errors.
+        base: folder of relative input paths; None leaves them as they are.
+        recorded: whether a campaign has begun with it, so that it is too late to refuse what it
+            seeks.
 
     Raises:
         ConfigError: anything that is not allowed.
@@ -243,7 +219,7 @@ def validate(raw: dict[str, Any], source: str, base: Path | None = None) -> Camp
     if base is not None:
         raw = _absolute_inputs(raw, base)
     try:
-        return CampaignConfig.model_validate(raw)
+        return CampaignConfig.model_validate(raw, context={"recorded": recorded})
     except ValidationError as error:
         raise ConfigError(one_line(error, CampaignConfig, source)) from error
 
@@ -308,7 +284,8 @@ def _descend(holder: Any, part: str, path: str) -> Any:
     raise ConfigError(f"--set {path}: {part!r} lies below a plain value")
 
 
-def _input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
+def input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
+    """Full keys that hold paths, with the paths."""
     if config.space.kind in ("pool", "interface"):
         yield "space.path", Path(config.space.path)
     if config.space.kind == "superlattice":
@@ -334,7 +311,7 @@ def input_digests(
     """
     known = recorded or {}
     try:
-        return {key: _content_digest(path, known.get(key)) for key, path in _input_paths(config)}
+        return {key: _content_digest(path, known.get(key)) for key, path in input_paths(config)}
     except OracleError as error:
         raise ConfigError(error.message) from error
 

@@ -32,7 +32,27 @@ def wanted(
         settings: how many, and how often.
         final: whether the campaign would end otherwise.
     """
-    spent = len([t for t in state.of_purpose("confirm") if t.status != "CANCELLED"])
+    open_ones = _open(state, objective, settings, final=final)
+    return open_ones[: max(0, _allowance(state, settings))]
+
+
+def unconfirmed(
+    state: CampaignState, objective: Objective, settings: ConfirmationSettings
+) -> list[Label]:
+    """Leaders that are not confirmed only because no calls are left for it."""
+    if settings.max_calls == 0 or _allowance(state, settings) > 0:
+        return []
+    return _open(state, objective, settings, final=True)
+
+
+def _allowance(state: CampaignState, settings: ConfirmationSettings) -> int:
+    """Calls that are left; an extension of the campaign may have as many as the campaign had."""
+    return settings.max_calls - (state.confirmations_planned - state.confirmations_before)
+
+
+def _open(
+    state: CampaignState, objective: Objective, settings: ConfirmationSettings, *, final: bool
+) -> list[Label]:
     count = settings.leaders if final else min(1, settings.leaders) * settings.each_round
     open_ones: list[Label] = []
     places = count
@@ -43,7 +63,7 @@ def wanted(
         if can_be_asked:
             open_ones.append(label)
         places -= label.confirmed or (can_be_asked and label.demotions == 0)
-    return open_ones[: max(0, settings.max_calls - spent)]
+    return open_ones
 
 
 def _next_level(state: CampaignState, label: Label) -> int | None:

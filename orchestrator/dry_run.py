@@ -63,7 +63,7 @@ def estimate(config: CampaignConfig) -> dict[str, Any]:
         "recorded_hours": round(prices.recorded_s * calls / 3600, 4),
         "memory_gib": round(_GIB_DRIVER + prices.memory_gib * workers, 1),
         "assumptions": _assumptions(config, prices, workers, at_once),
-        "notes": list(campaign_notes(config, prepared.space)),
+        "notes": [*campaign_notes(config, prepared.space), *prepared.notes],
     }
 
 

@@ -147,7 +147,7 @@ class Healer:
                 materials=[material],
                 id=plan.id,
                 number=plan.number,
-                potential=hunt.potential,
+                potential=campaign.potential,  # as in the hunt, wherever the home is now
                 engine=campaign.config.dft.model_dump(mode="json")["engine"],
             )
             for plan, material in zip(missing, materials, strict=True)

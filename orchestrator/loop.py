@@ -7,16 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agents.objective import Objective
 from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from orchestrator import events as ev
 from orchestrator.campaign import Campaign
-from orchestrator.confirmation import judge
+from orchestrator.confirmation import judge, unconfirmed
 from orchestrator.executor import Call, CallFailed, Executor, Reply
 from orchestrator.healing import Healer
 from orchestrator.metrics import round_metrics
 from orchestrator.planning import Planner
 from orchestrator.state import Trial
-from orchestrator.stopping import failure_reason, stop_reason
+from orchestrator.stopping import (
+    SPACE_USED_UP,
+    failure_reason,
+    is_used_up,
+    stop_reason,
+    valueless_reason,
+)
 
 _POLL_S = 0.5
 """How often a stop request is looked for while oracle calls run."""
@@ -63,6 +70,9 @@ class Loop:
         while True:
             state, config = self.campaign.state, self.campaign.config
             if state.open_round is None:
+                vain = valueless_reason(state, self.campaign.objective)
+                if vain is not None:
+                    return self._end("failed", vain)
                 if stop_reason(state, config, self.campaign.objective) is None:
                     stopped = self._heal()
                     if stopped is not None:
@@ -74,7 +84,7 @@ class Loop:
                 except CallFailed as error:
                     return self._end("failed", f"planning a round: {error}")
                 if plan is None:
-                    return self._finish(reason or "the space is used up")
+                    return self._finish(self._last_words(reason))
                 seconds = {"seconds_planning": self.clock() - began}
                 event = plan.event.model_copy(
                     update={"metrics": plan.event.metrics | plan.seconds | seconds}
@@ -108,7 +118,7 @@ class Loop:
             if self._asked_to_stop():
                 return self._end("stopped", "stopped by request")
             if self._out_of_time():
-                return self._end("finished", "budget.wall_time is used up")
+                return self._end("finished", self._time_is_up())
         metrics = round_metrics(self.campaign, self.clock() - began)
         number = self.campaign.state.rounds[-1].number
         self.campaign.record(ev.RoundFinished(round=number, metrics=metrics))
@@ -184,18 +194,19 @@ class Loop:
     ) -> None:
         """One transaction: the evaluation unless it is `stored`, its event, and a verdict."""
         events: list[Any] = []
-        if isinstance(outcome, Failed):
-            events.append(ev.TrialFailed(trial=trial.plan.id, failure=outcome, **extra))
+        answer = usable(outcome, self.campaign.objective)
+        if isinstance(answer, Failed):
+            events.append(ev.TrialFailed(trial=trial.plan.id, failure=answer, **extra))
         else:
             events.append(
                 ev.TrialDone(
-                    trial=trial.plan.id, status=outcome.status, cost_s=outcome.cost_s, **extra
+                    trial=trial.plan.id, status=answer.status, cost_s=answer.cost_s, **extra
                 )
             )
         if trial.plan.purpose == "confirm":
             label = self.campaign.state.labels[trial.plan.candidate]
             settings = self.campaign.config.confirmation
-            verdict = judge(label, outcome, self.campaign.objective, settings, trial.plan.id)
+            verdict = judge(label, answer, self.campaign.objective, settings, trial.plan.id)
             events += [] if verdict is None else [verdict]
         self.campaign.record(*events, evaluations=[] if stored else [outcome])
 
@@ -213,6 +224,26 @@ class Loop:
         failed = failure_reason(self.campaign.state, self.campaign.config, enough=1)
         return self._end("finished", reason) if failed is None else self._end("failed", failed)
 
+    def _time_is_up(self) -> str:
+        """The limit that keeps planned trials from being run."""
+        limit = self.campaign.config.budget.wall_time
+        waiting = len([t for t in self._open_trials() if not t.is_finished])
+        return f"budget.wall_time: all {limit:g} s are used, {waiting} planned trials are left"
+
+    def _last_words(self, reason: str | None) -> str:
+        """All that keeps the campaign from going on."""
+        state, settings = self.campaign.state, self.campaign.config.confirmation
+        reasons = [] if reason is None else [reason]
+        if reason is None or is_used_up(self.planner.space, state):
+            reasons.append(SPACE_USED_UP)
+        left = len(unconfirmed(state, self.campaign.objective, settings))
+        if left:
+            reasons.append(
+                f"confirmation.max_calls: all {settings.max_calls} are used, {left} of the best "
+                f"{settings.leaders} are not confirmed"
+            )
+        return "; ".join(reasons)
+
     def _end(self, word: Any, reason: str) -> ev.Stopped:
         stopped = ev.Stopped(state=word, reason=reason)
         self.campaign.record(stopped)
@@ -225,6 +256,22 @@ def _settled(outcome: Measured | Unstable | Failed, trial: Trial) -> Measured | 
         repeated = trial.last_error == f"{outcome.stage}: {outcome.message}"
         return outcome.model_copy(update={"permanent": repeated})
     return outcome
+
+
+def usable(
+    outcome: Measured | Unstable | Failed, objective: Objective
+) -> Measured | Unstable | Failed:
+    """The outcome; a failure in its place where its number is none that can be learned from.
+
+    The evaluation itself is stored as it is, since another objective may do with it.
+    """
+    problem = objective.problem(outcome) if isinstance(outcome, Measured) else None
+    if problem is None:
+        return outcome
+    common = outcome.model_dump(
+        include={"fidelity", "method", "cost_s", "stage", "provenance", "environment", "artefacts"}
+    )
+    return Failed(material=outcome.material, message=problem, permanent=True, **common)
 
 
 def _outcome_of(reply: Reply, trial: Trial, campaign: Campaign) -> Measured | Unstable | Failed:

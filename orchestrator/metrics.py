@@ -10,7 +10,7 @@ from agents.objective import Objective
 from agents.portfolio import Credit
 from oracle.evaluation import scalar
 from orchestrator.campaign import Campaign
-from orchestrator.state import CampaignState, Trial, leaders
+from orchestrator.state import CampaignState, Trial, best_of
 from surrogate.calibration import calibrate, coverage
 from surrogate.protocol import Calibration
 
@@ -27,7 +27,7 @@ def predictions(
     for trial in trials:
         belief, outcome = trial.plan.belief, trial.outcome
         found = None if outcome is None else objective.value(outcome)
-        if belief is None or found is None or (objective.log and found[0] <= 0):
+        if belief is None or found is None:
             continue
         value, error = found
         noise = (error or 0.0) / (value * np.log(10)) if objective.log else (error or 0.0)
@@ -60,11 +60,7 @@ def round_metrics(campaign: Campaign, seconds_running: float) -> dict[str, float
     state, objective = campaign.state, campaign.objective
     number = state.rounds[-1].number
     trials = [t for t in state.trials.values() if t.round == number]
-    metrics = dict(state.rounds[-1].planned_metrics)
-    best = leaders(state, objective, 1)
-    if best:
-        metrics["best"] = best[0].value
-        metrics["best_confirmed"] = float(best[0].label.confirmed)
+    metrics = state.rounds[-1].planned_metrics | best_metrics(state, objective)
     finished = [t for t in trials if t.status in ("DONE", "FAILED")]
     judged = [t for t in finished if t.outcome is not None and t.outcome.status != "failed"]
     if judged:
@@ -80,6 +76,14 @@ def round_metrics(campaign: Campaign, seconds_running: float) -> dict[str, float
         "demotions": float(sum(label.demotions for label in state.labels.values())),
     }
     return {k: v for k, v in (metrics | _coverage(state, objective)).items() if np.isfinite(v)}
+
+
+def best_metrics(state: CampaignState, objective: Objective) -> dict[str, float]:
+    """Value of the best candidate, and whether it is confirmed."""
+    best = best_of(state, objective)
+    if best is None:
+        return {}
+    return {"best": best.value, "best_confirmed": float(best.label.confirmed)}
 
 
 def _force_calls(trials: Sequence[Trial]) -> float:

@@ -12,9 +12,11 @@ from typing import Any
 from oracle.evaluation import Measured
 from orchestrator import queries
 from orchestrator.campaign import Campaign
-from orchestrator.figures import round_figures, rounds_folder
+from orchestrator.figures import PAGE, round_figures, rounds_folder
+from orchestrator.metrics import best_metrics
+from orchestrator.numbers import with_error
 from orchestrator.settings import TrackingSettings
-from orchestrator.state import Round
+from orchestrator.state import Round, best_of
 from orchestrator.store import Store
 from orchestrator.tracking import Tracker
 
@@ -44,13 +46,20 @@ class Mirror:
         """Writes the surrogate's current weights; set by the runner."""
 
     def start(self) -> None:
-        """Begin to follow; rounds that were recorded but not mirrored come first."""
+        """Begin to follow; rounds that were recorded but not mirrored come first.
+
+        The last of those mirrored is looked at again, since confirmations may have opened it.
+        """
         self._thread.start()
         state = Campaign(self._store, self._name).state
         mirrored = self._store.campaign(self._name).mirrored
         for done in state.rounds:
-            if done.number > mirrored and done.metrics is not None:
+            shown = done.number < mirrored or (not self._settings.enabled and self._is_drawn(done))
+            if not shown and done.metrics is not None:
                 self._jobs.put(done.number)
+
+    def _is_drawn(self, done: Round) -> bool:
+        return (self._round_folder(done.number) / PAGE).exists()
 
     def on_change(self, campaign: Campaign, in_flight: dict[str, tuple[str, float]]) -> None:
         """Nothing is mirrored between rounds."""
@@ -70,18 +79,13 @@ class Mirror:
 
     def _follow(self) -> None:
         """Body of the thread: its own database connections, its own view of the campaign."""
-        tracker: Tracker | None = None
-        if self._settings.enabled:
-            tracker = Tracker(
-                self._settings.uri,
-                self._store.home,
-                self._name,
-                self._store.campaign(self._name).parent_run,
-            )
         campaign = Campaign(self._store, self._name)
+        tracker = self._tracker(campaign) if self._settings.enabled else None
         while (number := self._jobs.get()) is not None:
             campaign.refresh()
             found = next(r for r in campaign.state.rounds if r.number == number)
+            if found.metrics is None:
+                continue  # confirmations have opened it again; it comes once more
             try:
                 artefacts = self._write_round(campaign, found)
             except (OSError, ValueError, KeyError) as error:
@@ -95,18 +99,41 @@ class Mirror:
         stopped = campaign.state.stopped
         if tracker is not None and stopped is not None:
             self._register(tracker, campaign)
-            tracker.close(stopped.reason, stopped.state)
+            tracker.close(
+                stopped.reason,
+                stopped.state,
+                metrics=best_metrics(campaign.state, campaign.objective),
+                tags=_best_tags(campaign),
+                step=len(campaign.state.rounds),
+            )
+
+    def _tracker(self, campaign: Campaign) -> Tracker:
+        """The runs of the campaign; where MLflow lost them, all rounds are shown once more."""
+        known = self._store.campaign(self._name).parent_run
+        tracker = Tracker(self._settings.uri, self._store.home, self._name, known)
+        if known is None or tracker.parent_run in (known, None):
+            return tracker
+        done = [r.number for r in campaign.state.rounds if r.metrics is not None]
+        self._problems.append(
+            f"MLflow has lost the run of {self._name}; its {len(done)} rounds are written anew"
+        )
+        self._backlog |= {number: _files(self._round_folder(number)) for number in done}
+        self._mirror(tracker, campaign)
+        return tracker
 
     def _mirror(self, tracker: Tracker, campaign: Campaign) -> None:
         """Mirror what is waiting, in order; the cursor never passes a round that failed."""
         for number in sorted(self._backlog):
             found = next(r for r in campaign.state.rounds if r.number == number)
+            if found.metrics is None:
+                return  # it was opened again, and comes once more
             problem = tracker.log_round(
                 number,
                 params=_round_params(campaign, found),
-                metrics=found.metrics or {},
+                metrics=found.metrics,
                 artefacts=self._backlog[number],
                 config=campaign.state.config,
+                revision=len(found.trials),
             )
             if problem is not None or tracker.parent_run is None:
                 self._problems.append(problem or "MLflow gave no run")
@@ -139,10 +166,30 @@ class Mirror:
             writer.writeheader()
             writer.writerows(rows)
         round_figures(campaign, self._store.home / "artefacts", folder)
-        return sorted(path for path in folder.iterdir() if path.is_file())
+        return _files(folder)
 
     def _round_folder(self, number: int) -> Path:
         return self._folder / f"round-{number:04d}"
+
+
+def _files(folder: Path) -> list[Path]:
+    """What is to be logged of a round; nothing where its folder is gone."""
+    return sorted(path for path in folder.glob("*") if path.is_file())
+
+
+def _best_tags(campaign: Campaign) -> dict[str, str]:
+    """The best as `best` and `status` have it, for a reader of MLflow."""
+    row = best_of(campaign.state, campaign.objective)
+    if row is None:
+        return {}
+    evaluation, label = row.label.evaluation, row.label
+    unit = evaluation.properties[campaign.objective.property].unit
+    word = "confirmed" if label.confirmed else "not confirmed"
+    value = with_error(row.value, row.std)
+    return {
+        "phonoscout.best": f"{evaluation.material.formula} {value} {unit} ({word})",
+        "phonoscout.best_candidate": label.candidate,
+    }
 
 
 def _round_params(campaign: Campaign, found: Round) -> dict[str, Any]:

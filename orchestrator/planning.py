@@ -325,8 +325,8 @@ class Planner:
 
     def _room(self, state: CampaignState) -> int:
         """How many trials at the objective's fidelity the round may have."""
-        used = len([t for t in state.objective_trials() if t.status != "CANCELLED"])
-        return max(0, min(self.config.budget.batch, self.config.budget.oracle_calls - used))
+        budget = self.config.budget
+        return max(0, min(budget.batch, budget.oracle_calls - state.calls_used))
 
     def _trials(self, state: CampaignState, chosen: Sequence[Selected]) -> list[ev.TrialPlan]:
         fidelity = state.objective_fidelity

@@ -16,7 +16,7 @@ from orchestrator.executor import Stages
 from orchestrator.numbers import with_error
 from orchestrator.progress_frame import Count, Frame, Running, Snapshot
 from orchestrator.rendering import say
-from orchestrator.state import CampaignState, Trial, leaders
+from orchestrator.state import CampaignState, Trial, best_of
 from orchestrator.time_left import seconds_left
 from orchestrator.watched import Share
 
@@ -257,10 +257,9 @@ def _summary(state: CampaignState, trials: list[Trial]) -> str:
 
 
 def _best(campaign: Campaign) -> str:
-    found = leaders(campaign.state, campaign.objective, 1)
-    if not found:
+    row = best_of(campaign.state, campaign.objective)
+    if row is None:
         return "none yet"
-    row = found[0]
     evaluation = row.label.evaluation
     unit = evaluation.properties[campaign.objective.property].unit
     word = "confirmed" if row.label.confirmed else "not confirmed yet"

@@ -13,9 +13,10 @@ from agents.objective import Objective
 from oracle.evaluation import EVALUATION, caution
 from oracle.files import write_whole
 from oracle.material import Crystal, Material, Superlattice
+from orchestrator import hints
 from orchestrator.campaign import Campaign
 from orchestrator.events import Belief
-from orchestrator.state import CampaignState, Ranked, ranking
+from orchestrator.state import CampaignState, Ranked, best_of, ranking
 from orchestrator.store import Store
 
 Document = dict[str, Any]
@@ -31,7 +32,7 @@ def status(store: Store, name: str) -> Document:
     state, config = campaign.state, campaign.config
     trials = state.objective_trials()
     finished = [t for t in trials if t.status in ("DONE", "FAILED")]
-    best_rows = ranking(state, campaign.objective)
+    best_row = best_of(state, campaign.objective)
     running = store.is_running(name)
     return {
         "name": name,
@@ -52,13 +53,25 @@ def status(store: Store, name: str) -> Document:
         "failures": len([t for t in state.trials.values() if t.status == "FAILED"]),
         "unstable": len([t for t in finished if t.outcome and t.outcome.status == "unstable"]),
         "in_flight": [t.plan.id for t in state.trials.values() if t.status == "RUNNING"],
-        "best": _rows(store, campaign, best_rows[:1])[0] if best_rows else None,
+        "best": None if best_row is None else _rows(store, campaign, [best_row])[0],
         "started": state.created,
         "elapsed_s": round(_elapsed(state, running), 3),
         "cost_h": round(state.cost_s() / 3600, 6),
         "stop_reason": None if running or state.stopped is None else state.stopped.reason,
         "notes": list(state.notes),
     }
+
+
+def next_steps(store: Store, name: str) -> list[tuple[str, str]]:
+    """What can be done with a campaign that has stopped: (purpose, command) pairs.
+
+    Raises:
+        UnknownCampaign: no such name.
+    """
+    campaign = Campaign(store, name)
+    if campaign.state.stopped is None:
+        return []
+    return hints.next_steps(store.home, campaign.state, campaign.config, campaign.objective)
 
 
 def _state_word(state: CampaignState, running: bool) -> str:

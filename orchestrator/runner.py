@@ -14,7 +14,7 @@ from agents.protocol import Space
 from oracle.potentials import FAMILIES
 from oracle.protocol import Oracle
 from orchestrator import events as ev
-from orchestrator.build import build_executor, build_oracles, build_space
+from orchestrator.build import build_executor, build_oracles, build_space, check_table
 from orchestrator.calls import call_for
 from orchestrator.campaign import Campaign
 from orchestrator.config import CampaignConfig, ConfigError
@@ -33,7 +33,8 @@ from orchestrator.progress import ProgressView
 from orchestrator.ray_address import check_address
 from orchestrator.rendering import say
 from orchestrator.state import Trial
-from orchestrator.store import Store
+from orchestrator.store import CampaignExists, Store
+from orchestrator.taken import name_taken
 from orchestrator.watched import WatchedExecutor
 
 
@@ -45,11 +46,13 @@ class Prepared:
         config: the settings.
         space: all materials.
         oracles: by fidelity, cheapest first.
+        notes: what is to be told of them.
     """
 
     config: CampaignConfig
     space: Space
     oracles: dict[str, Oracle]
+    notes: tuple[str, ...] = ()
 
     @property
     def methods(self) -> dict[str, str]:
@@ -57,8 +60,13 @@ class Prepared:
         return {name: oracle.method_digest for name, oracle in self.oracles.items()}
 
 
-def prepare(config: CampaignConfig) -> Prepared:
+def prepare(config: CampaignConfig, *, recorded: bool = False) -> Prepared:
     """Build the space and the oracles of a config; writes nothing.
+
+    Args:
+        config: the settings.
+        recorded: whether a campaign has begun with them, so that it is too late to refuse numbers
+            which cannot be learned from; their trials fail.
 
     Raises:
         ConfigError: what the config names cannot be had, or the space is empty.
@@ -72,7 +80,7 @@ def prepare(config: CampaignConfig) -> Prepared:
     check_surrogate(config, space)
     oracles = build_oracles(config, space)
     check_engines(config)
-    return Prepared(config, space, oracles)
+    return Prepared(config, space, oracles, () if recorded else tuple(check_table(config, space)))
 
 
 def tried(prepared: Prepared, potential: Any = None) -> Executor:
@@ -97,14 +105,27 @@ def tried(prepared: Prepared, potential: Any = None) -> Executor:
     return executor
 
 
+def refuse_taken(store: Store, config: CampaignConfig) -> None:
+    """Look whether the name of a new campaign is free.
+
+    Raises:
+        CampaignExists: it is not; says how the settings of that campaign differ.
+    """
+    if store.is_taken(config.name):
+        raise CampaignExists(name_taken(store, config))
+
+
 def create(store: Store, prepared: Prepared) -> None:
     """Record a new campaign.
 
     Raises:
-        CampaignExists: the name is taken.
+        CampaignExists: the name is taken; says how the settings of that campaign differ.
     """
-    notes = campaign_notes(prepared.config, prepared.space)
-    Campaign.create(store, prepared.config, methods=prepared.methods, notes=notes)
+    notes = [*campaign_notes(prepared.config, prepared.space), *prepared.notes]
+    try:
+        Campaign.create(store, prepared.config, methods=prepared.methods, notes=notes)
+    except CampaignExists as error:
+        raise CampaignExists(name_taken(store, prepared.config)) from error
 
 
 def run_campaign(
@@ -137,11 +158,11 @@ def run_campaign(
     store.campaign(name)  # an unknown name is reported before a lease is sought
     with Lease.acquire(store, name) as lease:
         campaign = Campaign(store, name, token=lease.token)
-        campaign.check_inputs()
         config = campaign.proposed(overrides)
         check_address(config.executor)
         if prepared is None or overrides:
-            found = prepare(config.model_copy(update={"oracle": campaign.oracle}))
+            oracle = campaign.oracle_of(config)
+            found = prepare(config.model_copy(update={"oracle": oracle}), recorded=True)
             prepared = replace(found, config=config)  # what was asked for, with healed weights
         _check_methods(campaign, prepared)
         executor = executor or tried(prepared, campaign.potential)

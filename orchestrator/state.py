@@ -4,78 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from agents.objective import Objective
-from oracle.evaluation import Failed, Measured, Unstable
+from oracle.evaluation import Failed
 from orchestrator import events as ev
+from orchestrator.records import Label, Outcome, Round, Status, Trial
 
-Outcome = Measured | Unstable | Failed
-Status = Literal["PROPOSED", "RUNNING", "DONE", "FAILED", "CANCELLED"]
-"""PROPOSED → RUNNING → DONE | FAILED, RUNNING → PROPOSED after a crash or a transient failure,
-PROPOSED → CANCELLED when its campaign was steered away from it, FAILED → PROPOSED where a failure
-is forgotten on request. DONE never changes.
-"""
+__all__ = ["CampaignState", "Label", "Outcome", "Ranked", "Round", "Status", "Trial", "apply"]
+
 _REPLANNED = ("agents", "surrogate", "constraints", "selection")
 """Settings whose change makes a decision already taken, but not yet begun, obsolete."""
+_LIMITS = ("budget.oracle_calls", "budget.rounds", "budget.cost_h", "budget.wall_time")
+"""Settings whose raise extends a campaign."""
 EARLIER = "-earlier"
 """Ends the name of the fidelity under which answers of replaced weights are learned from."""
-_FINISHED = ("DONE", "FAILED", "CANCELLED")
-
-
-@dataclass
-class Trial:
-    """One planned evaluation through its life."""
-
-    plan: ev.TrialPlan
-    round: int
-    status: Status = "PROPOSED"
-    attempts: int = 0
-    """How often it was handed to the executor."""
-    failures: int = 0
-    """How many attempts ended without an outcome; a killed campaign is not an attempt's fault."""
-    outcome: Outcome | None = None
-    cost_s: float = 0.0
-    forgotten_s: float = 0.0
-    """What attempts cost whose failure was forgotten."""
-    reused: bool = False
-    submitted: float | None = None
-    started: float | None = None
-    finished: float | None = None
-    last_error: str | None = None
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing is left to do for it."""
-        return self.status in _FINISHED
-
-
-@dataclass
-class Round:
-    """One decision and what came of it."""
-
-    number: int
-    trials: list[str]
-    planned_metrics: dict[str, float]
-    metrics: dict[str, float] | None = None
-    """None while the round is under way."""
-
-
-@dataclass
-class Label:
-    """The current answer for a candidate at the objective's fidelity."""
-
-    candidate: str
-    trial: str
-    evaluation: Outcome
-    round: int
-    level: int
-    confirmed: bool = False
-    demotions: int = 0
-    generation: int = 0
-    """Of the potential's weights that gave the answer."""
 
 
 @dataclass
@@ -98,6 +43,8 @@ class CampaignState:
     force_labels: dict[str, ev.LabelDone] = field(default_factory=dict)
     """By id, in the order in which they ended."""
     healings: list[ev.Healing] = field(default_factory=list)
+    confirmations_before: int = 0
+    """Confirmations that were planned before the budget was raised last."""
     stopped: ev.Stopped | None = None
     environment: dict[str, str] = field(default_factory=dict)
     """Library versions of the process that opened it last."""
@@ -164,6 +111,16 @@ class CampaignState:
             for t in self.trials.values()
             if t.plan.fidelity == self.objective_fidelity and t.plan.purpose != "confirm"
         ]
+
+    @property
+    def calls_used(self) -> int:
+        """Oracle calls that were made or are planned."""
+        return len([t for t in self.objective_trials() if t.status != "CANCELLED"])
+
+    @property
+    def confirmations_planned(self) -> int:
+        """Confirmations that were made or are planned."""
+        return len([t for t in self.of_purpose("confirm") if t.status != "CANCELLED"])
 
     def evaluations(self) -> list[Outcome]:
         """Current outcome of each candidate at the objective's fidelity, in planning order.
@@ -233,6 +190,8 @@ def apply(
             state.steered.append((len(state.rounds), dict(event.changes)))
             if any(key.partition(".")[0] in _REPLANNED for key in event.changes):
                 _cancel_untouched(state)
+            if _extends(event):
+                state.confirmations_before = state.confirmations_planned
         case ev.RoundPlanned():
             _plan(state, event)
             state.trials |= {t.id: Trial(t, event.round) for t in event.trials}
@@ -276,6 +235,15 @@ def _plan(state: CampaignState, event: ev.RoundPlanned) -> None:
         last.trials, last.metrics = [*last.trials, *names], None
     else:
         state.rounds.append(Round(event.round, names, event.metrics))
+
+
+def _extends(event: ev.Steered) -> bool:
+    """Whether a limit of the budget was raised or lifted."""
+    for key in _LIMITS:
+        before, after = event.changes.get(key, (None, None))
+        if before is not None and (after is None or after > before):
+            return True
+    return False
 
 
 def _cancel_untouched(state: CampaignState) -> None:
@@ -374,7 +342,7 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     rows: list[Ranked] = []
     for label in state.labels.values():
         found = objective.value(label.evaluation)
-        if found is not None and (found[0] > 0 or not objective.log):
+        if found is not None:
             score = float(objective.score(np.array(objective.modelled(found[0]))))
             refusal = objective.refusal(label.evaluation)
             stale = label.generation < state.generation
@@ -391,10 +359,16 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     return [replace(row, rank=i) for i, row in enumerate(rows, start=1)]
 
 
+def best_of(state: CampaignState, objective: Objective) -> Ranked | None:
+    """The best candidate: what everything means that says "best"."""
+    return next(iter(ranking(state, objective)), None)
+
+
 def leaders(state: CampaignState, objective: Objective, k: int | None = None) -> list[Ranked]:
     """The k best (or all) within the limits by value alone, whether confirmed or not.
 
-    Of the potential's current weights only.
+    These are to be confirmed; which is the best, `ranking` says. Of the potential's current
+    weights only.
     """
     rows = [r for r in ranking(state, objective) if r.refusal is None and not r.stale]
     return sorted(rows, key=lambda r: (-r.score, r.label.candidate))[:k]

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from agents.objective import Objective
+from agents.protocol import Space
+from oracle.evaluation import Measured
 from orchestrator.config import CampaignConfig
-from orchestrator.state import CampaignState, leaders
+from orchestrator.confirmation import wanted
+from orchestrator.state import CampaignState, best_of, leaders
 
+SPACE_USED_UP = "the space is used up"
+TARGET_MET = "target met"
 _ENOUGH_TO_JUDGE = 4
 """Finished trials below which a share of failures says nothing."""
 
@@ -31,37 +36,75 @@ def failure_reason(
     )
 
 
+def valueless_reason(state: CampaignState, objective: Objective) -> str | None:
+    """Why going on is in vain: not one of the measured materials has the property sought."""
+    found = [t.outcome for t in state.objective_trials()]
+    measured = [outcome for outcome in found if isinstance(outcome, Measured)]
+    if not measured or any(objective.value(outcome) is not None for outcome in measured):
+        return None
+    given = ", ".join(sorted({name for outcome in measured for name in outcome.properties}))
+    at = "" if objective.temperature is None else f" at {objective.temperature:g} K"
+    return (
+        f"objective.property: none of the {len(measured)} measured has {objective.property}{at}; "
+        f"the oracle gave: {given or 'nothing'}"
+    )
+
+
 def stop_reason(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:
-    """Why the campaign is complete, or None while it is not."""
-    budget = config.budget
-    used = len([t for t in state.objective_trials() if t.status != "CANCELLED"])
-    if used >= budget.oracle_calls:
-        return f"budget.oracle_calls: all {budget.oracle_calls} are used"
+    """Why the campaign is complete, or None while it is not; all limits that are reached."""
+    reasons = [*spent(state, config), _target_met(state, config, objective)]
+    gain = expected_gain_below(state, config)
+    if gain is not None:
+        least = config.budget.min_gain
+        reasons.append(f"nothing left worth its cost: expected gain {gain:.3g} below {least:g}")
+    return "; ".join(reason for reason in reasons if reason) or None
+
+
+def spent(state: CampaignState, config: CampaignConfig) -> list[str]:
+    """Limits of the budget that are used up, in one phrase each."""
+    budget, found = config.budget, []
+    if state.calls_used >= budget.oracle_calls:
+        found.append(f"budget.oracle_calls: all {budget.oracle_calls} are used")
     if budget.rounds is not None and state.label_rounds >= budget.rounds:
-        return f"budget.rounds: all {budget.rounds} are done"
+        found.append(f"budget.rounds: all {budget.rounds} are done")
     if budget.cost_h is not None and state.cost_s() >= budget.cost_h * 3600:
-        return f"budget.cost_h: {state.cost_s() / 3600:.3g} of {budget.cost_h:g} h are used"
+        found.append(f"budget.cost_h: {state.cost_s() / 3600:.3g} of {budget.cost_h:g} h are used")
     if budget.wall_time is not None and state.busy_s >= budget.wall_time:
-        return f"budget.wall_time: {state.busy_s:.0f} of {budget.wall_time:.0f} s are used"
-    return _target_met(state, objective) or _nothing_left(state, config)
+        found.append(f"budget.wall_time: {state.busy_s:.0f} of {budget.wall_time:.0f} s are used")
+    return found
 
 
-def _target_met(state: CampaignState, objective: Objective) -> str | None:
+def is_used_up(space: Space, state: CampaignState) -> bool:
+    """Whether no candidate of a space is left to be measured."""
+    tried = {t.plan.candidate for t in state.objective_trials() if t.status != "CANCELLED"}
+    done = len(tried | state.rejected.keys())
+    # New weights of the potential make all of it open again.
+    return space.size is not None and state.generation == 0 and done >= space.size
+
+
+def _target_met(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:
+    """The target counts as met by the best, or for now by one that is yet to be confirmed.
+
+    The latter is asked at once, and once confirmed is the best; one that moved does not count.
+    """
     if objective.goal != "target" or objective.target is None:
         return None
-    for row in leaders(state, objective, 1):
+    best = best_of(state, objective)
+    asked = [label.candidate for label in wanted(state, objective, config.confirmation, final=True)]
+    rows = [row for row in leaders(state, objective) if row.label.candidate in asked]
+    if best is not None and best.refusal is None and not best.stale:
+        rows.insert(0, best)
+    for row in rows:
         distance = abs(row.value - objective.target)
         if distance <= max(row.std or 0.0, 0.01 * abs(objective.target)):
-            return f"target met: {row.value:.4g} where {objective.target:.4g} was sought"
+            return f"{TARGET_MET}: {row.value:.4g} where {objective.target:.4g} was sought"
     return None
 
 
-def _nothing_left(state: CampaignState, config: CampaignConfig) -> str | None:
-    """Stop when the posterior expects no candidate to beat the best by more than `min_gain`."""
+def expected_gain_below(state: CampaignState, config: CampaignConfig) -> float | None:
+    """What the posterior expects of the best candidate left, where that is below `min_gain`."""
     least = config.budget.min_gain
     if least is None or not state.rounds or state.rounds[-1].metrics is None:
         return None
     regret = state.rounds[-1].metrics.get("regret_to_posterior")
-    if regret is None or regret >= least:
-        return None
-    return f"nothing left worth its cost: expected gain {regret:.3g} below {least:g}"
+    return None if regret is None or regret >= least else regret

@@ -21,6 +21,7 @@ from oracle.evaluation import EVALUATION, Failed, Measured, Unstable
 from oracle.material import Material
 from oracle.suggestions import did_you_mean
 from orchestrator.database import database_of, has_database, open_engine
+from orchestrator.rows import candidate_row, evaluation_row
 from orchestrator.schema import CampaignRow, CandidateRow, EvaluationRow, EventRow, ForceLabelRow
 
 __all__ = ["Store", "database_of", "has_database"]
@@ -103,35 +104,29 @@ class Store:
     ) -> None:
         """Record a new campaign with its first events, in one transaction.
 
+        One of the same name that never began, since no trial was ever planned, is replaced.
+
         Raises:
             CampaignExists: the name is taken.
         """
         now = clock.time()
+        row = {"name": name, "config": json.dumps(config), "created": now}
         try:
             with self.engine.begin() as connection:
+                if not _has_begun(connection, name):
+                    connection.execute(delete(EventRow).where(EventRow.campaign == name))
+                    connection.execute(delete(CampaignRow).where(CampaignRow.name == name))
                 connection.execute(
-                    insert(CampaignRow).values(
-                        name=name,
-                        config=json.dumps(config),
-                        created=now,
-                        stop_requested=False,
-                        mirrored=0,
-                    )
+                    insert(CampaignRow).values(**row, stop_requested=False, mirrored=0)
                 )
                 self._insert_events(connection, name, 0, events, now)
         except IntegrityError as error:
-            raise CampaignExists(_taken(name)) from error
+            raise CampaignExists(f"campaign {name} exists already") from error
 
-    def refuse_taken(self, name: str) -> None:
-        """Look whether a name is free.
-
-        Raises:
-            CampaignExists: it is not.
-        """
+    def is_taken(self, name: str) -> bool:
+        """Whether a campaign of this name has begun, or is being run."""
         with self._read.connect() as connection:
-            query = select(CampaignRow.name).where(CampaignRow.name == name)
-            if connection.execute(query).first() is not None:
-                raise CampaignExists(_taken(name))
+            return _has_begun(connection, name)
 
     def campaigns(self) -> list[Row[Any]]:
         """All campaigns, oldest first; rows with the columns of `CampaignRow`."""
@@ -187,10 +182,12 @@ class Store:
             ).one()
             if token is None or writer != token:
                 raise LeaseLost(f"campaign {name}: another process has taken over")
-            self._insert_new(connection, CandidateRow, [_candidate(c, now) for c in candidates])
+            self._insert_new(connection, CandidateRow, [candidate_row(c, now) for c in candidates])
             answers = [e.key for e in evaluations if not isinstance(e, Failed)]
             _forget_failures(connection, [*forget, *answers])
-            self._insert_new(connection, EvaluationRow, [_evaluation(e, now) for e in evaluations])
+            self._insert_new(
+                connection, EvaluationRow, [evaluation_row(e, now) for e in evaluations]
+            )
             self._insert_new(connection, ForceLabelRow, [row | {"time": now} for row in labels])
             return self._insert_events(connection, name, last, events, now)
 
@@ -363,8 +360,16 @@ class Store:
             connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
-def _taken(name: str) -> str:
-    return f"campaign {name} exists already; go on with: phonoscout resume {name}"
+def _has_begun(connection: Any, name: str) -> bool:
+    """Whether a campaign exists with any trial, or with somebody at work on it."""
+    found = connection.execute(
+        select(CampaignRow.__table__).where(CampaignRow.name == name).with_for_update()
+    ).first()
+    planned = select(EventRow.seq).where(
+        EventRow.campaign == name, EventRow.kind == "round_planned"
+    )
+    begun = connection.execute(planned.limit(1)).first() is not None
+    return found is not None and (begun or writer_lives(found))
 
 
 def _forget_failures(connection: Any, keys: Sequence[tuple[str, str]]) -> None:
@@ -391,28 +396,3 @@ def _last_seq(name: str) -> Any:
     """Number of a campaign's last event, 0 without any; a look at one end of an index."""
     last = select(func.max(EventRow.seq)).where(EventRow.campaign == name).scalar_subquery()
     return func.coalesce(last, 0)
-
-
-def _candidate(candidate: Candidate, now: float) -> dict[str, Any]:
-    return {
-        "id": candidate.id,
-        "digest": candidate.material.digest,
-        "formula": candidate.material.formula,
-        "label": candidate.label,
-        "material": candidate.material.model_dump_json(),
-        "first_seen": now,
-    }
-
-
-def _evaluation(evaluation: Outcome, now: float) -> dict[str, Any]:
-    digest, method = evaluation.key
-    return {
-        "digest": digest,
-        "method": method,
-        "fidelity": evaluation.fidelity,
-        "status": evaluation.status,
-        "formula": evaluation.material.formula,
-        "cost_s": evaluation.cost_s,
-        "payload": evaluation.model_dump_json(),
-        "time": now,
-    }

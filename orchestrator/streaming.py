@@ -21,6 +21,7 @@ from agents.objective import Objective
 from agents.protocol import Outcome, Space
 from agents.settings import SelectionSettings
 from agents.shortlist import Marginals, Narrowed, shortlist
+from oracle.evaluation import Measured
 from oracle.files import write_whole
 from oracle.material import Material
 from orchestrator.executor import Executor, Payload
@@ -61,8 +62,9 @@ class Recipe:
         seed: int,
         calibration: Calibration,
     ) -> Recipe:
-        """The surrogate of a campaign in a state."""
-        labels = [*state.evaluations(), *state.cheap_evaluations()]
+        """The surrogate of a campaign in a state, without what is no label for the objective."""
+        found = [*state.evaluations(), *state.cheap_evaluations()]
+        labels = [e for e in found if not isinstance(e, Measured) or objective.problem(e) is None]
         fidelity = state.objective_fidelity
         return cls(settings, objective.output, fidelity, seed, labels, calibration)
 

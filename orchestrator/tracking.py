@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
 import os
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, make_url
-
+from orchestrator.mlflow_store import (
+    experiment_named,
+    experiment_of,
+    follow_home,
+    store_uri,
+    write_ahead,
+)
 from orchestrator.worker import one_line
 
 _EXPERIMENT = "phonoscout"
 _CAMPAIGN, _HOME, _ROUND = "phonoscout.campaign", "phonoscout.home", "phonoscout.round"
 _REASON, _STEERED = "phonoscout.stop_reason", "phonoscout.steered."
+_REVISION, _LATER = "phonoscout.trials", "phonoscout.later."
 _PARENT = "mlflow.parentRunId"
 _DIGEST, _POTENTIAL = "phonoscout.sha256", "potential"
 _LONGEST_VALUE = 6000  # characters that MLflow takes of a parameter
@@ -84,8 +88,11 @@ class Tracker:
         metrics: Mapping[str, float],
         artefacts: Sequence[Path],
         config: Mapping[str, Any],
+        revision: int = 0,
     ) -> str | None:
-        """Write one round; what MLflow has already of it is left as it is.
+        """Write one round; what MLflow has already of this revision is left as it is.
+
+        A round that was opened again for confirmations gets its files and latest metrics anew.
 
         Args:
             number: of the round.
@@ -94,20 +101,25 @@ class Tracker:
                 out.
             artefacts: files that are copied.
             config: of the campaign; becomes the parameters of its run.
+            revision: grows whenever the round is opened again.
         """
 
         def write() -> None:
             self._show_config(config)
             run = self._round_run(number)
-            if run.info.status == "FINISHED":
+            name, shown = run.info.run_id, int(run.data.tags.get(_REVISION, 0))
+            if run.info.status == "FINISHED" and shown == revision:
                 return
-            name, finite = run.info.run_id, _finite(metrics)
             for path in artefacts:
                 self._client.log_artifact(name, str(path))
-            # A repetition writes points with the same time, which MLflow keeps only once.
-            now = run.info.start_time
-            self._log(name, finite, now, number, _flat(params))
+            # A repetition writes points with the same time, which MLflow keeps only once; of two
+            # revisions it takes the later one for the latest.
+            now = run.info.start_time + revision
+            finite = _finite(metrics)
+            new, later = _parted(run.data.params, _flat(params), _LATER)
+            self._log(name, finite, now, number, new, later)
             self._log(self.parent_run, finite, now, number)
+            self._client.set_tag(name, _REVISION, str(revision))
             self._client.set_terminated(name, "FINISHED")
 
         return self._guard(write)
@@ -140,16 +152,30 @@ class Tracker:
 
         return self._guard(write)
 
-    def close(self, reason: str, state: str = "finished") -> str | None:
+    def close(
+        self,
+        reason: str,
+        state: str = "finished",
+        *,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        step: int = 0,
+    ) -> str | None:
         """Mark the campaign's run as ended.
 
         Args:
             reason: why it stopped.
             state: ``finished``, ``failed``; anything else can go on.
+            metrics: as they are now, for instance of the best; those that are shown are left.
+            tags: what else is to be known of it.
+            step: number of the last round.
         """
 
         def write() -> None:
-            self._client.set_tag(self.parent_run, _REASON, reason)
+            shown = self._client.get_run(self.parent_run).data.metrics
+            new = {k: v for k, v in _finite(metrics or {}).items() if shown.get(k) != v}
+            marks = {_REASON: reason, **(tags or {})}
+            self._log(self.parent_run, new, round(time.time() * 1000), step, {}, marks)
             self._client.set_terminated(self.parent_run, _STATUS.get(state, "KILLED"))
 
         return self._guard(write)
@@ -182,9 +208,12 @@ class Tracker:
             artefacts = self._folder / "artifacts"
             artefacts.mkdir(parents=True, exist_ok=True)
             location = artefacts.as_uri()
-            _write_ahead(self._folder / "mlflow.db")
+            write_ahead(self._folder / "mlflow.db")
+            follow_home(self._folder / "mlflow.db", location)
         client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        self._experiment = _experiment(client, location)
+        self._experiment = experiment_of(client, self.parent_run) or experiment_named(
+            client, _EXPERIMENT, location
+        )
         self._client = client
         try:
             self.parent_run = self._campaign_run()
@@ -195,13 +224,16 @@ class Tracker:
     def _campaign_run(self) -> str:
         """The campaign's run: the one known, one that a crash kept from being known, or new."""
         runs = {run.info.run_id: run for run in self._search({_CAMPAIGN: self._campaign})}
-        ours = [name for name, run in runs.items() if run.data.tags.get(_HOME) == self._home]
+        # All of the home's own store is ours, also what was written before the home was moved.
+        ours = [n for n, r in runs.items() if self._own or r.data.tags.get(_HOME) == self._home]
         known = self.parent_run if self.parent_run in runs else None
         found = known or (ours[0] if ours else None)
         if found is None:
             tags = {_CAMPAIGN: self._campaign, _HOME: self._home}
             created = self._client.create_run(self._experiment, tags=tags, run_name=self._campaign)
             return str(created.info.run_id)
+        if runs[found].data.tags.get(_HOME) != self._home:
+            self._client.set_tag(found, _HOME, self._home)
         if runs[found].info.status != "RUNNING":
             self._client.update_run(found, status="RUNNING")
         return found
@@ -227,10 +259,8 @@ class Tracker:
         """Parameters of the campaign's run; MLflow never changes one, so changes become tags."""
         if config == self._shown:
             return
-        wanted = _flat(config)
         shown = self._client.get_run(self.parent_run).data.params
-        new = {k: v for k, v in wanted.items() if k not in shown}
-        steered = {_STEERED + k: v for k, v in wanted.items() if shown.get(k, v) != v}
+        new, steered = _parted(shown, _flat(config), _STEERED)
         self._log(self.parent_run, {}, 0, 0, new, steered)
         self._shown = dict(config)
 
@@ -254,36 +284,12 @@ class Tracker:
             self._client.log_batch(run, points[part], named[part], marks[part])
 
 
-def store_uri(database: Path) -> str:
-    """What MLflow calls a SQLite file whose absolute path may hold any character."""
-    plain = f"sqlite:///{database}"
-    if make_url(plain).database == str(database):
-        return plain
-    # With the driver named, MLflow makes no folder of what it takes for a path in here.
-    return URL.create("sqlite+pysqlite", database=str(database)).render_as_string()
-
-
-def _write_ahead(database: Path) -> None:
-    """Let MLflow's pages be looked at while rounds are written, which then also takes less long."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _experiment(client: Any, location: str | None) -> str:
-    """Id of the experiment of all campaigns; another process may make it at the same time."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(_EXPERIMENT)
-    if found is None:
-        try:
-            return str(client.create_experiment(_EXPERIMENT, artifact_location=location))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            found = client.get_experiment_by_name(_EXPERIMENT)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+def _parted(
+    shown: Mapping[str, str], wanted: Mapping[str, str], prefix: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(parameters to be added, tags for those that changed): MLflow never changes a parameter."""
+    new = {k: v for k, v in wanted.items() if k not in shown}
+    return new, {prefix + k: v for k, v in wanted.items() if shown.get(k, v) != v}
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

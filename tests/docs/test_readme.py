@@ -16,6 +16,7 @@ from ase.io import write
 
 from oracle.material import Crystal
 from oracle.protocol import Context, Oracle
+from orchestrator.queries import best, status
 from orchestrator.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,17 @@ _SMALL = (
     "oracle.fc2_length=6.0",
     "executor.kind=serial",  # Ray is started in tests of its own
 )
+
+_SHOWS = {
+    "launch": "oracle.calls",
+    "resume": "Best of quickstart",
+    "status": "quickstart",
+    "best": "c-[0-9a-f]{12}",
+    "show": "kappa",
+    "evaluate": "kappa",
+    "potentials": "7net-0",
+}
+"""What a command prints, as a pattern."""
 
 
 def _blocks(language: str) -> list[str]:
@@ -78,14 +90,13 @@ def test_commands_run_as_printed(command: str, home: Path) -> None:
     if "CANDIDATE" in command:
         rows = Store(home).campaigns()
         assert rows
-        from orchestrator.queries import best
-
         with_candidate = command.replace(
             "CANDIDATE", best(Store(home), "quickstart", 1)[0]["candidate"]
         )
     words = shlex.split(with_candidate)[1:]
+    before = _calls(home)
     if words[0] == "resume":
-        words[-1] = "budget.oracle_calls=3"
+        words[-1] = f"budget.oracle_calls={before + 1}"
     words = [str(home.parent / w) if w in ("STRUCTURE.cif", "exported") else w for w in words]
     if words[0] == "evaluate":
         for change in _SMALL[5:-1]:
@@ -100,7 +111,16 @@ def test_commands_run_as_printed(command: str, home: Path) -> None:
         timeout=280,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert re.search(_SHOWS.get(words[0], "."), done.stdout), done.stdout
+    if words[0] == "resume":
+        assert _calls(home) == before + 1
+    if words[0] == "export":
+        written = list((home.parent / "exported").glob("*.cif"))
+        assert len(written) == len(best(Store(home), "quickstart", 3)) > 0
+
+
+def _calls(home: Path) -> int:
+    return int(status(Store(home), "quickstart")["oracle_calls"])
 
 
 def test_there_are_commands_and_blocks() -> None:

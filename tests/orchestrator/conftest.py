@@ -1,27 +1,31 @@
-"""Databases that tests of the store run on."""
+"""Databases that tests of the store run on, and a small campaign for tests of commands."""
 
 from __future__ import annotations
 
 import getpass
+import itertools
 import json
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from orchestrator.cli import main
 from orchestrator.store import NewEvent, Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -221,3 +225,70 @@ def _write_config(
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+class Desk:
+    """A user with a folder, a home, and the replay of 64 layer sequences.
+
+    The conductance of a design is one more than its number of interfaces.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.designs = [f"{i:06b}" for i in range(64)]
+
+    def write(self, name: str, rows: list[dict[str, Any]]) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    def config(self, table: Mapping[str, Mapping[str, Any]] | None = None, **changes: Any) -> Path:
+        """Write pool, table and config; `table` has what differs in the rows of some designs."""
+        self.write("data/pool.jsonl", [{"id": d, "sequence": d} for d in self.designs])
+        rows = []
+        for design in self.designs:
+            value = 1.0 + sum(a != b for a, b in itertools.pairwise(design))
+            row = {"id": design, "conductance": value, "better": value, "std": 0.1}
+            rows.append(row | dict((table or {}).get(design, {})))
+        self.write("data/table.jsonl", rows)
+        config: dict[str, Any] = {
+            "name": "layers",
+            "seed": 3,
+            "space": {"kind": "pool", "path": "pool.jsonl"},
+            "objective": {"property": "conductance", "goal": "maximize"},
+            "agents": [{"kind": "random"}],
+            "surrogate": {"kind": "random-forest"},
+            "oracle": {"kind": "replay", "table": "table.jsonl", "column": "conductance"},
+            "budget": {"batch": 4, "oracle_calls": 8},
+            "executor": {"kind": "serial"},
+            "tracking": {"enabled": False},
+        }
+        path = self.folder / "data" / "config.yaml"
+        path.write_text(yaml.safe_dump(config | changes))
+        return path
+
+    def __call__(self, *words: str | Path, code: int = 0) -> Result:
+        """Run a command of phonoscout in this home; it must end with a code."""
+        given = [str(word) for word in words]
+        home = [] if "--home" in given else ["--home", str(self.home)]
+        done = CliRunner().invoke(main, [*given, *home], catch_exceptions=False)
+        assert done.exit_code == code, done.output
+        return done
+
+    def document(self, *words: str) -> Any:
+        """What a command prints as JSON."""
+        return json.loads(self(*words, "--json").stdout)
+
+    def hints(self, printed: str) -> list[list[str]]:
+        """Words after `phonoscout` of the commands that a run ends with."""
+        lines = [line.partition(": ")[2].strip() for line in printed.splitlines()]
+        return [shlex.split(line)[1:] for line in lines if line.startswith("phonoscout resume")]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.delenv("PHONOSCOUT_DATABASE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return Desk(tmp_path)

@@ -19,9 +19,9 @@ from sqlalchemy.exc import OperationalError
 from orchestrator import database
 from orchestrator.cli import main
 from orchestrator.config import ConfigError
+from orchestrator.mlflow_store import store_uri
 from orchestrator.read_only import copy_of
 from orchestrator.store import NewEvent, Store
-from orchestrator.tracking import store_uri
 
 Write = Callable[..., Path]
 
