@@ -189,14 +189,12 @@ def _distance(lattice: Array) -> tuple[float, list[list[float]]]:
 
 def primitive_vectors(conventional: Structure) -> Array:
     """Rows: vectors of the primitive cell that phonopy takes, in those of a conventional cell."""
-    from phonopy.structure.atoms import PhonopyAtoms
     from phonopy.structure.cells import guess_primitive_matrix
 
-    cell = PhonopyAtoms(
-        cell=conventional.lattice.matrix,
-        scaled_positions=conventional.frac_coords,
-        symbols=[site.specie.symbol for site in conventional],
-    )
+    from oracle.atomic_data import phonopy_cell
+
+    symbols = [site.specie.symbol for site in conventional]
+    cell = phonopy_cell(conventional.lattice.matrix, conventional.frac_coords, symbols)
     return np.asarray(guess_primitive_matrix(cell, symprec=1e-5)).T
 
 
