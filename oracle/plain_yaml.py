@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 
 _MOST = 1_000_000  # values, each alias counted as often as it is used
+_DEEPEST = 100
+"""Levels that a text may nest; told before Python's own limit is met, which libraries move."""
 
 
 def parse_yaml(text: str) -> Any:
@@ -18,18 +20,27 @@ def parse_yaml(text: str) -> Any:
     """
     loader = yaml.SafeLoader(text)
     try:
+        _check_depth(text)
         node = loader.get_single_node()
         if node is None:
             return None
         if _expanded(node, {}, set()) > _MOST:
             raise ValueError(f"its aliases stand for more than {_MOST:,} values; write fewer")
         return loader.construct_document(node)
-    except RecursionError as error:
-        raise ValueError("nested too deeply; expected a few levels") from error
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(" ".join(str(error).split())) from error
     finally:
         loader.dispose()
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what nests without end; the events of a text are told without recursion."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ValueError(f"nested too deeply; expected at most {_DEEPEST} levels")
 
 
 def _expanded(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:

@@ -85,7 +85,11 @@ def test_evaluations_come_back_in_bulk(store: Store) -> None:
 
 
 def test_a_name_is_given_once(store: Store) -> None:
-    with pytest.raises(CampaignExists, match="phonoscout resume one"):
+    store.create_campaign("one", {"name": "again"}, [])  # it never began
+    with Lease.acquire(store, "one") as lease:
+        planned = NewEvent("round_planned", {"round": 1})
+        store.append("one", [planned], token=lease.token)
+    with pytest.raises(CampaignExists, match="campaign one exists already"):
         store.create_campaign("one", {}, [])
 
 
