@@ -271,4 +271,4 @@ def _code(
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="phonoscout")

@@ -257,7 +257,7 @@ def _print_lines(document: Any, as_json: bool, lines: Callable[[Any], list[str]]
     if as_json:
         return _json(document)
     for line in lines(document):
-        console().print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console(), line)
     return DONE
 
 

@@ -34,7 +34,7 @@ def trials(home: Path, name: str, *, failed: bool, as_csv: bool, as_json: bool) 
     out = console()
     if document["trials"]:
         title = f"{'Failed trials' if failed else 'Trials'} of {name}"
-        out.print(trials_table(document["trials"], title, out.width))
+        out.print(trials_table(document["trials"], title))
     else:
         out.print("no trial has failed" if failed else "nothing was tried yet", highlight=False)
     if document["rejected"]["count"]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
+from orchestrator.numbers import aligned, with_error
+from orchestrator.rendering import Column, FittingTable
 
 Document = dict[str, Any]
 COLUMNS = (
@@ -33,57 +32,48 @@ COLUMNS = (
     "reused",
 )
 """Of the comma-separated form, which also lists rejected candidates."""
-_ALWAYS = ("trial", "formula", "result", "reason")
-_WHERE_THERE_IS_ROOM = ("value", "±", "cost", "round", "purpose", "fidelity", "label", "agent")
-_ORDER = (
-    *("trial", "formula", "label", "result", "value", "±", "cost", "round", "purpose"),
-    *("fidelity", "agent", "reason"),
-)
-_WIDEST = 24  # characters of a formula or label before it is folded
-_REASON = 32  # characters that are kept free for reasons
-_GAP = 2
 
 
-def trials_table(trials: Sequence[Document], title: str, width: int) -> Table:
-    """One line per trial; columns that hold nothing, or find no room, are left out.
+def trials_table(trials: Sequence[Document], title: str) -> FittingTable:
+    """One line per trial; columns that hold nothing are left out.
+
+    In a narrow terminal the agent, the fidelity, the label, the purpose, the round and the cost
+    are left out, in this order; never the formula, what came of it, and the reason, which wraps.
 
     Args:
         trials: of `orchestrator.trials.campaign_trials`.
         title: of the table.
-        width: of the terminal, characters.
     """
-    rows = [_cells(trial) for trial in trials]
-    chosen = _columns(rows, width)
-    table = Table(
-        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0)
-    )
-    for name in chosen:
-        number = name in ("value", "±", "cost", "round")
-        table.add_column(
-            name,
-            justify="right" if number else "left",
-            no_wrap=name not in ("formula", "label", "reason"),
-            overflow="fold",
-            max_width=_WIDEST if name in ("formula", "label") else None,
-        )
-    for row in rows:
-        table.add_row(*(Text(row[name]) for name in chosen))
-    return table
+    values = ["" if t["value"] is None else with_error(t["value"], t["std"]) for t in trials]
+    unit = next((t["unit"] for t in trials if t["unit"]), "")
+
+    def column(header: str, cell: Callable[[Document], str], **look: Any) -> Column:
+        return Column(header, tuple(map(cell, trials)), **look)
+
+    columns = [
+        column("trial", lambda t: t["id"]),
+        column("formula", lambda t: t["formula"] or t["candidate"], wraps=True),
+        column("label", lambda t: t["label"] or "", drop=3, wraps=True),
+        column("result", lambda t: t["outcome"] or t["status"].lower()),
+        Column(f"value ({unit})" if unit else "value", tuple(aligned(values))),
+        column("cost", _cost, justify="right", drop=6),
+        column("round", lambda t: str(t["round"]), justify="right", drop=5),
+        column("purpose", lambda t: t["purpose"], drop=4),
+        column("fidelity", lambda t: f"{t['fidelity']}{'+' * t['level']}", drop=2),
+        column("agent", lambda t: t["agent"], drop=1),
+        column("reason", lambda t: t["reason"] or "", wraps=True, spills=True),
+    ]
+    return FittingTable(title, [c for c in columns if any(cell.strip() for cell in c.cells)])
 
 
-def rejected_table(rejected: Document) -> Table:
+def rejected_table(rejected: Document) -> FittingTable:
     """How many candidates were refused before they were measured, by reason."""
-    table = Table(
-        title=Text(f"Rejected before they were measured: {rejected['count']}"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, _GAP - 1, 0, 0),
-    )
-    table.add_column("candidates", justify="right", no_wrap=True)
-    table.add_column("reason", overflow="fold")
-    for reason, count in rejected["by_reason"].items():
-        table.add_row(str(count), Text(reason))
-    return table
+    counted = rejected["by_reason"]
+    columns = [
+        Column("candidates", tuple(str(count) for count in counted.values()), "right"),
+        Column("reason", tuple(counted), wraps=True),
+    ]
+    return FittingTable(f"Rejected before they were measured: {rejected['count']}", columns)
 
 
 def csv_rows(document: Document, *, rejected: bool) -> list[Document]:
@@ -100,46 +90,10 @@ def csv_rows(document: Document, *, rejected: bool) -> list[Document]:
     return [*document["trials"], *(refused if rejected else [])]
 
 
-def _cells(trial: Document) -> dict[str, str]:
-    value, std = trial["value"], trial["std"]
-    unit = trial["unit"] or ""
-    return {
-        "trial": trial["id"],
-        "formula": trial["formula"] or trial["candidate"],
-        "label": trial["label"] or "",
-        "result": trial["outcome"] or trial["status"].lower(),
-        "value": "" if value is None else f"{value:.4g} {unit}".strip(),
-        "±": "" if std is None else f"{std:.2g}",
-        "cost": "known" if trial["reused"] else _duration(trial["cost_s"]),
-        "round": str(trial["round"]),
-        "purpose": trial["purpose"],
-        "fidelity": f"{trial['fidelity']}{'+' * trial['level']}",
-        "agent": trial["agent"],
-        "reason": trial["reason"] or "",
-    }
-
-
-def _duration(seconds: float) -> str:
+def _cost(trial: Document) -> str:
+    seconds = trial["cost_s"]
+    if trial["reused"]:
+        return "known"
     if seconds < 100:
         return f"{seconds:.3g} s" if seconds else ""
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
-
-
-def _columns(rows: Sequence[dict[str, str]], width: int) -> list[str]:
-    """Names of the columns that fit, in the order in which they are shown."""
-
-    def needed(name: str) -> int:
-        longest = max((len(row[name]) for row in rows), default=0)
-        if longest == 0:
-            return 0
-        limit = {"reason": _REASON, "formula": _WIDEST, "label": _WIDEST}.get(name, longest)
-        return max(len(name), min(longest, limit)) + _GAP
-
-    chosen = [name for name in _ALWAYS if name != "reason" or needed(name)]
-    used = sum(needed(name) for name in chosen)
-    for name in _WHERE_THERE_IS_ROOM:
-        wide = needed(name)
-        if wide and used + wide <= width:
-            chosen.append(name)
-            used += wide
-    return [name for name in _ORDER if name in chosen]
