@@ -38,7 +38,7 @@ MEASURED: Mapping[str, Mapping[str, Given]] = {
         "min_frequency_thz": Given(_BOTH),
         "gruneisen_mean": Given(_BOTH),
         "max_msd": Given(_THIRD_ORDER, per_temperature=True),
-        "anharmonicity": Given(_THIRD_ORDER),
+        "anharmonicity": Given(_THIRD_ORDER, per_temperature=True),
     },
     "green": {
         "conductance": Given(per_temperature=True),
