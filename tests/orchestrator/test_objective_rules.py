@@ -41,6 +41,8 @@ def _validated(space: Any, objective: Any, oracle: Any, **more: Any) -> Campaign
          ["objective.property", "heat_capacity", "add bte"]),
         (PROTOTYPES, {"property": "max_frequency_thz"}, {"temperatures": TWO}, [{"max_msd": 0.1}],
          ["objective.temperature", "max_msd"]),
+        (PROTOTYPES, {"property": "anharmonicity"}, {"temperatures": TWO}, None,
+         ["objective.temperature", "anharmonicity"]),
         (PROTOTYPES, {}, {"fidelities": ["harmonic"]}, [{"anharmonicity": 0.3}],
          ["constraints", "anharmonicity", "harmonic", "leave it out"]),
         (PROTOTYPES, {"property": "kapa"}, {}, None, ["objective.property", "'kapa'", "kappa"]),

@@ -85,12 +85,15 @@ def test_evaluations_come_back_in_bulk(store: Store) -> None:
 
 
 def test_a_name_is_given_once(store: Store) -> None:
-    store.create_campaign("one", {"name": "again"}, [])  # it never began
+    """Once a trial is planned; until then a campaign has nothing to lose."""
+    assert not store.is_taken("one")
+    store.create_campaign("one", {}, [NewEvent("created", {"x": 2})])
     with Lease.acquire(store, "one") as lease:
-        planned = NewEvent("round_planned", {"round": 1})
-        store.append("one", [planned], token=lease.token)
+        store.append("one", [NewEvent("round_planned", {})], token=lease.token)
+    assert store.is_taken("one")
     with pytest.raises(CampaignExists, match="campaign one exists already"):
         store.create_campaign("one", {}, [])
+    assert [event.payload for event in store.events("one")] == [{"x": 2}, {}]
 
 
 def test_unknown_names_list_the_known_ones(store: Store) -> None:
