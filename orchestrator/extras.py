@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.protocol import Space
 from oracle.errors import OracleError
 from oracle.potentials import is_installed, weights_digest
-from orchestrator.build import surrogate_settings
+from orchestrator.build import is_layered, surrogate_settings
 from orchestrator.config import CampaignConfig, ConfigError
 
 _BASELINES = ("random-forest", "gradient-boosting")
@@ -22,8 +22,8 @@ def check_surrogate(config: CampaignConfig, space: Space) -> None:
         raise ConfigError(
             f"surrogate.kind: {settings.kind!r} needs matminer; pip install 'phonoscout[baselines]'"
         )
-    if settings.features == "none":
-        return
+    if settings.features == "none" or is_layered(space):
+        return  # layers are described without a potential
     try:
         weights_digest(settings.features)
     except OracleError as error:
