@@ -172,10 +172,10 @@ def test_a_longer_lock_is_one_line_and_readers_do_not_wait(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few megabytes."""
+    """A file system of 64 megabytes: the pages of plots take some each round."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(disk)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(disk)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_and_the_campaign_goes_on_later(
     assert run("launch", config, "--home", home).exit_code == 0
     ballast = small_disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
-        for size in (4096, 1):
+        for size in (2**20, 4096, 1):
             try:
                 while True:
                     file.write(b"x" * size)
