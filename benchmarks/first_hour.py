@@ -36,7 +36,8 @@ COLUMNS, LINES = 80, 24
 _LIMIT_S = 3600.0
 _CLOSE = 0.05  # relative; other processors change the fourth digit, other libraries the third
 _TIMES = re.compile(
-    r"(?<![\w.])(?:\d+:\d\d(?::\d\d)?|\d+(?:\.\d+)? ?(?:s|min|h|minutes|hours|seconds|GiB))\b"
+    r"(?<![\w.])(?:\d+:\d\d(?::\d\d)?"
+    r"|\d+(?:\.\d+)? ?(?:s|min|h|minutes|hours|seconds|GiB|core \w+|of the reference))\b"
 )
 _NUMBER = re.compile(r"^[(\[{~]*([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)[)\]},.;:%]*$")
 _FRAMES = ("screen", "confirming", "round 2")

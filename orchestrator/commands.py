@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from orchestrator import queries
 from orchestrator.config import ConfigError, load_config
 from orchestrator.database import has_database
 from orchestrator.failures import INPUT_ERRORS
-from orchestrator.hints import home_option, resume_command
+from orchestrator.hints import from_here, home_option, resume_command
 from orchestrator.rendering import best_table, console, print_details, say, status_table
 from orchestrator.store import Store
 
@@ -71,7 +72,6 @@ def _run(
     executor: Executor | None = None,
     retry_failed: bool = False,
 ) -> int:
-    from orchestrator.figures import latest_page
     from orchestrator.runner import run_campaign
 
     progress = console(stderr=True)
@@ -96,20 +96,29 @@ def _run(
         rows = queries.best(store, name, 10)
         out = console()
         out.print(best_table(rows, f"Best of {name}"))
-        out.print(f"{stopped.state}: {stopped.reason}", highlight=False)
-        if rows:
-            example = f"phonoscout show {rows[0]['candidate']}{home_option(home)}"
-            out.print(f"look further:  {example}", highlight=False, soft_wrap=True)
-        if rows and rows[0]["oracle"] and rows[0]["file"]:
-            again = f"phonoscout evaluate {rows[0]['file']} --oracle {rows[0]['oracle']}"
-            out.print(f"compute again: {again}", highlight=False, soft_wrap=True)
-        page = latest_page(home, name)
-        if page is not None:
-            out.print(f"see it:        {page}", highlight=False, markup=False, soft_wrap=True)
-        for purpose, step in queries.next_steps(store, name):
-            line = f"{purpose + ':':<14} {step}"
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(out, f"{stopped.state}: {stopped.reason}")
+        for purpose, step in _next_steps(store, name, rows[:1]):
+            out.print(f"{purpose + ':':<14} {step}", soft_wrap=True)
     return RUN_FAILED if stopped.state == "failed" else DONE
+
+
+def _next_steps(store: Store, name: str, best: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What a person may do after a run: (purpose, command or file) pairs."""
+    from orchestrator.figures import latest_page
+
+    home = store.home
+    for row in best:
+        yield "look further", f"phonoscout show {row['candidate']}{home_option(home)}"
+        if row["oracle"] and row["file"]:
+            file, oracle = (shlex.quote(from_here(Path(row[key]))) for key in ("file", "oracle"))
+            yield (
+                "compute again",
+                f"phonoscout evaluate {file} --oracle {oracle}{home_option(home)}",
+            )
+    page = latest_page(home, name)
+    if page is not None:
+        yield "see it", from_here(page)
+    yield from queries.next_steps(store, name)
 
 
 def stop(home: Path, name: str, *, as_json: bool) -> int:

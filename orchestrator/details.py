@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from oracle.property_table import HEADLINES, PROPERTY_TABLE, line_of
+from orchestrator.hints import from_here
 from orchestrator.numbers import duration, plain, with_error
 from orchestrator.rendering import say, text_of
 
@@ -52,7 +53,7 @@ def print_candidate(to: Console, document: Document, *, verbose: bool = False) -
     else:
         say(to, f"{name}: not measured", style="bold")
     say(to, f"  {'candidate':<{_LABEL}}{document['candidate']}, {name}")
-    say(to, f"  {'structure':<{_LABEL}}{document['structure']}")
+    say(to, f"  {'structure':<{_LABEL}}{from_here(Path(document['structure']))}")
     for history in document["why"]:
         for line in _why(history, document):
             say(to, line)
@@ -153,7 +154,7 @@ def _files(document: Document) -> Iterator[str]:
     for path in (document.get("artefacts") or {}).values():
         folders.setdefault(Path(path).parent, []).append(Path(path).name)
     for folder, names in folders.items():
-        yield f"  files in {folder}:"
+        yield f"  files in {from_here(folder)}:"
         yield f"    {', '.join(names)}"
 
 

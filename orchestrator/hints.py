@@ -25,14 +25,18 @@ _DEFAULT_HOME = "phonoscout-home"
 _MINUTE, _HOUR = 60, 3600
 
 
+def from_here(path: Path) -> str:
+    """A path as it is shortest to read and to type in the working folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def home_option(home: Path) -> str:
     """What a command needs to find this home from the folder in which it is typed."""
     default = Path(os.environ.get("PHONOSCOUT_HOME") or _DEFAULT_HOME).resolve()
     if home == default:
         return ""
-    here = Path.cwd()
-    shown = home.relative_to(here) if home.is_relative_to(here) else home
-    return f" --home {shlex.quote(str(shown))}"
+    return f" --home {shlex.quote(from_here(home))}"
 
 
 def resume_command(home: Path, name: str, changes: Sequence[str] = ()) -> str:
