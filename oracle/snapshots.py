@@ -89,10 +89,21 @@ def third_order_basis(
         cutoff: Å, or None for the longest with which `pairs` suffice.
         pairs: as for `Basis.pairs_needed`.
         oversampling: equations per unknown.
+
+    Raises:
+        OracleError: stage ``fc3``; no constants within the cutoff obey the sum rules.
     """
     _, cutoff = estimated_size(phonons, cutoff, pairs, oversampling)
     solver = _symfc(phonons, cutoff)
-    solver.compute_basis_set(orders=[3])
+    try:
+        solver.compute_basis_set(orders=[3])
+    except AssertionError as error:  # what symfc says where nothing is left
+        within = "" if cutoff is None else f" within {cutoff:.3g} Å"
+        raise OracleError(
+            "fc3",
+            f"no third-order constants{within} obey the sum rules in a cell of "
+            f"{len(phonons.supercell)} atoms; give a longer fc3_cutoff or a larger fc3_supercell",
+        ) from error
     return Basis(solver.basis_set[3], len(phonons.supercell), cutoff)
 
 

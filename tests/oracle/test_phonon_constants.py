@@ -15,6 +15,7 @@ from phono3py import Phono3py
 from symfc.eig_solvers.matrix import BlockMatrixNode
 
 from oracle import harmonic, snapshots, supercells
+from oracle.atomic_data import phonopy_cell
 from oracle.errors import OracleError
 from oracle.relax import Relaxed
 from oracle.settings import PhononSettings
@@ -244,3 +245,15 @@ def test_mesh_becomes_coarser_where_it_would_be_too_dear() -> None:
     assert harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e12) == free
     dear = harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e6)
     assert np.prod(dear) ** 2 * 6**3 / 48 <= 1e6
+
+
+def test_a_cell_in_which_no_constants_are_left_is_said_to_be_too_small() -> None:
+    sodium_iodide = bulk("NaI", "rocksalt", 6.5, cubic=True)
+    cell = phonopy_cell(
+        sodium_iodide.cell.array,
+        sodium_iodide.get_scaled_positions(),
+        sodium_iodide.get_chemical_symbols(),
+    )
+    small = Phono3py(cell, supercell_matrix=np.eye(3, dtype=int), primitive_matrix="F", log_level=0)
+    with pytest.raises(OracleError, match="of 8 atoms; give a longer fc3_cutoff or a larger"):
+        snapshots.third_order_basis(small, 5.0, 10, 1.3)
