@@ -28,6 +28,7 @@ from orchestrator.config import ConfigError, read_yaml, set_key
 from orchestrator.config_errors import one_line
 from orchestrator.progress_frame import Ticking
 from orchestrator.rendering import say
+from orchestrator.worker import nothing_printed
 
 Computing = PhononSettings | GreenSettings | InterfaceSettings
 _SETTINGS: dict[str, type[PhononSettings] | type[GreenSettings] | type[InterfaceSettings]] = {
@@ -73,7 +74,8 @@ def evaluate_file(
             keep_large=True,
             threads=os.cpu_count() or 1,
         )
-        found = engine.evaluate(material, context=context)
+        with nothing_printed():
+            found = engine.evaluate(material, context=context)
     document = evaluation_json(found, axes=axes)
     document["artefacts"] = {
         name: str(home / "artefacts" / path) for name, path in found.artefacts.items()

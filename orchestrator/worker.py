@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from oracle.files import LOG
 from orchestrator.executor import CallContext, Payload
@@ -37,10 +38,18 @@ def run(function: str, payload: Payload, context: CallContext) -> Payload:
         importlib.import_module(module), name
     )
     pin_threads(context.threads)
-    value = target(payload, context)
+    with nothing_printed():
+        value = target(payload, context)
     if not isinstance(value, dict):
         raise TypeError(f"{function} returned {type(value).__name__}, expected a dictionary")
     return value
+
+
+@contextlib.contextmanager
+def nothing_printed() -> Iterator[None]:
+    """Keep what libraries and calculators print away from stdout, which belongs to documents."""
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
 def pin_threads(threads: int) -> None:

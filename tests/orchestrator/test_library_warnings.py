@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from pathlib import Path
 
 import pytest
+from ase.build import bulk
+from ase.io import write
+from click.testing import CliRunner
 
 import oracle
+from orchestrator.cli import main
 from orchestrator.library_warnings import only_our_warnings
 
 OURS = str(Path(oracle.__file__).parent / "material.py")
@@ -45,3 +50,32 @@ def test_what_libraries_log_is_not_shown(capsys: pytest.CaptureFixture[str]) -> 
 def test_where_warnings_are_errors_they_stay_errors() -> None:
     with only_our_warnings(), pytest.raises(UserWarning, match="look"):
         _warn("/usr/lib/python3/site-packages/pymatgen/io/cif.py")
+
+
+TALKATIVE = """
+from ase.calculators.emt import EMT
+
+
+class Talkative(EMT):
+    def calculate(self, *arguments, **options):
+        print("calculating")
+        super().calculate(*arguments, **options)
+
+
+def factory():
+    print("made")
+    return Talkative()
+"""
+
+
+def test_what_a_calculator_prints_is_not_in_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "talkative.py").write_text(TALKATIVE)
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path / "Cu.vasp", bulk("Cu", cubic=True))
+    words = ["evaluate", str(tmp_path / "Cu.vasp"), "--home", str(tmp_path / "home"), "--json"]
+    for change in ("calculator=talkative:factory", "fidelities=[harmonic]", "bands=false"):
+        words += ["--set", change]
+    done = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert json.loads(done.stdout)["status"] == "measured"
