@@ -39,7 +39,7 @@ _SMALL = (
 )
 
 _SHOWS = {
-    "launch": "oracle.calls",
+    "launch": "space: [a-z]+, [0-9]+ ",
     "resume": "Best of quickstart",
     "status": "quickstart",
     "best": "c-[0-9a-f]{12}",
