@@ -19,6 +19,7 @@ from oracle.document_shapes import documents
 from oracle.errors import OracleError
 from oracle.files import report_damage
 from oracle.material import Crystal, Material, Superlattice, digest_of
+from oracle.plain_json import parse_json
 from oracle.text_files import decoded, read_text
 
 __all__ = ["Bad", "Record", "cached_pool", "content_sha256", "read_pool"]
@@ -156,9 +157,11 @@ def _is_whole(kept: Path) -> bool:
 def _entries(file: Path) -> list[Any]:
     """The entries of a JSON file some of which are structures; none where none is."""
     try:
-        value = json.loads(read_text(file))
-    except (ValueError, RecursionError):
+        value = parse_json(read_text(file))
+    except json.JSONDecodeError:
         return []
+    except ValueError as error:
+        raise OracleError("read", f"{file}: {error}") from error
     entries = value if isinstance(value, list) else [value]
     return entries if any(documents(entry) for entry in entries) else []
 
@@ -281,7 +284,7 @@ def _lines(file: Path) -> Iterator[bytes]:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line.decode())
+        return parse_json(line.decode())
     except UnicodeDecodeError as error:
         raise Unusable(
             f"not UTF-8 (byte 0x{line[error.start]:02x} at column {error.start + 1}); expected "
@@ -289,6 +292,8 @@ def _parsed(line: bytes) -> Any:
         ) from error
     except json.JSONDecodeError as error:
         raise Unusable(f"not JSON ({error.msg} at column {error.colno})") from error
+    except ValueError as error:
+        raise Unusable(str(error)) from error
 
 
 def _id(record: Any) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from oracle.errors import OracleError
+from oracle.plain_json import parse_json
 from oracle.text_files import decoded, read_bytes
 
 
@@ -31,7 +31,7 @@ def documents(value: Any) -> list[dict[str, Any]]:
 def is_structure_document(path: Path) -> bool:
     """Whether a JSON file holds structures of pymatgen's or ASE's; nothing heavy is imported."""
     try:
-        value = json.loads(decoded(read_bytes(path), str(path)))
+        value = parse_json(decoded(read_bytes(path), str(path)))
     except (OracleError, ValueError, RecursionError):
         return False
     return bool(documents(value)) or _is_database(value)

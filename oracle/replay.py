@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from oracle.errors import OracleError
 from oracle.evaluation import Failed, Measured, Quantity, Unstable
 from oracle.material import Material, digest_of
+from oracle.plain_json import parse_json
 from oracle.protocol import Context
 
 Row = Mapping[str, Any]
@@ -214,9 +214,9 @@ def load_table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
 
 def _parsed(line: bytes, place: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else error.reason
+        row = parse_json(line.decode("utf-8-sig"))
+    except ValueError as error:
+        reason = getattr(error, "msg", None) or getattr(error, "reason", None) or str(error)
         raise OracleError(
             "read", f'{place}: not JSON ({reason}); expected an object such as {{"id": ...}}'
         ) from error

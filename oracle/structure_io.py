@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from oracle.errors import OracleError
 from oracle.files import write_whole
 from oracle.images import one_crystal
 from oracle.material import SYMPREC
+from oracle.plain_json import parse_json
 from oracle.plain_yaml import parse_yaml
 from oracle.structure_documents import structure_of
 from oracle.structure_names import CIF, DOCUMENTS, is_poscar
@@ -131,7 +131,7 @@ def _parsed(path: Path) -> Reading:
         return Reading(Poscar.from_str(read_text(path, otherwise=_ANY_TEXT)).structure)
     if suffix in DOCUMENTS:
         text = read_text(path)
-        value = json.loads(text) if suffix == ".json" else parse_yaml(text)
+        value = parse_json(text) if suffix == ".json" else parse_yaml(text)
         found = documents(value)
         if found:
             return one_crystal([Reading(structure_of(one)) for one in found], steps=False)

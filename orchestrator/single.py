@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from oracle.canonical import canonicalize
 from oracle.errors import OracleError
 from oracle.interface_settings import InterfaceSettings
 from oracle.material import Interface, Material, Superlattice
+from oracle.plain_json import parse_json
 from oracle.protocol import Context
 from oracle.report import evaluation_json
 from oracle.settings import GreenSettings, PhononSettings
@@ -155,7 +155,7 @@ def _design(path: Path) -> Superlattice | Interface | None:
     if path.suffix != ".json":
         return None
     try:
-        raw = json.loads(read_text(path))
+        raw = parse_json(read_text(path))
     except (OracleError, ValueError, RecursionError):
         return None  # reading it as a structure will say what is wrong
     models: dict[str, type[Superlattice] | type[Interface]] = {
