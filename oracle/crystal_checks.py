@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -48,19 +49,24 @@ def check_crystal(structure: Structure) -> None:
     check_periodicity(structure.lattice.pbc, structure.lattice.matrix)
     if not np.isfinite(structure.frac_coords).all():
         raise Unusable("a position is not a finite number; expected three for each atom")
-    formula = structure.composition.reduced_formula
     if not structure.is_ordered:
         raise Unusable(
-            f"{formula} has partial occupancies; "
+            f"{_formula(structure)} has partial occupancies; "
             "expected one element per site: give an ordered structure"
         )
     # Distances between sites leave out an atom's distance to its own images.
     shortest = min(structure.lattice.get_lll_reduced_lattice().abc)
     if shortest < OVERLAP or not structure.is_valid(tol=OVERLAP):
         raise Unusable(
-            f"two atoms of {formula} are less than {OVERLAP} Å apart; "
+            f"two atoms of {_formula(structure)} are less than {OVERLAP} Å apart; "
             "expected at least that: check lattice, units, symmetry and rounded coordinates"
         )
+
+
+def _formula(structure: Structure) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some elements have no electronegativity
+        return str(structure.composition.reduced_formula)
 
 
 def check_elements(structure: Structure) -> None:

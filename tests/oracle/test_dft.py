@@ -172,7 +172,10 @@ def test_missing_binary_folder_and_pseudopotential(program: Any, tmp_path: Path)
         assert error.stage == "read"
         assert words in error.message
     error = _refusal(settings, bulk("Ge"))
-    assert (error.stage, error.transient) == ("read", False)
+    assert (error.stage, error.transient) == (
+        "read",
+        True,
+    )  # the settings lack it, not the material
     assert "no pseudopotential of Ge" in error.message
 
 

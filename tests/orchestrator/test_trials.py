@@ -217,5 +217,5 @@ def test_formula_result_and_reason_are_never_lost(
         assert piece in words
     for piece in ("imaginary", "-2.35", "[red]300[/red]", "steered"):
         assert piece in words
-    assert ("agent" in words) == (width >= 200)
+    assert ("agent" in words) == (width >= 120)
     assert ("[bold]000000[/bold]" in words) == (width >= 120)
