@@ -171,6 +171,7 @@ def test_missing_binary_folder_and_pseudopotential(program: Any, tmp_path: Path)
         error = _refusal(settings.model_copy(update=change))
         assert error.stage == "read"
         assert words in error.message
+    # The settings lack it, so it is no fault of the material.
     error = _refusal(settings, bulk("Ge"))
     assert (error.stage, error.transient) == (
         "read",
