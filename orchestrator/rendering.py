@@ -58,6 +58,7 @@ class Column:
         drop: the lower, the sooner it is left out where room is short; None: never.
         wraps: whether its cells may go over several lines.
         spills: whether its cells go below the table where there is no room beside the others.
+        room: cells that others make way for, where it has so much to say.
     """
 
     header: str
@@ -66,6 +67,7 @@ class Column:
     drop: int | None = None
     wraps: bool = False
     spills: bool = False
+    room: int = 0
 
     @property
     def width(self) -> int:
@@ -79,7 +81,8 @@ class Column:
         if not self.wraps:
             return self.width
         words = (word for text in (self.header, *self.cells) for word in text.split())
-        return min(max(map(cell_len, words), default=0), _WRAPPED)
+        longest = min(max(map(cell_len, words), default=0), _WRAPPED)
+        return max(longest, min(self.room, self.width))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ COLUMNS = (
     "reused",
 )
 """Of the comma-separated form, which also lists rejected candidates."""
+_REASON = 24  # cells that are kept free for reasons
 
 
 def trials_table(trials: Sequence[Document], title: str) -> FittingTable:
@@ -61,7 +62,7 @@ def trials_table(trials: Sequence[Document], title: str) -> FittingTable:
         column("purpose", lambda t: t["purpose"], drop=4),
         column("fidelity", lambda t: f"{t['fidelity']}{'+' * t['level']}", drop=2),
         column("agent", lambda t: t["agent"], drop=1),
-        column("reason", lambda t: t["reason"] or "", wraps=True, spills=True),
+        column("reason", lambda t: t["reason"] or "", wraps=True, spills=True, room=_REASON),
     ]
     return FittingTable(title, [c for c in columns if any(cell.strip() for cell in c.cells)])
 
