@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from oracle.document_shapes import is_structure_document
@@ -29,7 +30,7 @@ def content_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     for file in pool_files(path):
         if path.is_dir():
-            digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
+            digest.update(os.fsencode(file.relative_to(path).as_posix()) + b"\0")
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)

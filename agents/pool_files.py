@@ -170,9 +170,12 @@ def _from_folder(path: Path) -> Iterator[Record | Bad]:
     from oracle.structure_io import read_file  # brings the readers of pymatgen with it
 
     for file in pool_files(path):
-        name = file.relative_to(path).as_posix()
+        raw = file.relative_to(path).as_posix()
+        name = raw.encode(errors="backslashreplace").decode()
 
-        def read(file: Path = file, name: str = name) -> Record:
+        def read(file: Path = file, name: str = name, raw: str = raw) -> Record:
+            if name != raw:
+                raise Unusable("its name is not in UTF-8; expected one that is: rename the file")
             reading = read_file(file)
             crystal = Crystal.from_structure(reading.structure)
             return Record(place=name, id=name, material=crystal, remarks=reading.remarks)
@@ -232,7 +235,7 @@ def _from_documents(file: Path, entries: list[Any]) -> Iterator[Record | Bad]:
             if len(found) != 1:
                 raise Unusable(f'it holds {len(found)} structures; expected one "structure"')
             name = next((entry[k] for k in _IDS if isinstance(entry.get(k), str | int)), number)
-            return Record(place=place, id=str(name), material=_crystal(found[0]))
+            return Record(place=place, id=_sound(str(name)), material=_crystal(found[0]))
 
         yield _attempt(place, read)
 
@@ -299,7 +302,18 @@ def _parsed(line: bytes) -> Any:
 def _id(record: Any) -> str:
     if not isinstance(record, dict) or not isinstance(record.get("id"), str | int):
         raise Unusable('has no "id"; expected {"id": ..., "structure": ...}')
-    return str(record["id"])
+    return _sound(str(record["id"]))
+
+
+def _sound(name: str) -> str:
+    """The id, if databases and files can hold it.
+
+    Raises:
+        Unusable: half of a surrogate pair, or the character NUL.
+    """
+    if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
+        raise Unusable(f"its id {name[:60]!a} is not a text; expected Unicode characters")
+    return name
 
 
 def _material(record: dict[str, Any], *, mirror: bool, symmetries: Orders) -> Material:

@@ -217,7 +217,8 @@ class ObjectiveSettings(Settings):
     def _default_temperature(cls, data: Any) -> Any:
         sought = data.get("property", "kappa") if isinstance(data, dict) else None
         if isinstance(sought, str) and sought in {"kappa", *_MISMATCH}:
-            return {**data, "temperature": data.get("temperature") or 300.0}
+            given = data.get("temperature")
+            return {**data, "temperature": 300.0 if given is None else given}
         return data
 
     @model_validator(mode="after")

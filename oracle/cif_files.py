@@ -11,6 +11,7 @@ from pymatgen.core.structure import Structure
 from pymatgen.io.cif import CifFile, CifParser
 
 from oracle.cif_rounding import merge_rounded
+from oracle.cif_symmetry import check_symmetry
 from oracle.crystal_checks import Reading, Unusable, isotope_refused
 from oracle.formulas import deviation, is_told, stated_amounts
 
@@ -83,6 +84,7 @@ def _read(block: str) -> Iterator[Reading]:
     (structure,) = parser.parse_structures(primitive=False, on_error="raise")
     if any("Defaulting to P1" in warning for warning in parser.warnings):
         _check_symmetry(tags)
+    check_symmetry(structure.lattice, parser.symmetry_operations, tags)
     if not structure.is_ordered:
         yield Reading(structure)  # to be refused for that
         return
@@ -165,8 +167,11 @@ def _counted(structure: Structure, tags: Tags, stated: Mapping[str, float]) -> l
     """A remark where the cell holds another number of formula units than the block says."""
     units = (_rows(tags, "_cell_formula_units_Z") or ["?"])[0].partition("(")[0].strip()
     made = len(structure) / sum(stated.values())
+    if not units.isdigit() or abs(made - int(units)) < 0.1 * made:
+        return []
     # Some programs write the formula of the cell beside the number of units.
-    if not units.isdigit() or min(abs(made - int(units)), abs(made - 1)) < 0.1 * made:
+    whole = int(units) > 0 and all(amount % int(units) == 0 for amount in stated.values())
+    if whole and abs(made - 1) < 0.1:
         return []
     return [
         f"its cell has {made:g} formula units, and _cell_formula_units_Z says {units}; "

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 _T = TypeVar("_T")
-_OF_THE_MACHINE = (OSError, ImportError, MemoryError, subprocess.TimeoutExpired)
+RAISED_BY_LIBRARIES: tuple[type[BaseException], ...] = (Exception, SystemExit)
+"""What a calculator may raise; one that calls ``sys.exit`` must not end a campaign in silence."""
+_OF_THE_MACHINE = (OSError, ImportError, MemoryError, SystemExit, subprocess.TimeoutExpired)
 # Libraries in other languages put into words what Python has classes for.
 _IN_WORDS = re.compile(
     r"out of memory|cannot allocate memory|bad_alloc|no space left on device|disk quota exceeded"

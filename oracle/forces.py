@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from oracle.at_once import atoms_of_one_pass, forces_at_once
 from oracle.dft import Potential
 from oracle.energies import one_thread
-from oracle.errors import OracleError, in_words, is_of_the_machine
+from oracle.errors import RAISED_BY_LIBRARIES, OracleError, in_words, is_of_the_machine
 from oracle.material import Crystal, digest_of
 from oracle.memory import keep_freed_memory
 from oracle.potentials import calculator, copies_may_share, weights_digest
@@ -206,10 +206,10 @@ class ForceField:
             yield
         except OracleError:
             raise
-        except Exception as error:
+        except RAISED_BY_LIBRARIES as error:
             raise self._failure(error, atoms, stage) from error
 
-    def _failure(self, error: Exception, atoms: Atoms, stage: str) -> OracleError:
+    def _failure(self, error: BaseException, atoms: Atoms, stage: str) -> OracleError:
         """What is said of an exception of the calculator's."""
         if isinstance(error, MemoryError):
             relief = "give smaller supercells or more memory"
@@ -228,7 +228,7 @@ class ForceField:
             )
         return OracleError(stage, message, unexpected=True)
 
-    def _unknown_elements(self, error: Exception, atoms: Atoms) -> list[str]:
+    def _unknown_elements(self, error: BaseException, atoms: Atoms) -> list[str]:
         """Elements that the calculator refuses, as it says itself or as a comparison shows.
 
         Some trip over them somewhere inside, with words that tell nothing. Then each element is
@@ -254,7 +254,7 @@ class ForceField:
         try:
             probe.calc = calculator(self.potential)
             probe.get_forces()
-        except Exception:  # that is what is asked
+        except RAISED_BY_LIBRARIES:  # that is what is asked
             return False
         return True
 

@@ -18,7 +18,7 @@ from ase.calculators.calculator import Calculator
 from platformdirs import user_data_path
 
 from oracle import dft, loaders, tersoff
-from oracle.errors import OracleError, SetupError, in_words
+from oracle.errors import RAISED_BY_LIBRARIES, OracleError, SetupError, in_words
 from oracle.files import digest_of_path
 from oracle.sources import digest_of_import, imported
 from oracle.suggestions import did_you_mean
@@ -198,7 +198,7 @@ def calculator(name: dft.Potential) -> Calculator:
         made = _build_of(name)()
     except OracleError:
         raise
-    except Exception as error:  # each library has its own ways of not loading
+    except RAISED_BY_LIBRARIES as error:  # each library has its own ways of not loading
         raise SetupError(f"calculator {name!r} cannot be loaded ({in_words(error)})") from error
     if not hasattr(made, "get_forces"):
         raise SetupError(

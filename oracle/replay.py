@@ -17,6 +17,7 @@ from oracle.protocol import Context
 Row = Mapping[str, Any]
 
 _STAGE = "lookup"
+_LARGEST = 10**300  # JSON knows larger integers than a number may be
 _UNITS = {"kappa": "W/m/K"}
 
 
@@ -245,7 +246,9 @@ def _check_column(
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    if value is None or isinstance(value, float):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _is_boolean(value: Any) -> bool:

@@ -22,7 +22,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from oracle.errors import SetupError, in_words
+from oracle.errors import RAISED_BY_LIBRARIES, SetupError, in_words
 from oracle.files import digest_of_path
 
 DEPENDS = "PHONOSCOUT_DEPENDS"
@@ -43,7 +43,7 @@ def imported(name: str) -> Any:
     before = digest_of_import(name)
     try:
         factory = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # a module may raise anything while it is imported
+    except RAISED_BY_LIBRARIES as error:  # a module may raise anything while it is imported
         raise SetupError(f"calculator {name!r} cannot be imported ({in_words(error)})") from error
     if _digest(name) != before:
         raise SetupError(f"calculator {name!r}: its source has changed meanwhile; start again")

@@ -28,6 +28,7 @@ from oracle.images import one_crystal
 from oracle.material import SYMPREC
 from oracle.plain_json import parse_json
 from oracle.plain_yaml import parse_yaml
+from oracle.poscar_files import read_poscar
 from oracle.structure_documents import structure_of
 from oracle.structure_names import CIF, DOCUMENTS, is_poscar
 from oracle.text_files import decoded, is_packed, read_bytes, read_text, unpacked_name
@@ -126,9 +127,7 @@ def _parsed(path: Path) -> Reading:
     if suffix in CIF:
         return one_crystal(read_cif(read_text(path, otherwise=_ANY_TEXT)), steps=False)
     if is_poscar(name):
-        from pymatgen.io.vasp.inputs import Poscar
-
-        return Reading(Poscar.from_str(read_text(path, otherwise=_ANY_TEXT)).structure)
+        return Reading(read_poscar(read_text(path, otherwise=_ANY_TEXT)))
     if suffix in DOCUMENTS:
         text = read_text(path)
         value = parse_json(text) if suffix == ".json" else parse_yaml(text)

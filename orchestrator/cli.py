@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from orchestrator.library_warnings import only_our_warnings
+from orchestrator.own_stdout import own_stdout
 
 _HOME = click.option(
     "--home",
@@ -255,7 +256,7 @@ def _code(
     from orchestrator.failures import INPUT_ERRORS, SURROUNDINGS, explained
 
     try:
-        with only_our_warnings():
+        with only_our_warnings(), own_stdout():
             functions = importlib.import_module(f"orchestrator.{module}")
             return int(getattr(functions, command)(home.resolve(), *arguments, **options))
     except INPUT_ERRORS as error:
@@ -264,6 +265,9 @@ def _code(
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except SystemExit as error:  # a library's; ours is raised elsewhere
+        click.echo(f"{title}: a library ended the program (sys.exit({error.code!r}))", err=True)
+        return 1
     except SURROUNDINGS as error:
         text, code = explained(error, home)
         click.echo(f"{title}: {text}", err=True)

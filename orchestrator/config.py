@@ -30,6 +30,7 @@ from oracle.plain_yaml import parse_yaml
 from oracle.settings import GreenSettings, PhononSettings, ReplaySettings
 from oracle.text_files import read_text
 from orchestrator.config_errors import one_line
+from orchestrator.config_values import check_values
 from orchestrator.healing_settings import DftSettings
 from orchestrator.interface_rules import check_interfaces
 from orchestrator.objective_rules import check_objective
@@ -216,12 +217,17 @@ def validate(
     Raises:
         ConfigError: anything that is not allowed.
     """
-    if base is not None:
-        raw = _absolute_inputs(raw, base)
     try:
-        return CampaignConfig.model_validate(raw, context={"recorded": recorded})
+        check_values(raw, {})
+        if base is not None:
+            raw = _absolute_inputs(raw, base)
+        config = CampaignConfig.model_validate(raw, context={"recorded": recorded})
+        check_values(raw, config.model_dump())
     except ValidationError as error:
         raise ConfigError(one_line(error, CampaignConfig, source)) from error
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return config
 
 
 def _absolute_inputs(raw: dict[str, Any], base: Path) -> dict[str, Any]:

@@ -67,6 +67,9 @@ def open_engine(home: Path, url: str | None = None, *, reading: bool = False) ->
         raise ConfigError(f"database {shown}: {database_problem(error)}") from error
 
 
+_DAMAGED = "it is damaged; put a copy back in its place, or give another home with --home"
+
+
 def database_problem(error: Exception) -> str:
     """What a database said, and what to do."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
@@ -76,6 +79,8 @@ def database_problem(error: Exception) -> str:
         f"{_BUSY_MS / 1000:.0f} s; end that, then try again",
         sqlite3.SQLITE_FULL: "make room on its disk, then try again",
         sqlite3.SQLITE_READONLY: "it can be read only; give a home that can be written with --home",
+        sqlite3.SQLITE_CORRUPT: _DAMAGED,
+        sqlite3.SQLITE_NOTADB: _DAMAGED,
     }.get(code or 0, "check that it can be reached and written to")
     return f"{one_line(cause).partition(': ')[2] or one_line(cause)}; {relief}"
 

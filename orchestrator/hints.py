@@ -82,7 +82,8 @@ def extension(state: CampaignState, config: CampaignConfig) -> list[str]:
 def _raised(state: CampaignState, config: CampaignConfig) -> Iterator[tuple[str, Any]]:
     budget, used = config.budget, state.calls_used
     if state.open_round is None:  # else what was planned comes first, whatever it is
-        calls = budget.oracle_calls * (2 if used >= budget.oracle_calls else 1)
+        # The budget may have been lowered below what was used before.
+        calls = 2 * used if used >= budget.oracle_calls else budget.oracle_calls
         if calls > budget.oracle_calls:
             yield "oracle_calls", calls
         rounds = state.label_rounds + math.ceil((calls - used) / budget.batch)

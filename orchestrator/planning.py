@@ -325,8 +325,9 @@ class Planner:
 
     def _room(self, state: CampaignState) -> int:
         """How many trials at the objective's fidelity the round may have."""
-        budget = self.config.budget
-        return max(0, min(budget.batch, budget.oracle_calls - state.calls_used))
+        budget, most = self.config.budget, self.space.size
+        batch = budget.batch if most is None else min(budget.batch, most)
+        return max(0, min(batch, budget.oracle_calls - state.calls_used))
 
     def _trials(self, state: CampaignState, chosen: Sequence[Selected]) -> list[ev.TrialPlan]:
         fidelity = state.objective_fidelity

@@ -18,6 +18,7 @@ from orchestrator.numbers import aligned, plain, with_error
 
 Document = dict[str, Any]
 _FILE_WIDTH = 10_000  # where there is no terminal to fit: nothing is wrapped or left out
+_LABEL = 48  # characters of a label
 _WRAPPED = 24  # characters that a column whose words wrap is not made narrower than, if it can be
 
 
@@ -139,7 +140,7 @@ def best_table(rows: Sequence[Document], title: str) -> FittingTable:
         Column("#", tuple(str(row["rank"]) for row in rows), "right"),
         Column("candidate", tuple(row["candidate"] for row in rows)),
         Column("formula", tuple(row["formula"] for row in rows), wraps=True),
-        Column("label", tuple(row["label"] or "" for row in rows), drop=5),
+        Column("label", tuple(clipped(row["label"] or "") for row in rows), drop=5),
         Column(value, tuple(f"{text:>{len(value)}}" for text in values)),
         Column("confirmed", tuple("yes" if row["confirmed"] else "no" for row in rows)),
         Column("round", tuple(str(row["round"]) for row in rows), "right", drop=4),
@@ -152,6 +153,12 @@ def best_table(rows: Sequence[Document], title: str) -> FittingTable:
     return FittingTable(
         title, [c for c in columns if c.header in never_left_out or any(c.cells) or not rows]
     )
+
+
+def clipped(label: str) -> str:
+    """A label of a user's own, which may be of any length and hold anything, as a cell."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in label[:_LABEL])
+    return f"{shown}..." if len(label) > _LABEL else shown
 
 
 def _energies(rows: Sequence[Document], key: str, header: str, factor: float, drop: int) -> Column:

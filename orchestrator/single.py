@@ -26,6 +26,7 @@ from orchestrator.build import build_oracle
 from orchestrator.charges import ChargesChoice, take_choice, with_charges
 from orchestrator.config import ConfigError, read_yaml, set_key
 from orchestrator.config_errors import one_line
+from orchestrator.config_values import check_values
 from orchestrator.progress_frame import Ticking
 from orchestrator.rendering import say
 from orchestrator.worker import nothing_printed
@@ -195,7 +196,12 @@ def oracle_settings(path: Path | None, overrides: Sequence[str]) -> tuple[Comput
     model = _SETTINGS[kind]
     by_hand = any(text.partition("=")[0].strip() == "born" for text in overrides)
     charges = take_choice(raw, Path.cwd() if path is None or by_hand else path.parent)
+    source = str(path or "--set")
     try:
-        return model.model_validate(raw), charges
+        settings = model.model_validate(raw)
+        check_values(raw, settings.model_dump())
     except ValidationError as error:
-        raise ConfigError(one_line(error, model, str(path or "--set"))) from error
+        raise ConfigError(one_line(error, model, source)) from error
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return settings, charges

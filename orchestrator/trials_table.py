@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from orchestrator.numbers import aligned, with_error
-from orchestrator.rendering import Column, FittingTable
+from orchestrator.rendering import Column, FittingTable, clipped
 
 Document = dict[str, Any]
 COLUMNS = (
@@ -54,7 +54,7 @@ def trials_table(trials: Sequence[Document], title: str) -> FittingTable:
     columns = [
         column("trial", lambda t: t["id"]),
         column("formula", lambda t: t["formula"] or t["candidate"], wraps=True),
-        column("label", lambda t: t["label"] or "", drop=3, wraps=True),
+        column("label", lambda t: clipped(t["label"] or ""), drop=3, wraps=True),
         column("result", lambda t: t["outcome"] or t["status"].lower()),
         Column(f"value ({unit})" if unit else "value", tuple(aligned(values))),
         column("cost", _cost, justify="right", drop=6),
