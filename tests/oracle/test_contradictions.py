@@ -1,0 +1,113 @@
+"""Files that contradict themselves are refused, and those that do not are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+from pymatgen.io.vasp.inputs import Poscar
+
+from oracle.errors import OracleError
+from oracle.structure_io import read_structure, write_cif
+
+_CIF = """data_x
+_cell_length_a {a}
+_cell_length_b {b}
+_cell_length_c {c}
+_cell_angle_alpha {angle}
+_cell_angle_beta {angle}
+_cell_angle_gamma {angle}
+_space_group_name_H-M_alt '{name}'
+_space_group_IT_number {number}
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+Na Na 0 0 0
+Cl Cl 0.5 0.5 0.5
+"""
+_CRYSTALS = (
+    Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0] * 3, [0.5] * 3]),
+    Structure.from_spacegroup(
+        "P6_3mc", Lattice.hexagonal(3.25, 5.2), ["Zn", "O"],
+        [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 0.38]],
+    ),
+    Structure.from_spacegroup(
+        "R-3m", Lattice.hexagonal(4.38, 30.5), ["Bi", "Te", "Te"],
+        [[0, 0, 0.4], [0, 0, 0], [0, 0, 0.21]],
+    ),
+    Structure.from_spacegroup(
+        "Pnma", Lattice.orthorhombic(11.2, 3.99, 4.33), ["Sn", "S"],
+        [[0.12, 0.25, 0.12], [0.85, 0.25, 0.48]],
+    ),
+    Structure.from_spacegroup(
+        "P2_1/c", Lattice.monoclinic(5.15, 5.2, 5.32, 99.2), ["Zr", "O", "O"],
+        [[0.276, 0.041, 0.208], [0.07, 0.34, 0.34], [0.44, 0.76, 0.48]],
+    ),
+    Structure(
+        Lattice.from_parameters(5.1, 6.3, 7.2, 82, 97, 101),
+        ["K", "F"],
+        [[0.1] * 3, [0.6, 0.5, 0.4]],
+    ),
+)  # fmt: skip
+
+
+def _written(path: Path, **changes: object) -> Path:
+    values = {"a": 5.6, "b": 5.6, "c": 5.6, "angle": 90, "name": "Fm-3m", "number": 225} | changes
+    path.write_text(_CIF.format(**values))
+    return path
+
+
+@pytest.mark.parametrize("crystal", _CRYSTALS, ids=lambda s: s.composition.reduced_formula)
+def test_what_does_not_contradict_itself_is_read(crystal: Structure, tmp_path: Path) -> None:
+    write_cif(crystal, tmp_path / "x.cif")
+    Poscar(crystal).write_file(tmp_path / "POSCAR")
+    for name in ("x.cif", "POSCAR"):
+        found = read_structure(tmp_path / name)
+        assert found.composition.reduced_composition == crystal.composition.reduced_composition
+        assert found.volume / len(found) == pytest.approx(crystal.volume / len(crystal), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"c": 6.6}, "has not the symmetry of its space group 'Fm-3m'"),
+        ({"angle": 80}, "has not the symmetry"),
+        ({"number": 216}, "is number 225, and its number says 216"),
+    ],
+)
+def test_a_cif_whose_symmetry_is_not_its_cells(
+    changes: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    assert len(read_structure(_written(tmp_path / "right.cif"))) == 8
+    with pytest.raises(OracleError, match=words):
+        read_structure(_written(tmp_path / "wrong.cif", **changes))
+
+
+@pytest.mark.parametrize(
+    ("elements", "counts", "positions", "words"),
+    [
+        ("Na Cl", "1 1 1", 3, "names 2 elements .* and 3 numbers"),
+        ("Na Cl", "1 1", 3, "more positions than its numbers of atoms"),
+        ("Na Cl", "1 1", 1, "ends too early|cannot be read"),
+    ],
+)
+def test_a_poscar_that_miscounts(
+    elements: str, counts: str, positions: int, words: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"{0.3 * i} {0.3 * i} {0.3 * i}\n" for i in range(positions))
+    cell = "5 0 0\n0 5 0\n0 0 5"
+    (tmp_path / "POSCAR").write_text(f"x\n1.0\n{cell}\n{elements}\n{counts}\nDirect\n{rows}")
+    with pytest.raises(OracleError, match=words):
+        read_structure(tmp_path / "POSCAR")
+
+
+def test_velocities_behind_the_positions_are_no_positions(tmp_path: Path) -> None:
+    velocities = "\n0.0 0.0 0.1\n0.0 0.0 0.1\n"
+    text = "x\n1.0\n5 0 0\n0 5 0\n0 0 5\nNa Cl\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n" + velocities
+    (tmp_path / "CONTCAR").write_text(text)
+    assert len(read_structure(tmp_path / "CONTCAR")) == 2
