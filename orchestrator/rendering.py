@@ -18,7 +18,7 @@ from orchestrator.numbers import aligned, plain, with_error
 
 Document = dict[str, Any]
 _FILE_WIDTH = 10_000  # where there is no terminal to fit: nothing is wrapped or left out
-_LABEL = 48  # characters of a label
+_LABEL = 72  # characters of a label
 _WRAPPED = 24  # characters that a column whose words wrap is not made narrower than, if it can be
 
 

@@ -185,7 +185,7 @@ def bad(folder: Path, name: str) -> Path:
         ("nanometres.cif", "two atoms of Cu are less than 0.5 Å apart"),
         ("partial.cif", "partial occupancies"),
         ("partial.cif.gz", "partial occupancies"),
-        ("POSCAR_without_names", "cannot be read"),
+        ("POSCAR_without_names", "names no elements"),
         ("text.cif", "cannot be read"),
         ("text.dat", "cannot be read"),
         ("text.json", "cannot be read"),
