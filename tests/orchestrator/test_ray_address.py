@@ -227,15 +227,17 @@ from orchestrator.interrupts import signals_end_the_process
 from orchestrator import interrupts
 
 interrupts._ORDERLY_S = 1.0
+library = ctypes.CDLL(None)
 with signals_end_the_process("phonoscout test"):
-    print("waits", flush=True)
-    # As a library does that waits for a disk: Python's own handlers get no turn.
-    library = ctypes.CDLL(None)
     while True:
+        # The signal may come at any moment after the line, so the line is inside as well.
         try:
-            library.pause()
+            print("waits", flush=True)
+            while True:
+                library.pause()
         except KeyboardInterrupt:
-            pass
+            # As a library does that waits for a disk: Python's own handlers get no turn.
+            library.pause()
 """
 
 
