@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 T = TypeVar("T")
 SUMS = "SHA256SUMS"
 """Name of the file of digests in every finished folder."""
+IDENTITY = "STAGE"
+"""Name of the file that says which stage a folder holds, as ``<name>/<2 digits>/<digest>``."""
 
 
 class Damaged(Exception):
@@ -108,17 +110,30 @@ def content(folder: Path, name: str) -> bytes:
     """Bytes of a file of a finished folder.
 
     Raises:
-        Damaged: they are not those that were written.
+        Damaged: they are not those that were written, or not there.
         FileNotFoundError: it is missing.
     """
-    path = folder / name
-    found = path.read_bytes()
     sums = folder / SUMS
-    if sums.is_file():
-        line = f"{hashlib.sha256(found).hexdigest()}  {name}"
-        if line not in sums.read_text(errors="replace").splitlines():
-            raise Damaged(path, "its SHA-256 is not that of what was written")
-    return found
+    lines = sums.read_text(errors="replace").splitlines() if sums.is_file() else None
+    # Folders of earlier versions have no such file; one that had it lists it.
+    if lines is not None and any(line.endswith(f"  {IDENTITY}") for line in lines):
+        identity = _checked(folder / IDENTITY, lines).decode(errors="replace").strip()
+        if identity != _identity(folder):
+            raise Damaged(folder / IDENTITY, f"the folder holds {identity}, which belongs elsewhere")
+    return _checked(folder / name, lines)
+
+
+def _checked(path: Path, lines: list[str] | None) -> bytes:
+    """Bytes of a file whose digest is among the `lines`; None: no digests were kept."""
+    read = path.read_bytes()
+    if lines is not None and f"{hashlib.sha256(read).hexdigest()}  {path.name}" not in lines:
+        raise Damaged(path, "its SHA-256 is not that of what was written")
+    return read
+
+
+def _identity(folder: Path) -> str:
+    """What a folder's place says it holds; the same wherever the home is moved."""
+    return "/".join(folder.parts[-3:])
 
 
 def _read(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -154,7 +169,8 @@ def _discard(folder: Path, path: Path, cause: BaseException | str) -> None:
 class AtomicDirectory:
     """Files appear together under their final path, or not at all.
 
-    Beside them stand their digests, as ``sha256sum --check SHA256SUMS`` reads them.
+    Beside them stand their digests, as ``sha256sum --check SHA256SUMS`` reads them, and which
+    stage they are, so that a folder copied to another's place is not taken for it.
 
     Args:
         target: the final path; if it exists already, what was written is dropped, because the
@@ -175,6 +191,7 @@ class AtomicDirectory:
         assert self._scratch is not None
         try:
             if kind is None:
+                (self._scratch / IDENTITY).write_text(_identity(self._target) + "\n")
                 _write_sums(self._scratch)
                 for file in self._scratch.iterdir():
                     with file.open("rb") as handle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,39 @@ def test_stages_of_earlier_versions_hold_no_digests(
     if harm is not None:
         harm(store.path("relax", DIGEST) / "arrays.npz")
     assert (store.load("relax", DIGEST) is None) == (harm is not None)
+
+
+def test_the_stage_of_another_crystal_is_not_believed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    oracle = PhononBTE(SETTINGS)
+    silver = oracle.evaluate(_metal("Ag", 4.09), context=Context(tmp_path / "silver"))
+    expected = oracle.evaluate(_metal("Cu", 3.61), context=Context(tmp_path / "undisturbed"))
+    assert isinstance(silver, Measured)
+    assert isinstance(expected, Measured)
+    oracle.evaluate(_metal("Cu", 3.61), context=Context(tmp_path / "copper"))
+    for kept in list((tmp_path / "copper").rglob("evaluation.json")):
+        shutil.rmtree(kept.parent)
+    (copper_relax,) = (tmp_path / "copper").glob("stages/relax/*/*")
+    (silver_relax,) = (tmp_path / "silver").glob("stages/relax/*/*")
+    shutil.rmtree(copper_relax)
+    shutil.copytree(silver_relax, copper_relax)
+    with caplog.at_level(logging.WARNING, "phonoscout"):
+        again = oracle.evaluate(_metal("Cu", 3.61), context=Context(tmp_path / "copper"))
+    assert isinstance(again, Measured)
+    assert again.properties["kappa"] == expected.properties["kappa"]
+    assert "which belongs elsewhere" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["STAGE", SUMS])
+def test_a_home_can_be_moved_and_an_identity_cannot_be_left_out(name: str, tmp_path: Path) -> None:
+    StageStore(tmp_path / "a").save("relax", DIGEST, {"a": np.arange(5.0)}, {})
+    (tmp_path / "a").rename(tmp_path / "b")
+    store = StageStore(tmp_path / "b")
+    assert store.load("relax", DIGEST) is not None
+    (store.path("relax", DIGEST) / name).unlink()
+    # Without digests a folder is as earlier versions wrote it.
+    assert (store.load("relax", DIGEST) is None) == (name != SUMS)
 
 
 @pytest.mark.parametrize("harm", [_truncated, _one_bit, _removed])
