@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from agents.prototype_table import prototype
-from oracle.evaluation import scalar
-from oracle.forces import ForceField
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.potentials import calculator
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
+from agents.spaces.prototype_table import prototype
+from oracle.contract.evaluation import scalar
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import calculator
+from oracle.runtime.context import Context
 
 CELLS = (2, 2, 2)
 RELAXED = 2e-4  # eV/Å

@@ -17,13 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from oracle.evaluation import scalar
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
-from orchestrator.campaign import Campaign
-from orchestrator.state import ranking
-from orchestrator.store import Store
+from oracle.contract.evaluation import scalar
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.ranking import ranking
+from orchestrator.store.store import Store
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "quickstart.yaml"
 
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
         compare(Path(arguments[0]), name, int(arguments[2]) if len(arguments) > 2 else 5)
         return
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "orchestrator.cli", "launch", str(CONFIG)]
+        command = [sys.executable, "-m", "orchestrator.app.cli", "launch", str(CONFIG)]
         subprocess.run([*command, "--home", folder], check=True, stdout=subprocess.DEVNULL)
         compare(Path(folder), "quickstart", 5)
 

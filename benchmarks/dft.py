@@ -22,12 +22,12 @@ from typing import Any
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.dft import GpawSettings
-from oracle.evaluation import Failed, Measured, Unstable, scalar
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
+from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials.dft_settings import GpawSettings
+from oracle.runtime.context import Context
 
 CELL = ((0, 1, 1), (1, 0, 1), (1, 1, 0))
 """Supercell in conventional vectors: the primitive cell doubled along each, 16 atoms."""

@@ -31,23 +31,24 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from agents.hole_assessment import assess
-from agents.label_pool import LabelPoolSettings, PoolEntry, label_pool
-from agents.prototype_table import prototype
-from oracle.dft import GpawSettings, Potential
-from oracle.evaluation import Measured, scalar
-from oracle.forces import ForceField
-from oracle.material import Crystal, digest_of
-from oracle.phonon_bte import PhononBTE
-from oracle.potentials import weights_digest
-from oracle.protocol import Context
-from oracle.relax import relax
-from oracle.settings import PhononSettings
-from oracle.snapshots import random_displacements
-from oracle.stages import StageStore
-from oracle.supercells import as_atoms, displaced, phonons3, second_order_displacements
-from surrogate.fine_tuning import heal
-from surrogate.force_labels import ForceLabel, label, save_labels
+from agents.holes.hole_assessment import assess
+from agents.holes.label_pool import LabelPoolSettings, PoolEntry, label_pool
+from agents.spaces.prototype_table import prototype
+from oracle.contract.evaluation import Measured, scalar
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.relax import relax
+from oracle.phonons.settings import PhononSettings
+from oracle.phonons.snapshots import random_displacements
+from oracle.phonons.supercells import as_atoms, displaced, phonons3, second_order_displacements
+from oracle.potentials.dft_settings import GpawSettings, Potential
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import weights_digest
+from oracle.runtime.context import Context
+from oracle.runtime.digests import digest_of
+from oracle.runtime.stages import StageStore
+from surrogate.healing.fine_tuning import heal
+from surrogate.healing.force_labels import ForceLabel, label, save_labels
 
 Array = NDArray[np.float64]
 COMPOUND = ("zincblende", ["B", "P"])

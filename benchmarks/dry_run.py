@@ -14,14 +14,14 @@ from pathlib import Path
 from ase import Atoms
 from pymatgen.core.composition import Composition
 
-from agents.chemistry import neutral_charges
-from agents.prototype_table import prototype
-from oracle.effort import phonon_effort, slower
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
-from oracle.speed import seconds_of_forces, slowness
+from agents.chemistry.chemistry import neutral_charges
+from agents.spaces.prototype_table import prototype
+from oracle.energetics.speed import seconds_of_forces, slowness
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.effort import phonon_effort, slower
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
 
 
 def crystal(name: str) -> Crystal:

@@ -21,8 +21,8 @@ import numpy as np
 from ase.build import bulk
 from nequix.data import dict_to_graphstuple, preprocess_graph
 
-from oracle.loaders import nequix
-from oracle.supercells import displaced
+from oracle.phonons.supercells import displaced
+from oracle.potentials.loaders import nequix
 
 _REPEATS = 3
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.prototype_table import prototype
-from oracle.evaluation import Failed, Measured, Unstable, scalar
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
+from agents.spaces.prototype_table import prototype
+from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
 
 SOFT = (
     "half-heusler:Zr-Ir-Sb",

@@ -21,11 +21,11 @@ from ase.transport.calculators import TransportCalculator
 from numpy.typing import NDArray
 
 from benchmarks.superlattice_table import silicon_germanium
-from oracle.forces import ForceField
 from oracle.green.device import Device, make
 from oracle.green.settings import GreenSettings
-from oracle.protocol import Context
-from oracle.stages import StageStore
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.stages import StageStore
 
 LENGTH = 14
 BATCH = 400

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.superlattice_table import LAYERS, silicon_germanium
-from oracle.forces import ForceField
 from oracle.green.device import make
 from oracle.green.settings import GreenSettings
-from oracle.protocol import Context
-from oracle.stages import StageStore
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.stages import StageStore
 
 NEIGHBOURS = (0, 1, 2)
 

@@ -24,11 +24,11 @@ import numpy as np
 import yaml
 from scipy.stats import spearmanr
 
-from oracle.evaluation import Measured, scalar
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from orchestrator.campaign import Campaign
-from orchestrator.store import Store
+from oracle.contract.evaluation import Measured, scalar
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.runtime.context import Context
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.store.store import Store
 
 NAME = "half-heuslers"
 METALS = ("Ti", "Zr", "Hf", "V", "Nb", "Ta", "Fe", "Co", "Ni")
@@ -95,7 +95,7 @@ def launched(home: Path, teacher: Path) -> Campaign:
     path.write_text(yaml.safe_dump(config(teacher), sort_keys=False))
     known = any(row.name == NAME for row in Store(home).campaigns())
     asked = ["resume", NAME] if known else ["launch", str(path)]
-    command = [sys.executable, "-m", "orchestrator.cli", *asked, "--home", str(home)]
+    command = [sys.executable, "-m", "orchestrator.app.cli", *asked, "--home", str(home)]
     subprocess.run(command, check=True, stdout=sys.stderr)
     campaign = Campaign(Store(home), NAME)
     campaign.refresh()

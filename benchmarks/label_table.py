@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from agents.prototypes import PrototypeSpace
-from agents.settings import PrototypeSpaceSettings
-from oracle.evaluation import Failed, Measured, Unstable, scalar
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
+from agents.spaces.prototypes import PrototypeSpace
+from agents.spaces.settings import PrototypeSpaceSettings
+from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
 
 SETTINGS = PhononSettings(
     calculator="7net-0",

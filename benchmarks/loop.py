@@ -22,18 +22,18 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.bayesian import BayesianProposer
-from agents.finite import FiniteSpace
-from agents.objective import Objective
-from agents.protocol import Candidate
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Superlattice
-from orchestrator.campaign import Campaign
-from orchestrator.lease import Lease
-from orchestrator.store import NewEvent, Store
-from surrogate.feature_store import FeatureStore
-from surrogate.gaussian_process import GaussianProcess
-from surrogate.settings import GaussianProcessSettings
+from agents.contract.objective import Objective
+from agents.contract.protocol import Candidate
+from agents.proposers.bayesian import BayesianProposer
+from agents.spaces.finite import FiniteSpace
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.superlattice import Superlattice
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.store.lease import Lease
+from orchestrator.store.store import NewEvent, Store
+from surrogate.contract.settings import GaussianProcessSettings
+from surrogate.features.feature_store import FeatureStore
+from surrogate.models.gaussian_process import GaussianProcess
 
 SETTINGS = GaussianProcessSettings()
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -43,7 +43,15 @@ Row = tuple[str, str, str]
 def _launch(config: Path, home: Path) -> float:
     """Run a campaign in a process of its own; seconds of the whole command."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "orchestrator.cli", "launch", str(config), "--home", str(home)]
+    command = [
+        sys.executable,
+        "-m",
+        "orchestrator.app.cli",
+        "launch",
+        str(config),
+        "--home",
+        str(home),
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - began
 

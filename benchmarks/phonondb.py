@@ -25,11 +25,11 @@ from ase import Atoms
 from ase.io import read
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from oracle.evaluation import scalar
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
+from oracle.contract.evaluation import scalar
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
 
 _CUBIC = 195  # space groups from here on
 

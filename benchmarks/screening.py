@@ -5,9 +5,9 @@
 Candidates are neutral decorations of the project's own prototypes, drawn at random with a fixed
 seed; features are computed anew with 7net-0, in FOLDER, which is emptied of shards first. The
 surrogate is the default graph ensemble, fitted on the conductivities of 64 crystals of
-``data/crystals_7net0.jsonl.xz``. Shards run on Ray by `orchestrator.streaming.streamed`, as in a
-campaign. In the same worker and right after each shard that is measured, some of its crystals get
-one bare forward pass each: energy and forces through ASE by the same calculator; and the energy
+``data/crystals_7net0.jsonl.xz``. Shards run on Ray by `orchestrator.rounds.pool_scan.streamed`, as
+in a campaign. In the same worker and right after each shard that is measured, some of its crystals
+get one bare forward pass each: energy and forces through ASE by the same calculator; and the energy
 alone, without the backward pass. Processor times of such pairs are divided, so that other work on
 the machine drops out of the ratio. Rates are of shards only, without the pairs' forward passes.
 """
@@ -28,16 +28,17 @@ import numpy as np
 import psutil
 from pymatgen.core.structure import Structure
 
-from agents.prototypes import PrototypeSpace
-from agents.settings import PROTOTYPE_NAMES, PrototypeSpaceSettings
-from oracle.evaluation import Measured, Quantity, Unstable
-from oracle.material import Crystal
-from orchestrator.executor import CallContext, Payload
-from orchestrator.ray_executor import RayExecutor
-from orchestrator.settings import ExecutorSettings
-from orchestrator.streaming import Recipe, streamed
-from surrogate.protocol import Calibration, Output
-from surrogate.settings import GraphEnsembleSettings
+from agents.spaces.prototypes import PrototypeSpace
+from agents.spaces.settings import PROTOTYPE_NAMES, PrototypeSpaceSettings
+from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.materials.crystal import Crystal
+from orchestrator.calls.recipe import Recipe
+from orchestrator.config.run_settings import ExecutorSettings
+from orchestrator.executors.protocol import CallContext, Payload
+from orchestrator.executors.ray_executor import RayExecutor
+from orchestrator.rounds.pool_scan import streamed
+from surrogate.contract.protocol import Calibration, Output
+from surrogate.contract.settings import GraphEnsembleSettings
 
 HERE = Path(__file__).resolve().parent
 LABELS = 64
@@ -47,8 +48,8 @@ POTENTIAL = "7net-0"
 
 
 def measured(payload: Payload, context: CallContext) -> Payload:
-    """One shard as `orchestrator.screening_calls.screen` computes it, and what it cost."""
-    from orchestrator.screening_calls import _fitted, screen
+    """One shard as `orchestrator.calls.pool_scan_calls.screen` computes it, and what it cost."""
+    from orchestrator.calls.pool_scan_calls import _fitted, screen
 
     start = time.perf_counter()
     _fitted(payload["recipe"], payload["cache"])  # once per worker: not part of a shard's cost
@@ -75,7 +76,7 @@ def _passes(crystals: list[Crystal]) -> Payload:
     """Processor seconds of one forward pass, mean over crystals."""
     from ase import Atoms
 
-    from oracle.potentials import calculator
+    from oracle.potentials.table import calculator
 
     engine: Any = calculator(POTENTIAL)
     forward = energy = 0.0

@@ -34,23 +34,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.bayesian import BayesianProposer
-from agents.evolution import EvolutionProposer
-from agents.finite import FiniteSpace
-from agents.objective import Objective
-from agents.protocol import Proposer
-from agents.random_agent import RandomProposer
-from agents.settings import PoolSpaceSettings
-from agents.superlattice_space import superlattice_space
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Stack, Superlattice
-from orchestrator.build import SOUGHT
-from orchestrator.config import load_config
-from surrogate.feature_store import FeatureStore
-from surrogate.graph_ensemble import GraphEnsemble
-from surrogate.protocol import Output, Surrogate
-from surrogate.sequence_process import SequenceProcess
-from surrogate.settings import SequenceProcessSettings
+from agents.contract.objective import Objective
+from agents.contract.protocol import Proposer
+from agents.proposers.bayesian import BayesianProposer
+from agents.proposers.evolution import EvolutionProposer
+from agents.proposers.random_agent import RandomProposer
+from agents.spaces.finite import FiniteSpace
+from agents.spaces.settings import PoolSpaceSettings
+from agents.spaces.superlattice_space import superlattice_space
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.superlattice import Stack, Superlattice
+from orchestrator.assembly.build import SOUGHT
+from orchestrator.config.loading import load_config
+from surrogate.contract.protocol import Output, Surrogate
+from surrogate.contract.settings import SequenceProcessSettings
+from surrogate.features.feature_store import FeatureStore
+from surrogate.models.graph.graph_ensemble import GraphEnsemble
+from surrogate.models.sequence_process import SequenceProcess
 
 Array = NDArray[np.float64]
 Goal = Literal["minimize", "maximize"]

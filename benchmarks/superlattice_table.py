@@ -21,12 +21,13 @@ import torch
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.forces import ForceField
 from oracle.green.device import make
 from oracle.green.settings import GreenSettings
-from oracle.material import Crystal, Stack, Superlattice
-from oracle.protocol import Context
-from oracle.stages import StageStore
+from oracle.materials.crystal import Crystal
+from oracle.materials.superlattice import Stack, Superlattice
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.stages import StageStore
 
 LAYERS = 14
 

@@ -34,16 +34,16 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from oracle.evaluation import Measured, Quantity, Unstable
-from oracle.material import Crystal
-from surrogate.calibration import calibrate
-from surrogate.composition import described
-from surrogate.feature_store import FeatureStore
-from surrogate.forests import GradientBoosting, RandomForest
-from surrogate.gaussian_process import GaussianProcess
-from surrogate.graph_ensemble import GraphEnsemble
-from surrogate.protocol import Output, Surrogate
-from surrogate.threads import pinned_threads
+from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.materials.crystal import Crystal
+from oracle.runtime.threads import pinned_threads
+from surrogate.contract.calibration import calibrate
+from surrogate.contract.protocol import Output, Surrogate
+from surrogate.features.composition import described
+from surrogate.features.feature_store import FeatureStore
+from surrogate.models.forests import GradientBoosting, RandomForest
+from surrogate.models.gaussian_process import GaussianProcess
+from surrogate.models.graph.graph_ensemble import GraphEnsemble
 
 Array = NDArray[np.float64]
 Outcome = Measured | Unstable

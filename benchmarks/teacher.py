@@ -23,19 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from agents.hole_assessment import assess
-from agents.label_pool import LabelPoolSettings, PoolEntry, label_pool
-from agents.prototype_table import prototype
-from oracle.evaluation import scalar
-from oracle.forces import ForceField
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
-from oracle.stages import StageStore
-from surrogate.committee import softening
-from surrogate.fine_tuning import FineTuningSettings, heal
-from surrogate.force_labels import ForceLabel, label, save_labels
+from agents.holes.hole_assessment import assess
+from agents.holes.label_pool import LabelPoolSettings, PoolEntry, label_pool
+from agents.spaces.prototype_table import prototype
+from oracle.contract.evaluation import scalar
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.stages import StageStore
+from surrogate.healing.committee import softening
+from surrogate.healing.fine_tuning import heal
+from surrogate.healing.fine_tuning_settings import FineTuningSettings
+from surrogate.healing.force_labels import ForceLabel, label, save_labels
 
 Array = NDArray[np.float64]
 HALF_HEUSLERS = (

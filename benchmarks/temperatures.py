@@ -26,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Crystal
-from surrogate.feature_store import FeatureStore
-from surrogate.graph_ensemble import GraphEnsemble
-from surrogate.protocol import Output
-from surrogate.threads import pinned_threads
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.crystal import Crystal
+from oracle.runtime.threads import pinned_threads
+from surrogate.contract.protocol import Output
+from surrogate.features.feature_store import FeatureStore
+from surrogate.models.graph.graph_ensemble import GraphEnsemble
 
 Array = NDArray[np.float64]
 GRID = (150.0, 300.0, 600.0)

@@ -30,17 +30,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.finite import FiniteSpace
-from oracle.replay import load_table
-from orchestrator.build import build_executor, build_oracles, build_space
-from orchestrator.calls import call_for
-from orchestrator.campaign import Campaign
-from orchestrator.config import CampaignConfig, load_config, validate
-from orchestrator.lease import Lease
-from orchestrator.loop import Loop
-from orchestrator.planning import Planner
-from orchestrator.runner import Prepared, create
-from orchestrator.store import Store
+from agents.spaces.finite import FiniteSpace
+from oracle.replay.table import load_table
+from orchestrator.assembly.build import build_executor, build_oracles, build_space
+from orchestrator.assembly.prepared import Prepared
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.loading import load_config, validate
+from orchestrator.rounds.planning import Planner
+from orchestrator.running.loop import Loop
+from orchestrator.running.runner import create
+from orchestrator.running.trial_call import call_for
+from orchestrator.store.lease import Lease
+from orchestrator.store.store import Store
 
 Array = NDArray[np.float64]
 ARMS = ("none", "good", "bad")

@@ -1,1 +1,1 @@
-"""Phonon transmission of layered structures by the atomistic Green's function."""
+"""The oracle of kind ``green``: Green's functions of phonons through superlattices."""

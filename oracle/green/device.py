@@ -11,16 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oracle.errors import OracleError
-from oracle.forces import ForceField
+from oracle.formulas.landauer import conductance
 from oracle.green.hosts import Hosts, prepare
-from oracle.green.landauer import conductance
 from oracle.green.leads import surfaces
 from oracle.green.library import BlockLibrary, library
 from oracle.green.meshes import QMesh, q_mesh
 from oracle.green.recursion import Blocks, Chain, transmission
 from oracle.green.settings import GreenSettings
-from oracle.material import Stack, digest_of
+from oracle.materials.superlattice import Stack
+from oracle.potentials.forces import ForceField
+from oracle.runtime.digests import digest_of
+from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 _NOTHING = 1e-10  # of the largest constant; what is below couples nothing

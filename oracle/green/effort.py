@@ -10,8 +10,8 @@ from ase import Atoms
 
 from oracle.green.meshes import q_mesh
 from oracle.green.settings import GreenSettings
-from oracle.layering import Sites, in_plane_basis, operations, reduced, sites
-from oracle.material import Superlattice
+from oracle.materials.layering import Sites, in_plane_basis, operations, reduced, sites
+from oracle.materials.superlattice import Superlattice
 
 _PADDING = 2  # end layers repeated around a window, on both sides together
 _REACH = 1  # layers; constants that reach further make it longer

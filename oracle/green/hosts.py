@@ -11,14 +11,23 @@ from ase.filters import UnitCellFilter
 from ase.optimize import LBFGS
 from numpy.typing import NDArray
 
-from oracle.errors import OracleError
-from oracle.forces import ForceField, checked
 from oracle.green.settings import GreenSettings
-from oracle.layering import Operation, Sites, in_plane_basis, operations, reduced, sites_of
-from oracle.material import Crystal, Stack, digest_of
-from oracle.potentials import weights_digest
-from oracle.relax import relax
-from oracle.settings import PhononSettings
+from oracle.materials.crystal import Crystal
+from oracle.materials.layering import (
+    Operation,
+    Sites,
+    in_plane_basis,
+    operations,
+    reduced,
+    sites_of,
+)
+from oracle.materials.superlattice import Stack
+from oracle.phonons.relax import relax
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials.forces import ForceField, checked
+from oracle.potentials.table import weights_digest
+from oracle.runtime.digests import digest_of
+from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import constants
 
-from oracle.errors import OracleError
-from oracle.forces import ForceField
 from oracle.green.hosts import Hosts
 from oracle.green.settings import GreenSettings
 from oracle.green.windows import Window, compute, fourier
+from oracle.potentials.forces import ForceField
+from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]

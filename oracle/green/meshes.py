@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.layering import Operation
+from oracle.materials.layering import Operation
 
 Array = NDArray[np.float64]
 

@@ -8,13 +8,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from oracle.base import ComputingOracle, Outcome
-from oracle.errors import OracleError
-from oracle.evaluation import Measured, Quantity, Unstable
+from oracle.contract.computing import ComputingOracle, Outcome
+from oracle.contract.evaluation import Measured, Quantity, Unstable
 from oracle.green.device import Device, Found, make
 from oracle.green.settings import GreenSettings
-from oracle.material import Material, Stack, Superlattice, digest_of
-from oracle.protocol import Context
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Stack, Superlattice
+from oracle.runtime.context import Context
+from oracle.runtime.digests import digest_of
+from oracle.runtime.errors import OracleError
 
 VERSION = 1
 """Raise it when the same design and settings would get other numbers."""

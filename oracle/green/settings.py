@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from oracle.temperatures import Temperature
+from oracle.runtime.temperatures import Temperature
 
 
 class GreenSettings(BaseModel):
@@ -19,8 +19,8 @@ class GreenSettings(BaseModel):
 
     kind: Literal["green"] = "green"
     calculator: str = "tersoff"
-    """A name of `oracle.potentials.POTENTIALS` (among them ``tersoff`` and ``stillinger-weber``),
-    ``library:/path/to/weights`` or ``package.module:factory``."""
+    """A name of `oracle.potentials.table.POTENTIALS` (among them ``tersoff`` and
+    ``stillinger-weber``), ``library:/path/to/weights`` or ``package.module:factory``."""
     masses: str | None = Field(None, min_length=1, max_length=1)
     """Letter of a host: all layers then have its force constants and differ in masses alone."""
     temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)

@@ -13,11 +13,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from oracle.forces import ForceField
 from oracle.green.hosts import Hosts, atoms_of, settle
 from oracle.green.settings import GreenSettings
-from oracle.material import digest_of
-from oracle.potentials import weights_digest
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import weights_digest
+from oracle.runtime.digests import digest_of
 
 Array = NDArray[np.float64]
 _PADDING = 1  # layers by which the end layers of a window are repeated on either side

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.finite import FiniteSpace
-from agents.interface_space import InterfaceSpace
-from agents.pool import PoolSpace
-from agents.prototypes import PrototypeSpace
-from agents.settings import PoolSpaceSettings, PrototypeSpaceSettings
-from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Material
-from surrogate.protocol import Calibration, Output, Posterior
+from agents.spaces.finite import FiniteSpace
+from agents.spaces.interface_space import InterfaceSpace
+from agents.spaces.pool import PoolSpace
+from agents.spaces.prototypes import PrototypeSpace
+from agents.spaces.settings import PoolSpaceSettings, PrototypeSpaceSettings
+from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.materials.material import Material
+from surrogate.contract.protocol import Calibration, Output, Posterior
 
 ELEMENTS = ("Li", "Na", "K", "Mg", "Ca", "Sr", "Zn", "O", "S", "Se", "F", "Cl", "Br", "Ga", "As")
 

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from agents.acquisition import (
+from agents.acquisition.functions import (
     Belief,
     acquire,
     log_expected_improvement,
     thompson,
     upper_confidence_bound,
 )
-from agents.objective import Objective
-from surrogate.protocol import Posterior
+from agents.contract.objective import Objective
+from surrogate.contract.protocol import Posterior
 
 MINIMIZE = Objective()
 MAXIMIZE = Objective(goal="maximize")

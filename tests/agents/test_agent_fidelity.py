@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.acquisition import Belief, log_expected_improvement
-from agents.fidelity import Price, looks, ruled_out, value_of_looking
-from agents.objective import Objective
-from surrogate.protocol import Posterior
+from agents.acquisition.functions import Belief, log_expected_improvement
+from agents.acquisition.looks import Price, looks, ruled_out, value_of_looking
+from agents.contract.objective import Objective
+from surrogate.contract.protocol import Posterior
 
 MINIMIZE = Objective()
 MEAN, SPREAD = np.array([1.0, 1.1, 1.4, 4.0]), np.array([0.3, 0.3, 0.3, 0.3])

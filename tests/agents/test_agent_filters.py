@@ -6,9 +6,10 @@ import numpy as np
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from agents.filters import Admission, overlap
-from agents.prototype_table import prototype
-from oracle.material import Crystal, Superlattice
+from agents.chemistry.duplicates import Admission, overlap
+from agents.spaces.prototype_table import prototype
+from oracle.materials.crystal import Crystal
+from oracle.materials.superlattice import Superlattice
 
 SALT = prototype("rocksalt").decorate(("Na", "Cl"), (1, -1))
 

@@ -10,11 +10,12 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from agents.pool import PoolSpace
-from agents.pool_files import content_sha256
-from agents.settings import PoolSpaceSettings
-from oracle.errors import OracleError
-from oracle.material import Crystal, Superlattice
+from agents.spaces.pool import PoolSpace
+from agents.spaces.pool_files import content_sha256
+from agents.spaces.settings import PoolSpaceSettings
+from oracle.materials.crystal import Crystal
+from oracle.materials.superlattice import Superlattice
+from oracle.runtime.errors import OracleError
 
 Write = Callable[[Sequence[object]], Path]
 

@@ -17,10 +17,10 @@ from ase.db import connect
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from agents.pool import PoolSpace
-from agents.pool_content import content_sha256
-from agents.settings import PoolSpaceSettings
-from oracle.errors import OracleError
+from agents.spaces.pool import PoolSpace
+from agents.spaces.pool_content import content_sha256
+from agents.spaces.settings import PoolSpaceSettings
+from oracle.runtime.errors import OracleError
 
 Write = Callable[[Sequence[object]], Path]
 

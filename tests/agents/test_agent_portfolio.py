@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.portfolio import Credit, credits, proportions, shares
+from agents.selection.portfolio import Credit, credits, proportions, shares
 
 NAMES = ("bayesian", "evolution", "random")
 histories = st.lists(

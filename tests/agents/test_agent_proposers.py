@@ -7,19 +7,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from agents.base import BaseProposer
-from agents.bayesian import BayesianProposer
-from agents.evolution import EvolutionProposer
-from agents.finite import FiniteSpace
-from agents.objective import Objective
-from agents.protocol import Candidate, Outcome, Proposer, candidate_id
-from agents.random_agent import RandomProposer
-from agents.settings import BayesianSettings, EvolutionSettings, SubstitutionSettings
-from agents.substitution import SubstitutionProposer
-from agents.tree_search import TreeSearchProposer
-from oracle.evaluation import Failed, Measured, Unstable
-from oracle.material import Crystal, Material
-from surrogate.protocol import Surrogate
+from agents.contract.objective import Objective
+from agents.contract.protocol import Candidate, Outcome, Proposer, candidate_id
+from agents.proposers.base import BaseProposer
+from agents.proposers.bayesian import BayesianProposer
+from agents.proposers.evolution import EvolutionProposer
+from agents.proposers.random_agent import RandomProposer
+from agents.proposers.settings import BayesianSettings, EvolutionSettings, SubstitutionSettings
+from agents.proposers.substitution import SubstitutionProposer
+from agents.proposers.tree_search import TreeSearchProposer
+from agents.spaces.finite import FiniteSpace
+from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from surrogate.contract.protocol import Surrogate
 
 Measure = Callable[..., Measured]
 OBJECTIVE = Objective()

@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core.composition import Composition
 
-from agents.chemistry import (
+from agents.chemistry.chemistry import (
     closed_shell_triples,
     default_elements,
     is_metallic,
     neutral_charges,
     neutral_decorations,
 )
-from agents.prototype_table import competitors, named_prototypes, prototype
-from agents.prototypes import PrototypeSpace
-from agents.settings import PROTOTYPE_NAMES, PrototypeSpaceSettings
-from oracle.material import Crystal
+from agents.spaces.prototype_table import competitors, named_prototypes, prototype
+from agents.spaces.prototypes import PrototypeSpace
+from agents.spaces.settings import PROTOTYPE_NAMES, PrototypeSpaceSettings
+from oracle.materials.crystal import Crystal
 
 # Lattice parameters in Å at room temperature, CRC Handbook and the references of the prototypes.
 KNOWN = [

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.finite import FiniteSpace
-from agents.objective import Objective
-from agents.protocol import Candidate, Outcome
-from agents.screening import SharedSurrogate, listed
-from agents.selection import Plan, select, slots
-from agents.settings import SelectionSettings
-from oracle.evaluation import Measured
-from oracle.material import Material
-from surrogate.protocol import Surrogate
+from agents.acquisition.pool_posterior import SharedSurrogate, listed
+from agents.contract.objective import Objective
+from agents.contract.protocol import Candidate, Outcome
+from agents.selection.batch import Plan, select, slots
+from agents.selection.settings import SelectionSettings
+from agents.spaces.finite import FiniteSpace
+from oracle.contract.evaluation import Measured
+from oracle.materials.material import Material
+from surrogate.contract.protocol import Surrogate
 
 Measure = Callable[..., Measured]
 OBJECTIVE = Objective()

@@ -9,21 +9,16 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agents.constraints import before, computed, limits, needs_energies
-from agents.defaults import agent_names
-from agents.objective import Objective
-from agents.prototype_table import prototype
-from agents.settings import (
-    CONSTRAINT_LIMITS,
-    AgentSettings,
-    ConstraintSettings,
-    ObjectiveSettings,
-    PrototypeSpaceSettings,
-    SelectionSettings,
-    SpaceSettings,
-)
-from oracle.evaluation import Measured, Quantity, Unstable
-from oracle.material import Superlattice
+from agents.contract.constraints import before, computed, limits, needs_energies
+from agents.contract.objective import Objective
+from agents.contract.settings import CONSTRAINT_LIMITS, ConstraintSettings, ObjectiveSettings
+from agents.proposers.defaults import agent_names
+from agents.proposers.settings import AgentSettings
+from agents.selection.settings import SelectionSettings
+from agents.spaces.prototype_table import prototype
+from agents.spaces.settings import PrototypeSpaceSettings, SpaceSettings
+from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.materials.superlattice import Superlattice
 
 CONSTRAINT: TypeAdapter[ConstraintSettings] = TypeAdapter(ConstraintSettings)
 AGENT: TypeAdapter[Any] = TypeAdapter(AgentSettings)

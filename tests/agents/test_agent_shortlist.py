@@ -3,13 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.acquisition import Belief, acquire
-from agents.finite import FiniteSpace
-from agents.objective import Objective
-from agents.protocol import Space
-from agents.screening import listed
-from agents.shortlist import Marginals, Narrowed, shortlist
-from oracle.material import Superlattice
+from agents.acquisition.functions import Belief, acquire
+from agents.acquisition.pool_posterior import listed
+from agents.acquisition.shortlist import Marginals, shortlist
+from agents.contract.objective import Objective
+from agents.contract.protocol import Space
+from agents.spaces.finite import FiniteSpace
+from agents.spaces.narrowed import Narrowed
+from oracle.materials.superlattice import Superlattice
 
 OBJECTIVE = Objective("kappa", 300.0, "minimize")
 

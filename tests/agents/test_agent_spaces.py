@@ -10,18 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.chemistry import dissimilarity
-from agents.finite import FiniteSpace
-from agents.interface_space import InterfaceSpace, interface_space
-from agents.pool import PoolSpace
-from agents.protocol import Space
-from agents.prototypes import PrototypeSpace
-from agents.settings import (
-    InterfaceSpaceSettings,
-    PoolSpaceSettings,
-    PrototypeSpaceSettings,
-)
-from oracle.material import Crystal, Interface, Material, Superlattice
+from agents.chemistry.chemistry import dissimilarity
+from agents.contract.protocol import Space
+from agents.spaces.finite import FiniteSpace
+from agents.spaces.interface_space import InterfaceSpace, interface_space
+from agents.spaces.pool import PoolSpace
+from agents.spaces.prototypes import PrototypeSpace
+from agents.spaces.settings import InterfaceSpaceSettings, PoolSpaceSettings, PrototypeSpaceSettings
+from oracle.materials.crystal import Crystal
+from oracle.materials.interface import Interface
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Superlattice
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.finite import FiniteSpace
-from agents.layer_rules import LayerRules
-from agents.settings import SuperlatticeSpaceSettings
-from agents.superlattice_space import LazySuperlattices, rules_of, superlattice_space
-from oracle.errors import OracleError
-from oracle.material import Stack, Superlattice
+from agents.spaces.finite import FiniteSpace
+from agents.spaces.layer_rules import LayerRules
+from agents.spaces.settings import SuperlatticeSpaceSettings
+from agents.spaces.superlattice_space import LazySuperlattices, rules_of, superlattice_space
+from oracle.materials.superlattice import Stack, Superlattice
+from oracle.runtime.errors import OracleError
 
 SILICON_GERMANIUM = {"a": "Si", "b": "Ge"}
 

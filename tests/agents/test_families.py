@@ -9,9 +9,9 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from agents.families import family_of
-from agents.prototype_table import named_prototypes
-from oracle.material import Crystal
+from agents.spaces.families import family_of
+from agents.spaces.prototype_table import named_prototypes
+from oracle.materials.crystal import Crystal
 
 ELEMENTS = {
     "half-heusler": ("Zr", "Ni", "Sn"),

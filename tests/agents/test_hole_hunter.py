@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.hole_assessment import assess
-from agents.hole_hunter import Hunt, hunt
-from agents.label_pool import LabelPoolSettings, PoolEntry, label_pool
-from agents.prototype_table import prototype
-from oracle.forces import ForceField
-from oracle.protocol import Context
-from oracle.stages import StageStore
-from surrogate.force_labels import label
-from surrogate.hole_size import HoleSizes
-from surrogate.latent import Latent, LatentSpace
+from agents.holes.hole_assessment import assess
+from agents.holes.hole_hunter import Hunt, hunt
+from agents.holes.label_pool import LabelPoolSettings, PoolEntry, label_pool
+from agents.spaces.prototype_table import prototype
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.stages import StageStore
+from surrogate.healing.force_labels import label
+from surrogate.healing.hole_size import HoleSizes
+from surrogate.healing.latent import Latent, LatentSpace
 
 Array = NDArray[np.float64]
 

@@ -14,10 +14,11 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
-from oracle.material import Crystal
-from oracle.protocol import Context, Oracle
-from orchestrator.queries import best, status
-from orchestrator.store import Store
+from oracle.contract.protocol import Oracle
+from oracle.materials.crystal import Crystal
+from oracle.runtime.context import Context
+from orchestrator.queries.queries import best, status
+from orchestrator.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -66,7 +67,7 @@ def _commands() -> list[str]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quickstart in miniature: real potential and physics, two candidates, loose settings."""
     folder = tmp_path_factory.mktemp("readme")
-    command = [sys.executable, "-m", "orchestrator.cli", "launch", "configs/quickstart.yaml"]
+    command = [sys.executable, "-m", "orchestrator.app.cli", "launch", "configs/quickstart.yaml"]
     for change in _SMALL:
         command += ["--set", change]
     done = subprocess.run(
@@ -102,7 +103,7 @@ def test_commands_run_as_printed(command: str, home: Path) -> None:
         for change in _SMALL[5:-1]:
             words += ["--set", change.removeprefix("oracle.")]
     done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", *words],
+        [sys.executable, "-m", "orchestrator.app.cli", *words],
         cwd=ROOT,
         env={**os.environ, "PHONOSCOUT_HOME": str(home)},
         capture_output=True,
@@ -129,7 +130,7 @@ def test_there_are_commands_and_blocks() -> None:
 
 
 def test_potential_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    from oracle import potentials
+    from oracle.potentials import table as potentials
 
     monkeypatch.setattr(potentials, "POTENTIALS", dict(potentials.POTENTIALS))
     exec(_blocks("python")[0].replace("from oracle.potentials", "from oracle.potentials"), {})
@@ -139,10 +140,10 @@ def test_potential_block(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_proposer_block() -> None:
     import numpy as np
 
-    from agents.objective import Objective
-    from agents.protocol import Proposer
-    from agents.prototypes import PrototypeSpace
-    from agents.settings import PrototypeSpaceSettings
+    from agents.contract.objective import Objective
+    from agents.contract.protocol import Proposer
+    from agents.spaces.prototypes import PrototypeSpace
+    from agents.spaces.settings import PrototypeSpaceSettings
 
     names: dict[str, Any] = {}
     exec(_blocks("python")[1], names)

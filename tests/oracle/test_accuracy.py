@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.accuracy import factor_within, holes, known_accuracy, summary
+from oracle.potentials.accuracy import factor_within, holes, known_accuracy, summary
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "phonondb_pbe_part.csv"
 COLUMNS = {"7net-l3i5": "kappa300_SevenNet_l3i5_W_mK", "chgnet": "kappa300_CHGNet_W_mK"}

@@ -15,13 +15,13 @@ from pymatgen.io.vasp.inputs import Poscar
 from rich.console import Console
 from scipy.spatial.transform import Rotation
 
-from oracle.axes import axes_of
-from oracle.errors import OracleError
-from oracle.evaluation import Quantity, Unstable
-from oracle.report import evaluation_json, turned
-from oracle.settings import PhononSettings
-from oracle.structure_io import read_structure, write_cif
-from orchestrator.single import evaluate_file
+from oracle.contract.evaluation import Quantity, Unstable
+from oracle.contract.report import evaluation_json, turned
+from oracle.phonons.axes import axes_of
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.errors import OracleError
+from oracle.structure_files.structure_io import read_structure, write_cif
+from orchestrator.running.single import evaluate_file
 
 QUIET = Console(quiet=True)
 SIZES = {"fc2_supercell": (2, 1, 3), "fc3_supercell": (1, 1, 2), "mesh": (4, 6, 3)}

@@ -13,18 +13,19 @@ from pymatgen.core.structure import Structure
 from rich.console import Console
 from scipy.spatial.transform import Rotation
 
-from oracle import harmonic, supercells
-from oracle.born import read_born
-from oracle.canonical import canonicalize
-from oracle.errors import OracleError
-from oracle.forces import ForceField
-from oracle.protocol import Context
-from oracle.relax import Relaxed
-from oracle.settings import BornCharges, PhononSettings
-from oracle.stages import StageStore
-from orchestrator.build import build_oracles
-from orchestrator.config import CampaignConfig, ConfigError
-from orchestrator.single import evaluate_file
+from oracle.materials.canonical import canonicalize
+from oracle.phonons import harmonic, supercells
+from oracle.phonons.born import read_born
+from oracle.phonons.relax import Relaxed
+from oracle.phonons.settings import BornCharges, PhononSettings
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+from oracle.runtime.stages import StageStore
+from orchestrator.assembly.build import build_oracles
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.errors import ConfigError
+from orchestrator.running.single import evaluate_file
 
 EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 CHARGE, DIELECTRIC = 1.1, 2.4

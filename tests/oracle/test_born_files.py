@@ -11,14 +11,14 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from rich.console import Console
 
-from oracle.born_files import charges_beside
-from oracle.canonical import canonicalize
-from oracle.errors import OracleError
-from oracle.settings import BornCharges, PhononSettings
-from oracle.structure_io import read_structure
-from orchestrator.charges import ChargesChoice, with_charges
-from orchestrator.config import ConfigError
-from orchestrator.single import oracle_settings
+from oracle.materials.canonical import canonicalize
+from oracle.phonons.settings import BornCharges, PhononSettings
+from oracle.runtime.errors import OracleError
+from oracle.structure_files.born_files import charges_beside
+from oracle.structure_files.structure_io import read_structure
+from orchestrator.assembly.charges import ChargesChoice, with_charges
+from orchestrator.config.errors import ConfigError
+from orchestrator.running.single import oracle_settings
 
 BORN = (
     "14.400\n2.4 0 0 0 2.4 0 0 0 2.4\n"

@@ -12,13 +12,14 @@ from ase.build import bulk
 from phono3py import Phono3py
 from phono3py.phonon.degeneracy import average_over_degenerate_sets
 
-from oracle import supercells, transport
-from oracle.degenerate import averaged
-from oracle.forces import ForceField
-from oracle.potentials import copies_may_share
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
-from oracle.stages import StageStore
+from oracle.phonon_bte import conductivity, phase_space
+from oracle.phonon_bte.degenerate import averaged
+from oracle.phonons import supercells
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import copies_may_share
+from oracle.runtime.context import Context
+from oracle.runtime.stages import StageStore
 
 SILICON = Path(__file__).resolve().parents[3] / "shared" / "data" / "phono3py_si"
 MESH = (9, 9, 9)
@@ -50,7 +51,7 @@ def test_each_term_is_that_of_phono3py_by_hand(
     silicon: Phono3py, changes: dict[str, Any], by_hand: dict[str, Any]
 ) -> None:
     settings = PhononSettings.model_validate({"isotope": False, "coherence": False, **changes})
-    ours = transport.conductivity(silicon, settings, MESH, temperatures=(300.0,))
+    ours = conductivity.conductivity(silicon, settings, MESH, temperatures=(300.0,))
     silicon.mesh_numbers = list(MESH)
     # Without these averages the eigenvectors that a processor's library picks among degenerate
     # modes move phono3py's own off-diagonal part by 0.2 %.
@@ -80,7 +81,7 @@ def test_averages_at_once_are_those_one_by_one(seed: int) -> None:
 @needs_silicon
 def test_the_particle_part_goes_as_one_over_temperature_when_hot(silicon: Phono3py) -> None:
     settings = PhononSettings(isotope=False, coherence=False)
-    hot = transport.conductivity(silicon, settings, MESH, temperatures=(3000.0, 6000.0))
+    hot = conductivity.conductivity(silicon, settings, MESH, temperatures=(3000.0, 6000.0))
     assert hot.mean[0] / hot.mean[1] == pytest.approx(2.0, rel=5e-3)
 
 
@@ -98,17 +99,17 @@ def test_zeros_that_are_left_out_change_nothing(silicon: Phono3py) -> None:
         log_level=0,
     )
     made.fc2, made.fc3 = fc2, cut
-    whole = transport.conductivity(made, settings, (5, 5, 5), temperatures=(300.0,))
+    whole = conductivity.conductivity(made, settings, (5, 5, 5), temperatures=(300.0,))
     supercells.set_constants(made, fc2, cut)
     assert 0 < made.fc3_nonzero_indices.mean() < 0.5
-    skipped = transport.conductivity(made, settings, (5, 5, 5), temperatures=(300.0,))
+    skipped = conductivity.conductivity(made, settings, (5, 5, 5), temperatures=(300.0,))
     np.testing.assert_allclose(skipped.kappa, whole.kappa, rtol=1e-9)
 
 
 @needs_silicon
 def test_joint_densities_count_all_pairs_of_modes(silicon: Phono3py) -> None:
     """Of either kind, over all frequencies, each pair of bands is met once: 36 for two atoms."""
-    for joint in transport.joint_densities(silicon, (7, 7, 7)):
+    for joint in phase_space.joint_densities(silicon, (7, 7, 7)):
         if joint.modes[0] > 1.0:
             counted = np.trapezoid(joint.densities, joint.frequencies, axis=0)
             np.testing.assert_allclose(counted, 36.0, rtol=0.05)
@@ -124,9 +125,9 @@ def test_phase_space_shrinks_as_frequencies_grow(silicon: Phono3py) -> None:
         log_level=0,
     )
     made.fc2 = np.array(silicon.fc2)
-    soft = transport.phase_space(made, (5, 5, 5))
+    soft = phase_space.phase_space(made, (5, 5, 5))
     made.fc2 = 4 * np.array(silicon.fc2)
-    assert transport.phase_space(made, (5, 5, 5)) == pytest.approx(soft / 2, rel=1e-2)
+    assert phase_space.phase_space(made, (5, 5, 5)) == pytest.approx(soft / 2, rel=1e-2)
 
 
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad:UserWarning")  # CHGNet

@@ -9,8 +9,8 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import Poscar
 
-from oracle.errors import OracleError
-from oracle.structure_io import read_structure, write_cif
+from oracle.runtime.errors import OracleError
+from oracle.structure_files.structure_io import read_structure, write_cif
 
 _CIF = """data_x
 _cell_length_a {a}

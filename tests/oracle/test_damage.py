@@ -13,12 +13,12 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.evaluation import Measured
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
-from oracle.stages import SUMS, StageStore
+from oracle.contract.evaluation import Measured
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
+from oracle.runtime.stages import SUMS, StageStore
 
 DIGEST = "ab" * 32
 SETTINGS = PhononSettings(

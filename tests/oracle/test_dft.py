@@ -22,16 +22,18 @@ from pydantic import TypeAdapter, ValidationError
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle import dft, dft_engines, harmonic, potentials, tether
-from oracle.dft import DftSettings, EspressoSettings, GpawSettings
-from oracle.errors import OracleError
-from oracle.evaluation import Failed, Measured, scalar
-from oracle.forces import ForceField
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
-from oracle.stages import StageStore
+from oracle.contract.evaluation import Failed, Measured, scalar
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons import harmonic
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials import dft, dft_engines, dft_settings, tether
+from oracle.potentials import table as potentials
+from oracle.potentials.dft_settings import DftSettings, EspressoSettings, GpawSettings
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+from oracle.runtime.stages import StageStore
 
 ENGINE: TypeAdapter[DftSettings] = TypeAdapter(DftSettings)
 # Debian's quantum-espresso-data brings this one.
@@ -127,8 +129,10 @@ def test_digest_follows_the_science_and_not_the_machine() -> None:
     assert plain == dft.digest(GpawSettings(mpi="srun -n {cores}"))
     for change in ({"cutoff_ev": 400.0}, {"k_spacing": 0.3}, {"xc": "LDA"}, {"smearing_ev": 0.1}):
         assert dft.digest(GpawSettings.model_validate(change)) != plain
-    assert dft.described(GpawSettings(mpi="srun -n {cores}")) == dft.described(GpawSettings())
-    assert dft.described("7net-0") == "7net-0"
+    assert dft_settings.described(GpawSettings(mpi="srun -n {cores}")) == dft_settings.described(
+        GpawSettings()
+    )
+    assert dft_settings.described("7net-0") == "7net-0"
 
 
 def test_digest_follows_the_pseudopotential(program: Any, tmp_path: Path) -> None:

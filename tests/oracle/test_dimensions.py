@@ -10,7 +10,7 @@ from ase.spacegroup import crystal
 from pymatgen.core.structure import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from oracle.dimensions import periodic_directions
+from oracle.materials.dimensions import periodic_directions
 
 
 def _directions(atoms: Atoms) -> int:

@@ -14,15 +14,15 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from scipy import constants
 
-from oracle import effective, supercells
-from oracle.effective import effective_second_order
-from oracle.evaluation import Measured, Unstable
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.relax import Relaxed
-from oracle.settings import PhononSettings
-from oracle.snapshots import second_order_fit
+from oracle.contract.evaluation import Measured, Unstable
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons import effective, supercells
+from oracle.phonons.effective import effective_second_order
+from oracle.phonons.relax import Relaxed
+from oracle.phonons.settings import PhononSettings
+from oracle.phonons.snapshots import second_order_fit
+from oracle.runtime.context import Context
 
 SETTINGS = PhononSettings(
     fc3_supercell=((2, 0, 0), (0, 2, 0), (0, 0, 2)),

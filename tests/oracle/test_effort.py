@@ -10,15 +10,16 @@ from ase import Atoms
 from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from oracle.effort import Effort, phonon_effort, slower
+from oracle.energetics.speed import seconds_of_forces, slowness
 from oracle.green.effort import green_effort
 from oracle.green.settings import GreenSettings
-from oracle.material import Crystal, Stack, Superlattice
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
-from oracle.snapshots import estimated_size, third_order_basis
-from oracle.speed import seconds_of_forces, slowness
+from oracle.materials.crystal import Crystal
+from oracle.materials.superlattice import Stack, Superlattice
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.effort import Effort, phonon_effort, slower
+from oracle.phonons.settings import PhononSettings
+from oracle.phonons.snapshots import estimated_size, third_order_basis
+from oracle.runtime.context import Context
 
 SMALL = PhononSettings(
     calculator="tersoff",
@@ -74,8 +75,8 @@ def test_sums_and_slower_machines() -> None:
 
 
 def test_the_size_of_a_basis_is_known_before_it_is_made() -> None:
-    from oracle.effort import as_given
-    from oracle.supercells import phonons3
+    from oracle.phonons.effort import as_given
+    from oracle.phonons.supercells import phonons3
 
     phonons = phonons3(as_given(SILICON), SMALL, second=False)
     size, cutoff = estimated_size(phonons, 4.0, 13, 1.3)

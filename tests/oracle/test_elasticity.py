@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from scipy import constants
 from scipy.spatial.transform import Rotation
 
-from oracle import harmonic, models, supercells
-from oracle.elasticity import Elasticity, elasticity
-from oracle.relax import Relaxed
-from oracle.settings import PhononSettings
+from oracle.formulas import kappa_models
+from oracle.phonons import harmonic, supercells
+from oracle.phonons.elasticity import Elasticity, elasticity
+from oracle.phonons.relax import Relaxed
+from oracle.phonons.settings import PhononSettings
 
 SETTINGS = PhononSettings(fc2_supercell=((3, 0, 0), (0, 3, 0), (0, 0, 3)), displacement=0.005)
 # Velocities of the polycrystal, from measured stiffness (Hall, Phys. Rev. 161, 756 (1967)).
-SILICON = models.Acoustics(8949.0, 5343.0, 20.02, 28.0855, 2, 1.06, 162.0)
+SILICON = kappa_models.Acoustics(8949.0, 5343.0, 20.02, 28.0855, 2, 1.06, 162.0)
 
 
 def _argon() -> Atoms:
@@ -95,30 +96,34 @@ def test_averages_of_an_isotropic_solid_are_its_own_moduli() -> None:
 def test_cahill_reaches_its_closed_form_at_high_temperature() -> None:
     density = 1 / (SILICON.volume_per_atom * constants.angstrom**3)
     limit = 0.5 * (np.pi / 6) ** (1 / 3) * constants.k * density ** (2 / 3) * sum(SILICON.branches)
-    assert models.cahill(SILICON, 20000.0) == pytest.approx(limit, rel=1e-3)
-    assert 0.7 * limit < models.cahill(SILICON, 300.0) < limit
+    assert kappa_models.cahill(SILICON, 20000.0) == pytest.approx(limit, rel=1e-3)
+    assert 0.7 * limit < kappa_models.cahill(SILICON, 300.0) < limit
     # The two minima rest on the same idea and differ by their averages.
-    assert models.clarke(SILICON) == pytest.approx(limit, rel=0.3)
+    assert kappa_models.clarke(SILICON) == pytest.approx(limit, rel=0.3)
 
 
 def test_models_of_silicon_have_the_right_size() -> None:
     # Measured: 148 W/m/K and a Debye temperature of 645 K (Kittel, table 1 of chapter 5).
     assert SILICON.debye_temperature(SILICON.mean_velocity) == pytest.approx(645, rel=0.06)
-    assert 148 / 3 < models.slack(SILICON, 300.0) < 148 * 3
-    assert 148 / 3 < models.debye_callaway(SILICON, 300.0) < 148 * 3
+    assert 148 / 3 < kappa_models.slack(SILICON, 300.0) < 148 * 3
+    assert 148 / 3 < kappa_models.debye_callaway(SILICON, 300.0) < 148 * 3
 
 
 @given(st.floats(400, 2000), st.floats(1.05, 4))
 def test_models_fall_with_temperature_and_anharmonicity(temperature: float, more: float) -> None:
-    for model in (models.slack, models.debye_callaway):
+    for model in (kappa_models.slack, kappa_models.debye_callaway):
         plain = model(SILICON, temperature)
         assert model(SILICON, temperature * more) < plain
         assert model(replace(SILICON, gruneisen=1.06 * more), temperature) < plain
-    assert models.cahill(SILICON, temperature * more) >= models.cahill(SILICON, temperature)
+    assert kappa_models.cahill(SILICON, temperature * more) >= kappa_models.cahill(
+        SILICON, temperature
+    )
 
 
 def test_callaway_goes_as_one_over_temperature_when_hot() -> None:
-    ratio = models.debye_callaway(SILICON, 4000.0) / models.debye_callaway(SILICON, 8000.0)
+    ratio = kappa_models.debye_callaway(SILICON, 4000.0) / kappa_models.debye_callaway(
+        SILICON, 8000.0
+    )
     assert ratio == pytest.approx(2.0, rel=0.05)
 
 

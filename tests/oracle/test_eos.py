@@ -14,9 +14,9 @@ from ase.calculators.lj import LennardJones
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.eos import EquationOfState, equation_of_state
-from oracle.errors import OracleError
-from oracle.material import Crystal
+from oracle.energetics.eos import EquationOfState, equation_of_state
+from oracle.materials.crystal import Crystal
+from oracle.runtime.errors import OracleError
 
 POTENTIAL = "7net-0"
 GPA = 160.21766  # in one eV/Å³
@@ -112,7 +112,7 @@ def test_structure_is_at_the_minimum() -> None:
 def test_lennard_jones_crystal_has_a_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
     sigma, epsilon = 3.4, 0.0104
     argon = LennardJones(sigma=sigma, epsilon=epsilon, rc=10 * sigma)
-    monkeypatch.setattr("oracle.eos.calculator", lambda name: argon)
+    monkeypatch.setattr("oracle.energetics.eos.calculator", lambda name: argon)
     primitive = Structure(bulk("Ar", "fcc", a=5.6).cell.array, ["Cu"], [(0.0, 0.0, 0.0)])
     eos = equation_of_state(Crystal.from_structure(primitive), "argon")
     a12, a6 = 12.13188, 14.45392  # lattice sums: Kittel, Introduction to Solid State Physics, ch. 3

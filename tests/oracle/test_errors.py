@@ -7,7 +7,13 @@ import subprocess
 
 import pytest
 
-from oracle.errors import OracleError, SetupError, as_oracle_error, is_of_the_machine, recurring
+from oracle.runtime.errors import (
+    OracleError,
+    SetupError,
+    as_oracle_error,
+    is_of_the_machine,
+    recurring,
+)
 
 OF_THE_MACHINE = [
     OSError(errno.ENOSPC, "No space left on device"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.files import write_whole
+from oracle.runtime.files import write_whole
 
 
 def test_readers_never_see_half_a_file(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from oracle.at_once import forces_at_once
-from oracle.errors import OracleError
-from oracle.forces import ForceField
-from oracle.potentials import calculator
-from oracle.protocol import Context
-from oracle.stages import StageStore
+from oracle.potentials.batched_forces import forces_at_once
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import calculator
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+from oracle.runtime.stages import StageStore
 
 SHARING = ("7net-0", "7net-mf-0", "chgnet")
 """Potentials whose libraries take several structures at once."""

@@ -10,17 +10,20 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.errors import OracleError
-from oracle.evaluation import Failed, Measured, scalar
-from oracle.forces import ForceField
+from oracle.contract.evaluation import Failed, Measured, scalar
+from oracle.contract.protocol import Oracle
 from oracle.green.device import Device, make
 from oracle.green.oracle import GreenOracle
 from oracle.green.settings import GreenSettings
-from oracle.layering import reversible
-from oracle.material import Crystal, Material, Stack, Superlattice
-from oracle.potentials import calculator
-from oracle.protocol import Context, Oracle
-from oracle.stages import StageStore
+from oracle.materials.crystal import Crystal
+from oracle.materials.layering import reversible
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Stack, Superlattice
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import calculator
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+from oracle.runtime.stages import StageStore
 
 pytest.importorskip("matscipy")
 SMALL = GreenSettings(frequencies=12, q_mesh=(2, 2), neighbours=0, in_plane_length=7.0)

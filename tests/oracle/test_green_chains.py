@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import constants
 
-from oracle.green.landauer import conductance
+from oracle.formulas.landauer import conductance
 from oracle.green.leads import surfaces
 from oracle.green.meshes import q_mesh
 from oracle.green.recursion import Blocks, Chain, transmission
-from oracle.layering import Operation
+from oracle.materials.layering import Operation
 
 Array = NDArray[np.float64]
 

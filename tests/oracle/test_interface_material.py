@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from oracle.evaluation import EVALUATION, Measured, Quantity
-from oracle.material import Crystal, Interface, Material, Superlattice, crystals_of
+from oracle.contract.evaluation import EVALUATION, Measured, Quantity
+from oracle.materials.crystal import Crystal
+from oracle.materials.interface import Interface
+from oracle.materials.material import Material, crystals_of
+from oracle.materials.superlattice import Superlattice
 
 EDGES = st.integers(0, 2000).map(lambda k: 1.8 + 0.001 * k)
 SALTS = st.sampled_from([("Na", "Cl"), ("Mg", "O"), ("K", "Br")])

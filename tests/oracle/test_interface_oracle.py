@@ -13,21 +13,24 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from oracle import bulk_spectra
-from oracle.bulk_spectra import Bulk, side_of
-from oracle.errors import OracleError
-from oracle.evaluation import Failed, Measured, Unstable, scalar
-from oracle.forces import ForceField, check_elements
-from oracle.harmonic import Stability
-from oracle.interface_oracle import InterfaceOracle
-from oracle.interface_settings import InterfaceSettings
-from oracle.interfaces import Spectrum, spectrum_of
-from oracle.material import Crystal, Interface, Superlattice
-from oracle.protocol import Context, Oracle
-from oracle.relax import relax
-from oracle.report import evaluation_json
-from oracle.second_order import second_order
-from oracle.stages import StageStore
+from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
+from oracle.contract.protocol import Oracle
+from oracle.contract.report import evaluation_json
+from oracle.interface import bulk_spectra
+from oracle.interface.bulk_spectra import Bulk, side_of
+from oracle.interface.mismatch import Spectrum, spectrum_of
+from oracle.interface.oracle import InterfaceOracle
+from oracle.interface.settings import InterfaceSettings
+from oracle.materials.crystal import Crystal
+from oracle.materials.interface import Interface
+from oracle.materials.superlattice import Superlattice
+from oracle.phonons.harmonic import Stability
+from oracle.phonons.relax import relax
+from oracle.phonons.second_order import second_order
+from oracle.potentials.forces import ForceField, check_elements
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+from oracle.runtime.stages import StageStore
 
 pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import constants
 
-from oracle.interfaces import (
+from oracle.formulas.kappa_models import Acoustics
+from oracle.interface.mismatch import (
     Spectrum,
     acoustic_mismatch,
     diffuse_mismatch,
     overlap,
     radiation_limit,
 )
-from oracle.models import Acoustics
 
 LATTICE = 3.0  # Å
 TEMPERATURES = np.array([50.0, 300.0, 1e5])

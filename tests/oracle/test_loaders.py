@@ -15,11 +15,11 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from oracle.errors import OracleError
-from oracle.forces import ForceField
-from oracle.potentials import calculator, weights_digest
-from oracle.protocol import Context
-from oracle.stages import StageStore
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import calculator, weights_digest
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+from oracle.runtime.stages import StageStore
 
 # What the libraries warn of while a test makes a model is none of this project's matter.
 pytestmark = pytest.mark.filterwarnings("ignore")

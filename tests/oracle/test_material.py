@@ -13,9 +13,11 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from scipy.spatial.transform import Rotation
 
-from oracle.canonical import canonicalize
-from oracle.errors import OracleError
-from oracle.material import Crystal, Material, Stack, Superlattice
+from oracle.materials.canonical import canonicalize
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Stack, Superlattice
+from oracle.runtime.errors import OracleError
 
 
 def _rocksalt() -> Structure:

@@ -17,9 +17,9 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 
-from oracle.errors import OracleError
-from oracle.material import Crystal
-from oracle.structure_io import read_file, read_structure
+from oracle.materials.crystal import Crystal
+from oracle.runtime.errors import OracleError
+from oracle.structure_files.structure_io import read_file, read_structure
 
 CELL = """data_x
 {extra}

@@ -11,14 +11,17 @@ from ase.calculators.calculator import Calculator, all_changes
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle import transport
-from oracle.canonical import canonicalize
-from oracle.evaluation import Failed, Measured, Unstable, caution, scalar
-from oracle.material import Crystal, Material, Superlattice
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context, Oracle
-from oracle.report import evaluation_json
-from oracle.settings import PhononSettings
+from oracle.contract.evaluation import Failed, Measured, Unstable, caution, scalar
+from oracle.contract.protocol import Oracle
+from oracle.contract.report import evaluation_json
+from oracle.materials.canonical import canonicalize
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Superlattice
+from oracle.phonon_bte import conductivity
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
 
 SILICON = Path(__file__).resolve().parents[3] / "shared" / "data" / "phono3py_si"
 SMALL = PhononSettings(mesh=(6, 6, 6), bands=False, coherence=False)
@@ -312,14 +315,14 @@ def test_silicon_from_published_forces(changes: dict[str, object], expected: flo
         log_level=0,
     )
     settings = PhononSettings.model_validate({**changes, "coherence": False})
-    found = transport.conductivity(phonons, settings, (9, 9, 9), temperatures=(300.0,))
+    found = conductivity.conductivity(phonons, settings, (9, 9, 9), temperatures=(300.0,))
     assert found.mean[0] == pytest.approx(expected, rel=0.01)
     if settings.transport == "rta":  # kappa from its own modes, term by term
         modes = np.einsum("q,qb,qb->", found.weights / 729, _per_mode(found), found.lifetimes[0])
         assert modes == pytest.approx(found.mean[0] * _cell_volume(phonons), rel=1e-3)
 
 
-def _per_mode(found: transport.Transport) -> np.ndarray:
+def _per_mode(found: conductivity.Transport) -> np.ndarray:
     """``C v²/3`` of each mode at 300 K in W Å³ / (m K ps): eV/K times THz² Å²."""
     x = 47.99243073366221 * np.maximum(found.frequencies, 1e-3) / 300.0
     capacity = 8.617333262e-5 * (x / 2 / np.sinh(x / 2)) ** 2

@@ -14,11 +14,12 @@ from ase.calculators.lj import LennardJones
 from phono3py import Phono3py
 from symfc.eig_solvers.matrix import BlockMatrixNode
 
-from oracle import harmonic, snapshots, supercells
-from oracle.atomic_data import phonopy_cell
-from oracle.errors import OracleError
-from oracle.relax import Relaxed
-from oracle.settings import PhononSettings
+from oracle.materials import reciprocal
+from oracle.materials.atomic_data import phonopy_cell
+from oracle.phonons import harmonic, snapshots, supercells
+from oracle.phonons.relax import Relaxed
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.errors import OracleError
 
 SETTINGS = PhononSettings(fc3_supercell=((2, 0, 0), (0, 2, 0), (0, 0, 2)), displacement=0.01)
 SEED = "0123456789abcdef" * 4
@@ -240,7 +241,7 @@ def test_supercells_follow_from_lengths_unless_they_are_given() -> None:
 
 def test_mesh_becomes_coarser_where_it_would_be_too_dear() -> None:
     cell = np.eye(3) * 4.0
-    free = harmonic.mesh_of(cell, 0.15)
+    free = reciprocal.mesh_of(cell, 0.15)
     assert free == (11, 11, 11)
     assert harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e12) == free
     dear = harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e6)

@@ -13,11 +13,11 @@ from ase.calculators.calculator import Calculator, all_changes
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.evaluation import Failed, Measured, Unstable
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
+from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
 
 QUICK = PhononSettings(mesh=(4, 4, 4), bands=False)
 

@@ -13,12 +13,12 @@ from ase.calculators.lj import LennardJones
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.evaluation import Measured, scalar
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.potentials import calculator
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
+from oracle.contract.evaluation import Measured, scalar
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials.table import calculator
+from oracle.runtime.context import Context
 
 
 class Killed(BaseException):

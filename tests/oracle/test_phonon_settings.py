@@ -8,7 +8,8 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from oracle.settings import PhononSettings, ReplaySettings
+from oracle.phonons.settings import PhononSettings
+from oracle.replay.settings import ReplaySettings
 
 
 def test_three_integers_are_the_diagonal_of_a_supercell() -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from oracle.stages import StageStore
+from oracle.runtime.stages import StageStore
 
 
 @given(array=arrays(np.float64, array_shapes(max_dims=3), elements=st.floats(allow_nan=False)))

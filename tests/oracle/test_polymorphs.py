@@ -11,11 +11,11 @@ from ase.calculators.calculator import Calculator, all_changes
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.elements import element_energy, reference_structures
-from oracle.energies import curve, relaxed_energy
-from oracle.errors import OracleError
-from oracle.material import Crystal
-from oracle.polymorphs import correction, thermochemistry
+from oracle.energetics.elements import element_energy, reference_structures
+from oracle.energetics.energies import curve, relaxed_energy
+from oracle.energetics.polymorphs import correction, thermochemistry
+from oracle.materials.crystal import Crystal
+from oracle.runtime.errors import OracleError
 
 POTENTIAL = "7net-0"
 

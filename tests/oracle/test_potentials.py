@@ -16,11 +16,10 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from oracle import potentials
-from oracle.accuracy import published_srme
-from oracle.errors import OracleError
-from oracle.files import digest_of_path
-from oracle.potentials import (
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials import table as potentials
+from oracle.potentials.accuracy import published_srme
+from oracle.potentials.table import (
     FAMILIES,
     POTENTIALS,
     Family,
@@ -32,7 +31,8 @@ from oracle.potentials import (
     weights_folder,
     weights_path,
 )
-from oracle.settings import PhononSettings
+from oracle.runtime.errors import OracleError
+from oracle.runtime.files import digest_of_path
 
 NEQUIX = Path(__file__).parents[3] / "shared" / "data" / "potentials" / "nequix-oam-1-pft.nqx"
 EMPIRICAL = ("tersoff", "stillinger-weber")
@@ -213,7 +213,7 @@ def test_an_import_path_still_works_beside_families() -> None:
 
 
 def test_other_weights_are_another_method(tmp_path: Path) -> None:
-    from oracle.phonon_bte import PhononBTE
+    from oracle.phonon_bte.oracle import PhononBTE
 
     potentials.FAMILIES["emt"] = Family("ase", lambda path: EMT(), "pip install ase")
     path = tmp_path / "weights.bin"

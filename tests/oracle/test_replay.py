@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from oracle.errors import OracleError
-from oracle.evaluation import EVALUATION, Failed, Measured, Unstable, scalar
-from oracle.material import Superlattice
-from oracle.protocol import Context, Oracle
-from oracle.replay import ReplayOracle, load_table
+from oracle.contract.evaluation import EVALUATION, Failed, Measured, Unstable, scalar
+from oracle.contract.protocol import Oracle
+from oracle.materials.superlattice import Superlattice
+from oracle.replay.oracle import ReplayOracle
+from oracle.replay.table import load_table
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
 
 NAMES = ("0011", "0101", "0110", "1001", "1100", "1010")
 ROWS: list[dict[str, Any]] = [

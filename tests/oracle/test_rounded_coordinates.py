@@ -8,9 +8,9 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.errors import OracleError
-from oracle.material import Crystal
-from oracle.structure_io import read_file, read_structure
+from oracle.materials.crystal import Crystal
+from oracle.runtime.errors import OracleError
+from oracle.structure_files.structure_io import read_file, read_structure
 
 HEAD = """data_x
 {extra}_cell_length_a {a}

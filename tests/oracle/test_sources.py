@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from oracle.errors import SetupError
-from oracle.potentials import calculator, weights_digest
-from oracle.sources import digest_of_import
+from oracle.potentials.table import calculator, weights_digest
+from oracle.runtime.errors import SetupError
+from oracle.runtime.sources import digest_of_import
 
 SIMPLE = "from ase.calculators.emt import EMT\ndef factory():\n    return EMT()\n"
 

@@ -16,9 +16,9 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.periodic_table import DummySpecies
 from pymatgen.core.structure import Structure
 
-from oracle.errors import OracleError
-from oracle.material import Crystal
-from oracle.structure_io import read_structure, write_cif
+from oracle.materials.crystal import Crystal
+from oracle.runtime.errors import OracleError
+from oracle.structure_files.structure_io import read_structure, write_cif
 
 FORMATS = [
     "a.cif",

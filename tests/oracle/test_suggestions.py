@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oracle.suggestions import did_you_mean, nearest
+from oracle.runtime.suggestions import did_you_mean, nearest
 
 NAMES = ("7net-0", "7net-l3i5", "chgnet", "rocksalt", "dynamically_stable", "Na", "N", "kappa")
 

@@ -12,17 +12,18 @@ from pydantic import ValidationError
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from agents.objective import Objective
-from oracle import meshes
-from oracle.doubts import cautions
-from oracle.evaluation import EVALUATION, Failed, Measured, caution, scalar
-from oracle.interface_settings import InterfaceSettings
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import GreenSettings, PhononSettings
-from orchestrator.config import ConfigError
-from orchestrator.single import oracle_settings
+from agents.contract.objective import Objective
+from oracle.contract.evaluation import EVALUATION, Failed, Measured, caution, scalar
+from oracle.green.settings import GreenSettings
+from oracle.interface.settings import InterfaceSettings
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte import convergence
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.doubts import cautions
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
+from orchestrator.config.errors import ConfigError
+from orchestrator.running.single import oracle_settings
 
 SILICON = Crystal.from_structure(
     Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0.0] * 3])
@@ -93,10 +94,10 @@ def test_several_temperatures_are_another_method_and_one_is_the_same_as_ever() -
     """The digest of one temperature is that under which older homes keep their evaluations."""
     one = PhononBTE(PhononSettings(calculator="tersoff"))
     document = one.settings.model_dump(mode="json", exclude={"fidelities"})
-    from oracle.dft import described
-    from oracle.material import digest_of
-    from oracle.phonon_bte import VERSION
-    from oracle.potentials import weights_digest
+    from oracle.phonon_bte.oracle import VERSION
+    from oracle.potentials.dft_settings import described
+    from oracle.potentials.table import weights_digest
+    from oracle.runtime.digests import digest_of
 
     document["calculator"] = described("tersoff")
     plain = {"oracle": "phonon-bte", "version": VERSION, "fidelity": "bte", "settings": document}
@@ -186,8 +187,8 @@ def test_a_campaign_shows_the_doubts_at_the_temperature_that_it_seeks() -> None:
 
 def test_where_a_mesh_holds_no_heat_nothing_is_known() -> None:
     value, reference = np.array([2.0, 0.0, np.nan, 1.0, 2e7]), np.array([1.0, 1.0, 1.0, 0.0, 1.0])
-    found = meshes.change(value, reference)
-    np.testing.assert_allclose(found, [np.log(2.0), *[meshes.UNKNOWN] * 4])
+    found = convergence.change(value, reference)
+    np.testing.assert_allclose(found, [np.log(2.0), *[convergence.UNKNOWN] * 4])
 
 
 @pytest.mark.parametrize("temperature", [0.01, 1e-300, 0.0, -5.0, 5000.1, float("nan")])

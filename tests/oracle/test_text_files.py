@@ -13,11 +13,11 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
-from oracle import text_files
-from oracle.errors import OracleError
-from oracle.plain_yaml import parse_yaml
-from oracle.structure_io import read_structure
-from oracle.text_files import read_text
+from oracle.runtime import text_files
+from oracle.runtime.errors import OracleError
+from oracle.runtime.plain_yaml import parse_yaml
+from oracle.runtime.text_files import read_text
+from oracle.structure_files.structure_io import read_structure
 
 TEXT = "name: ä\nvalue: 1\n"
 

@@ -12,8 +12,8 @@ from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import Poscar
 from rich.console import Console
 
-from oracle.vacuum import vacuum_of
-from orchestrator.single import evaluate_file
+from oracle.materials.vacuum import vacuum_of
+from orchestrator.running.single import evaluate_file
 
 THICKNESS = 3.4  # Å, twice the van der Waals radius of carbon
 

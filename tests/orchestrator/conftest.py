@@ -25,8 +25,8 @@ from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from orchestrator.cli import main
-from orchestrator.store import NewEvent, Store
+from orchestrator.app.cli import main
+from orchestrator.store.store import NewEvent, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -136,7 +136,7 @@ def phonoscout() -> Iterator[Callable[..., Answer]]:
 
     def call(*words: str | Path, cwd: Path | None = None, **variables: str) -> Answer:
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", *map(str, words)],
+            [sys.executable, "-m", "orchestrator.app.cli", *map(str, words)],
             cwd=cwd,
             env={"PYTHONPATH": str(ROOT), **os.environ, **variables},
             stdout=subprocess.PIPE,

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from oracle.files import report_damage
-from orchestrator.executor import CallContext
+from oracle.runtime.files import report_damage
+from orchestrator.executors.protocol import CallContext
 
 
 def add(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from orchestrator.api import create_app
-from orchestrator.cli import main
-from orchestrator.store import Store
+from orchestrator.app.api import create_app
+from orchestrator.app.cli import main
+from orchestrator.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = {"Authorization": "Bearer secret"}
@@ -158,7 +158,7 @@ def test_files_of_the_working_folder_are_not_taken_for_ours(
     launched = client.post("/campaigns", json={"config": _config(tmp_path)}, headers=TOKEN)
     assert launched.status_code == 201, launched.text
     assert _ended(client)["oracle_calls"] == 8
-    command = [sys.executable, "-m", "orchestrator.cli", "status", "served", "--json"]
+    command = [sys.executable, "-m", "orchestrator.app.cli", "status", "served", "--json"]
     # Also where the user has put the folder on the path, for a calculator of their own.
     for path in (str(ROOT), os.pathsep.join([str(shadow), str(ROOT)])):
         done = subprocess.run(

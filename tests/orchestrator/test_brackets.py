@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from orchestrator.cli import main
+from orchestrator.app.cli import main
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ODD = "[bold]x[/bold][nequix]"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from orchestrator.cli import main
+from orchestrator.app.cli import main
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = (
@@ -36,7 +36,7 @@ def process(tmp_path: Path) -> Run:
     """The command line as a user starts it."""
 
     def call(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "orchestrator.cli", *arguments]
+        command = [sys.executable, "-m", "orchestrator.app.cli", *arguments]
         command += ["--home", str(tmp_path / "home")]
         return subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=timeout, cwd=Path.cwd()

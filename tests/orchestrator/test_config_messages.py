@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from oracle.interface_settings import InterfaceSettings
-from oracle.settings import GreenSettings, PhononSettings
-from orchestrator.config import CampaignConfig
-from orchestrator.config_errors import one_line
-from orchestrator.config_words import unwrapped
+from oracle.green.settings import GreenSettings
+from oracle.interface.settings import InterfaceSettings
+from oracle.phonons.settings import PhononSettings
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.config_words import unwrapped
+from orchestrator.config.messages import one_line
 
 BASE: dict[str, Any] = {
     "name": "a",

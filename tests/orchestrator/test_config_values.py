@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.io import write
 from click.testing import CliRunner
 
-from orchestrator.cli import main
+from orchestrator.app.cli import main
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ from ase.build import bulk
 from ase.io import write
 from click.testing import CliRunner
 
-from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Crystal
-from oracle.property_table import PROPERTY_TABLE, line_of
-from oracle.report import evaluation_json
-from orchestrator.cli import main
-from orchestrator.details import outcome_lines, print_evaluation
-from orchestrator.rendering import console
+from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.contract.property_table import PROPERTY_TABLE, line_of
+from oracle.contract.report import evaluation_json
+from oracle.materials.crystal import Crystal
+from orchestrator.app.cli import main
+from orchestrator.app.details import outcome_lines, print_evaluation
+from orchestrator.presentation.rendering import console
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SETTINGS = (

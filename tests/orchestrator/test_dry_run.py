@@ -13,10 +13,12 @@ from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 from rich.console import Console
 
-from orchestrator.config import CampaignConfig, load_config
-from orchestrator.dry_run import described, estimate
-from orchestrator.runner import create, prepare, run_campaign
-from orchestrator.store import Store
+from orchestrator.assembly.prepared import prepare
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.loading import load_config
+from orchestrator.running.dry_run import described, estimate
+from orchestrator.running.runner import create, run_campaign
+from orchestrator.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 GREEN = {"kind": "green", "calculator": "tersoff", "frequencies": 10, "q_mesh": [3, 3],

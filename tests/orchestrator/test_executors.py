@@ -16,12 +16,12 @@ import psutil
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from orchestrator.config import ConfigError
-from orchestrator.executor import Call, Executor, Reply
-from orchestrator.ray_cluster import _arguments, _fitting
-from orchestrator.ray_executor import RayExecutor
-from orchestrator.serial_executor import SerialExecutor
-from orchestrator.settings import Duration, ExecutorSettings
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.run_settings import Duration, ExecutorSettings
+from orchestrator.executors.protocol import Call, Executor, Reply
+from orchestrator.executors.ray_cluster import _arguments, _fitting
+from orchestrator.executors.ray_executor import RayExecutor
+from orchestrator.executors.serial_executor import SerialExecutor
 
 HERE = Path(__file__).parent
 _PATIENCE_S = 200.0  # a worker that imports torch beside five busy processes takes a minute

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from oracle import potentials
-from orchestrator import extras
-from orchestrator.config import CampaignConfig, ConfigError, validate
-from orchestrator.runner import prepare
+from oracle.potentials import table as potentials
+from orchestrator.assembly import extras
+from orchestrator.assembly.prepared import prepare
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import validate
 
 _ABSENT = potentials.PotentialSpec(
     "no_such_package", "weights.pt", lambda: None, "pip install 'phonoscout[absent]'"

@@ -16,15 +16,17 @@ from ase.io import write
 from click.testing import CliRunner
 from rich.console import Console
 
-from oracle.potentials import calculator, weights_digest
-from oracle.sources import digest_of_import
-from orchestrator import queries
-from orchestrator.campaign import Campaign
-from orchestrator.cli import main
-from orchestrator.config import ConfigError, load_config
-from orchestrator.runner import create, prepare, run_campaign, tried
-from orchestrator.state import CampaignState
-from orchestrator.store import Store
+from oracle.potentials.table import calculator, weights_digest
+from oracle.runtime.sources import digest_of_import
+from orchestrator.app.cli import main
+from orchestrator.assembly.prepared import prepare
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.state import CampaignState
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import load_config
+from orchestrator.queries import queries
+from orchestrator.running.runner import create, run_campaign, tried
+from orchestrator.store.store import Store
 
 CALCULATOR = """
 import pathlib

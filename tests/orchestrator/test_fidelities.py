@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.build import build_executor
-from orchestrator.calls import call_for
-from orchestrator.campaign import Campaign
-from orchestrator.config import CampaignConfig, validate
-from orchestrator.executor import Call
-from orchestrator.lease import Lease
-from orchestrator.loop import Loop
-from orchestrator.planning import Planner
-from orchestrator.runner import Prepared, create, prepare
-from orchestrator.state import CampaignState, Trial
-from orchestrator.store import Store
+from orchestrator.assembly.build import build_executor
+from orchestrator.assembly.prepared import Prepared, prepare
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.state import CampaignState, Trial
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.loading import validate
+from orchestrator.executors.protocol import Call
+from orchestrator.rounds.planning import Planner
+from orchestrator.running.loop import Loop
+from orchestrator.running.runner import create
+from orchestrator.running.trial_call import call_for
+from orchestrator.store.lease import Lease
+from orchestrator.store.store import Store
 
 DESIGNS = [f"{i:06b}" for i in range(64)]
 

@@ -13,13 +13,14 @@ from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 from rich.console import Console
 
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Crystal
-from orchestrator import queries
-from orchestrator.config import load_config
-from orchestrator.figures import cumulative_of, latest_page, named
-from orchestrator.runner import create, prepare, run_campaign
-from orchestrator.store import Store
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.crystal import Crystal
+from orchestrator.assembly.prepared import prepare
+from orchestrator.config.loading import load_config
+from orchestrator.plots.figures import cumulative_of, latest_page, named
+from orchestrator.queries import queries
+from orchestrator.running.runner import create, run_campaign
+from orchestrator.store.store import Store
 
 # The first leader moves when it is confirmed.
 ROWS: list[dict[str, Any]] = [

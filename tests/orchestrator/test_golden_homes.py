@@ -15,7 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from orchestrator.cli import main
+from orchestrator.app.cli import main
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -93,7 +93,15 @@ def test_a_replay_goes_on_as_if_it_had_never_rested(tmp_path: Path) -> None:
 def test_a_quickstart_goes_on(tmp_path: Path) -> None:
     """The method's digest is still the same, so that what was measured counts."""
     home = _home("quickstart", tmp_path)
-    words = [sys.executable, "-m", "orchestrator.cli", "resume", "quickstart", "--home", str(home)]
+    words = [
+        sys.executable,
+        "-m",
+        "orchestrator.app.cli",
+        "resume",
+        "quickstart",
+        "--home",
+        str(home),
+    ]
     for change in ("budget.oracle_calls=13", "budget.rounds=4", "confirmation.max_calls=8"):
         words += ["--set", change]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=800)

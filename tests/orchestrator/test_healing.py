@@ -12,16 +12,19 @@ import pytest
 import yaml
 from rich.console import Console
 
-from oracle.evaluation import Measured, Quantity, Unstable
-from oracle.material import Crystal
-from orchestrator import calls, healing_calls, runner
-from orchestrator import events as ev
-from orchestrator.campaign import Campaign
-from orchestrator.config import ConfigError, load_config, validate
-from orchestrator.executor import CallContext
-from orchestrator.queries import best, status
-from orchestrator.state import CampaignState
-from orchestrator.store import Store
+from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.materials.crystal import Crystal
+from orchestrator.assembly import prepared
+from orchestrator.calls import healing_calls, oracle_calls
+from orchestrator.campaign import events as ev
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.state import CampaignState
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import load_config, validate
+from orchestrator.executors.protocol import CallContext
+from orchestrator.queries.queries import best, status
+from orchestrator.running import runner
+from orchestrator.store.store import Store
 
 CONFIG: dict[str, Any] = {
     "name": "heal",
@@ -74,8 +77,8 @@ class Workers:
         crystal = Crystal.model_validate(payload["material"])
         healed = "weights" in str(payload["oracle"]["calculator"])
         value = float(_numbers(crystal.digest, 0).uniform(1.0, 9.0)) + 20.0 * healed
-        from orchestrator.build import build_oracle
-        from orchestrator.calls import _SETTINGS
+        from orchestrator.assembly.build import build_oracle
+        from orchestrator.calls.oracle_calls import _SETTINGS
 
         oracle = build_oracle(_SETTINGS.validate_python(payload["oracle"]), payload["fidelity"])
         common: dict[str, Any] = {
@@ -141,8 +144,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
 
     def go(home: str = "home", **changes: Any) -> tuple[Campaign, Workers]:
         workers = Workers(accept=changes.pop("accept", True), after=changes.pop("after", None))
-        monkeypatch.setattr(calls, "evaluate", workers.evaluate)
-        monkeypatch.setattr(calls, "try_potentials", lambda payload, context: {})
+        monkeypatch.setattr(oracle_calls, "evaluate", workers.evaluate)
+        monkeypatch.setattr(oracle_calls, "try_potentials", lambda payload, context: {})
         for name in ("hunt", "label_one", "fine_tune"):
             monkeypatch.setattr(healing_calls, name, getattr(workers, name))
         store = Store(tmp_path / home)
@@ -150,7 +153,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
         if "heal" not in known:
             path = tmp_path / f"{home}.yaml"
             path.write_text(yaml.safe_dump(CONFIG | changes))
-            runner.create(store, runner.prepare(load_config(path)))
+            runner.create(store, prepared.prepare(load_config(path)))
         try:
             runner.run_campaign(store, "heal", console=Console(file=io.StringIO()))
         except KeyboardInterrupt:

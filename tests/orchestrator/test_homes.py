@@ -16,12 +16,12 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy.exc import OperationalError
 
-from orchestrator import database
-from orchestrator.cli import main
-from orchestrator.config import ConfigError
-from orchestrator.mlflow_store import store_uri
-from orchestrator.read_only import copy_of
-from orchestrator.store import NewEvent, Store
+from orchestrator.app.cli import main
+from orchestrator.config.errors import ConfigError
+from orchestrator.store import database
+from orchestrator.store.read_only import copy_of
+from orchestrator.store.store import NewEvent, Store
+from orchestrator.tracking.mlflow_store import store_uri
 
 Write = Callable[..., Path]
 

@@ -14,17 +14,12 @@ import yaml
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from orchestrator.build import build_space
-from orchestrator.config import (
-    CampaignConfig,
-    ConfigError,
-    input_digests,
-    load_config,
-    set_key,
-    validate,
-)
-from orchestrator.notes import campaign_notes
-from orchestrator.single import oracle_settings
+from orchestrator.assembly.build import build_space
+from orchestrator.assembly.notes import campaign_notes
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import input_digests, load_config, set_key, validate
+from orchestrator.running.single import oracle_settings
 
 
 @pytest.fixture

@@ -12,15 +12,17 @@ from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 from rich.console import Console
 
-from agents.interface_space import InterfaceSpace
-from oracle.material import Interface
-from orchestrator import queries
-from orchestrator.build import build_oracles, build_space, surrogate_settings
-from orchestrator.config import ConfigError, load_config, validate
-from orchestrator.dry_run import estimate
-from orchestrator.export import export_best
-from orchestrator.runner import create, prepare, run_campaign
-from orchestrator.store import Store
+from agents.spaces.interface_space import InterfaceSpace
+from oracle.materials.interface import Interface
+from orchestrator.assembly.build import build_oracles, build_space, surrogate_settings
+from orchestrator.assembly.prepared import prepare
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import load_config, validate
+from orchestrator.queries import queries
+from orchestrator.queries.export import export_best
+from orchestrator.running.dry_run import estimate
+from orchestrator.running.runner import create, run_campaign
+from orchestrator.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 CRYSTALS = {"Si": ("diamond", 5.432), "Ge": ("diamond", 5.657), "C": ("diamond", 3.566)}

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from agents.objective import Objective
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Superlattice
-from orchestrator import calls, runner
-from orchestrator.build import build_space, check_table
-from orchestrator.config import ConfigError, load_config
-from orchestrator.loop import usable
+from agents.contract.objective import Objective
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.superlattice import Superlattice
+from orchestrator.assembly import prepared
+from orchestrator.assembly.build import build_space, check_table
+from orchestrator.calls import oracle_calls
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import load_config
+from orchestrator.running.loop import usable
 
 LOG = {"property": "conductance", "goal": "maximize", "log": True}
 PLAIN = {**LOG, "log": False}
@@ -83,7 +85,7 @@ def test_a_negative_value_is_a_label_where_no_logarithm_is_taken() -> None:
 def test_a_computed_value_that_is_no_label_fails_its_trial_and_the_campaign_goes_on(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, given = calls.evaluate, iter([float("nan"), -3.0])
+    plain, given = oracle_calls.evaluate, iter([float("nan"), -3.0])
 
     def wrong(payload: Any, context: Any) -> dict[str, Any]:
         found = plain(payload, context)
@@ -92,7 +94,7 @@ def test_a_computed_value_that_is_no_label_fails_its_trial_and_the_campaign_goes
             found["properties"]["conductance"]["value"] = value
         return found
 
-    monkeypatch.setattr(calls, "evaluate", wrong)
+    monkeypatch.setattr(oracle_calls, "evaluate", wrong)
     agents = [{"kind": "random"}, {"kind": "bayesian"}]
     config = desk.config(objective=LOG, agents=agents, budget={"batch": 4, "oracle_calls": 12})
     desk("launch", config)
@@ -150,4 +152,4 @@ def test_the_row_of_a_second_id_answers_where_the_first_has_none(desk: Any) -> N
 
 def test_a_table_is_read_before_a_campaign_begins(desk: Any) -> None:
     with pytest.raises(ConfigError, match="000110"):
-        runner.prepare(load_config(desk.config({"000110": {"conductance": -1.0}}, objective=LOG)))
+        prepared.prepare(load_config(desk.config({"000110": {"conductance": -1.0}}, objective=LOG)))

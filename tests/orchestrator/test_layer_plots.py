@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.image import imread
 
-from orchestrator.layer_plots import drawn_layers, transmission
-from orchestrator.plot_files import write_figure
+from orchestrator.plots.layer_plots import drawn_layers, transmission
+from orchestrator.plots.plot_files import write_figure
 
 DESIGNS = [("1.5", "SGGS"), ("2.5", "GSSS")]
 NAMES = {"S": "Si", "G": "Ge"}

@@ -13,8 +13,8 @@ from ase.io import write
 from click.testing import CliRunner
 
 import oracle
-from orchestrator.cli import main
-from orchestrator.library_warnings import only_our_warnings
+from orchestrator.app.cli import main
+from orchestrator.app.library_warnings import only_our_warnings
 
 OURS = str(Path(oracle.__file__).parent / "material.py")
 

@@ -15,14 +15,16 @@ import pytest
 import yaml
 from rich.console import Console
 
-from orchestrator import queries, runner
-from orchestrator.campaign import Campaign
-from orchestrator.config import load_config
-from orchestrator.executor import Call, Reply
-from orchestrator.serial_executor import SerialExecutor
-from orchestrator.settings import ExecutorSettings
-from orchestrator.state import CampaignState
-from orchestrator.store import Store
+from orchestrator.assembly import prepared
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.state import CampaignState
+from orchestrator.config.loading import load_config
+from orchestrator.config.run_settings import ExecutorSettings
+from orchestrator.executors.protocol import Call, Reply
+from orchestrator.executors.serial_executor import SerialExecutor
+from orchestrator.queries import queries
+from orchestrator.running import runner
+from orchestrator.store.store import Store
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "shared" / "examples"
 Accident = Callable[[str, int], Reply | None]
@@ -80,7 +82,7 @@ def _run(
 
     monkeypatch.setattr(runner, "build_executor", build)
     store = Store(folder / "home")
-    runner.create(store, runner.prepare(load_config(folder / "config.yaml")))
+    runner.create(store, prepared.prepare(load_config(folder / "config.yaml")))
     stopped = runner.run_campaign(store, "unlucky", console=Console(file=io.StringIO()))
     return Campaign(store, "unlucky").state, made[0].attempts, f"{stopped.state}: {stopped.reason}"
 
@@ -150,7 +152,7 @@ def test_a_campaign_whose_calls_mostly_fail_stops_and_says_why(
 def test_shared_examples_run_unchanged(name: str, calls: int, cheap: bool, tmp_path: Path) -> None:
     store = Store(tmp_path)
     config = load_config(EXAMPLES / f"{name}.yaml")
-    runner.create(store, runner.prepare(config))
+    runner.create(store, prepared.prepare(config))
     stopped = runner.run_campaign(store, config.name, console=Console(file=io.StringIO()))
     assert stopped.reason == f"budget.oracle_calls: all {calls} are used"
     status = queries.status(store, config.name)

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlparse
 import pytest
 from mlflow.tracking import MlflowClient
 
-from orchestrator.config import load_config
-from orchestrator.store import Store
+from orchestrator.config.loading import load_config
+from orchestrator.store.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -62,7 +62,7 @@ def test_other_content_is_not_pointed_to(desk: Any) -> None:
 
 def test_a_layer_may_not_become_another_material(desk: Any, monkeypatch: Any) -> None:
     """The file of a layer is an input; a formula in its place is other science."""
-    from orchestrator.campaign import Campaign
+    from orchestrator.campaign.campaign import Campaign
 
     cif = desk.folder / "Ge.cif"
     cif.write_text("data_x\n")
@@ -79,7 +79,7 @@ def test_a_layer_may_not_become_another_material(desk: Any, monkeypatch: Any) ->
     moved = cif.rename(desk.folder / "moved.cif")
     with pytest.raises(Exception, match=r"space\.alphabet\.G .*missing"):
         campaign.steer([])
-    from orchestrator.lease import Lease
+    from orchestrator.store.lease import Lease
 
     with Lease.acquire(store, "stacks") as lease:
         writer = Campaign(store, "stacks", token=lease.token)

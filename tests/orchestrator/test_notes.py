@@ -11,12 +11,12 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from agents.prototype_table import named_prototypes
-from oracle.accuracy import known_accuracy
-from oracle.potentials import POTENTIALS
-from orchestrator.build import build_space
-from orchestrator.config import validate
-from orchestrator.notes import accuracy_notes, campaign_notes
+from agents.spaces.prototype_table import named_prototypes
+from oracle.potentials.accuracy import known_accuracy
+from oracle.potentials.table import POTENTIALS
+from orchestrator.assembly.build import build_space
+from orchestrator.assembly.notes import accuracy_notes, campaign_notes
+from orchestrator.config.loading import validate
 
 
 def _notes(folder: Path, structures: list[Structure], calculator: str = "7net-0") -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.numbers import aligned, clock, duration, plain, with_error
+from orchestrator.presentation.numbers import aligned, clock, duration, plain, with_error
 
 POSITIVE = st.floats(1e-12, 1e12, allow_nan=False)
 

@@ -10,14 +10,16 @@ import pytest
 from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from oracle.evaluation import Measured
-from oracle.material import Crystal
-from oracle.phonon_bte import PhononBTE
-from oracle.protocol import Context
-from oracle.settings import PhononSettings
-from orchestrator import calls
-from orchestrator.config import CampaignConfig, ConfigError, validate
-from orchestrator.objective_rules import MEASURED
+from oracle.contract.evaluation import Measured
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
+from orchestrator.calls import oracle_calls
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import validate
+from orchestrator.config.objective_rules import MEASURED
 
 PROTOTYPES = {"kind": "prototypes", "prototypes": ["rocksalt"]}
 LAYERS = {"kind": "superlattice", "alphabet": {"S": "Si", "G": "Ge"}, "leads": ["S", "S"],
@@ -119,13 +121,13 @@ def test_a_first_round_without_any_value_ends_a_campaign(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an oracle does that was extended and gives another property than it says."""
-    plain = calls.evaluate
+    plain = oracle_calls.evaluate
 
     def other(payload: Any, context: Any) -> dict[str, Any]:
         found = plain(payload, context)
         return found | {"properties": {"length": found["properties"]["conductance"]}}
 
-    monkeypatch.setattr(calls, "evaluate", other)
+    monkeypatch.setattr(oracle_calls, "evaluate", other)
     done = desk("launch", desk.config(budget={"batch": 4, "oracle_calls": 40}), code=1)
     assert "failed: objective.property: none of the 4 measured has conductance" in done.stdout
     assert "the oracle gave: length" in done.stdout

@@ -11,9 +11,9 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from orchestrator.figures import round_figures
-from orchestrator.numbers import with_error
-from orchestrator.trial_plots import TrialPoint, best_so_far
+from orchestrator.plots.figures import round_figures
+from orchestrator.plots.trial_plots import TrialPoint, best_so_far
+from orchestrator.presentation.numbers import with_error
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 CONFIRMED = {"kind": "replay", "table": "table.jsonl", "column": "conductance",
@@ -45,7 +45,7 @@ def test_after_confirmations_all_name_one_best(desk: Any, monkeypatch: pytest.Mo
         drawn.append(list(trials))
         return best_so_far(trials, **options)
 
-    monkeypatch.setattr("orchestrator.figures.best_so_far", watched)
+    monkeypatch.setattr("orchestrator.plots.figures.best_so_far", watched)
     ended = desk("launch", _retracted(desk))
     best = desk.document("best", "layers")[0]
     assert best["confirmed"]
@@ -77,15 +77,15 @@ def test_after_confirmations_all_name_one_best(desk: Any, monkeypatch: pytest.Mo
 def test_the_leader_that_is_drawn_is_the_first_of_the_table(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestrator.campaign import Campaign
-    from orchestrator.store import Store
+    from orchestrator.campaign.campaign import Campaign
+    from orchestrator.store.store import Store
 
     desk("launch", _retracted(desk, tracking={"enabled": False}))
     shown: list[Any] = []
     monkeypatch.setattr(
-        "orchestrator.figures.drawn_layers", lambda designs, **options: shown.extend(designs)
+        "orchestrator.plots.figures.drawn_layers", lambda designs, **options: shown.extend(designs)
     )
-    monkeypatch.setattr("orchestrator.figures.write_figures", lambda *given: [])
+    monkeypatch.setattr("orchestrator.plots.figures.write_figures", lambda *given: [])
     campaign = Campaign(Store(desk.home), "layers")
     round_figures(campaign, desk.home / "artefacts", desk.folder)
     rows = desk.document("best", "layers", "-k", "5")
@@ -99,8 +99,8 @@ def test_a_process_that_died_before_the_confirmations_were_shown_shows_them_late
     desk("launch", _retracted(desk, confirmation=none))
     believed = desk.document("best", "layers")[0]["value"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orchestrator.mirror.Tracker.log_round", lambda *given, **more: None)
-        patch.setattr("orchestrator.mirror.Tracker.close", lambda *given, **more: None)
+        patch.setattr("orchestrator.tracking.mirror.Tracker.log_round", lambda *given, **more: None)
+        patch.setattr("orchestrator.tracking.mirror.Tracker.close", lambda *given, **more: None)
         desk("resume", "layers", "--set", "confirmation.leaders=2")
     best = desk.document("best", "layers")[0]["value"]
     assert best < 50 < believed

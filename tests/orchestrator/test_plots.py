@@ -11,10 +11,10 @@ import plotly.graph_objects as go
 import pytest
 from matplotlib.image import imread
 
-from orchestrator.error_bars import CUT, Point, axis_of, bars
-from orchestrator.plot_files import write_figure, write_figures
-from orchestrator.plots import Bands, bands_and_dos, cumulative_kappa
-from orchestrator.trial_plots import ParityPoint, TrialPoint, best_so_far, parity
+from orchestrator.plots.error_bars import CUT, Point, axis_of, bars
+from orchestrator.plots.plot_files import write_figure, write_figures
+from orchestrator.plots.plots import Bands, bands_and_dos, cumulative_kappa
+from orchestrator.plots.trial_plots import ParityPoint, TrialPoint, best_so_far, parity
 
 QUANTITY = "kappa at 300 K (W/m/K)"
 TRIALS = [

@@ -16,9 +16,9 @@ import pytest
 from ase.calculators.emt import EMT
 from click.testing import CliRunner, Result
 
-from oracle import potentials
-from oracle.potentials import POTENTIALS, PotentialSpec, Separate, calculator, weights_digest
-from orchestrator.cli import main
+from oracle.potentials import table as potentials
+from oracle.potentials.table import POTENTIALS, PotentialSpec, Separate, calculator, weights_digest
+from orchestrator.app.cli import main
 
 CONTENT = b"weights of a potential" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -246,8 +246,8 @@ def test_measure_times_what_can_run_and_survives_what_cannot(
         "fails": PotentialSpec("ase", None, broken, "pip install ase"),
         "absent": PotentialSpec("no_such_package", None, EMT, "pip install it"),
     }
-    monkeypatch.setattr("oracle.potentials.POTENTIALS", table)
-    monkeypatch.setattr("orchestrator.potentials_command.POTENTIALS", table)
+    monkeypatch.setattr("oracle.potentials.table.POTENTIALS", table)
+    monkeypatch.setattr("orchestrator.app.potentials_command.POTENTIALS", table)
     done = _run("--measure", "--json")
     assert done.exit_code == 0, done.output
     rows = {row["name"]: row for row in json.loads(done.stdout)}

@@ -20,14 +20,14 @@ import yaml
 from rich.cells import cell_len
 from rich.console import Console
 
-from agents.objective import Objective
-from orchestrator.config import BudgetSettings, ConfirmationSettings
-from orchestrator.progress import Heartbeat, ProgressView
-from orchestrator.progress_frame import Count, Frame, Running, Snapshot
-from orchestrator.serial_executor import SerialExecutor
-from orchestrator.settings import ExecutorSettings
-from orchestrator.state import CampaignState
-from orchestrator.watched import Share, WatchedExecutor
+from agents.contract.objective import Objective
+from orchestrator.campaign.state import CampaignState
+from orchestrator.config.budget_settings import BudgetSettings, ConfirmationSettings
+from orchestrator.config.run_settings import ExecutorSettings
+from orchestrator.executors.serial_executor import SerialExecutor
+from orchestrator.executors.watched import Share, WatchedExecutor
+from orchestrator.presentation.progress_frame import Count, Frame, Running, Snapshot
+from orchestrator.tracking.progress import Heartbeat, ProgressView
 
 SHOT = Snapshot(
     taken=100.0,
@@ -138,11 +138,11 @@ def test_a_phase_shows_how_far_its_map_is() -> None:
     campaign.state.methods = {"bte": "m"}
     view = ProgressView(Console(file=io.StringIO()), campaign)
     view.say("fit")
-    view.on_share(Share("orchestrator.calls:features", 24, 58))
+    view.on_share(Share("orchestrator.calls.oracle_calls:features", 24, 58))
     assert view.snapshot.doing == "round 1: fitting the surrogate: features 24 of 58"
     view.on_share(None)
     view.say("fine-tuning")
-    view.on_share(Share("orchestrator.healing_calls:fine_tune", 0, 1))
+    view.on_share(Share("orchestrator.calls.healing_calls:fine_tune", 0, 1))
     view.on_stages({"map:1:0": ("fine-tuning", 0.4)})
     assert view.snapshot.doing == "round 1: fine-tuning 40%"
 
@@ -174,7 +174,7 @@ def _campaign(folder: Path) -> Path:
 
 def _command(folder: Path) -> list[str]:
     launch = ["launch", str(_campaign(folder)), "--home", str(folder / "home")]
-    return [sys.executable, "-m", "orchestrator.cli", *launch]
+    return [sys.executable, "-m", "orchestrator.app.cli", *launch]
 
 
 def test_nothing_wraps_in_a_terminal_of_80_columns(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 import psutil
 import pytest
 
-from orchestrator import ray_address
-from orchestrator.config import ConfigError
-from orchestrator.ray_address import check_address, cluster_address
-from orchestrator.settings import ExecutorSettings
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.run_settings import ExecutorSettings
+from orchestrator.executors import ray_address
+from orchestrator.executors.ray_address import check_address, cluster_address
 
 ROOT = Path(__file__).resolve().parents[2]
 _SETTINGS_FRAME = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -167,7 +167,7 @@ def test_a_resume_to_a_dead_cluster_changes_nothing(
 
 def _started(config: Path, home: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "orchestrator.cli", "launch", config, "--home", home, *words],
+        [sys.executable, "-m", "orchestrator.app.cli", "launch", config, "--home", home, *words],
         env={"PYTHONPATH": str(ROOT), **os.environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

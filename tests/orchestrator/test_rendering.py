@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from orchestrator.rendering import best_table, console, say, status_table
+from orchestrator.presentation.rendering import best_table, console, say, status_table
 
 CAUTION = "strong anharmonicity: 61% of the force; numerical error of 49%"
 

@@ -74,7 +74,16 @@ def _finished(folder: Path, home: Path, *words: str) -> None:
 
 
 def _results(home: Path) -> list[tuple[Any, ...]]:
-    command = [sys.executable, "-m", "orchestrator.cli", "best", "killed", "-k", "999", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "orchestrator.app.cli",
+        "best",
+        "killed",
+        "-k",
+        "999",
+        "--json",
+    ]
     done = subprocess.run(
         [*command, "--home", str(home)], capture_output=True, text=True, check=True
     )

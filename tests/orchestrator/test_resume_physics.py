@@ -14,8 +14,8 @@ import psutil
 import pytest
 import yaml
 
-from orchestrator.campaign import Campaign
-from orchestrator.store import Store
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.store.store import Store
 
 _CONFIG: dict[str, Any] = {
     "name": "killed",
@@ -51,7 +51,7 @@ _CONFIG: dict[str, Any] = {
 
 def _start(home: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "orchestrator.cli", *words, "--home", str(home)],
+        [sys.executable, "-m", "orchestrator.app.cli", *words, "--home", str(home)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -75,7 +75,7 @@ def _kill_tree(process: subprocess.Popen[str]) -> None:
 
 
 def _best(home: Path) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "orchestrator.cli", "best", "killed", "-k", "99", "--json"]
+    command = [sys.executable, "-m", "orchestrator.app.cli", "best", "killed", "-k", "99", "--json"]
     done = subprocess.run(
         [*command, "--home", str(home)], capture_output=True, text=True, check=True
     )

@@ -9,9 +9,9 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from orchestrator.build import build_space
-from orchestrator.config import CampaignConfig
-from orchestrator.notes import campaign_notes
+from orchestrator.assembly.build import build_space
+from orchestrator.assembly.notes import campaign_notes
+from orchestrator.config.config import CampaignConfig
 
 NACL = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from agents.objective import Objective
-from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Superlattice
-from orchestrator import events as ev
-from orchestrator.config import BudgetSettings, ConfirmationSettings
-from orchestrator.confirmation import judge, level_for, wanted
-from orchestrator.state import CampaignState, apply, leaders, ranking
-from orchestrator.stopping import failure_reason
+from agents.contract.objective import Objective
+from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.materials.superlattice import Superlattice
+from orchestrator.campaign import events as ev
+from orchestrator.campaign.confirmation import judge, level_for, wanted
+from orchestrator.campaign.ranking import leaders, ranking
+from orchestrator.campaign.state import CampaignState, apply
+from orchestrator.campaign.stopping import failure_reason
+from orchestrator.config.budget_settings import BudgetSettings, ConfirmationSettings
 
 OBJECTIVE = Objective(property="conductance", temperature=None, goal="minimize", log=False)
 

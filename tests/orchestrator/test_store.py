@@ -12,14 +12,14 @@ from sqlalchemy import inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from agents.protocol import Candidate
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Superlattice
-from orchestrator.config import ConfigError
-from orchestrator.database import has_database
-from orchestrator.lease import Lease
-from orchestrator.schema import HEAD, Base
-from orchestrator.store import (
+from agents.contract.protocol import Candidate
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.superlattice import Superlattice
+from orchestrator.config.errors import ConfigError
+from orchestrator.store.database import has_database
+from orchestrator.store.lease import Lease
+from orchestrator.store.schema import HEAD, Base
+from orchestrator.store.store import (
     CampaignExists,
     NewEvent,
     Store,

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 from sqlalchemy import text
 
-from orchestrator import lease as lease_module
-from orchestrator.lease import Lease
-from orchestrator.store import CampaignRunning, LeaseLost, NewEvent, Store
+from orchestrator.store import lease as lease_module
+from orchestrator.store.lease import Lease
+from orchestrator.store.store import CampaignRunning, LeaseLost, NewEvent, Store
 
 
 def test_only_the_holder_of_the_lease_writes(store: Store) -> None:

@@ -14,27 +14,30 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from rich.console import Console
 
-from agents.finite import FiniteSpace
-from agents.objective import Objective
-from agents.settings import SelectionSettings
-from agents.shortlist import Marginals, Narrowed
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Crystal
-from orchestrator import streaming
-from orchestrator.build import build_surrogate
-from orchestrator.campaign import Campaign
-from orchestrator.config import validate
-from orchestrator.executor import Executor
-from orchestrator.ray_executor import RayExecutor
-from orchestrator.runner import create, prepare, run_campaign
-from orchestrator.serial_executor import SerialExecutor
-from orchestrator.settings import ExecutorSettings
-from orchestrator.state import ranking
-from orchestrator.store import Store
-from orchestrator.streaming import Recipe, narrowed, streamed
-from surrogate.feature_store import FeatureStore
-from surrogate.protocol import Calibration
-from surrogate.settings import GraphEnsembleSettings
+from agents.acquisition.shortlist import Marginals
+from agents.contract.objective import Objective
+from agents.selection.settings import SelectionSettings
+from agents.spaces.finite import FiniteSpace
+from agents.spaces.narrowed import Narrowed
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.crystal import Crystal
+from orchestrator.assembly.build import build_surrogate
+from orchestrator.assembly.prepared import prepare
+from orchestrator.calls.recipe import Recipe
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.ranking import ranking
+from orchestrator.config.loading import validate
+from orchestrator.config.run_settings import ExecutorSettings
+from orchestrator.executors.protocol import Executor
+from orchestrator.executors.ray_executor import RayExecutor
+from orchestrator.executors.serial_executor import SerialExecutor
+from orchestrator.rounds import pool_scan
+from orchestrator.rounds.pool_scan import narrowed, streamed
+from orchestrator.running.runner import create, run_campaign
+from orchestrator.store.store import Store
+from surrogate.contract.protocol import Calibration
+from surrogate.contract.settings import GraphEnsembleSettings
+from surrogate.features.feature_store import FeatureStore
 
 EMT = "ase.calculators.emt:EMT"
 OBJECTIVE = Objective("kappa", 300.0, "minimize")
@@ -86,7 +89,7 @@ def executor() -> SerialExecutor:
 
 @pytest.fixture
 def in_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "SHARD", 8)
+    monkeypatch.setattr(pool_scan, "SHARD", 8)
 
 
 def _equal(one: Marginals, two: Marginals) -> bool:

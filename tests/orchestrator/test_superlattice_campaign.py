@@ -10,10 +10,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from oracle.material import Superlattice
-from orchestrator.build import build_space, surrogate_settings
-from orchestrator.cli import main
-from orchestrator.config import load_config
+from oracle.materials.superlattice import Superlattice
+from orchestrator.app.cli import main
+from orchestrator.assembly.build import build_space, surrogate_settings
+from orchestrator.config.loading import load_config
 
 pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
 

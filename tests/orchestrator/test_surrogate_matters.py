@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from orchestrator import planning
-from orchestrator.build import build_surrogate
-from orchestrator.campaign import Campaign
-from orchestrator.config import validate
-from orchestrator.runner import create, prepare, run_campaign
-from orchestrator.state import ranking
-from orchestrator.store import Store
-from surrogate.protocol import Calibration, Posterior
+from orchestrator.assembly.build import build_surrogate
+from orchestrator.assembly.prepared import prepare
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.ranking import ranking
+from orchestrator.config.loading import validate
+from orchestrator.rounds import planning
+from orchestrator.running.runner import create, run_campaign
+from orchestrator.store.store import Store
+from surrogate.contract.protocol import Calibration, Posterior
 
 SEEDS = (0, 1, 2)
 

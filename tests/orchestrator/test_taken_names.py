@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator import runner
-from orchestrator.store import CampaignExists, Store
+from orchestrator.running import runner
+from orchestrator.store.store import CampaignExists, Store
 
 
 def _edited(path: Path, **sections: Any) -> Path:
@@ -81,8 +81,8 @@ def test_a_campaign_that_never_began_is_replaced(
 
 
 def test_one_that_is_running_or_has_begun_is_never_replaced(sqlite_store: Store) -> None:
-    from orchestrator.lease import Lease
-    from orchestrator.store import NewEvent
+    from orchestrator.store.lease import Lease
+    from orchestrator.store.store import NewEvent
 
     with Lease.acquire(sqlite_store, "one") as lease:
         with pytest.raises(CampaignExists):

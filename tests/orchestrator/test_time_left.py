@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from agents.objective import Objective
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Superlattice
-from orchestrator import events as ev
-from orchestrator.config import BudgetSettings, ConfirmationSettings
-from orchestrator.state import CampaignState, apply
-from orchestrator.time_left import seconds_left
+from agents.contract.objective import Objective
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.superlattice import Superlattice
+from orchestrator.campaign import events as ev
+from orchestrator.campaign.state import CampaignState, apply
+from orchestrator.campaign.time_left import seconds_left
+from orchestrator.config.budget_settings import BudgetSettings, ConfirmationSettings
 
 OBJECTIVE = Objective(property="conductance", temperature=None, goal="minimize", log=False)
 

@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import pytest
 from mlflow.tracking import MlflowClient
 
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.mlflow_runs import Tracker
 
 ROOT = Path(__file__).parents[2]
 CONFIG: dict[str, Any] = {

@@ -15,18 +15,18 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from rich.console import Console
 
-from agents.protocol import Candidate
-from oracle.evaluation import Unstable
-from oracle.material import Superlattice
-from orchestrator import events as ev
-from orchestrator.api import create_app
-from orchestrator.campaign import Campaign
-from orchestrator.cli import main
-from orchestrator.config import validate
-from orchestrator.lease import Lease
-from orchestrator.store import Store
-from orchestrator.trials import campaign_trials
-from orchestrator.trials_table import COLUMNS, rejected_table, trials_table
+from agents.contract.protocol import Candidate
+from oracle.contract.evaluation import Unstable
+from oracle.materials.superlattice import Superlattice
+from orchestrator.app.api import create_app
+from orchestrator.app.cli import main
+from orchestrator.campaign import events as ev
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.config.loading import validate
+from orchestrator.presentation.trials_table import COLUMNS, rejected_table, trials_table
+from orchestrator.queries.trials import campaign_trials
+from orchestrator.store.lease import Lease
+from orchestrator.store.store import Store
 
 Write = Callable[..., Path]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oracle.material import Crystal
-from surrogate.descriptors import GLOBALS
-from surrogate.feature_store import FeatureStore
-from surrogate.features import CrystalFeatures
+from oracle.materials.crystal import Crystal
+from surrogate.features.crystal_features import CrystalFeatures
+from surrogate.features.descriptors import GLOBALS
+from surrogate.features.feature_store import FeatureStore
 
 
 class SyntheticStore(FeatureStore):

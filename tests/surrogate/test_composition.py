@@ -9,14 +9,14 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Crystal
-from surrogate import composition
-from surrogate.composition import CompositionStore, described
-from surrogate.feature_store import FeatureStore
-from surrogate.forests import RandomForest
-from surrogate.protocol import Output
-from surrogate.settings import RandomForestSettings
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.crystal import Crystal
+from surrogate.contract.protocol import Output
+from surrogate.contract.settings import RandomForestSettings
+from surrogate.features import composition
+from surrogate.features.composition import CompositionStore, described
+from surrogate.features.feature_store import FeatureStore
+from surrogate.models.forests import RandomForest
 
 KAPPA = Output("kappa", 300.0)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from surrogate.kept import read_tensors, write_tensors
+from surrogate.features.kept import read_tensors, write_tensors
 
 ARRAYS = {"nodes": np.arange(6, dtype=np.float32).reshape(2, 3), "globals": np.array([1.5, np.nan])}
 

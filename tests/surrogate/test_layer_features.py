@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surrogate.layer_features import LayerFeatures, raw_blocks
-from surrogate.layer_kernel import LayerKernel, products_of, squares_of
-from surrogate.layer_waves import _Media, transmissions
-from surrogate.sequences import Chains
-from surrogate.squeeze import Squeeze
+from surrogate.features.layer_features import LayerFeatures, raw_blocks
+from surrogate.features.layer_waves import _Media, transmissions
+from surrogate.features.sequence_features import Chains
+from surrogate.kernels.label_warping import Squeeze
+from surrogate.kernels.layer_kernel import LayerKernel, products_of, squares_of
 
 ORDERS = ((1, 0, 2, 3, 5, 4), (5, 4, 3, 2, 1, 0))
 WORDS = st.lists(st.text("012", min_size=6, max_size=6), min_size=2, max_size=12, unique=True)

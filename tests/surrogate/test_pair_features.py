@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.material import Crystal, Interface, Superlattice
-from surrogate.feature_store import FeatureStore, MaterialInputs
-from surrogate.pair_features import pair_inputs
+from oracle.materials.crystal import Crystal
+from oracle.materials.interface import Interface
+from oracle.materials.superlattice import Superlattice
+from surrogate.features.feature_store import FeatureStore
+from surrogate.features.material_inputs import MaterialInputs
+from surrogate.features.pair_features import pair_inputs
 
 
 def _crystal(a: float) -> Crystal:
@@ -61,7 +64,7 @@ class _Recording(FeatureStore):
         self.asked: list[int] = []
 
     def inputs(self, crystals: Sequence[Crystal]):  # type: ignore[no-untyped-def]
-        from surrogate.inputs import Group, Inputs
+        from surrogate.features.inputs import Group, Inputs
 
         self.asked.append(len(crystals))
         edges = np.array([[c.lattice[0][1], c.lattice[0][1] ** 3] for c in crystals])

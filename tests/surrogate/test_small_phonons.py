@@ -10,11 +10,11 @@ from ase.calculators.lj import LennardJones
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle import commensurate
-from oracle.commensurate import commensurate_frequencies
-from oracle.material import Crystal
-from surrogate.feature_store import FeatureStore
-from surrogate.small_phonons import SMALL_PHONONS, path_of, small_phonons, summary
+from oracle.materials.crystal import Crystal
+from oracle.phonons import commensurate
+from oracle.phonons.commensurate import commensurate_frequencies
+from surrogate.features.feature_store import FeatureStore
+from surrogate.features.small_phonons import SMALL_PHONONS, path_of, small_phonons, summary
 
 SIGMA, EPSILON = 3.4, 0.0104
 

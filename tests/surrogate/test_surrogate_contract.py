@@ -13,25 +13,29 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from oracle.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.material import Crystal, Interface, Material, Superlattice
-from surrogate.base import BaseSurrogate
-from surrogate.feature_store import FeatureStore, MaterialInputs
-from surrogate.features import CrystalFeatures
-from surrogate.forests import GradientBoosting, RandomForest
-from surrogate.gaussian_process import GaussianProcess
-from surrogate.graph_ensemble import GraphEnsemble
-from surrogate.multi_fidelity import MultiFidelityProcess
-from surrogate.protocol import Calibration, Output, Posterior, Surrogate
-from surrogate.sequence_process import SequenceProcess
-from surrogate.settings import (
+from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.materials.crystal import Crystal
+from oracle.materials.interface import Interface
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Superlattice
+from surrogate.contract.protocol import Calibration, Output, Posterior, Surrogate
+from surrogate.contract.settings import (
     GaussianProcessSettings,
     GradientBoostingSettings,
     GraphEnsembleSettings,
     MultiFidelitySettings,
     RandomForestSettings,
 )
-from surrogate.stability import PRIOR_STABLE
+from surrogate.features.crystal_features import CrystalFeatures
+from surrogate.features.feature_store import FeatureStore
+from surrogate.features.material_inputs import MaterialInputs
+from surrogate.models.base import BaseSurrogate
+from surrogate.models.forests import GradientBoosting, RandomForest
+from surrogate.models.gaussian_process import GaussianProcess
+from surrogate.models.graph.graph_ensemble import GraphEnsemble
+from surrogate.models.multi_fidelity import MultiFidelityProcess
+from surrogate.models.sequence_process import SequenceProcess
+from surrogate.models.stability import PRIOR_STABLE
 
 Outcome = Measured | Unstable | Failed
 KAPPA = Output("kappa", 300.0)

@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.material import Crystal
-from surrogate.descriptors import (
+from oracle.materials.crystal import Crystal
+from surrogate.contract.protocol import Output
+from surrogate.features.crystal_features import CrystalFeatures, features_of, is_cached
+from surrogate.features.descriptors import (
     GLOBAL_SPREADS,
     GLOBALS,
     columns,
     edge_descriptors,
     global_descriptors,
-    prior_mean,
 )
-from surrogate.feature_store import FeatureStore
-from surrogate.features import CrystalFeatures, features_of, is_cached
-from surrogate.node_features import LAYERS, node_features
-from surrogate.protocol import Output
-from surrogate.sequences import Chains
+from surrogate.features.feature_store import FeatureStore
+from surrogate.features.node_features import LAYERS, node_features
+from surrogate.features.sequence_features import Chains
+from surrogate.training_data.prior import prior_mean
 
 EMT = "ase.calculators.emt:EMT"
 
@@ -66,7 +66,7 @@ class TestFeaturesOf:
         def refuse(*_: object) -> None:
             raise AssertionError("computed again")
 
-        monkeypatch.setattr("surrogate.features._computed", refuse)
+        monkeypatch.setattr("surrogate.features.crystal_features._computed", refuse)
         again = features_of(EMT, crystal, tmp_path)
         for name in ("nodes", "edges", "globals"):
             one, other = getattr(first, name), getattr(again, name)
@@ -83,7 +83,7 @@ class TestFeaturesOf:
         assert features_of(EMT, crystal, tmp_path).note == features.note
 
     def test_unknown_potential_is_the_users_error(self) -> None:
-        from oracle.errors import OracleError
+        from oracle.runtime.errors import OracleError
 
         with pytest.raises(OracleError, match="unknown calculator '8net'"):
             features_of("8net", copper(), None)
@@ -187,7 +187,7 @@ class TestDescriptors:
 
     def test_slack_orders_diamond_silicon_and_salt(self) -> None:
         """Measured 2,200, 150 and 7 W/m/K at 300 K: right within a factor of 4."""
-        from oracle.eos import EquationOfState
+        from oracle.energetics.eos import EquationOfState
 
         def slack(volume: float, modulus: float, mass: float, structure: Structure) -> float:
             eos = EquationOfState(-1.0, volume, modulus, 4.0, 1.0, mass, 2)

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracle.evaluation import Measured, Quantity, Unstable
-from oracle.material import Crystal
-from surrogate.base import BaseSurrogate
-from surrogate.feature_store import FeatureStore
-from surrogate.findings import FINDINGS, Findings
-from surrogate.gaussian_process import GaussianProcess
-from surrogate.graph_ensemble import GraphEnsemble
-from surrogate.multi_fidelity import MultiFidelityProcess
-from surrogate.protocol import Output, Posterior
-from surrogate.settings import (
+from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.materials.crystal import Crystal
+from surrogate.contract.protocol import Output, Posterior
+from surrogate.contract.settings import (
     GaussianProcessSettings,
     GraphEnsembleSettings,
     MultiFidelitySettings,
 )
-from surrogate.trust import PRIOR, Trust, trust
+from surrogate.features.feature_store import FeatureStore
+from surrogate.fidelities.low_fidelity_descriptors import FINDINGS, Findings
+from surrogate.fidelities.trust import PRIOR, Trust, trust
+from surrogate.models.base import BaseSurrogate
+from surrogate.models.gaussian_process import GaussianProcess
+from surrogate.models.graph.graph_ensemble import GraphEnsemble
+from surrogate.models.multi_fidelity import MultiFidelityProcess
 
 KAPPA = Output("kappa", 300.0)
 KINDS: dict[str, Any] = {

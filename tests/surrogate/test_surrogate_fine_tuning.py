@@ -9,13 +9,14 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from oracle.forces import ForceField
-from oracle.potentials import calculator, weights_digest
-from oracle.protocol import Context
-from oracle.stages import StageStore
-from surrogate.fine_tuning import Errors, FineTuningSettings, heal, held_out, verdict
-from surrogate.force_labels import ForceLabel, label
-from surrogate.trainable import trainable
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import calculator, weights_digest
+from oracle.runtime.context import Context
+from oracle.runtime.stages import StageStore
+from surrogate.healing.fine_tuning import heal, held_out, verdict
+from surrogate.healing.fine_tuning_settings import Errors, FineTuningSettings
+from surrogate.healing.force_labels import ForceLabel, label
+from surrogate.healing.trainable import trainable
 
 FAST = FineTuningSettings(
     epochs=3, least_steps=0, rate=1e-3, batch=2, replay=2, held_out=0.3, averaging=0.5

@@ -8,11 +8,11 @@ import pytest
 from ase.build import bulk
 from numpy.typing import NDArray
 
-from oracle.forces import ForceField
-from oracle.protocol import Context
-from oracle.stages import StageStore
-from surrogate.committee import disagreement, member_forces, softening
-from surrogate.force_labels import (
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.stages import StageStore
+from surrogate.healing.committee import disagreement, member_forces, softening
+from surrogate.healing.force_labels import (
     ForceLabel,
     consistent,
     label,
@@ -20,8 +20,8 @@ from surrogate.force_labels import (
     save_labels,
     settings_digest,
 )
-from surrogate.hole_size import Evidence, HoleModel
-from surrogate.latent import Latent, LatentSpace, latents
+from surrogate.healing.hole_size import Evidence, HoleModel
+from surrogate.healing.latent import Latent, LatentSpace, latents
 
 EMT = "ase.calculators.emt:EMT"
 Array = NDArray[np.float64]

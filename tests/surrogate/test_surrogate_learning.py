@@ -13,15 +13,16 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm, spearmanr
 
-from oracle.evaluation import Measured, Quantity
-from oracle.material import Crystal, Superlattice
-from surrogate.base import BaseSurrogate
-from surrogate.calibration import coverage
-from surrogate.feature_store import FeatureStore
-from surrogate.gaussian_process import GaussianProcess
-from surrogate.graph_ensemble import GraphEnsemble
-from surrogate.protocol import Output
-from surrogate.settings import GaussianProcessSettings
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.crystal import Crystal
+from oracle.materials.superlattice import Superlattice
+from surrogate.contract.calibration import coverage
+from surrogate.contract.protocol import Output
+from surrogate.contract.settings import GaussianProcessSettings
+from surrogate.features.feature_store import FeatureStore
+from surrogate.models.base import BaseSurrogate
+from surrogate.models.gaussian_process import GaussianProcess
+from surrogate.models.graph.graph_ensemble import GraphEnsemble
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "examples"
 KAPPA = Output("kappa", 300.0)
@@ -134,7 +135,9 @@ class TestOnPhononDB:
         self, kappa_table: KappaTable, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with_prior = held_out(kappa_table, SURROGATES[kind], 5)
-        monkeypatch.setattr("surrogate.targets.prior_mean", lambda output, descriptors: None)
+        monkeypatch.setattr(
+            "surrogate.training_data.targets.prior_mean", lambda output, descriptors: None
+        )
         without = held_out(kappa_table, SURROGATES[kind], 5)
         assert with_prior.error < 0.9 * without.error
         assert with_prior.error < 0.75 * with_prior.error_of_mean

@@ -13,14 +13,11 @@ from hypothesis.extra.numpy import arrays
 from pydantic import TypeAdapter, ValidationError
 from scipy.stats import multivariate_normal
 
-from surrogate.block_kernel import BlockKernel
-from surrogate.calibration import calibrate, coverage
-from surrogate.compression import Compressor
-from surrogate.network import Graphs, Networks, Shape, depths, features
-from surrogate.scaling import Columns, TargetScale
-from surrogate.settings import GraphEnsembleSettings, SurrogateSettings
-from surrogate.stability import PRIOR_STABLE, StabilityModel
-from surrogate.training import (
+from surrogate.contract.calibration import calibrate, coverage
+from surrogate.contract.settings import GraphEnsembleSettings, SurrogateSettings
+from surrogate.kernels.block_kernel import BlockKernel
+from surrogate.kernels.compression import Compressor
+from surrogate.models.graph.fitting import (
     Training,
     bootstrap,
     last_layer,
@@ -28,6 +25,9 @@ from surrogate.training import (
     start_scales,
     train,
 )
+from surrogate.models.graph.network import Graphs, Networks, Shape, depths, features
+from surrogate.models.stability import PRIOR_STABLE, StabilityModel
+from surrogate.training_data.scaling import Columns, TargetScale
 
 SHAPE = Shape(members=2, nodes=5, edges=3, width=4, blocks=(3, 2), waves=6, extras=3)
 

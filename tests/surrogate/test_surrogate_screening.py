@@ -10,14 +10,14 @@ from ase import Atoms
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.material import Crystal
-from oracle.potentials import calculator
-from surrogate import shards
-from surrogate.batched import Neighbours, batched
-from surrogate.descriptors import GLOBALS
-from surrogate.features import features_of
-from surrogate.quick_features import quick_features
-from surrogate.shards import ShardStore, shard_features
+from oracle.materials.crystal import Crystal
+from oracle.potentials.table import calculator
+from surrogate.features import shards
+from surrogate.features.batched import Neighbours, batched
+from surrogate.features.crystal_features import features_of
+from surrogate.features.descriptors import GLOBALS
+from surrogate.features.quick_features import quick_features
+from surrogate.features.shards import ShardStore, shard_features
 
 pytest.importorskip("sevenn", reason="the extra phonoscout[sevenn] is not installed")
 POTENTIAL = "7net-0"

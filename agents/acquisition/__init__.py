@@ -1,0 +1,1 @@
+"""The value of measuring a candidate, from a posterior."""

@@ -1,0 +1,1 @@
+"""Elements, charges and near-duplicates."""

@@ -1,0 +1,1 @@
+"""Candidates, design spaces, proposers, objectives and constraints."""

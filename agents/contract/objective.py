@@ -1,0 +1,101 @@
+"""What a campaign seeks, as one number that is better when higher."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
+from surrogate.contract.protocol import Output
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A property at a temperature, to be minimised, maximised or brought near a target.
+
+    Scores are taken on the modelled scale (log10 where `log`), so that a score of an evaluation
+    and of posterior samples can be compared.
+
+    Args:
+        property: a key of ``Measured.properties``.
+        temperature: K, or None for a number without temperature.
+        goal: direction.
+        target: the value sought, in the property's unit, when ``goal`` is ``target``.
+        log: whether log10 of the property is modelled.
+        limits: (property, upper limit) pairs that a find must keep, in the properties' units; a
+            property that was not measured refuses nothing.
+    """
+
+    property: str = "kappa"
+    temperature: float | None = 300.0
+    goal: Literal["minimize", "maximize", "target"] = "minimize"
+    target: float | None = None
+    log: bool = True
+    limits: tuple[tuple[str, float], ...] = ()
+
+    @builtins.property  # `property` is a field of this class
+    def output(self) -> Output:
+        """What a surrogate must predict for this objective."""
+        return Output(self.property, self.temperature, self.log)
+
+    def value(self, evaluation: Measured | Unstable | Failed) -> tuple[float, float | None] | None:
+        """(value, standard error) in the property's unit; None where none can be learned from."""
+        if not isinstance(evaluation, Measured) or self.problem(evaluation) is not None:
+            return None
+        return scalar(evaluation, self.property, self.temperature)
+
+    def problem(self, evaluation: Measured) -> str | None:
+        """Why what was measured is no number to learn from, or None.
+
+        A property that was not measured at all is no problem of the evaluation.
+        """
+        try:
+            found = scalar(evaluation, self.property, self.temperature)
+        except (TypeError, ValueError):
+            return f"{self.property} is not a real number"
+        if found is None:
+            return None
+        value, error = found
+        if not np.all(np.isfinite(np.asarray(evaluation.properties[self.property].value, float))):
+            return f"{self.property} is not finite; expected finite numbers"
+        if error is not None and not (math.isfinite(error) and error >= 0):
+            return f"the standard error of {self.property} is {error}; expected at least 0"
+        if self.log and value <= 0:
+            return (
+                f"{self.property} is {value:.4g}; expected a number above 0, because its "
+                "logarithm is modelled (objective.log: false models the number itself)"
+            )
+        return None
+
+    def modelled(self, value: float) -> float:
+        """A value on the modelled scale."""
+        return float(np.log10(value)) if self.log else value
+
+    def score(self, modelled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of any array of modelled values; higher is better."""
+        if self.goal == "maximize":
+            return modelled
+        if self.goal == "minimize":
+            return -modelled
+        assert self.target is not None  # the config demands it
+        return -np.abs(modelled - self.modelled(self.target))
+
+    def score_of(self, evaluation: Measured | Unstable | Failed) -> float | None:
+        """Score of an outcome; None where it has no value or breaks a limit."""
+        found = self.value(evaluation)
+        if found is None or self.refusal(evaluation):
+            return None
+        return float(self.score(np.array(self.modelled(found[0]))))
+
+    def refusal(self, evaluation: Measured | Unstable | Failed) -> str | None:
+        """Which limit an outcome breaks (NaN does), or None."""
+        for name, limit in self.limits:
+            found = scalar(evaluation, name, self.temperature)
+            if found is not None and not found[0] <= limit:
+                return f"{name} is {found[0]:.4g}, above the limit of {limit:g}"
+        return None

@@ -1,0 +1,1 @@
+"""Which supercells to label where a potential is wrong."""

@@ -1,0 +1,147 @@
+"""What all proposers share: the base class cleans, the subclass computes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.acquisition.functions import Belief, acquire
+from agents.chemistry.duplicates import Admission
+from agents.contract.objective import Objective
+from agents.contract.protocol import Candidate, Outcome, Space, candidate_id
+from oracle.materials.material import Material
+from surrogate.contract.protocol import Surrogate
+
+
+@dataclass(frozen=True)
+class Idea:
+    """A material a proposer thought of, and the materials it was made from."""
+
+    material: Material
+    parents: tuple[Material, ...] = ()
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a proposer may look at; see `Proposer.propose`."""
+
+    n: int
+    space: Space
+    objective: Objective
+    evaluations: Sequence[Outcome]
+    pending: Sequence[Material]
+    surrogate: Surrogate | None
+    fidelity: str
+    rng: np.random.Generator
+
+    @property
+    def taken(self) -> list[Material]:
+        """Materials that must not be proposed."""
+        return [e.material for e in self.evaluations] + list(self.pending)
+
+    @property
+    def best(self) -> float | None:
+        """Best score so far."""
+        return max(self._scores(), default=None)
+
+    def _scores(self) -> list[float]:
+        scores = map(self.objective.score_of, self.evaluations)
+        return [s for s in scores if s is not None]
+
+    def leaders(self, k: int) -> list[Material]:
+        """The k best measured materials, best first."""
+        scored = [
+            (score, evaluation.material)
+            for evaluation in self.evaluations
+            if (score := self.objective.score_of(evaluation)) is not None
+        ]
+        scored.sort(key=lambda pair: -pair[0])  # stable: of equal ones the earlier first
+        return [material for _, material in scored[:k]]
+
+
+class BaseProposer(ABC):
+    """Turns ideas into distinct candidates that are in the space and neither known nor pending.
+
+    Args:
+        name: of this agent in the campaign; its kind, unless there are several of one kind.
+        fidelity: at which the objective is measured; None takes that of the evaluations.
+        near_duplicates: whether crystals that match known ones within rounding are dropped.
+    """
+
+    kind: str
+
+    def __init__(
+        self, name: str | None = None, *, fidelity: str | None = None, near_duplicates: bool = True
+    ) -> None:
+        self.name = name or self.kind
+        self._fidelity = fidelity
+        self._near = near_duplicates
+
+    def propose(
+        self,
+        n: int,
+        *,
+        space: Space,
+        objective: Objective,
+        evaluations: Sequence[Outcome],
+        pending: Sequence[Material],
+        surrogate: Surrogate | None,
+        rng: np.random.Generator,
+    ) -> list[Candidate]:
+        """At most n distinct candidates, best first; see `Proposer.propose`."""
+        fidelity = self._fidelity or (evaluations[-1].fidelity if evaluations else "")
+        situation = Situation(n, space, objective, evaluations, pending, surrogate, fidelity, rng)
+        admit = Admission(situation.taken, near_duplicates=self._near)
+        found: list[Candidate] = []
+        if n > 0:
+            for idea in self._ideas(situation):
+                if idea.material in space and admit(idea.material):
+                    found.append(
+                        Candidate(
+                            idea.material,
+                            self.name,
+                            tuple(candidate_id(parent) for parent in idea.parents),
+                            label=space.label(idea.material),
+                        )
+                    )
+                    if len(found) == n:
+                        break
+        return found
+
+    @abstractmethod
+    def _ideas(self, situation: Situation) -> Iterable[Idea]:
+        """Materials in the order of preference; anything unfit is dropped by the caller.
+
+        More than `situation.n` may be given, and lazily.
+        """
+
+
+def ranked(ideas: Sequence[Idea], situation: Situation) -> list[Idea]:
+    """Ideas by what the surrogate promises of them, in their own order where there is none."""
+    best = situation.best
+    if situation.surrogate is None or best is None or len(ideas) < 2:
+        return list(ideas)
+    posterior = situation.surrogate.posterior(
+        [idea.material for idea in ideas],
+        outputs=[situation.objective.output],
+        fidelity=situation.fidelity,
+    )
+    value = acquire(Belief.of(posterior), situation.objective, kind="log-ei", best=best)
+    return [ideas[i] for i in np.argsort(-value, kind="stable")]
+
+
+def scattered(situation: Situation) -> Iterable[Idea]:
+    """Random members of the space until none is left: what is done when nothing is known."""
+    space, rng = situation.space, situation.rng
+    wanted = situation.n + len(situation.taken)
+    seen = 0
+    while True:
+        drawn = space.sample(wanted, rng)
+        yield from (Idea(material) for material in drawn)
+        seen += len(drawn)
+        if space.size is None or wanted >= space.size or seen > 64 * situation.n:
+            break
+        wanted = min(2 * wanted, space.size)

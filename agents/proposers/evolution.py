@@ -1,0 +1,113 @@
+"""Evolution: crossover, mutation and chemical strain among the best candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from agents.chemistry.duplicates import Admission
+from agents.contract.protocol import Space
+from agents.proposers.base import BaseProposer, Idea, Situation, ranked, scattered
+from agents.proposers.settings import EvolutionSettings
+from oracle.materials.material import Material
+
+_PER_CANDIDATE = 8  # children ranked for each candidate wanted
+_TRIES = 8  # matings per child wanted: most lead to known materials late in a campaign
+_DEFAULTS = EvolutionSettings()
+
+
+@runtime_checkable
+class Breeding(Protocol):
+    """A space in which two materials can be mixed and one strained."""
+
+    def crossings(
+        self,
+        first: Material,
+        second: Material,
+        rng: np.random.Generator,
+    ) -> list[Material]:
+        """Members that mix both, in random order."""
+        ...
+
+    def strained(self, material: Material) -> list[Material]:
+        """Members of the same structure type, nearest in volume first."""
+        ...
+
+
+class EvolutionProposer(BaseProposer):
+    """Children of parents drawn by rank; every child lies in the space.
+
+    Args:
+        settings: number of parents, weights of the three operators.
+        name: see `BaseProposer`.
+        fidelity: see `BaseProposer`.
+        near_duplicates: see `BaseProposer`.
+    """
+
+    kind = "evolution"
+
+    def __init__(
+        self,
+        settings: EvolutionSettings = _DEFAULTS,
+        name: str | None = None,
+        *,
+        fidelity: str | None = None,
+        near_duplicates: bool = True,
+    ) -> None:
+        super().__init__(name, fidelity=fidelity, near_duplicates=near_duplicates)
+        self._settings = settings
+
+    def _ideas(self, situation: Situation) -> Iterator[Idea]:
+        yield from ranked(self._children(situation), situation)
+        yield from scattered(situation)
+
+    def _children(self, situation: Situation) -> list[Idea]:
+        parents = situation.leaders(self._settings.parents)
+        if not parents:
+            return []
+        rng = situation.rng
+        weights = np.array(
+            [self._settings.crossover, self._settings.mutation, self._settings.strain]
+        )
+        if not isinstance(situation.space, Breeding):
+            weights = np.array([0.0, 1.0, 0.0])
+        admit = Admission(situation.taken, near_duplicates=False)
+        found: list[Idea] = []
+        wanted = _PER_CANDIDATE * situation.n
+        for _ in range(_TRIES * wanted):
+            operator = rng.choice(3, p=weights / weights.sum())
+            children = self._bred(int(operator), parents, situation.space, rng)
+            child = next((c for c in children if admit(c.material)), None)
+            if child is not None:
+                found.append(child)
+                if len(found) == wanted:
+                    break
+        return found
+
+    @staticmethod
+    def _bred(
+        operator: int,
+        parents: Sequence[Material],
+        space: Space,
+        rng: np.random.Generator,
+    ) -> list[Idea]:
+        """Children by crossover (0), mutation (1) or strain (2), preferred ones first."""
+        first = _by_rank(parents, rng)
+        if operator == 0 and isinstance(space, Breeding):
+            second = _by_rank(parents, rng)
+            return [Idea(c, (first, second)) for c in space.crossings(first, second, rng)]
+        if operator == 2 and isinstance(space, Breeding):
+            return [Idea(c, (first,)) for c in space.strained(first)]
+        near = space.neighbours(first)
+        # Geometric: mostly the nearest, sometimes a far one, so that mutation differs from
+        # plain substitution.
+        start = min(int(rng.geometric(0.3)) - 1, max(len(near) - 1, 0))
+        return [Idea(c, (first,)) for c in near[start:]]
+
+
+def _by_rank(parents: Sequence[Material], rng: np.random.Generator) -> Material:
+    """A parent, drawn with a probability that falls linearly with its rank."""
+    weights = np.arange(len(parents), 0, -1, dtype=float)
+    return parents[int(rng.choice(len(parents), p=weights / weights.sum()))]

@@ -1,0 +1,126 @@
+"""Monte-Carlo tree search over the beginnings of layer sequences.
+
+As in the search of Dieb, Ju, Yoshizoe, Hou, Shiomi and Tsuda, Sci. Technol. Adv. Mater. 18, 498
+(2017): a node is a beginning, its worth the mean rank of the designs measured below it, and the
+way down weighs that against how seldom a node was entered (Kocsis and Szepesvári, 2006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.acquisition.pool_posterior import listed
+from agents.proposers.base import BaseProposer, Idea, Situation, ranked, scattered
+from agents.proposers.settings import TreeSearchSettings
+from oracle.materials.superlattice import Superlattice
+
+_LIMIT = 100_000  # designs of which the tree is made, at most
+_ROLLOUTS = 32  # ways to complete a beginning that are compared
+_DEFAULTS = TreeSearchSettings()
+
+
+class TreeSearchProposer(BaseProposer):
+    """Completes promising beginnings of sequences; random for crystals, which have none.
+
+    A beginning below which nothing was measured is completed at random, or by what the surrogate
+    promises of some random completions.
+
+    Args:
+        settings: how much is explored.
+        name: see `BaseProposer`.
+        fidelity: see `BaseProposer`.
+        near_duplicates: see `BaseProposer`.
+    """
+
+    kind = "tree-search"
+
+    def __init__(
+        self,
+        settings: TreeSearchSettings = _DEFAULTS,
+        name: str | None = None,
+        *,
+        fidelity: str | None = None,
+        near_duplicates: bool = True,
+    ) -> None:
+        super().__init__(name, fidelity=fidelity, near_duplicates=near_duplicates)
+        self._settings = settings
+
+    def _ideas(self, situation: Situation) -> Iterator[Idea]:
+        drawn = listed(situation.space, _LIMIT, situation.rng)
+        designs = [m for m in drawn if isinstance(m, Superlattice)]
+        if designs and situation.best is not None:
+            yield from self._descents(designs, situation)
+        yield from scattered(situation)
+
+    def _descents(self, designs: Sequence[Superlattice], situation: Situation) -> Iterator[Idea]:
+        taken = {m.digest for m in situation.taken}
+        free = [d for d in designs if d.digest not in taken]
+        known, worth = _measured(situation)
+        length = max(len(d.sequence) for d in [*free, *known])
+        open_ = _table([d.sequence for d in free], length)
+        visited = _table([d.sequence for d in known], length)
+        left = np.ones(len(free), dtype=bool)
+        for _ in range(2 * situation.n):
+            if not left.any():
+                return
+            below = _descend(open_, left, visited, worth, self._settings.exploration, situation.rng)
+            tried = situation.rng.permutation(below)[:_ROLLOUTS]
+            best = ranked([Idea(free[int(at)]) for at in tried], situation)[0]
+            yield best
+            at = next(int(i) for i in tried if free[int(i)] is best.material)
+            left[at] = False
+            # It counts as entered, and as middling until it is measured.
+            visited = np.concatenate([visited, open_[at : at + 1]])
+            worth = np.append(worth, 0.5)
+
+
+def _measured(situation: Situation) -> tuple[list[Superlattice], NDArray[np.float64]]:
+    """Measured designs, and their ranks from 0 to 1; what has no value counts 0."""
+    known: list[Superlattice] = []
+    scores: list[float] = []
+    for evaluation in situation.evaluations:
+        if isinstance(evaluation.material, Superlattice):
+            score = situation.objective.score_of(evaluation)
+            known.append(evaluation.material)
+            scores.append(-np.inf if score is None else score)
+    ranks = np.searchsorted(np.sort(scores), scores, side="right") / max(len(scores), 1)
+    return known, np.where(np.isfinite(scores), ranks, 0.0)
+
+
+def _descend(
+    open_: NDArray[np.int64],
+    left: NDArray[np.bool_],
+    visited: NDArray[np.int64],
+    worth: NDArray[np.float64],
+    exploration: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Rows of the free designs below the beginning where the way down ends."""
+    below, seen = np.flatnonzero(left), np.arange(len(visited))
+    for depth in range(open_.shape[1]):
+        letters = np.unique(open_[below, depth])
+        entered = [seen[visited[seen, depth] == letter] for letter in letters]
+        fresh = [k for k, rows in enumerate(entered) if not len(rows)]
+        if fresh:
+            chosen = int(rng.choice(fresh))
+        else:
+            total = np.log(max(len(seen), 1) + 1.0)
+            value = [
+                worth[rows].mean() + exploration * np.sqrt(2.0 * total / len(rows))
+                for rows in entered
+            ]
+            chosen = int(np.argmax(value))
+        below = below[open_[below, depth] == letters[chosen]]
+        seen = entered[chosen]
+        if not len(seen) or len(below) == 1:
+            break
+    return below
+
+
+def _table(sequences: Sequence[str], length: int) -> NDArray[np.int64]:
+    """Code points (n, length), -1 beyond the end."""
+    rows = [[ord(letter) for letter in s] + [-1] * (length - len(s)) for s in sequences]
+    return np.array(rows, dtype=np.int64).reshape(len(rows), length)

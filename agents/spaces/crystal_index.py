@@ -1,0 +1,158 @@
+"""Which crystals of a list are alike: structure type, elements, volume."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from agents.chemistry.chemistry import dissimilarity, pettifor
+from oracle.materials.crystal import Crystal
+
+_SWAPS = 64  # neighbours given at most
+_FALLBACK = 12  # nearest by descriptor when nothing is one swap away
+
+StructureType = tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+Formula = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    kind: StructureType
+    formula: Formula
+    volume: float  # Å³ per atom
+
+
+class CrystalIndex:
+    """Likeness among the crystals of a space.
+
+    Args:
+        members: index in the space to crystal.
+    """
+
+    def __init__(self, members: Mapping[int, Crystal]) -> None:
+        self._entries = _entries(members)
+        self._by_kind: dict[StructureType, list[int]] = {}
+        self._by_formula: dict[Formula, list[int]] = {}
+        self._swaps: dict[tuple[StructureType, Formula, int], list[int]] = {}
+        for at, entry in self._entries.items():
+            self._by_kind.setdefault(entry.kind, []).append(at)
+            self._by_formula.setdefault(entry.formula, []).append(at)
+            for rest, count in _leave_one_out(entry.formula):
+                self._swaps.setdefault((entry.kind, rest, count), []).append(at)
+        self._rows = list(self._entries)
+
+    def neighbours(self, at: int) -> list[int]:
+        """Members one element away in the same structure type, most similar elements first.
+
+        Then other structures of the same formula; where there are neither, the nearest by mean
+        place on Pettifor's scale, its spread, and volume.
+        """
+        entry = self._entries[at]
+        distance: dict[int, float] = {}
+        for rest, count in _leave_one_out(entry.formula):
+            (gone,) = set(entry.formula) - set(rest)
+            for other in self._swaps[entry.kind, rest, count]:
+                if other == at:
+                    continue
+                changed = set(self._entries[other].formula) - set(rest)
+                new = next(iter(changed))[0] if changed else gone[0]
+                step = dissimilarity(gone[0], new)
+                distance[other] = min(step, distance.get(other, np.inf))
+        swaps = sorted(distance, key=lambda i: (distance[i], i))[:_SWAPS]
+        same = [i for i in self._by_formula[entry.formula] if i != at and i not in distance]
+        found = swaps + same[:_SWAPS]
+        return found or self._nearest(at)
+
+    def crossings(self, at: int, other: int, rng: np.random.Generator) -> list[int]:
+        """Members in the structure type of either parent made of elements of both."""
+        first, second = self._entries[at], self._entries[other]
+        symbols = {s for s, _ in first.formula} | {s for s, _ in second.formula}
+        found: dict[int, None] = {}
+        for kind, elements in ((first.kind, second.formula), (second.kind, first.formula)):
+            for member in self._by_formula.get(elements, ()):
+                if self._entries[member].kind == kind:
+                    found[member] = None
+        for parent in (first, second):
+            for rest, count in _leave_one_out(parent.formula):
+                for member in self._swaps[parent.kind, rest, count]:
+                    if all(s in symbols for s, _ in self._entries[member].formula):
+                        found[member] = None
+        mixed = [i for i in found if i not in (at, other)]
+        return [mixed[i] for i in rng.permutation(len(mixed))]
+
+    def strained(self, at: int) -> list[int]:
+        """Members of the same structure type, nearest in volume per atom first."""
+        entry = self._entries[at]
+        same = [i for i in self._by_kind[entry.kind] if i != at]
+        change = {i: abs(np.log(self._entries[i].volume / entry.volume)) for i in same}
+        return sorted(same, key=lambda i: (change[i], i))[:_SWAPS]
+
+    def _nearest(self, at: int) -> list[int]:
+        """Other members by descriptor; only needed where nothing is one change away."""
+        k = min(_FALLBACK + 1, len(self._rows))
+        _, rows = self._tree.query(_descriptor(self._entries[at]), k=k)
+        found = (self._rows[int(i)] for i in np.atleast_1d(rows))
+        return [i for i in found if i != at]
+
+    @functools.cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(np.array([_descriptor(self._entries[at]) for at in self._rows]))
+
+
+def _entries(members: Mapping[int, Crystal]) -> dict[int, _Entry]:
+    """Structure type and composition of the canonical cells, without a symmetry search.
+
+    The type is the number of atoms, the counts of its elements, the lattice angles (in 5°) and
+    the distances of the atoms from the first one (in tenths of the cube root of the volume).
+    """
+    by_size: dict[int, list[int]] = {}
+    for at, crystal in members.items():
+        by_size.setdefault(len(crystal.species), []).append(at)
+    found: dict[int, _Entry] = {}
+    for atoms, same in by_size.items():
+        rows = np.array([members[at].lattice for at in same])  # (m, 3, 3)
+        places = np.array([members[at].positions for at in same])  # (m, atoms, 3)
+        volumes = np.abs(np.linalg.det(rows))
+        lengths = np.linalg.norm(rows, axis=2)
+        metric = rows @ rows.transpose(0, 2, 1)
+        cosines = metric / (lengths[:, :, None] * lengths[:, None, :])
+        angles = np.degrees(np.arccos(np.clip(cosines[:, *np.triu_indices(3, 1)], -1, 1)))
+        steps = places - places[:, :1]
+        steps -= np.round(steps)
+        distances = np.linalg.norm(steps @ rows, axis=2) / np.cbrt(volumes)[:, None]
+        angle_keys = np.sort(np.rint(angles / 5).astype(int), axis=1).tolist()
+        distance_keys = np.sort(np.rint(10 * distances).astype(int), axis=1).tolist()
+        for i, at in enumerate(same):
+            formula = _formula(members[at].species)
+            counts = tuple(sorted(n for _, n in formula))
+            kind = (atoms, counts, tuple(angle_keys[i]), tuple(distance_keys[i]))
+            found[at] = _Entry(kind, formula, float(volumes[i]) / atoms)
+    return {at: found[at] for at in members}
+
+
+def _formula(species: tuple[str, ...]) -> Formula:
+    counts: dict[str, int] = {}
+    for symbol in species:
+        counts[symbol] = counts.get(symbol, 0) + 1
+    divisor = math.gcd(*counts.values())
+    return tuple(sorted((s, n // divisor) for s, n in counts.items()))
+
+
+def _leave_one_out(formula: Formula) -> list[tuple[Formula, int]]:
+    """The formula without each of its elements, with the count that was taken away."""
+    return [(formula[:i] + formula[i + 1 :], n) for i, (_, n) in enumerate(formula)]
+
+
+def _descriptor(entry: _Entry) -> NDArray[np.float64]:
+    """(3,): mean and spread on Pettifor's scale (in tenths of it), log volume (in tenths)."""
+    scale = np.array([pettifor(s) for s, _ in entry.formula]) / 10.0
+    weights = np.array([n for _, n in entry.formula], dtype=float)
+    mean = float(np.average(scale, weights=weights))
+    spread = float(np.sqrt(np.average((scale - mean) ** 2, weights=weights)))
+    return np.array([mean, spread, 10.0 * np.log(entry.volume)])

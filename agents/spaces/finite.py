@@ -1,0 +1,122 @@
+"""Spaces that can be listed: what prototypes and pools have in common."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from agents.spaces.crystal_index import CrystalIndex
+from agents.spaces.sequence_index import SequenceIndex
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Superlattice
+
+_REMEMBERED = 256  # materials whose neighbours are kept
+
+
+class FiniteSpace:
+    """A listed space, in a fixed order.
+
+    Args:
+        materials: all members; of equal ones the first counts.
+        labels: one per material.
+    """
+
+    def __init__(self, materials: Sequence[Material], labels: Sequence[str | None]) -> None:
+        index: dict[str, int] = {}
+        kept: list[Material] = []
+        names: list[str | None] = []
+        for material, label in zip(materials, labels, strict=True):
+            if material.digest not in index:
+                index[material.digest] = len(kept)
+                kept.append(material)
+                names.append(label)
+        self._materials = tuple(kept)
+        self._labels = tuple(names)
+        self._index = index
+        self._near: dict[int, list[int]] = {}
+        self.duplicates = len(materials) - len(kept)
+        """How many materials equal an earlier one."""
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """All members in their fixed order; always the same object."""
+        return self._materials
+
+    @property
+    def size(self) -> int:
+        """How many materials there are."""
+        return len(self._materials)
+
+    def __contains__(self, material: object) -> bool:
+        return isinstance(material, Crystal | Superlattice) and material.digest in self._index
+
+    def __iter__(self) -> Iterator[Material]:
+        return iter(self._materials)
+
+    def position(self, material: Material) -> int | None:
+        """Index of a material in `materials`, or None when the space does not hold it."""
+        return self._index.get(material.digest)
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
+        """At most n distinct materials, drawn uniformly without replacement."""
+        chosen = rng.choice(self.size, size=min(n, self.size), replace=False)
+        return [self._materials[i] for i in chosen]
+
+    def label(self, material: Material) -> str | None:
+        """Id in the user's pool or name of the prototype."""
+        at = self.position(material)
+        return None if at is None else self._labels[at]
+
+    def neighbours(self, material: Material) -> list[Material]:
+        """Materials one small change away, nearest first; empty for a stranger."""
+        at = self.position(material)
+        if at is None:
+            return []
+        if at not in self._near:  # asked for again and again of the leaders
+            if len(self._near) >= _REMEMBERED:
+                self._near.clear()
+            self._near[at] = self._of(material).neighbours(at)
+        return [self._materials[i] for i in self._near[at]]
+
+    def crossings(
+        self,
+        first: Material,
+        second: Material,
+        rng: np.random.Generator,
+    ) -> list[Material]:
+        """Members that mix two others: elements or layers of both, in random order.
+
+        Crystals: the structure type of either parent with elements of both. Sequences: every
+        layer from one of the parents, the member nearest to the mix where it is none itself.
+        """
+        at, other = self.position(first), self.position(second)
+        if at is None or other is None or type(first) is not type(second):
+            return []
+        return [self._materials[i] for i in self._of(first).crossings(at, other, rng)]
+
+    def strained(self, material: Material) -> list[Material]:
+        """Members of the same structure type, nearest in volume per atom first.
+
+        The oracle relaxes what it is given, so that strain survives only as chemical pressure.
+        Empty for sequences.
+        """
+        at = self.position(material)
+        if at is None or not isinstance(material, Crystal):
+            return []
+        return [self._materials[i] for i in self._crystals.strained(at)]
+
+    def _of(self, material: Material) -> CrystalIndex | SequenceIndex:
+        return self._crystals if isinstance(material, Crystal) else self._sequences
+
+    @functools.cached_property
+    def _crystals(self) -> CrystalIndex:
+        return CrystalIndex({i: m for i, m in enumerate(self._materials) if isinstance(m, Crystal)})
+
+    @functools.cached_property
+    def _sequences(self) -> SequenceIndex:
+        return SequenceIndex(
+            {i: m for i, m in enumerate(self._materials) if isinstance(m, Superlattice)}
+        )

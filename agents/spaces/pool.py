@@ -1,0 +1,82 @@
+"""The design space that is a user's own list of materials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from agents.spaces.finite import FiniteSpace
+from agents.spaces.pool_content import charges_of, content_sha256, left_out
+from agents.spaces.pool_files import Bad, cached_pool
+from agents.spaces.settings import PoolSpaceSettings
+from oracle.materials.material import Material
+from oracle.runtime.errors import OracleError
+
+
+class PoolSpace(FiniteSpace):
+    """Materials read from files, in the order of the files.
+
+    Args:
+        settings: where the list is, and what a bad record does.
+        cache: folder in which the canonical forms are kept, by the content of the pool, because
+            finding them takes about 20 ms per crystal; None keeps nothing.
+
+    Raises:
+        OracleError: stage ``read``; a record that cannot be used (unless ``on_error: skip``), two
+            records with one id, no usable record at all.
+    """
+
+    def __init__(self, settings: PoolSpaceSettings, cache: Path | None = None) -> None:
+        self.content_sha256 = content_sha256(settings.path)
+        """SHA-256 of what was read: a campaign is refused when it changes."""
+        skipped: list[str] = []
+        remarks: list[str] = []
+        materials: list[Material] = []
+        seen: dict[str, str] = {}
+        records = cached_pool(
+            settings.path,
+            self.content_sha256,
+            mirror=settings.mirror,
+            symmetries=settings.permutations,
+            cache=cache,
+        )
+        for record in records:
+            if isinstance(record, Bad):
+                if settings.on_error == "stop":
+                    raise OracleError(
+                        "read", f"{record.place}: {record.reason}; on_error: skip leaves it out"
+                    )
+                skipped.append(f"{record.place}: {record.reason}")
+                continue
+            if record.id in seen:
+                raise OracleError(
+                    "read",
+                    f"{record.place}: id {record.id!r} was used before at {seen[record.id]}; "
+                    "ids are unique",
+                )
+            seen[record.id] = record.place
+            remarks += [f"{record.place}: {remark}" for remark in record.remarks]
+            materials.append(record.material)
+        if not materials:
+            raise OracleError(
+                "read",
+                f"{settings.path} holds no usable material ({len(skipped)} skipped"
+                f"{', the first: ' + skipped[0] if skipped else ''})",
+            )
+        super().__init__(materials, list(seen))
+        self.skipped = tuple(skipped)
+        """One line for each record that was left out."""
+        self.remarks = tuple(remarks)
+        """One line for each decision that was taken in reading a record."""
+        self.left_out = left_out(settings.path)
+        """Files of a folder that may be meant as structures, but are of a kind that is not read."""
+        self.charges = charges_of(settings.path)
+        """Files of charges in a folder, of which a campaign makes no use."""
+        self.ids: Mapping[str, str] = {
+            material.digest: str(self.label(material)) for material in self.materials
+        }
+        """Digest to the id of the first record that has it."""
+        self.all_ids: Mapping[str, str] = {
+            name: material.digest for name, material in zip(seen, materials, strict=True)
+        }
+        """Every id, also of equal materials, to its digest."""

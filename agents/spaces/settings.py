@@ -1,0 +1,186 @@
+"""Settings of the design spaces, one class per kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    model_validator,
+)
+
+from agents.contract.settings import Settings
+from oracle.runtime.suggestions import did_you_mean
+
+_SYMBOLS = """
+H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As  Se Br
+Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu  Gd Tb Dy Ho
+Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np  Pu Am Cm Bk Cf Es
+Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
+"""
+PROTOTYPE_NAMES = (
+    "rocksalt",
+    "cscl",
+    "zincblende",
+    "wurtzite",
+    "nickel-arsenide",
+    "fluorite",
+    "antifluorite",
+    "rutile",
+    "cadmium-iodide",
+    "anti-cadmium-iodide",
+    "half-heusler",
+    "perovskite",
+)
+"""The prototypes that have a name of their own; any other is named ``aflow:`` and its label."""
+
+
+def _element(symbol: str) -> str:
+    if symbol not in _SYMBOLS.split():
+        near = did_you_mean(symbol, _SYMBOLS.split())
+        raise ValueError(f"{symbol!r} is not an element; {near}give symbols such as Na")
+    return symbol
+
+
+def _prototype(name: str) -> str:
+    if name not in PROTOTYPE_NAMES and not (name.startswith("aflow:") and len(name) > 6):
+        raise ValueError(
+            f"{name!r} is not a prototype; {did_you_mean(name, PROTOTYPE_NAMES)}"
+            f"allowed: {', '.join(PROTOTYPE_NAMES)}, "
+            "or an AFLOW label such as aflow:AB_cF8_225_a_b"
+        )
+    return name
+
+
+def _permutation(order: tuple[int, ...]) -> tuple[int, ...]:
+    if sorted(order) != list(range(len(order))) or len(order) < 2:
+        raise ValueError(
+            f"{list(order)} is not an order of layers; expected each of 0 to {len(order) - 1} once"
+        )
+    return order
+
+
+LayerSymmetry = Literal["mirror"] | Annotated[tuple[int, ...], AfterValidator(_permutation)]
+Symbol = Annotated[str, AfterValidator(_element)]
+PrototypeName = Annotated[str, AfterValidator(_prototype)]
+
+
+class PrototypeSpaceSettings(Settings):
+    """Named prototypes times elements, filtered by charge neutrality and electronegativity."""
+
+    kind: Literal["prototypes"] = "prototypes"
+    prototypes: tuple[PrototypeName, ...] = Field(
+        default=("rocksalt", "zincblende", "wurtzite"), min_length=1
+    )
+    elements: tuple[Symbol, ...] | None = None
+    """Elements to decorate with; None: all but hydrogen, noble gases, radioactive elements and,
+    unless `lanthanides` is set, the elements from La to Lu."""
+    exclude_elements: tuple[Symbol, ...] = ()
+    lanthanides: bool = False
+    oxidation_states: Literal["common", "any"] = "common"
+    """``common``: frequent charges of cations and filled-shell anions; ``any``: all SMACT takes."""
+    max_atoms: int = Field(default=40, ge=1)
+    """Atoms in the primitive cell."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PrototypeSpaceSettings:
+        if self.elements is not None and not set(self.elements) - set(self.exclude_elements):
+            raise ValueError("exclude_elements leaves nothing of elements")
+        return self
+
+
+class PoolSpaceSettings(Settings):
+    """The user's own list: a folder of CIF or POSCAR files, an ASE database, or JSON lines."""
+
+    kind: Literal["pool"] = "pool"
+    path: Path
+    on_error: Literal["stop", "skip"] = "stop"
+    symmetries: tuple[LayerSymmetry, ...] = ()
+    """Which sequences are one design: ``mirror`` (a sequence and its reverse), or an order of the
+    layers as a permutation of 0, 1, ..., which may be applied again and again."""
+
+    @property
+    def mirror(self) -> bool:
+        """Whether a sequence and its reverse are one design."""
+        return "mirror" in self.symmetries
+
+    @property
+    def permutations(self) -> tuple[tuple[int, ...], ...]:
+        """The other symmetries, each once, in a fixed order."""
+        return tuple(sorted({order for order in self.symmetries if order != "mirror"}))
+
+
+class SuperlatticeSpaceSettings(Settings):
+    """All stacks of some layer materials between two leads."""
+
+    kind: Literal["superlattice"] = "superlattice"
+    alphabet: dict[str, str]
+    """One character per layer material, and its crystal: an element or zincblende compound by
+    formula, or the path of a structure file."""
+    leads: tuple[str, str]
+    """Letters of the crystals on the left and on the right."""
+    length: int = Field(ge=2, le=1000)
+    """Layers between the leads."""
+    cells: int = Field(default=1, ge=1)
+    """Conventional cells per layer."""
+    in_plane: float | None = Field(default=None, gt=0)
+    """Å, lattice parameter in the plane; None: that of the left lead."""
+    composition: dict[str, int] | None = None
+    """Layers of each letter; None: any."""
+    min_thickness: int = Field(default=1, ge=1)
+    """Least number of equal layers in a row."""
+    max_interfaces: int | None = Field(default=None, ge=0)
+    """Most changes of material between neighbouring layers."""
+    palindromes: bool = False
+    """Whether only designs that equal their reverse are allowed."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> SuperlatticeSpaceSettings:
+        letters = sorted(self.alphabet)
+        if any(len(letter) != 1 for letter in letters):
+            raise ValueError(f"alphabet: given {letters}; expected one character per material")
+        if len(letters) < 2 or len(set(self.alphabet.values())) < len(letters):
+            raise ValueError(
+                f"alphabet: given {self.alphabet}; expected at least two different materials"
+            )
+        for lead in self.leads:
+            if lead not in letters:
+                raise ValueError(f"leads: given {lead!r}; expected letters of alphabet: {letters}")
+        self._check_composition(letters)
+        if self.min_thickness > self.length:
+            raise ValueError(
+                f"min_thickness: given {self.min_thickness}; expected at most length, {self.length}"
+            )
+        return self
+
+    def _check_composition(self, letters: list[str]) -> None:
+        wanted = self.composition
+        if wanted is None:
+            return
+        strange = sorted(set(wanted) - set(letters))
+        if strange or min(wanted.values(), default=0) < 0:
+            raise ValueError(
+                f"composition: given {wanted}; expected counts of at least 0 of {letters}"
+            )
+        if sum(wanted.values()) != self.length:
+            raise ValueError(
+                f"composition: given {wanted}, which are {sum(wanted.values())} layers; expected "
+                f"length, {self.length}"
+            )
+
+
+class InterfaceSpaceSettings(Settings):
+    """All pairs of different crystals out of the user's own list."""
+
+    kind: Literal["interface"] = "interface"
+    path: Path
+    """A folder of CIF or POSCAR files, an ASE database, or JSON lines, as of ``pool``."""
+    on_error: Literal["stop", "skip"] = "stop"
+
+
+SpaceSettings = Annotated[
+    PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings | InterfaceSpaceSettings,
+    Field(discriminator="kind"),
+]

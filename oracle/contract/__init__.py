@@ -1,0 +1,1 @@
+"""What an oracle is, and what it answers."""

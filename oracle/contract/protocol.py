@@ -1,0 +1,32 @@
+"""The interface of everything that can measure a material."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.materials.material import Material
+from oracle.runtime.context import Context
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """Measures one property set of a material at one fidelity.
+
+    `evaluate` never raises for a reason that lies in the material or the method: it returns
+    `Failed`. Its random numbers come from material and method, never from the caller.
+    """
+
+    @property
+    def fidelity(self) -> str:
+        """Name of the fidelity, for instance ``bte``."""
+        ...
+
+    @property
+    def method_digest(self) -> str:
+        """SHA-256 of all that changes the science: potential weights and settings."""
+        ...
+
+    def evaluate(self, material: Material, *, context: Context) -> Measured | Unstable | Failed:
+        """The outcome for one material."""
+        ...

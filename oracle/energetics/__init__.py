@@ -1,0 +1,1 @@
+"""Energies of crystals: equations of state, polymorphs and elements."""

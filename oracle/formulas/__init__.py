@@ -1,0 +1,1 @@
+"""Closed-form physics on numbers and arrays."""

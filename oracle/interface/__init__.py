@@ -1,0 +1,1 @@
+"""The oracle of kind ``interface``: thermal conductance between two crystals."""

@@ -1,0 +1,232 @@
+"""The oracle `interface`: what passes between two crystals, from the bulk phonons of each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.io import write
+from numpy.typing import NDArray
+
+from oracle.contract.computing import ComputingOracle, Outcome
+from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.interface.mismatch import (
+    Spectrum,
+    acoustic_mismatch,
+    diffuse_mismatch,
+    overlap,
+    radiation_limit,
+)
+from oracle.interface.settings import InterfaceSettings
+from oracle.materials.crystal import Crystal
+from oracle.materials.interface import Interface
+from oracle.materials.material import Material
+from oracle.phonons.doubts import everywhere, together, uncertain
+from oracle.phonons.relax import Relaxed
+from oracle.potentials.forces import ForceField
+from oracle.runtime.clock import Clock
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+
+VERSION = 1
+"""Raise it when the same interface and settings would get other numbers."""
+Fidelity = Literal["overlap", "mismatch"]
+Array = NDArray[np.float64]
+_DOUBTFUL = 0.25  # relative error
+
+
+class InterfaceOracle(ComputingOracle[InterfaceSettings]):
+    """Overlap and mismatch conductances of two crystals.
+
+    Relaxation, force constants and spectra of a crystal are stored by content, so that N
+    crystals cost N harmonic calculations in however many pairs they are.
+
+    Args:
+        settings: all that changes the science.
+        fidelity: ``overlap`` for the coarse mesh of wave vectors, ``mismatch`` for the dense one.
+
+    Raises:
+        OracleError: stage ``read``; unknown potential or one that is not installed.
+    """
+
+    def __init__(self, settings: InterfaceSettings, fidelity: Fidelity = "mismatch") -> None:
+        self._dense = fidelity == "mismatch"
+        # Neither the other fidelity's mesh nor who asks for which changes anything in this one.
+        other = "overlap_spacing" if self._dense else "mesh_spacing"
+        super().__init__(
+            settings,
+            fidelity,
+            {
+                "oracle": "interface",
+                "version": VERSION,
+                "fidelity": fidelity,
+                "settings": settings.model_dump(mode="json", exclude={"fidelities", other}),
+            },
+        )
+
+    def tightened(self) -> InterfaceOracle:
+        """The oracle that confirms a leader: a denser mesh."""
+        return InterfaceOracle(self._settings.tightened(), "mismatch" if self._dense else "overlap")
+
+    def evaluate(self, material: Material, *, context: Context) -> Outcome:
+        """The outcome for one pair; finished stages under ``context.workdir`` are reused."""
+        started = time.perf_counter()
+        forces = self._field(context)
+        try:
+            if not isinstance(material, Interface):
+                raise OracleError("read", "got a single material; interface needs two crystals")
+            key = self._key(material)
+            known = self._stored(forces.store, "evaluations", material)
+            return known or self._new(material, forces, key, started)
+        except Exception as error:
+            return self._failed(
+                material,
+                error,
+                time.perf_counter() - started,
+                "give smaller supercells or meshes",
+                properties={"force_calls": Quantity(value=forces.calls, unit="")},
+            )
+
+    def _new(self, material: Interface, forces: ForceField, key: str, started: float) -> Outcome:
+        """Compute an evaluation, and store it with its artefacts."""
+        from oracle.interface.bulk_spectra import Bulk, side_of  # phonopy takes a second to import
+
+        clock = Clock(forces.context)
+        settings, sides = self._settings, []
+        spacing = settings.mesh_spacing if self._dense else settings.overlap_spacing
+        store = forces.store
+        with store.directory("evaluations", key) as folder:
+            for crystal in material.crystals:
+                side = side_of(crystal, settings, spacing, forces, clock)
+                sides.append((crystal, side.relaxed, side.found))
+                if not isinstance(side.found, Bulk):
+                    break  # of an interface that cannot be, the other crystal does not matter
+            home = store.path("evaluations", key).relative_to(forces.context.workdir)
+            written = _write_cifs(folder, [relaxed for _, relaxed, _ in sides])
+            calls = {"force_calls": Quantity(value=forces.calls, unit="")}
+            crystal, _, soft = sides[-1]
+            outcome: Outcome
+            stage = "spectra"
+            if not isinstance(soft, Bulk):
+                stage = "relax" if soft.lowest is None else "stability"
+            cost = time.perf_counter() - started
+            record = self._record(material, stage, cost, seconds=clock.seconds)
+            if isinstance(soft, Bulk):
+                stable = [(c, found) for c, _, found in sides if isinstance(found, Bulk)]
+                written |= _write_spectra(folder, stable)
+                record["provenance"]["meshes"] = [list(found.mesh) for _, found in stable]
+                outcome = _measured(stable, settings, calls, record)
+            else:
+                outcome = Unstable(
+                    **record,
+                    min_frequency=soft.lowest,
+                    q_point=soft.q_point,
+                    reason=f"{crystal.formula}: {soft.reason}",
+                    properties=calls,
+                )
+            artefacts = {name: str(home / file) for name, file in written.items()}
+            outcome = outcome.model_copy(update={"artefacts": artefacts})
+            self._keep(folder, outcome)
+        return outcome
+
+
+def _measured(
+    sides: list[tuple[Crystal, Any]],
+    settings: InterfaceSettings,
+    calls: dict[str, Quantity],
+    record: dict[str, Any],
+) -> Measured:
+    """All that two stable crystals let one say."""
+    temperatures = np.array(settings.temperatures)
+    fine, coarse = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
+    found = {
+        "overlap": _with_error(fine, coarse, lambda a, b: np.array(overlap(a, b))),
+        "interface_conductance": _with_error(
+            fine, coarse, lambda a, b: diffuse_mismatch(a, b, temperatures)
+        ),
+        "radiation_limit": _with_error(
+            fine, coarse, lambda a, b: radiation_limit(a, b, temperatures)
+        ),
+    }
+    properties = {
+        name: Quantity(
+            value=value.tolist(),
+            std=std.tolist(),
+            unit="W/m²/K" if value.ndim else "",
+            per_temperature=bool(value.ndim),
+        )
+        for name, (value, std) in found.items()
+    }
+    value, std = found["interface_conductance"]
+    relative = np.divide(std, value, where=value > 0, out=np.zeros_like(value))
+    doubts = [uncertain(settings.temperatures, relative, _DOUBTFUL)]
+    first, second = (f.acoustics for _, f in sides)
+    if first is not None and second is not None:
+        waves = acoustic_mismatch(first, second, temperatures).tolist()
+        properties["interface_conductance_amm"] = Quantity(
+            value=waves, unit="W/m²/K", per_temperature=True
+        )
+    doubts += [
+        everywhere(f"{c.formula}: long waves are elastically unstable", settings.temperatures)
+        for c, f in sides
+        if f.acoustics is None
+    ]
+    return Measured(
+        **record,
+        temperature=settings.temperatures,
+        properties=properties | calls,
+        **together(doubts, settings.temperatures),
+    )
+
+
+def _with_error(
+    fine: list[Spectrum], coarse: list[Spectrum], model: Callable[[Spectrum, Spectrum], Array]
+) -> tuple[Array, Array]:
+    """What a model gives on the dense meshes, and the error that they leave in it.
+
+    Half the change that a coarser mesh on either side makes; the two sides count as independent,
+    so that their errors do not cancel by chance.
+    """
+    from oracle.materials.reciprocal import SHARE  # phono3py takes a second to import
+
+    value = model(fine[0], fine[1])
+    left = model(coarse[0], fine[1]) - value
+    right = model(fine[0], coarse[1]) - value
+    return value, np.asarray(SHARE * np.hypot(left, right))
+
+
+def _on_one_grid(sides: Iterable[list[Spectrum]]) -> tuple[list[Spectrum], list[Spectrum]]:
+    """Dense and coarse spectra of both sides, all as long as the longest."""
+    pairs = list(sides)
+    number = max(len(s.density) for pair in pairs for s in pair)
+    return [p[0].padded(number) for p in pairs], [p[1].padded(number) for p in pairs]
+
+
+def _write_cifs(folder: Path, crystals: list[Relaxed]) -> dict[str, str]:
+    """The relaxed crystals; returns artefact names to file names."""
+    written = {}
+    for name, relaxed in zip(("first", "second"), crystals, strict=False):
+        atoms = Atoms(
+            list(relaxed.symbols), cell=relaxed.cell, scaled_positions=relaxed.positions, pbc=True
+        )
+        write(folder / f"{name}.cif", atoms)
+        written[name] = f"{name}.cif"
+    return written
+
+
+def _write_spectra(folder: Path, sides: list[tuple[Crystal, Any]]) -> dict[str, str]:
+    """Densities of states and modes through the plane, for plots."""
+    (dense, _) = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
+    document = {
+        "formulas": [crystal.formula for crystal, _ in sides],
+        "frequencies_thz": dense[0].frequencies.tolist(),
+        "density_per_thz_A3": [s.density.tolist() for s in dense],
+        "crossing_per_A2": [s.crossing.tolist() for s in dense],
+    }
+    (folder / "spectra.json").write_text(json.dumps(document))
+    return {"spectra": "spectra.json"}

@@ -1,0 +1,1 @@
+"""What can be measured: crystals, superlattices and interfaces, and their canonical forms."""

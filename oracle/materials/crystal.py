@@ -1,0 +1,88 @@
+"""A crystal."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from pymatgen.core.structure import Structure
+
+from oracle.materials.rounding import Vector, rounded_positions
+from oracle.runtime.digests import digest_of
+
+_LENGTH_DECIMALS = 3  # Å, in the digest only
+_ANGLE_DECIMALS = 2  # degrees, in the digest only
+
+
+class Crystal(BaseModel):
+    """A crystal as its canonical primitive cell; build it with `Crystal.from_structure`.
+
+    Tensors measured on it are given in the Cartesian frame of `conventional()`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["crystal"] = "crystal"
+    lattice: tuple[Vector, Vector, Vector]
+    """Row vectors of the Niggli-reduced primitive cell, Å."""
+    species: tuple[str, ...]
+    """Element symbols, one per atom."""
+    positions: tuple[Vector, ...]
+    """Fractional coordinates, one per atom, in [0, 1)."""
+
+    @classmethod
+    def from_structure(cls, structure: Structure) -> Crystal:
+        """The canonical form of any periodic, fully ordered structure.
+
+        Raises:
+            OracleError: stage ``read``; partial occupancies, unknown elements, overlapping atoms.
+        """
+        from oracle.materials.canonical import canonical_form
+
+        return canonical_form(structure)[0]
+
+    def structure(self) -> Structure:
+        """The primitive cell as a pymatgen structure."""
+        # pymatgen takes half a second to import, which a mere query of results need not pay.
+        from pymatgen.core.lattice import Lattice
+        from pymatgen.core.structure import Structure
+
+        return Structure(Lattice(self.lattice), list(self.species), list(self.positions))
+
+    def conventional(self) -> Structure:
+        """The standardised conventional cell (International Tables setting, idealised)."""
+        from oracle.materials.canonical import conventional_cell
+
+        return conventional_cell(self.structure())
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula, for instance ``NaCl``."""
+        return str(self.structure().composition.reduced_formula)
+
+    @functools.cached_property
+    def spacegroup(self) -> tuple[str, int]:
+        """International symbol and number, for instance ``("Fm-3m", 225)``."""
+        from oracle.materials.canonical import spacegroup_of
+
+        return spacegroup_of(self.structure())
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the rounded canonical form: equal for physically equal crystals."""
+        rows = np.array(self.lattice)
+        lengths = np.linalg.norm(rows, axis=1)
+        cosines = (rows @ rows.T / np.outer(lengths, lengths))[[1, 0, 0], [2, 2, 1]]
+        angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+        key = {
+            "kind": self.kind,
+            "lengths": [round(float(x), _LENGTH_DECIMALS) for x in lengths],
+            "angles": [round(float(x), _ANGLE_DECIMALS) for x in angles],
+            "species": self.species,
+            "positions": rounded_positions(np.array(self.positions)).tolist(),
+        }
+        return digest_of(key)

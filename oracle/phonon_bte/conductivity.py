@@ -1,0 +1,215 @@
+"""The phonon Boltzmann equation, through phono3py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from phono3py import Phono3py
+
+from oracle.materials.atomic_data import mass_variances
+from oracle.phonon_bte.degenerate import averages_at_once
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.errors import OracleError
+
+Array = NDArray[np.float64]
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # phono3py's order of tensors
+_ANGSTROM_PER_MICRON = 1e4
+HEAVY = 1e6
+"""W/m/K; above it the lifetimes are those of a mesh too coarse to scatter."""
+
+
+@dataclass(frozen=True)
+class Transport:
+    """Conductivity and what it is made of.
+
+    Args:
+        mesh: of q points.
+        particle: (n_temperatures, 3, 3), W/m/K, the populations' part.
+        coherence: the same of the off-diagonal (Wigner) part, or None where not asked for.
+        frequencies: (n_q, n_bands), THz, at the irreducible points.
+        weights: (n_q,), multiplicities.
+        mode_kappa: (n_temperatures, n_q, n_bands), W/m/K; a third of the trace of each mode's
+            part, whose sum is a third of the trace of `particle`.
+        velocities: (n_q, n_bands, 3), group velocities, THz Å.
+        linewidths: (n_temperatures, n_q, n_bands), half widths at half maximum of all scattering
+            together, THz.
+        isotope_linewidths: (n_q, n_bands), the isotopes' share, THz, or None without them.
+    """
+
+    mesh: tuple[int, int, int]
+    particle: Array
+    coherence: Array | None
+    frequencies: Array
+    weights: Array
+    mode_kappa: Array
+    velocities: Array
+    linewidths: Array
+    isotope_linewidths: Array | None
+
+    def scattered_too(self, widths: Array) -> Array:
+        """Particle part (n_temperatures,), a third of its trace, with more scattering, W/m/K.
+
+        Matthiessen's rule in the relaxation-time approximation: linewidths add.
+
+        Args:
+            widths: (n_q, n_bands), half widths of the scattering that was left out, THz.
+        """
+        with np.errstate(invalid="ignore"):
+            share = np.where(self.linewidths > 0, self.linewidths / (self.linewidths + widths), 0.0)
+        return np.asarray((self.mode_kappa * share).sum(axis=(1, 2)))
+
+    @property
+    def lifetimes(self) -> Array:
+        """Of the modes (n_temperatures, n_q, n_bands), ps: ``1 / (4 π linewidth)``."""
+        with np.errstate(divide="ignore"):
+            return np.where(self.linewidths > 0, 1 / (4 * np.pi * self.linewidths), 0.0)
+
+    @property
+    def mean_free_paths(self) -> Array:
+        """Of the modes (n_temperatures, n_q, n_bands), Å."""
+        return self.lifetimes * np.linalg.norm(self.velocities, axis=-1)
+
+    @property
+    def kappa(self) -> Array:
+        """Total (n_temperatures, 3, 3), W/m/K."""
+        return self.particle if self.coherence is None else self.particle + self.coherence
+
+    @property
+    def mean(self) -> Array:
+        """A third of the trace of the total (n_temperatures,), W/m/K."""
+        return np.trace(self.kappa, axis1=1, axis2=2) / 3
+
+
+@averages_at_once()
+def conductivity(
+    phonons: Phono3py,
+    settings: PhononSettings,
+    mesh: tuple[int, int, int],
+    *,
+    coherence: bool | None = None,
+    isotope: bool | None = None,
+    temperatures: tuple[float, ...] | None = None,
+    checked: bool = True,
+) -> Transport:
+    """Solve the Boltzmann equation for given force constants.
+
+    Args:
+        phonons: with fc2 and fc3 set.
+        settings: transport, isotope, boundary_um, and the defaults of the following.
+        mesh: of q points.
+        coherence: whether the off-diagonal part is computed.
+        isotope: whether isotopes scatter.
+        temperatures: K.
+        checked: whether a conductivity that is not finite is an error.
+
+    Raises:
+        OracleError: stage ``bte``; out of memory, or a conductivity that is not finite.
+    """
+    off_diagonal = settings.coherence if coherence is None else coherence
+    scatters = settings.isotope if isotope is None else isotope
+    grid = settings.temperatures if temperatures is None else temperatures
+    phonons.mesh_numbers = list(mesh)
+    try:
+        # Without the averages, kappa depends on rounding: on how eigenvectors of degenerate modes
+        # (NaCl by 3 % on a 5x5x5 mesh, 0.1 % on 9x9x9) and the diagonal of the tetrahedra were
+        # chosen, and on what is left of the acoustic frequencies at the zone centre.
+        phonons.init_phph_interaction(
+            average_degenerate_weights=True,
+            symmetrize_tetrahedra=True,
+            exclude_gamma_acoustic=True,
+        )
+        phonons.run_thermal_conductivity(
+            is_LBTE=settings.transport == "lbte",
+            temperatures=list(grid),
+            is_isotope=scatters,
+            mass_variances=mass_variances(phonons.primitive.symbols) if scatters else None,
+            boundary_mfp=boundary_length(settings),
+            transport_type="SMM19" if off_diagonal else None,
+            log_level=0,
+        )
+    except MemoryError as error:
+        raise OracleError(
+            "bte", f"out of memory at mesh {mesh}; give a coarser mesh", transient=True
+        ) from error
+    found = phonons.thermal_conductivity
+    particle, off = _parts(phonons, settings, off_diagonal)
+    modes = _mode_kappa(found, len(grid), off_diagonal) / np.prod(mesh)
+    result = Transport(
+        mesh=mesh,
+        particle=_symmetrised(phonons, particle),
+        coherence=None if off is None else _symmetrised(phonons, off),
+        frequencies=np.asarray(found.frequencies, dtype=np.float64),
+        weights=np.asarray(found.grid_weights, dtype=np.float64),
+        mode_kappa=modes,
+        velocities=np.asarray(found.group_velocities, dtype=np.float64),
+        linewidths=_linewidths(found, boundary_length(settings)),
+        isotope_linewidths=(
+            None if found.gamma_isotope is None else np.asarray(found.gamma_isotope)[0]
+        ),
+    )
+    if checked and not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < HEAVY):
+        raise OracleError("bte", f"kappa is not finite at mesh {mesh}; give a denser mesh")
+    return result
+
+
+def boundary_length(settings: PhononSettings) -> float | None:
+    """Mean free path of boundary scattering, µm, or None where there is none."""
+    if settings.boundary_um is None:
+        return None
+    p = settings.boundary_specularity
+    return settings.boundary_um * (1 + p) / (1 - p)
+
+
+def _linewidths(found: Any, boundary: float | None) -> Array:
+    """Half widths (n_temperatures, n_q, n_bands) of all scattering by Matthiessen's rule, THz."""
+    total = np.array(found.gamma, dtype=np.float64)[0]
+    if found.gamma_isotope is not None:
+        total += np.asarray(found.gamma_isotope)[0]
+    if boundary is not None:
+        speeds = np.linalg.norm(np.asarray(found.group_velocities), axis=-1)
+        total += speeds / (4 * np.pi * boundary * _ANGSTROM_PER_MICRON)
+    return total
+
+
+def _parts(
+    phonons: Phono3py, settings: PhononSettings, off_diagonal: bool
+) -> tuple[Array, Array | None]:
+    """Particle and coherence part of kappa as tensors (n_temperatures, 3, 3)."""
+    found = phonons.thermal_conductivity
+    total = np.asarray(found.kappa)[0]
+    if not off_diagonal:
+        return _tensors(total), None
+    extra = found._kappa_solver.get_extra_kappa_output()
+    inter = np.asarray(extra["kappa_inter"])[0]
+    if settings.transport == "lbte":  # whose `kappa` leaves the off-diagonal part out
+        return _tensors(np.asarray(extra["kappa_intra_exact"])[0]), _tensors(inter)
+    return _tensors(total - inter), _tensors(inter)
+
+
+def _mode_kappa(found: object, n_temperatures: int, off_diagonal: bool) -> Array:
+    """A third of the trace of each mode's part (n_temperatures, n_q, n_bands), times mesh."""
+    if off_diagonal:
+        matrix = np.asarray(found._kappa_solver.mode_kappa_matrix)[0]  # type: ignore[attr-defined]
+        modes = np.einsum("tqbbv->tqbv", matrix)
+    else:
+        modes = np.asarray(found.mode_kappa)[0]  # type: ignore[attr-defined]
+    return modes[..., :3].mean(axis=-1)[:n_temperatures]
+
+
+def _tensors(voigt: Array) -> Array:
+    tensors = np.zeros((len(voigt), 3, 3))
+    for column, (i, j) in enumerate(VOIGT):
+        tensors[:, i, j] = tensors[:, j, i] = voigt[:, column]
+    return tensors
+
+
+def _symmetrised(phonons: Phono3py, tensors: Array) -> Array:
+    """Average over the point group, in Cartesian coordinates."""
+    cell = phonons.primitive.cell.T
+    rotations = [
+        cell @ r @ np.linalg.inv(cell) for r in phonons.primitive_symmetry.pointgroup_operations
+    ]
+    return np.mean([r @ tensors @ r.T for r in rotations], axis=0)

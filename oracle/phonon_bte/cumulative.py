@@ -1,0 +1,76 @@
+"""Which phonons carry the heat: conductivity summed up by frequency and by mean free path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.phonon_bte.conductivity import Transport
+
+Array = NDArray[np.float64]
+
+
+def cumulative(
+    found: Transport, temperatures: tuple[float, ...], points: int = 200
+) -> dict[str, Any]:
+    """Cumulative kappa, as JSON: the keys of `at_temperature` at the first temperature.
+
+    Under ``each``, a list of the same at every temperature.
+    """
+    each = [at_temperature(found, n, t, points) for n, t in enumerate(temperatures)]
+    return {**each[0], "each": each}
+
+
+def at_temperature(
+    found: Transport, number: int, temperature: float, points: int
+) -> dict[str, Any]:
+    """Cumulative kappa at one temperature.
+
+    Only the particle part can be told mode by mode: the curves end at it, and the coherence part,
+    which belongs to pairs of modes, is what they leave out of the total.
+
+    Args:
+        found: transport.
+        number: index of the temperature.
+        temperature: K.
+        points: of each curve.
+
+    Returns:
+        ``kappa`` (W/m/K, a third of the trace) up to ``frequency`` (THz), and ``kappa_by_length``
+        up to ``mean_free_path`` (nm, evenly spaced in its logarithm). ``part`` says what they are
+        of; ``particle``, ``coherence`` (None where not computed) and ``total`` are W/m/K, a third
+        of the trace, at ``temperature`` (K).
+    """
+    frequencies, modes = found.frequencies.ravel(), found.mode_kappa[number].ravel()
+    grid = np.linspace(0.0, float(frequencies.max()) * 1.02, points)
+    order = np.argsort(frequencies, kind="stable")
+    running = np.concatenate([[0.0], np.cumsum(modes[order])])
+    off = None if found.coherence is None else float(np.trace(found.coherence[number])) / 3
+    return {
+        "temperature": temperature,
+        "part": "particle",
+        "particle": float(np.trace(found.particle[number])) / 3,
+        "coherence": off,
+        "total": float(found.mean[number]),
+        "frequency": grid.tolist(),
+        "kappa": running[np.searchsorted(frequencies[order], grid, side="right")].tolist(),
+        **_by_length(found.mean_free_paths[number].ravel() / 10, modes, points),
+    }
+
+
+def _by_length(lengths: Array, modes: Array, points: int) -> dict[str, list[float]]:
+    """Cumulative sums of `modes` by `lengths` (both of one dimension)."""
+    moving = lengths > 0
+    if not moving.any():
+        return {"mean_free_path": [], "kappa_by_length": []}
+    lengths, modes = lengths[moving], modes[moving]
+    order = np.argsort(lengths, kind="stable")
+    running = np.concatenate([[0.0], np.cumsum(modes[order])])
+    least = max(lengths.min(), lengths.max() * 1e-6)
+    grid = np.geomspace(least, lengths.max() * 1.02, points)
+    return {
+        "mean_free_path": grid.tolist(),
+        "kappa_by_length": running[np.searchsorted(lengths[order], grid, side="right")].tolist(),
+    }

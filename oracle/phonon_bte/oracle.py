@@ -1,0 +1,106 @@
+"""The oracle `phonon-bte`: relaxation, force constants, stability gate, Boltzmann equation."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from oracle.contract.computing import ComputingOracle, Outcome
+from oracle.contract.evaluation import Quantity
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from oracle.phonons.settings import PhononSettings
+from oracle.potentials.dft import digest
+from oracle.potentials.dft_settings import EspressoSettings, described
+from oracle.potentials.forces import ForceField
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+
+VERSION = 6
+"""Raise it when the same material and settings would get other numbers."""
+Fidelity = Literal["harmonic", "bte"]
+
+
+class PhononBTE(ComputingOracle[PhononSettings]):
+    """Lattice thermal conductivity from a potential.
+
+    Args:
+        settings: all that changes the science.
+        fidelity: ``bte``, or ``harmonic`` for second order and Slack's formula alone.
+
+    Raises:
+        OracleError: stage ``read``; unknown potential or one that is not installed.
+    """
+
+    def __init__(self, settings: PhononSettings, fidelity: Fidelity = "bte") -> None:
+        self._depth: Fidelity = fidelity
+        # Which other fidelities a campaign may ask for changes nothing in this one.
+        document = settings.model_dump(mode="json", exclude={"fidelities"})
+        document["calculator"] = described(settings.calculator)
+        if isinstance(settings.born, EspressoSettings):
+            document["born"] = digest(settings.born)
+        # One error for all temperatures was stated before; with one temperature it is the same.
+        several = len(settings.temperatures) > 1 and fidelity == "bte"
+        dft = not isinstance(settings.calculator, str)
+        super().__init__(
+            settings,
+            # A whole evaluation by a DFT program has a name of its own.
+            "dft" if dft and fidelity == "bte" else fidelity,
+            {
+                "oracle": "phonon-bte",
+                "version": VERSION,
+                "fidelity": fidelity,
+                "settings": document,
+                **({"errors": "per temperature"} if several else {}),
+            },
+        )
+
+    def tightened(self) -> PhononBTE:
+        """The oracle that confirms a leader: other snapshots, more of them, a denser mesh."""
+        return PhononBTE(self._settings.tightened(), self._depth)
+
+    def evaluate(self, material: Material, *, context: Context) -> Outcome:
+        """The outcome for one crystal; finished stages under ``context.workdir`` are reused."""
+        started = time.perf_counter()
+        field = self._field(context)
+        try:
+            if not isinstance(material, Crystal):
+                raise OracleError(
+                    "read", f"got {material.kind} material; phonon-bte needs a crystal"
+                )
+            return self._stored_or_new(material, field, started)
+        except Exception as error:
+            return self._failed(
+                material,
+                error,
+                time.perf_counter() - started,
+                "give smaller supercells or meshes",
+                properties={"force_calls": Quantity(value=field.calls, unit="")},
+            )
+
+    def _stored_or_new(self, material: Crystal, field: ForceField, started: float) -> Outcome:
+        """Read a finished evaluation; else compute one and store it with its artefacts."""
+        from oracle.phonon_bte.pipeline import (
+            Pipeline,  # phonopy and phono3py take a second to import
+        )
+
+        context = field.context
+        large = context.keep_large
+        key = self._key(material)
+        kinds = ("evaluations", "evaluations-large")
+        small, whole = (self._stored(field.store, kind, material) for kind in kinds)
+        if whole is not None:
+            return whole
+        if small is not None and not large:
+            return small
+        kind = kinds[large]
+        with field.store.directory(kind, key) as folder:
+            pipeline = Pipeline(material, self._settings, field, folder)
+            result = pipeline.run(self._depth)
+            home = field.store.path(kind, key).relative_to(context.workdir)
+            cost = time.perf_counter() - started if small is None else small.cost_s
+            record = self._record(material, result.stage, cost, **pipeline.provenance)
+            record["artefacts"] = {k: str(home / v) for k, v in pipeline.artefacts.items()}
+            outcome = result.outcome(**record)
+            self._keep(folder, outcome)
+        return outcome

@@ -1,0 +1,361 @@
+"""The stages of one evaluation, one after another."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from ase import Atoms
+from ase.io import write
+from numpy.typing import NDArray
+from phono3py import Phono3py
+from pymatgen.core.structure import Structure
+
+from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.energetics.energies import curve
+from oracle.materials import reciprocal
+from oracle.materials.crystal import Crystal
+from oracle.materials.vacuum import vacuum_of
+from oracle.phonon_bte import conductivity, convergence, gruneisen, kappa_files, phase_space
+from oracle.phonon_bte.cumulative import cumulative
+from oracle.phonon_bte.properties import (
+    conductive_properties,
+    elastic_properties,
+    estimated_kappa,
+    spectral_properties,
+    structural_properties,
+)
+from oracle.phonons import harmonic, supercells
+from oracle.phonons.acoustics import acoustics
+from oracle.phonons.anharmonicity import at_temperatures
+from oracle.phonons.born import computed_born
+from oracle.phonons.doubts import cautions
+from oracle.phonons.effective import effective_second_order
+from oracle.phonons.harmonic import Stability
+from oracle.phonons.relax import Relaxed, relax
+from oracle.phonons.second_order import Harmonic, gated, judged, second_order
+from oracle.phonons.settings import PhononSettings
+from oracle.phonons.third_order import ThirdOrder, adaptive, finite_differences
+from oracle.potentials.dft_settings import EspressoSettings
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import weights_digest
+from oracle.runtime.clock import Clock
+from oracle.runtime.digests import digest_of
+from oracle.runtime.errors import OracleError
+
+Array = NDArray[np.float64]
+_T = TypeVar("_T")
+_JUDGING = 2.2  # times the spacing of the mesh on which fits are compared; ratios matter there
+_REFERENCE = 300.0  # K; single numbers that depend on temperature are taken nearest to it
+_EXCESS = 0.1  # e per atom; phonopy, too, warns beyond
+_GRUNEISEN_MESH = (4, 4, 4)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the stages found, still without the evaluation's record.
+
+    Args:
+        stage: the last one reached.
+        outcome: makes the evaluation from the record's fields.
+    """
+
+    stage: str
+    outcome: Callable[..., Measured | Unstable]
+
+
+@dataclass
+class Pipeline:
+    """Runs the stages for one crystal and writes artefacts on the way.
+
+    Args:
+        crystal: what is evaluated.
+        settings: of the oracle.
+        forces: gives forces, counts and stores them.
+        folder: where artefacts are written; exists.
+    """
+
+    crystal: Crystal
+    settings: PhononSettings
+    forces: ForceField
+    folder: Path
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Sizes, errors and seconds of the stages, as JSON."""
+    artefacts: dict[str, str] = field(default_factory=dict)
+    """Name to file name within the folder."""
+    _doubts: list[str] = field(default_factory=list)
+
+    def run(self, fidelity: str = "bte") -> Result:
+        """All stages of a fidelity: ``harmonic`` ends after the stability gate.
+
+        Raises:
+            OracleError: a stage cannot be completed.
+        """
+        relaxed = self._timed("relax", lambda: relax(self.crystal, self.settings, self.forces))
+        self.provenance["relax_steps"] = relaxed.steps
+        self._write_cif(relaxed)
+        self._look_for_vacuum(relaxed)
+        if relaxed.change is not None:
+            reason = f"left its prototype in relaxation: {relaxed.change}"
+            properties = structural_properties(relaxed) | self._calls()
+            return Result("relax", lambda **r: Unstable(reason=reason, properties=properties, **r))
+        if isinstance(self.settings.born, EspressoSettings):
+            self._charge(relaxed, self.settings.born)
+        if self.settings.finite_temperature is None:
+            crystal = second_order(relaxed, self.settings, self.forces, self._timed)
+        else:
+            static = gated(relaxed, self.settings, self.forces, self._timed)
+            crystal = self._effective(relaxed, static)
+        stability = crystal.stability
+        properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()
+        plots = self._bands(crystal.dynamics) if self.settings.bands else {}
+        if stability.stable and fidelity != "harmonic":
+            return self._conduct(relaxed, crystal, properties, plots)
+        self.artefacts |= supercells.write_files(
+            self.folder, crystal.phonons, crystal.fc2, None, large=False
+        )
+        self._write_plots(plots)
+        if stability.stable:
+            return self._estimate(crystal, properties)
+        return Result(
+            "stability",
+            lambda **r: Unstable(
+                min_frequency=stability.lowest,
+                q_point=stability.q_point,
+                properties=properties,
+                **r,
+            ),
+        )
+
+    def _estimate(self, crystal: Harmonic, properties: dict[str, Quantity]) -> Result:
+        """Conductivity by Slack's formula, right within a factor of about three."""
+        settings = self.settings
+        cache = self.forces.context.workdir / "energies"
+        mean = curve(self.crystal, settings.calculator, cache).gruneisen
+        found = acoustics(crystal.dynamics, mean)
+        if found is None:
+            raise OracleError(
+                "stability", "long waves are unstable although no mode is imaginary; relax further"
+            )
+        properties = properties | elastic_properties(*found, settings.temperatures)
+        properties["kappa"] = estimated_kappa(properties["kappa_slack"])
+        properties["gruneisen_mean"] = Quantity(value=mean, unit="")
+        properties |= self._calls()
+        none = np.zeros(len(settings.temperatures))
+        doubts = self._cautions(crystal.stability, none, none)
+        return Result(
+            "stability",
+            lambda **r: Measured(
+                temperature=settings.temperatures, properties=properties, **doubts, **r
+            ),
+        )
+
+    def _look_for_vacuum(self, relaxed: Relaxed) -> None:
+        """Say of slabs and wires that their conductivity depends on the vacuum beside them."""
+        found = vacuum_of(Structure(relaxed.cell, list(relaxed.symbols), relaxed.positions))
+        if found is not None:
+            self._doubts.append(found.caution)
+            self.provenance["vacuum"] = asdict(found)
+
+    def _charge(self, relaxed: Relaxed, engine: EspressoSettings) -> None:
+        """Born charges by a DFT program, for all that follows."""
+        born, excess = self._timed("dft", lambda: computed_born(relaxed, engine, self.forces.store))
+        self.settings = self.settings.model_copy(update={"born": born})
+        self.provenance["born"] = born.model_dump(mode="json") | {"excess": excess}
+        if excess > _EXCESS:
+            self._doubts.append(f"Born charges add up to {excess:.2f} e per atom")
+
+    def _effective(self, relaxed: Relaxed, static: Harmonic) -> Harmonic:
+        """The same with effective constants at a temperature."""
+        settings, temperature = self.settings, self.settings.finite_temperature
+        assert temperature is not None  # else it is not called
+        matrix = np.asarray(static.phonons.phonon_supercell_matrix).T
+        wide = supercells.phonons3(
+            relaxed,
+            settings.model_copy(update={"fc3_supercell": tuple(map(tuple, matrix.tolist()))}),
+            second=False,
+        )
+        found = self._timed(
+            "fc2",
+            lambda: effective_second_order(wide, static.fc2, settings, self.forces, self._seed),
+        )
+        self.provenance["effective"] = {
+            "temperature": temperature,
+            "changes_thz": list(found.changes),
+            "converged": found.converged,
+            "static_lowest_thz": static.stability.lowest,
+            "amplitude": found.amplitude,
+        }
+        self._doubts += found.doubts(static.stability, temperature)
+        # Constants of third order are to be those at the same amplitude.
+        self.settings = settings.model_copy(update={"displacement": min(found.amplitude, 0.2)})
+        return judged(static.phonons, found.fc2, settings, self._timed)
+
+    def _conduct(
+        self,
+        relaxed: Relaxed,
+        crystal: Harmonic,
+        properties: dict[str, Quantity],
+        plots: dict[str, Any],
+    ) -> Result:
+        """Third order and transport of a stable crystal."""
+        settings, phonons = self.settings, crystal.phonons
+        mesh = settings.mesh or harmonic.affordable_mesh(
+            phonons.primitive.cell,
+            settings.mesh_spacing,
+            3 * len(phonons.primitive),
+            len(phonons.primitive_symmetry.reciprocal_operations),
+            settings.mesh_effort,
+        )
+        harmonic.check_warm(crystal.dynamics, mesh, settings.temperatures[0])
+        judging = reciprocal.coarsened(mesh, _JUDGING)
+        small = supercells.phonons3(relaxed, settings, second=False)
+        third = self._timed("fc3", lambda: self._third_order(small, crystal, judging))
+        unexplained = self._timed(
+            "anharmonicity",
+            lambda: at_temperatures(
+                small, third, self.forces, temperatures=settings.temperatures,
+                reference=self._reference, seed=int(self._seed[:8], 16),
+            ),
+        )  # fmt: skip
+        supercells.set_constants(phonons, crystal.fc2, third.scattering)
+        found = self._timed("bte", lambda: self._solve(phonons, mesh))
+        temperatures = np.array(settings.temperatures)
+        self.artefacts["kappa"] = kappa_files.write_kappa(self.folder, phonons, found, temperatures)
+        error = np.hypot(third.error, convergence.error(found, phonons, settings))
+        self._remember(phonons, third, found, error)
+        properties = properties | conductive_properties(found, error, settings.temperatures)
+        properties["anharmonicity"] = Quantity(
+            value=_one_or_all(unexplained), unit="", per_temperature=len(unexplained) > 1
+        )
+        properties |= self._mechanical(small, crystal, third, found)
+        properties |= self._calls()
+        large = self.forces.context.keep_large
+        self.artefacts |= supercells.write_files(
+            self.folder, phonons, crystal.fc2, third.scattering, large=large
+        )
+        self._write_plots(plots | {"cumulative_kappa": cumulative(found, settings.temperatures)})
+        doubts = self._cautions(crystal.stability, unexplained, error)
+        return Result(
+            "bte",
+            lambda **r: Measured(
+                temperature=settings.temperatures, properties=properties, **doubts, **r
+            ),
+        )
+
+    def _remember(
+        self, phonons: Phono3py, third: ThirdOrder, found: conductivity.Transport, error: Array
+    ) -> None:
+        """Sizes and errors, for the record.
+
+        Supercells are rows in lattice vectors, as settings give them; phonopy has them as columns.
+        """
+        self.provenance |= {
+            "mesh": list(found.mesh),
+            "supercell": np.asarray(phonons.supercell_matrix).T.tolist(),
+            "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).T.tolist(),
+            "fc3_cutoff": third.cutoff,
+            "fc3_constants": third.constants,
+            "fc3_supercells": third.supercells,
+            "reference_temperature": self._reference,
+            "relative_error": {"fc3": _one_or_all(third.error), "total": _one_or_all(error)},
+        }
+
+    def _mechanical(
+        self, small: Phono3py, crystal: Harmonic, third: ThirdOrder, found: conductivity.Transport
+    ) -> dict[str, Quantity]:
+        """Grüneisen parameter, elasticity, and how far the atoms move."""
+        temperatures = self.settings.temperatures
+        modes = gruneisen.mode_gruneisen(small, third.fc2, third.fc3, _GRUNEISEN_MESH)
+        self.artefacts["gruneisen"] = modes.write(self.folder)
+        mean = modes.mean(self._reference)
+        room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(found.mesh, _JUDGING))
+        msd = harmonic.max_msd(crystal.dynamics, temperatures, found.mesh)
+        properties = {
+            "gruneisen_mean": Quantity(value=mean, unit=""),
+            "max_msd": Quantity(value=msd.tolist(), unit="Å²", per_temperature=True),
+            "phase_space": Quantity(value=room, unit="ps"),
+        }
+        elastic = acoustics(crystal.dynamics, mean)
+        if elastic is not None:
+            properties |= elastic_properties(*elastic, temperatures)
+        return properties
+
+    def _solve(self, phonons: Phono3py, mesh: tuple[int, int, int]) -> conductivity.Transport:
+        """Transport on a mesh, or on ever denser ones until kappa keeps still."""
+        if not self.settings.converge:
+            return conductivity.conductivity(phonons, self.settings, mesh)
+        history = convergence.converged(phonons, self.settings, mesh, self.forces.context)
+        self.provenance["convergence"] = [
+            {"mesh": list(tried.mesh), "kappa": tried.mean.tolist()} for tried in history
+        ]
+        return history[-1]
+
+    def _third_order(
+        self, small: Phono3py, crystal: Harmonic, coarse: tuple[int, int, int]
+    ) -> ThirdOrder:
+        judge = convergence.Judge(self.settings, coarse)
+        reference = self.settings.temperatures.index(self._reference)
+
+        def kappa(fc3: Array) -> Array:
+            supercells.set_constants(crystal.phonons, crystal.fc2, fc3)
+            found = judge(crystal.phonons)
+            if not convergence.usable(found)[reference]:
+                raise OracleError(
+                    "bte", f"kappa is not finite at mesh {coarse}; give a denser mesh"
+                )
+            return found
+
+        if self.settings.force_constants == "finite-difference":
+            return finite_differences(small, self.settings, self.forces, kappa)
+        return adaptive(small, self.settings, self.forces, kappa, reference, self._seed)
+
+    def _calls(self) -> dict[str, Quantity]:
+        return {"force_calls": Quantity(value=self.forces.calls, unit="")}
+
+    def _cautions(self, stability: Stability, unexplained: Array, error: Array) -> dict[str, Any]:
+        """Why the conductivity should not be trusted; see `oracle.phonons.doubts.cautions`."""
+        return cautions(
+            self.settings,
+            self._doubts,
+            anharmonicity=unexplained,
+            softest=stability.softest,
+            error=error,
+        )
+
+    @property
+    def _reference(self) -> float:
+        return min(self.settings.temperatures, key=lambda t: (abs(t - _REFERENCE), t))
+
+    @functools.cached_property
+    def _seed(self) -> str:
+        weights = weights_digest(self.settings.calculator)
+        return digest_of([self.crystal.digest, weights, self.settings.snapshot_seed])
+
+    def _bands(self, dynamics: Any) -> dict[str, Any]:
+        mesh = reciprocal.mesh_of(dynamics.primitive.cell, self.settings.stability_spacing)
+        return harmonic.bands_and_dos(dynamics, mesh)
+
+    def _write_cif(self, relaxed: Relaxed) -> None:
+        atoms = Atoms(
+            list(relaxed.symbols), cell=relaxed.cell, scaled_positions=relaxed.positions, pbc=True
+        )
+        write(self.folder / "relaxed.cif", atoms)
+        self.artefacts["structure"] = "relaxed.cif"
+
+    def _write_plots(self, plots: dict[str, Any]) -> None:
+        (self.folder / "phonons.json").write_text(json.dumps(plots))
+        self.artefacts["phonons"] = "phonons.json"
+
+    def _timed(self, stage: str, work: Callable[[], _T]) -> _T:
+        return Clock(self.forces.context, self.provenance.setdefault("seconds", {}))(stage, work)
+
+
+def _one_or_all(values: Array) -> float | list[float]:
+    """A number of one temperature, or the list (n_temperatures,) of several."""
+    return float(values[0]) if len(values) == 1 else [float(value) for value in values]

@@ -1,0 +1,103 @@
+"""Why a number should not be trusted, at each of its temperatures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.phonons.settings import PhononSettings
+
+Array = NDArray[np.float64]
+_ANHARMONIC = (
+    "strong anharmonicity: {share:.0%} of the force at {temperature:g} K is beyond third order, "
+    "four-phonon scattering is missing"
+)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One reason.
+
+    Args:
+        holds: (n_temperatures,), where it does.
+        worst: index of the temperature at which it weighs most.
+        text: what to say of the temperature with an index; the second argument tells whether the
+            temperature itself must be named.
+        varies: whether it depends on temperature.
+    """
+
+    holds: NDArray[np.bool_]
+    worst: int
+    text: Callable[[int, bool], str]
+    varies: bool = True
+
+
+def cautions(
+    settings: PhononSettings,
+    always: list[str],
+    *,
+    anharmonicity: Array,
+    softest: float,
+    error: Array,
+) -> dict[str, Any]:
+    """The fields ``low_confidence`` and ``cautions`` of `oracle.contract.evaluation.Measured`.
+
+    Args:
+        settings: with temperatures and limits.
+        always: reasons at every temperature.
+        anharmonicity: (n_temperatures,), share of the force beyond third order.
+        softest: lowest frequency that should not be near zero, THz.
+        error: (n_temperatures,), relative standard errors of kappa.
+    """
+    temperatures = settings.temperatures
+    found = [everywhere(text, temperatures) for text in always]
+    found.append(_anharmonic(settings, anharmonicity))
+    if softest < settings.soft_mode_thz:
+        found.append(everywhere(f"barely stable: a mode lies at {softest:.2f} THz", temperatures))
+    found.append(uncertain(temperatures, error, settings.std_limit))
+    return together(found, temperatures)
+
+
+def everywhere(text: str, temperatures: Sequence[float]) -> Doubt:
+    """A doubt at all temperatures."""
+    return Doubt(np.ones(len(temperatures), dtype=bool), 0, lambda _, __: text, varies=False)
+
+
+def uncertain(temperatures: Sequence[float], errors: Array, limit: float) -> Doubt:
+    """A doubt where relative errors (n_temperatures,) are above a limit."""
+
+    def text(i: int, named: bool) -> str:
+        where = f" at {temperatures[i]:g} K" if named else ""
+        return f"numerical error of {errors[i]:.0%}{where}"
+
+    return Doubt(errors > limit, int(np.argmax(errors)), text)
+
+
+def together(doubts: Sequence[Doubt], temperatures: Sequence[float]) -> dict[str, Any]:
+    """The fields ``low_confidence`` and ``cautions`` of what is doubted for several reasons."""
+    n = len(temperatures)
+    whole = "; ".join(_whole(doubt, temperatures) for doubt in doubts if doubt.holds.any())
+    each = ["; ".join(d.text(i, False) for d in doubts if d.holds[i]) or None for i in range(n)]
+    return {"low_confidence": whole or None, "cautions": tuple(each) if n > 1 else ()}
+
+
+def _anharmonic(settings: PhononSettings, shares: Array) -> Doubt:
+    def text(i: int, _: bool) -> str:
+        return _ANHARMONIC.format(share=shares[i], temperature=settings.temperatures[i])
+
+    return Doubt(shares > settings.anharmonicity_limit, int(np.argmax(shares)), text)
+
+
+def _whole(doubt: Doubt, temperatures: Sequence[float]) -> str:
+    """The doubt where it weighs most, and the other temperatures at which it holds."""
+    text = doubt.text(doubt.worst, len(temperatures) > 1)
+    others = [
+        f"{t:g}"
+        for i, (t, holds) in enumerate(zip(temperatures, doubt.holds, strict=True))
+        if holds and i != doubt.worst and doubt.varies
+    ]
+    return f"{text} (also at {', '.join(others)} K)" if others else text

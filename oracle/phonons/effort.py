@@ -1,0 +1,171 @@
+"""What an evaluation will take, from its supercells and meshes, without running it.
+
+The constants are seconds of one core, measured on seven crystals with the default settings
+(benchmarks/dry_run.py); forces are timed with the potential itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ase import Atoms
+
+from oracle.materials.crystal import Crystal
+from oracle.phonons import harmonic, supercells
+from oracle.phonons.relax import Relaxed
+from oracle.phonons.settings import PhononSettings
+from oracle.phonons.snapshots import AMPLITUDES, estimated_size
+
+Seconds = Callable[[Atoms], float]
+"""Seconds that the forces of a structure take."""
+_FIXED = 2.5  # s: stability, bands, files, elasticity, mean square displacements
+_STEPS_FREE, _STEPS_FIXED = 12, 6  # of a relaxation with and without free positions
+_FIT = 3e-6  # s per square of the number of constants, for all fits of a round
+_ROUND = 1.5  # s more of a round
+_TRIPLETS = 1.4e-6  # s per unit of `mesh_effort`
+_MORE_MESHES = 1.1  # the coarser mesh that tells the error, as share
+_REGULAR = 48  # operations of a cubic point group: from so many the first fit mostly suffices
+_GROWTH = {True: 1.2, False: 2.4}
+"""Snapshots used to those of the first fit, for such point groups and for others."""
+_ROUNDS = {True: 1.4, False: 3.0}
+"""How often is fitted."""
+_STRICTER = 1.5  # the same at half the tolerance
+_ANHARMONIC = 2  # force calls
+_COUNTED = 100  # atoms of a supercell up to which its constants are counted
+_INTERPRETER = 0.9  # GiB: libraries and a potential
+_WORKSPACE = 6  # times the force constants of third order of all atoms, GiB
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What an evaluation takes.
+
+    Args:
+        force_calls: supercells whose forces are computed.
+        forces_s: seconds of one core for them.
+        other_s: seconds of one core for all else, on the machine of the constants.
+        memory_gib: of the process.
+    """
+
+    force_calls: float
+    forces_s: float
+    other_s: float
+    memory_gib: float
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(
+            self.force_calls + other.force_calls,
+            self.forces_s + other.forces_s,
+            self.other_s + other.other_s,
+            max(self.memory_gib, other.memory_gib),
+        )
+
+
+@dataclass(frozen=True)
+class PhononEffort:
+    """What the oracle `phonon-bte` takes for one crystal.
+
+    Args:
+        harmonic: relaxation, second order, stability.
+        conductive: third order and the Boltzmann equation, of a stable crystal.
+        confirming: the same at the settings of a confirmation.
+    """
+
+    harmonic: Effort
+    conductive: Effort
+    confirming: Effort
+
+
+def phonon_effort(crystal: Crystal, settings: PhononSettings, seconds: Seconds) -> PhononEffort:
+    """Estimate for one crystal, as it is given: relaxation may change its supercells.
+
+    Args:
+        crystal: any.
+        settings: of the oracle.
+        seconds: times the potential.
+    """
+    relaxed = as_given(crystal)
+    return PhononEffort(
+        harmonic_effort(relaxed, settings, seconds),
+        _conductive(relaxed, settings, seconds, 1.0),
+        _conductive(relaxed, settings.tightened(), seconds, _STRICTER),
+    )
+
+
+def harmonic_effort(relaxed: Relaxed, settings: PhononSettings, seconds: Seconds) -> Effort:
+    """Relaxation, force constants of second order and what follows from them."""
+    phonons = supercells.phonons3(relaxed, settings, second=True)
+    moved = supercells.second_order_displacements(phonons, settings.displacement)
+    cell = Atoms(
+        list(relaxed.symbols), cell=relaxed.cell, scaled_positions=relaxed.positions, pbc=True
+    )
+    special = np.allclose(relaxed.positions * 12 % 1, 0, atol=1e-3)  # of high symmetry
+    steps = _STEPS_FIXED if special else _STEPS_FREE
+    calls = len(moved)
+    if settings.finite_temperature is not None:
+        calls += 2 * settings.finite_temperature_pairs * settings.finite_temperature_rounds
+    forces = calls * seconds(moved[0]) + steps * seconds(cell)
+    return Effort(calls, forces, _FIXED, _INTERPRETER)
+
+
+def _conductive(
+    relaxed: Relaxed, settings: PhononSettings, seconds: Seconds, strictness: float
+) -> Effort:
+    """Third order and transport; `strictness` is more snapshots and rounds."""
+    phonons = supercells.phonons3(relaxed, settings, second=False)
+    rest = supercells.as_atoms(phonons.supercell)
+    operations = len(phonons.primitive_symmetry.reciprocal_operations)
+    bands = 3 * len(phonons.primitive)
+    n = len(rest)
+    if settings.force_constants == "finite-difference":
+        calls: float = sum(1 for _ in supercells.pair_displacements(phonons, settings.displacement))
+        fits = 0.0
+    else:
+        size: float = settings.pairs_start * 3 * (n - 1) / settings.oversampling
+        if n <= _COUNTED:  # counting takes minutes in larger ones, whose cutoff fills the pairs
+            size, _ = estimated_size(
+                phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
+            )
+        needed = max(len(AMPLITUDES), np.ceil(settings.oversampling * size / (3 * (n - 1))))
+        first = min(float(needed), settings.pairs_max)
+        regular = operations >= _REGULAR
+        pairs = min(first * _GROWTH[regular] * strictness, settings.pairs_max)
+        rounds = _ROUNDS[regular] * strictness if pairs > first else 1.0
+        calls = 2 * pairs
+        fits = rounds * (_ROUND + _FIT * size**2)
+    calls += 1 + _ANHARMONIC
+    transport = _TRIPLETS * _MORE_MESHES * _triplets(phonons, settings, bands, operations)
+    third_order_gib = (3 * n) ** 3 * 8 / 2**30
+    memory = _INTERPRETER + _WORKSPACE * third_order_gib
+    return Effort(calls, calls * seconds(rest), fits + transport, memory)
+
+
+def _triplets(phonons: object, settings: PhononSettings, bands: int, operations: int) -> float:
+    """Three-phonon processes of the mesh, as `settings.mesh_effort` counts them."""
+    cell = phonons.primitive.cell  # type: ignore[attr-defined]
+    mesh = settings.mesh or harmonic.affordable_mesh(
+        cell, settings.mesh_spacing, bands, operations, settings.mesh_effort
+    )
+    solved = settings.converge_meshes if settings.converge else 1
+    direct = 3.0 if settings.transport == "lbte" else 1.0
+    return float(solved * direct * np.prod(mesh, dtype=float) ** 2 * bands**3 / operations)
+
+
+def as_given(crystal: Crystal) -> Relaxed:
+    """A crystal as if it were relaxed."""
+    cell = crystal.conventional()
+    return Relaxed(
+        cell=cell.lattice.matrix,
+        positions=cell.frac_coords,
+        symbols=tuple(site.specie.symbol for site in cell),
+        energy_per_atom=0.0,
+        steps=0,
+        change=None,
+    )
+
+
+def slower(effort: Effort, slowness: float) -> Effort:
+    """The same on a machine whose linear algebra takes so many times as long."""
+    return replace(effort, other_s=effort.other_s * slowness)

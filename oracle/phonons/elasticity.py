@@ -1,0 +1,141 @@
+"""Elastic constants and velocities of sound from the long waves of a harmonic crystal.
+
+An acoustic wave of small wave vector ``q = |q| n`` obeys Christoffel's equation
+
+    rho v² e_i = C_ijkl n_j n_l e_k
+
+(Born and Huang, Dynamical Theory of Crystal Lattices, section 26), so that the acoustic modes of
+force constants of second order hold the elastic tensor, internal relaxation included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import constants
+
+from oracle.runtime.errors import OracleError
+
+Array = NDArray[np.float64]
+_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+_LENGTH = 0.01  # 1/Å with 2π: long against the cell, far above the rounding of frequencies
+_DIRECTIONS = 48
+_THZ_ANGSTROM = 100.0  # m/s
+_CONSTANTS = tuple((i, j) for i in range(6) for j in range(i, 6))
+
+
+@dataclass(frozen=True)
+class Elasticity:
+    """Elastic behaviour of a crystal and of a polycrystal of it.
+
+    Args:
+        stiffness: (6, 6), GPa, Voigt notation (xx, yy, zz, yz, xz, xy).
+        density: kg/m³.
+    """
+
+    stiffness: Array
+    density: float
+
+    @property
+    def bulk_modulus(self) -> float:
+        """Voigt-Reuss-Hill average, GPa: Hill, Proc. Phys. Soc. A 65, 349 (1952)."""
+        c, s = self.stiffness, np.linalg.inv(self.stiffness)
+        return float((c[:3, :3].sum() / 9 + 1 / s[:3, :3].sum()) / 2)
+
+    @property
+    def shear_modulus(self) -> float:
+        """Voigt-Reuss-Hill average, GPa."""
+        c, s = self.stiffness, np.linalg.inv(self.stiffness)
+        voigt = (3 * np.trace(c[:3, :3]) - c[:3, :3].sum()) / 30 + np.trace(c[3:, 3:]) / 5
+        reuss = 15 / (6 * np.trace(s[:3, :3]) - 2 * s[:3, :3].sum() + 3 * np.trace(s[3:, 3:]))
+        return float((voigt + reuss) / 2)
+
+    @property
+    def young_modulus(self) -> float:
+        """Of the polycrystal, GPa."""
+        k, g = self.bulk_modulus, self.shear_modulus
+        return 9 * k * g / (3 * k + g)
+
+    @property
+    def longitudinal_velocity(self) -> float:
+        """Of the polycrystal, m/s."""
+        stiffness = self.bulk_modulus + 4 / 3 * self.shear_modulus
+        return float(np.sqrt(stiffness * constants.giga / self.density))
+
+    @property
+    def transverse_velocity(self) -> float:
+        """Of the polycrystal, m/s."""
+        return float(np.sqrt(self.shear_modulus * constants.giga / self.density))
+
+    @property
+    def stable(self) -> bool:
+        """Whether every strain costs energy (Born's criterion)."""
+        return bool(np.linalg.eigvalsh(self.stiffness).min() > 0)
+
+
+def elasticity(dynamics: Any) -> Elasticity:
+    """Elastic constants of a crystal whose harmonic force constants are known.
+
+    Args:
+        dynamics: a Phonopy object with force constants.
+
+    Raises:
+        OracleError: stage ``stability``; long waves are imaginary.
+    """
+    cell = dynamics.primitive
+    directions = _directions(_DIRECTIONS)
+    # Reduced coordinates q with q @ reciprocal = vector, without the 2π that _LENGTH holds.
+    points = directions * _LENGTH / (2 * np.pi) @ np.asarray(cell.cell).T
+    found = dynamics.run_qpoints(points, with_eigenvectors=True)
+    frequencies = np.asarray(found.frequencies)[:, :3]
+    if frequencies.min() <= 0:
+        raise OracleError(
+            "stability",
+            f"a long acoustic wave is imaginary ({frequencies.min():.3f} THz): the crystal is "
+            "elastically unstable",
+        )
+    velocities = 2 * np.pi * frequencies / _LENGTH * _THZ_ANGSTROM
+    density = float(cell.masses.sum()) * constants.atomic_mass / cell.volume / 1e-30
+    polarisations = _polarisations(np.asarray(found.eigenvectors), np.asarray(cell.masses))
+    tensors = np.einsum("qs,qsi,qsk->qik", velocities**2, polarisations, polarisations.conj())
+    wanted = density * tensors.real / constants.giga
+    design = np.array([_christoffel(c, directions).ravel() for c in _CONSTANTS]).T
+    fitted = np.linalg.lstsq(design, wanted.ravel(), rcond=None)[0]
+    stiffness = np.zeros((6, 6))
+    for (i, j), value in zip(_CONSTANTS, fitted, strict=True):
+        stiffness[i, j] = stiffness[j, i] = value
+    return Elasticity(stiffness, density)
+
+
+def _directions(count: int) -> Array:
+    """Unit vectors (count, 3) spread evenly over half the sphere (a Fibonacci lattice)."""
+    n = np.arange(count) + 0.5
+    z, angle = n / count, np.pi * (1 + np.sqrt(5)) * n
+    radius = np.sqrt(1 - z**2)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=1)
+
+
+def _polarisations(eigenvectors: NDArray[np.complex128], masses: Array) -> NDArray[np.complex128]:
+    """Unit vectors (n_q, 3, 3) along which the cell as a whole moves in the acoustic modes.
+
+    Args:
+        eigenvectors: (n_q, 3 n_atoms, n_bands) of the dynamical matrix.
+        masses: (n_atoms,).
+    """
+    n_q, size, _ = eigenvectors.shape
+    modes = eigenvectors[:, :, :3].reshape(n_q, size // 3, 3, 3)
+    moved = np.einsum("a,qais->qsi", np.sqrt(masses), modes)
+    return np.asarray(moved / np.linalg.norm(moved, axis=2, keepdims=True))
+
+
+def _christoffel(constant: tuple[int, int], directions: Array) -> Array:
+    """``C_ijkl n_j n_l`` (n_directions, 3, 3) where one Voigt constant is 1 and others vanish."""
+    tensor = np.zeros((3, 3, 3, 3))
+    for a, b in {constant, constant[::-1]}:
+        for i, j in {_VOIGT[a], _VOIGT[a][::-1]}:
+            for k, m in {_VOIGT[b], _VOIGT[b][::-1]}:
+                tensor[i, j, k, m] = 1.0
+    return np.asarray(np.einsum("ijkl,qj,ql->qik", tensor, directions, directions))

@@ -1,0 +1,245 @@
+"""What follows from force constants of second order alone, through phonopy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from phonopy import Phonopy
+from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
+from phonopy.structure.atoms import PhonopyAtoms
+from phonopy.structure.cells import Primitive
+from scipy import constants
+
+from oracle.formulas.bose_einstein import PLANCK_BOLTZMANN, mode_capacity
+from oracle.materials.reciprocal import mesh_of
+from oracle.runtime.errors import OracleError
+
+Array = NDArray[np.float64]
+_NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here acoustic modes are noise and small
+_VANISHING = 0.02  # THz
+_ALWAYS_WARM = 50.0  # K; the lowest mode of any mesh of more than one point holds heat
+_FROZEN = 10.0  # h ν / k_B T at which a mode has 0.5 % of its heat capacity
+_POINTS_PER_SEGMENT = 41
+_AMPLITUDE = constants.hbar / (4 * np.pi * constants.tera * constants.atomic_mass) * 1e20
+"""ħ / (4 π THz u), Å²: twice the mean square of an oscillator at rest."""
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The lowest mode found, and what is known of the spectrum.
+
+    Args:
+        lowest: lowest frequency, THz; imaginary ones are negative. Acoustic modes near the
+            zone centre count as zero where they are within the tolerance.
+        q_point: where it lies, reduced coordinates of the primitive cell.
+        highest: THz.
+        softest: lowest frequency at the commensurate points, without the three zeros of Γ, THz.
+        stable: whether `lowest` is within the tolerance.
+    """
+
+    lowest: float
+    q_point: tuple[float, float, float]
+    highest: float
+    softest: float
+    stable: bool
+
+
+def dynamics(
+    unitcell: PhonopyAtoms,
+    supercell: NDArray[np.int64],
+    primitive: Primitive,
+    fc2: Array,
+    polar: dict[str, Any] | None = None,
+) -> Phonopy:
+    """Phonopy's object for a conventional cell, its supercell (3, 3) and compact constants.
+
+    Args:
+        unitcell: conventional.
+        supercell: in its lattice vectors.
+        primitive: what phono3py takes as primitive cell.
+        fc2: compact, eV/Å².
+        polar: phonopy's parameters of the non-analytic term.
+    """
+    transform = np.linalg.inv(unitcell.cell.T) @ primitive.cell.T
+    phonons = Phonopy(unitcell, supercell_matrix=supercell, primitive_matrix=transform, log_level=0)
+    if not np.array_equal(phonons.primitive.p2s_map, primitive.p2s_map):
+        raise OracleError("fc2", "the primitive cell is ambiguous; give a symmetric structure")
+    phonons.force_constants = fc2
+    if polar is not None:
+        phonons.nac_params = polar
+    return phonons
+
+
+def affordable_mesh(
+    cell: Array, spacing: float, bands: int, operations: int, effort: float
+) -> tuple[int, int, int]:
+    """The densest mesh not finer than a spacing whose Boltzmann equation is not too dear.
+
+    Args:
+        cell: (3, 3), primitive, Å.
+        spacing: 1/Å with 2π.
+        bands: three per atom.
+        operations: of the reciprocal point group.
+        effort: most ``n_q² bands³ / operations``, about the number of three-phonon processes.
+    """
+    mesh = mesh_of(cell, spacing)
+    while np.prod(mesh) ** 2 * bands**3 / operations > effort and max(mesh) > 4:
+        spacing *= 1.02
+        mesh = mesh_of(cell, spacing)
+    return mesh
+
+
+def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
+    """Look for imaginary modes on all commensurate points and a dense mesh.
+
+    At commensurate points frequencies are exact for the supercell; between them they are
+    interpolated, and near the zone centre an acoustic branch may dip below zero by noise.
+
+    Args:
+        phonons: with force constants.
+        tolerance: THz by which a mode may be imaginary and still count as noise.
+        spacing: of the mesh, 1/Å with 2π.
+
+    Raises:
+        OracleError: stage ``stability``; all frequencies vanish.
+    """
+    # phonopy's primitive matrix is in the vectors of the supercell.
+    commensurate = get_commensurate_points(
+        np.rint(np.linalg.inv(phonons.primitive.primitive_matrix)).astype(int)
+    )
+    phonons.run_mesh(mesh_of(phonons.primitive.cell, spacing), is_gamma_center=True)
+    points = np.vstack([commensurate, phonons.mesh.qpoints])
+    frequencies = np.asarray(phonons.run_qpoints(points).frequencies).copy()
+    if np.abs(frequencies).max() < _VANISHING:
+        raise OracleError(
+            "stability",
+            "all frequencies vanish: atoms do not interact; check the lattice parameter",
+        )
+    centred = points - np.rint(points)
+    lengths = np.linalg.norm(centred @ np.linalg.inv(phonons.primitive.cell).T, axis=1)
+    zone = 1.0 / np.linalg.norm(phonons.primitive.cell, axis=1).max()
+    acoustic = np.zeros(frequencies.shape, dtype=bool)
+    acoustic[lengths < _NEAR_GAMMA * zone, :3] = True
+    # Only Γ itself is zero by the sum rule; near it, a dip within the tolerance is noise.
+    gamma = lengths < 1e-8
+    frequencies[np.ix_(gamma, range(3))] = 0.0
+    seen = np.where(
+        acoustic & (frequencies > -tolerance), np.maximum(frequencies, 0.0), frequencies
+    )
+    where = np.unravel_index(int(np.argmin(seen)), seen.shape)
+    x, y, z = (float(v) for v in centred[where[0]])
+    return Stability(
+        lowest=float(seen[where]),
+        q_point=(x, y, z),
+        highest=float(frequencies.max()),
+        softest=_softest(frequencies[: len(commensurate)], gamma[: len(commensurate)]),
+        stable=bool(seen[where] >= -tolerance),
+    )
+
+
+def check_warm(phonons: Phonopy, mesh: tuple[int, int, int], coldest: float) -> None:
+    """Refuse temperatures at which no mode of a mesh holds heat.
+
+    kappa would be the tail of the one lowest mode, or zero, where in truth the long waves between
+    the mesh's points carry it.
+
+    Args:
+        phonons: with force constants.
+        mesh: of q points.
+        coldest: K.
+
+    Raises:
+        OracleError: stage ``bte``.
+    """
+    if coldest > _ALWAYS_WARM:
+        return
+    phonons.run_mesh(mesh, is_gamma_center=True)
+    frequencies = np.asarray(phonons.mesh.frequencies)
+    lowest = float(frequencies[frequencies > _VANISHING].min(initial=np.inf))
+    if PLANCK_BOLTZMANN * lowest > _FROZEN * coldest:
+        raise OracleError(
+            "bte",
+            f"at {coldest:g} K no mode of the mesh {list(mesh)} holds heat (its lowest lies at "
+            f"{lowest:.2f} THz); expected temperatures from "
+            f"{np.ceil(PLANCK_BOLTZMANN * lowest / _FROZEN):g} K up, or give a denser mesh",
+        )
+
+
+def _softest(frequencies: Array, gamma: NDArray[np.bool_]) -> float:
+    """Lowest of (n_q, n_bands) but for the three acoustic modes where `gamma` (n_q,) is set."""
+    kept = frequencies.copy()
+    kept[gamma, :3] = np.inf
+    lowest = float(kept.min())
+    return lowest if np.isfinite(lowest) else float(frequencies.max())
+
+
+def max_msd(phonons: Phonopy, temperatures: tuple[float, ...], mesh: tuple[int, int, int]) -> Array:
+    """Largest mean square displacement (n_temperatures,) of an atom in any direction, Å².
+
+    The largest eigenvalue of ``<u u> = sum ħ coth(x/2) / (2 m ω) e e*`` over atoms, with ``x = ħ ω
+    / k_B T``, on a mesh that holds Γ, whose acoustic modes are left out. As phonopy's thermal
+    displacement matrices, which it sums in Python mode by mode.
+    """
+    phonons.run_mesh(mesh, with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True)
+    found = phonons.mesh
+    points, bands = found.frequencies.shape
+    frequencies = np.array(found.frequencies)
+    zeros = np.argsort(np.abs(frequencies[found.gamma_index]))[:3]
+    frequencies[found.gamma_index, zeros] = 0.0
+    moving = np.where(frequencies > 0, frequencies, np.inf)
+    x = PLANCK_BOLTZMANN * moving / np.array(temperatures)[:, None, None]
+    squares = _AMPLITUDE / moving / np.tanh(x / 2)
+    vectors = np.asarray(found.eigenvectors).reshape(points, -1, 3, bands)
+    products = np.einsum("qaib,qajb->qbaij", vectors, vectors.conj(), optimize=True).real
+    matrices = np.einsum("tqb,qbaij->taij", squares, products, optimize=True) / points
+    matrices /= np.array(phonons.primitive.masses)[:, None, None]
+    return np.linalg.eigvalsh(matrices).max(axis=(1, 2))
+
+
+def heat_capacity(frequencies: Array, weights: Array, temperatures: tuple[float, ...]) -> Array:
+    """Harmonic heat capacity (n_temperatures,) in k_B per primitive cell.
+
+    ``C = sum x² e^x / (e^x - 1)²`` with ``x = h ν / k_B T``; modes below 1e-3 THz count as 1.
+
+    Args:
+        frequencies: (n_q, n_bands), THz.
+        weights: (n_q,), multiplicity of each point.
+        temperatures: K.
+    """
+    positive = np.maximum(frequencies, 1e-3)[None]
+    modes = mode_capacity(PLANCK_BOLTZMANN * positive / np.array(temperatures)[:, None, None])
+    return np.einsum("tqb,q->t", modes, weights / weights.sum())
+
+
+def bands_and_dos(phonons: Phonopy, mesh: tuple[int, int, int]) -> dict[str, Any]:
+    """A band structure along a seekpath path and the total density of states, as JSON.
+
+    Keys ``distances``, ``frequencies`` (THz), ``labels`` and ``connections`` are as phonopy
+    gives them; ``dos_frequency`` (THz) and ``dos`` (1/THz per primitive cell).
+    """
+    phonons.auto_band_structure(npoints=_POINTS_PER_SEGMENT)
+    bands = phonons.band_structure
+    phonons.run_mesh(mesh, is_gamma_center=True)
+    phonons.run_total_dos()
+    dos = phonons.total_dos
+    return {
+        "distances": [np.asarray(d).tolist() for d in bands.distances],
+        "frequencies": [np.asarray(f).tolist() for f in bands.frequencies],
+        "labels": [str(label) for label in bands.labels],
+        "connections": [bool(c) for c in bands.path_connections],
+        "dos_frequency": np.asarray(dos.frequency_points).tolist(),
+        "dos": np.asarray(dos.dos).tolist(),
+    }
+
+
+def thermal_displacements(phonons: Phonopy, temperature: float, snapshots: int, seed: int) -> Array:
+    """Displacements (n_snapshots, n_supercell, 3) as harmonic phonons make them at T, Å."""
+    phonons.init_random_displacements(cutoff_frequency=0.05)
+    return np.asarray(
+        phonons.get_random_displacements_at_temperature(
+            temperature, snapshots, random_seed=seed % 2**31
+        )
+    )

@@ -1,0 +1,290 @@
+"""Third-order force constants from ± pairs of random displacements, by least squares (symfc).
+
+Of a pair of opposite displacements u and -u, half the sum of the forces holds the even orders
+alone::
+
+    (F(u) + F(-u)) / 2 - F(0) = -1/2 fc3 u u + O(u^4)
+
+so that neither the far larger harmonic force nor the fourth order of the energy enters. This
+matters more than the number of snapshots: SevenNet for instance is invariant under rotations but
+not under reflections, and its harmonic forces break the mirror symmetry of a crystal by up to
+1e-3 of themselves, as much as a tenth of the cubic force at usual displacements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from phono3py import Phono3py
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from symfc import Symfc
+from symfc.basis_sets import FCBasisSetO3
+from symfc.solvers.solver_O3 import prepare_normal_equation_O3
+from symfc.utils.utils import SymfcAtoms
+
+from oracle.runtime.errors import OracleError
+
+Array = NDArray[np.float64]
+# Half of the pairs at each: a potential that is not smooth on this scale shows in their difference.
+AMPLITUDES = (0.8, 1.2)
+
+
+def random_displacements(n_atoms: int, pairs: range, displacement: float, seed: str) -> Array:
+    """Displacements (n_pairs, n_atoms, 3) of random direction, Å.
+
+    Args:
+        n_atoms: of the supercell.
+        pairs: numbers of the pairs; a pair's displacements depend on nothing but its number.
+        displacement: mean length; even and odd pairs have `AMPLITUDES` of it.
+        seed: hexadecimal digest.
+    """
+    drawn = [np.random.default_rng([int(seed[:16], 16), n]) for n in pairs]
+    directions = np.array([rng.standard_normal((n_atoms, 3)) for rng in drawn])
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    lengths = np.array([displacement * AMPLITUDES[n % 2] for n in pairs])
+    return directions * lengths[:, None, None]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """All third-order force constants that the symmetry of a crystal allows.
+
+    Args:
+        space: symfc's basis: space group, permutations and acoustic sum rule.
+        n_atoms: of the supercell.
+        cutoff: longest pair of atoms, Å, or None where the supercell is the limit.
+    """
+
+    space: FCBasisSetO3
+    n_atoms: int
+    cutoff: float | None
+
+    @property
+    def size(self) -> int:
+        """Number of independent constants."""
+        return int(self.space.blocked_basis_set.shape[1])
+
+    def pairs_needed(self, oversampling: float) -> int:
+        """± pairs with that many equations per unknown, and at least one of each amplitude."""
+        per_pair = 3 * (self.n_atoms - 1)
+        return max(len(AMPLITUDES), int(np.ceil(oversampling * self.size / per_pair)))
+
+    def compact(self, coefficients: Array) -> Array:
+        """Force constants (n_primitive, n, n, 3, 3, 3) in eV/Å³."""
+        n = self.n_atoms
+        spanned = self.space.blocked_basis_set @ coefficients
+        compact = self.space.compact_compression_matrix @ spanned
+        return np.ascontiguousarray(np.asarray(compact).reshape(-1, n, n, 3, 3, 3))
+
+
+def third_order_basis(
+    phonons: Phono3py, cutoff: float | None, pairs: int, oversampling: float
+) -> Basis:
+    """The largest basis that a number of pairs can determine.
+
+    Args:
+        phonons: its supercell of third order is meant.
+        cutoff: Å, or None for the longest with which `pairs` suffice.
+        pairs: as for `Basis.pairs_needed`.
+        oversampling: equations per unknown.
+
+    Raises:
+        OracleError: stage ``fc3``; no constants within the cutoff obey the sum rules.
+    """
+    _, cutoff = estimated_size(phonons, cutoff, pairs, oversampling)
+    solver = _symfc(phonons, cutoff)
+    try:
+        solver.compute_basis_set(orders=[3])
+    except AssertionError as error:  # what symfc says where nothing is left
+        within = "" if cutoff is None else f" within {cutoff:.3g} Å"
+        raise OracleError(
+            "fc3",
+            f"no third-order constants{within} obey the sum rules in a cell of "
+            f"{len(phonons.supercell)} atoms; give a longer fc3_cutoff or a larger fc3_supercell",
+        ) from error
+    return Basis(solver.basis_set[3], len(phonons.supercell), cutoff)
+
+
+def estimated_size(
+    phonons: Phono3py, cutoff: float | None, pairs: int, oversampling: float
+) -> tuple[int, float | None]:
+    """Number of constants of that basis, not much above the true one, and its cutoff in Å.
+
+    Args:
+        phonons: as for `third_order_basis`, like the others.
+        cutoff: given.
+        pairs: to be determined by.
+        oversampling: equations per unknown.
+    """
+    limit = pairs * 3 * (len(phonons.supercell) - 1) / oversampling
+    size = _size(phonons, cutoff)
+    if cutoff is not None or size <= limit:
+        return size, cutoff
+    found = {radius: _size(phonons, radius) for radius in _radii(phonons)}
+    fitting = [radius for radius, each in found.items() if each <= limit]
+    chosen = max(fitting, default=_radii(phonons)[0])
+    return found[chosen], chosen
+
+
+def _size(phonons: Phono3py, cutoff: float | None) -> int:
+    return int(_symfc(phonons, cutoff).estimate_basis_size(orders=[3])[3])
+
+
+def _symfc(phonons: Phono3py, cutoff: float | None) -> Symfc:
+    cell = phonons.supercell
+    operations = phonons.symmetry.symmetry_operations
+    return Symfc(
+        SymfcAtoms(cell=cell.cell, scaled_positions=cell.scaled_positions, numbers=cell.numbers),
+        spacegroup_operations={
+            "rotations": operations["rotations"],
+            "translations": operations["translations"],
+        },
+        cutoff=None if cutoff is None else {3: cutoff},
+    )
+
+
+def _radii(phonons: Phono3py) -> list[float]:
+    """Radii between the shells of neighbours, Å, ascending, beginning beyond the second shell."""
+    cell = phonons.supercell
+    images = np.array(np.meshgrid(*[(-1, 0, 1)] * 3)).reshape(3, -1).T
+    first = cell.scaled_positions[phonons.primitive.p2s_map]
+    between = cell.scaled_positions[None] - first[:, None]
+    vectors = (between[:, :, None] + images) @ cell.cell
+    distances = np.unique(np.round(np.linalg.norm(vectors, axis=3).min(axis=2), 2))
+    middles = (distances[1:] + distances[:-1]) / 2
+    wide = middles[np.diff(distances) > 0.15]  # closer shells are one
+    return [float(r) for r in (wide[2:] if len(wide) > 2 else wide[-1:])]
+
+
+@dataclass(frozen=True)
+class Equations:
+    """Normal equations of some snapshots; those of several are added.
+
+    Args:
+        matrix: (size, size).
+        vector: (size,).
+        square: sum of squares of the right-hand sides.
+        rows: number of independent equations.
+    """
+
+    matrix: Array
+    vector: Array
+    square: float
+    rows: int
+
+    def __add__(self, other: Equations) -> Equations:
+        return Equations(
+            self.matrix + other.matrix,
+            self.vector + other.vector,
+            self.square + other.square,
+            self.rows + other.rows,
+        )
+
+    def times(self, weight: float) -> Equations:
+        """The same with every equation weighted."""
+        return Equations(
+            self.matrix * weight, self.vector * weight, self.square * weight, self.rows
+        )
+
+
+def equations(basis: Basis, displacements: Array, even_forces: Array) -> Equations:
+    """Normal equations of ± pairs, each scaled to displacements of mean length 1.
+
+    Args:
+        basis: of the unknowns.
+        displacements: (n_pairs, n_atoms, 3), Å.
+        even_forces: (n_pairs, n_atoms, 3), half the sum of a pair's forces without F(0), eV/Å.
+    """
+    n = len(displacements)
+    length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None]
+    scaled = displacements.reshape(n, -1) / length
+    right = even_forces.reshape(n, -1) / length**2
+    matrix, vector = prepare_normal_equation_O3(
+        scaled,
+        right,
+        basis.space.compact_compression_matrix,
+        basis.space.blocked_basis_set,
+        basis.space.atomic_decompr_idx,
+    )
+    return Equations(
+        np.asarray(matrix),
+        np.asarray(vector),
+        float(np.square(right).sum()),
+        n * 3 * (basis.n_atoms - 1),
+    )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Solution of normal equations and its uncertainty.
+
+    Args:
+        coefficients: (size,), best estimate.
+        variance: of one equation's residual; holds noise and all that the model leaves out.
+        factor: Cholesky factor of the normal matrix, as SciPy gives it.
+    """
+
+    coefficients: Array
+    variance: float
+    factor: tuple[Array, bool]
+
+    def drawn(self, basis: Basis, displacements: Array, rng: np.random.Generator) -> Array:
+        """Coefficients with one more draw of the error they have already.
+
+        The noise is drawn on the forces (a parametric bootstrap), not on the coefficients: those
+        belong to a basis whose degenerate vectors are chosen by rounding, so that the same numbers
+        would mean other noise on the next machine.
+
+        Args:
+            basis: of the unknowns.
+            displacements: (n_pairs, n_atoms, 3), Å, of the pairs that were fitted.
+            rng: the source of the noise.
+        """
+        noise = rng.standard_normal(displacements.shape)
+        noise -= noise.mean(axis=1, keepdims=True)  # forces add up to nothing
+        length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
+        drawn = equations(basis, displacements, np.sqrt(self.variance) * length**2 * noise)
+        return self.coefficients + cho_solve(self.factor, drawn.vector)
+
+
+def solve(system: Equations) -> Fit:
+    """Least-squares solution.
+
+    Raises:
+        OracleError: stage ``fc3``; too few or too similar snapshots.
+    """
+    unknowns = len(system.vector)
+    if system.rows <= unknowns:
+        raise OracleError(
+            "fc3",
+            f"{system.rows} equations for {unknowns} unknown force constants; "
+            "raise pairs_start and pairs_max, or give a fc3_cutoff",
+        )
+    try:
+        factor = cho_factor(system.matrix)
+    except LinAlgError as error:
+        raise OracleError(
+            "fc3",
+            f"the snapshots do not determine {unknowns} force constants; "
+            "raise pairs_start, or give a fc3_cutoff",
+        ) from error
+    coefficients = cho_solve(factor, system.vector)
+    residual = max(system.square - float(coefficients @ system.vector), 0.0)
+    return Fit(coefficients, residual / (system.rows - unknowns), factor)
+
+
+def second_order_fit(phonons: Phono3py, displacements: Array, odd_forces: Array) -> Array:
+    """Compact second-order force constants of the third order's supercell, eV/Å².
+
+    Args:
+        phonons: its supercell of third order is meant.
+        displacements: (n_pairs, n_atoms, 3), Å.
+        odd_forces: (n_pairs, n_atoms, 3), half the difference of a pair's forces, eV/Å.
+    """
+    solver = _symfc(phonons, None)
+    solver.displacements = displacements
+    solver.forces = odd_forces
+    solver.run(orders=[2], is_compact_fc=True)
+    return np.asarray(solver.force_constants[2], dtype=np.float64)

@@ -1,0 +1,239 @@
+"""Supercells, displacements and force constants by finite differences, through phono3py.
+
+With `oracle.phonon_bte.conductivity` the only module that imports phono3py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import lzma
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from numpy.typing import NDArray
+from phono3py import Phono3py
+from phono3py.file_IO import write_fc2_to_hdf5, write_fc3_to_hdf5
+from phono3py.phonon3.fc3 import compact_fc3_to_full_fc3
+from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+from phonopy.structure.atoms import PhonopyAtoms
+from phonopy.structure.cells import Primitive, Supercell
+
+from oracle.materials.atomic_data import phonopy_cell
+from oracle.phonons.relax import Relaxed
+from oracle.phonons.settings import BornCharges, Matrix, PhononSettings
+from oracle.runtime.errors import OracleError
+
+Array = NDArray[np.float64]
+_SYMPREC = 1e-5  # Å; a relaxed structure is symmetric to rounding
+_MOST_REPETITIONS = 8
+_COULOMB = units.Hartree * units.Bohr  # e² / 4 π ε0, eV Å
+
+
+def supercell_matrix(
+    cell: Array, n_atoms: int, given: Matrix | None, length: float, most_atoms: int
+) -> NDArray[np.int64]:
+    """The supercell (3, 3) in lattice vectors of the conventional cell.
+
+    Args:
+        cell: (3, 3), row vectors of the conventional cell, Å.
+        n_atoms: of the conventional cell.
+        given: what the user asked for; taken as it is.
+        length: least distance of opposite faces, Å.
+        most_atoms: where that length would need more, the widest supercell within is taken.
+    """
+    if given is not None:
+        return np.array(given, dtype=np.int64).T  # phonopy takes the new vectors as columns
+    heights = abs(np.linalg.det(cell)) / np.linalg.norm(
+        np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1
+    )
+    choices = [
+        (min(float((np.array(n) * heights).min()), length), -int(np.prod(n)), n)
+        for n in itertools.product(range(1, _MOST_REPETITIONS + 1), repeat=3)
+        if np.prod(n) * n_atoms <= most_atoms
+    ]
+    best = max(choices, default=(0.0, 0, (1, 1, 1)))
+    return np.diag(np.array(best[2], dtype=np.int64))
+
+
+def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Phono3py:
+    """phono3py's description of a relaxed structure and its supercells.
+
+    Args:
+        relaxed: the conventional cell.
+        settings: of the oracle.
+        second: whether the supercell of second order is distinguished from that of third.
+    """
+    n_atoms = len(relaxed.symbols)
+    fc3 = supercell_matrix(
+        relaxed.cell, n_atoms, settings.fc3_supercell, settings.fc3_length, settings.fc3_atoms
+    )
+    fc2 = supercell_matrix(
+        relaxed.cell, n_atoms, settings.fc2_supercell, settings.fc2_length, settings.fc2_atoms
+    )
+    if abs(np.linalg.det(fc2)) < abs(np.linalg.det(fc3)) and settings.fc2_supercell is None:
+        fc2 = fc3
+    cell = phonopy_cell(relaxed.cell, relaxed.positions, relaxed.symbols)
+    with warnings.catch_warnings():
+        # It tells everybody who uses an option what its default once was.
+        warnings.filterwarnings("ignore", message="primitive_matrix defaulted to 'auto'")
+        made = Phono3py(
+            cell,
+            supercell_matrix=fc3,
+            phonon_supercell_matrix=fc2 if second else None,
+            primitive_matrix="auto",
+            symprec=_SYMPREC,
+            log_level=0,
+        )
+    if second and isinstance(settings.born, BornCharges):
+        made.nac_params = _polar(made.phonon_supercell, made.phonon_primitive, settings.born)
+    return made
+
+
+def _polar(supercell: Supercell, primitive: Primitive, born: BornCharges) -> dict[str, Any]:
+    """Phonopy's parameters of the non-analytic term, for the atoms of the primitive cell.
+
+    Raises:
+        OracleError: stage ``fc2``; charges of another number of atoms.
+    """
+    n_atoms = len(supercell.u2s_map)
+    if len(born.charges) != n_atoms:
+        raise OracleError(
+            "fc2",
+            f"born: charges of {len(born.charges)} atoms; expected {n_atoms}, those of the "
+            "conventional cell",
+        )
+    in_cell = [supercell.u2u_map[supercell.s2u_map[i]] for i in primitive.p2s_map]
+    return {
+        "born": np.array(born.charges)[in_cell],
+        "dielectric": np.array(born.dielectric),
+        "factor": _COULOMB,
+    }
+
+
+def as_atoms(cell: PhonopyAtoms) -> Atoms:
+    """A phonopy cell as ASE atoms."""
+    return Atoms(list(cell.symbols), positions=cell.positions, cell=cell.cell, pbc=True)
+
+
+def displaced(rest: Atoms, displacement: Array) -> Atoms:
+    """A copy with its atoms moved by (n_atoms, 3), Å."""
+    moved = rest.copy()
+    moved.positions += displacement
+    return moved
+
+
+def set_constants(phonons: Phono3py, fc2: Array, fc3: Array) -> None:
+    """Give phono3py compact force constants, and tell it which of third order are not zero.
+
+    Sums over the supercell then leave out triples of atoms beyond a cutoff, which halves the time
+    of the Boltzmann equation where most are.
+    """
+    phonons.fc2, phonons.fc3 = fc2, fc3
+    phonons.fc3_nonzero_indices = np.any(fc3 != 0, axis=(3, 4, 5)).astype(np.byte)
+
+
+def second_order_displacements(phonons: Phono3py, displacement: float) -> list[Atoms]:
+    """Supercells (of second order) with one atom displaced, both ways, Å."""
+    phonons.generate_fc2_displacements(distance=displacement, is_plusminus=True)
+    return [as_atoms(cell) for cell in phonons.phonon_supercells_with_displacements]
+
+
+def second_order(phonons: Phono3py, forces: Array) -> Array:
+    """Force constants of second order (n_primitive, n_supercell, 3, 3) in eV/Å².
+
+    They obey the sum rule and permutation symmetry.
+
+    Args:
+        phonons: with the displacements of `second_order_displacements`.
+        forces: (n_displacements, n_supercell, 3), eV/Å.
+    """
+    phonons.phonon_forces = forces
+    phonons.produce_fc2()
+    phonons.symmetrize_fc2()
+    assert phonons.fc2 is not None  # just produced
+    return np.ascontiguousarray(phonons.fc2, dtype=np.float64)
+
+
+def pair_displacements(phonons: Phono3py, displacement: float) -> Iterator[Atoms]:
+    """Every supercell of the full finite-difference set, one or two atoms displaced."""
+    phonons.generate_displacements(distance=displacement)
+    for cell in phonons.supercells_with_displacements:
+        if cell is not None:
+            yield as_atoms(cell)
+
+
+def third_order(phonons: Phono3py, forces: Array) -> tuple[Array, Array]:
+    """Force constants of second and third order in the same supercell by finite differences.
+
+    Args:
+        phonons: made with ``second=False``, with the displacements of `pair_displacements`.
+        forces: (n_displacements, n_supercell, 3), eV/Å.
+
+    Returns:
+        (n_primitive, n_supercell, 3, 3) in eV/Å² and
+        (n_primitive, n_supercell, n_supercell, 3, 3, 3) in eV/Å³.
+    """
+    phonons.forces = forces
+    phonons.produce_fc3()
+    phonons.symmetrize_fc3()
+    phonons.symmetrize_fc2()
+    assert phonons.fc2 is not None
+    assert phonons.fc3 is not None
+    return np.asarray(phonons.fc2), np.asarray(phonons.fc3)
+
+
+def predicted_forces(phonons: Phono3py, fc2: Array, fc3: Array, displacements: Array) -> Array:
+    """Forces (n_snapshots, n_supercell, 3) in eV/Å that the force constants give.
+
+    Args:
+        phonons: whose supercell of third order is meant.
+        fc2: compact, in that supercell.
+        fc3: compact.
+        displacements: (n_snapshots, n_supercell, 3), Å.
+    """
+    n = len(phonons.supercell)
+    flat2 = full_second_order(phonons, fc2)
+    full3 = np.asarray(compact_fc3_to_full_fc3(phonons.primitive, np.ascontiguousarray(fc3)))
+    flat3 = full3.transpose(0, 3, 1, 4, 2, 5).reshape(3 * n, 3 * n, 3 * n)
+    forces = [
+        -(flat2 @ u) - 0.5 * ((flat3 @ u) @ u)
+        for u in displacements.reshape(len(displacements), -1)
+    ]
+    return np.array(forces).reshape(-1, n, 3)
+
+
+def full_second_order(phonons: Phono3py, fc2: Array) -> Array:
+    """Force constants (3 n_supercell, 3 n_supercell) of the supercell of third order, eV/Å²."""
+    n = len(phonons.supercell)
+    full = np.asarray(compact_fc_to_full_fc(phonons.primitive, np.ascontiguousarray(fc2)))
+    return full.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+
+
+def write_files(
+    folder: Path, phonons: Phono3py, fc2: Array, fc3: Array | None, *, large: bool
+) -> dict[str, str]:
+    """Write what phono3py needs to go on; returns artefact names to file names.
+
+    Args:
+        folder: exists.
+        phonons: made with ``second=True``.
+        fc2: compact force constants of second order.
+        fc3: compact force constants of third order, or None.
+        large: whether fc3 is written too.
+    """
+    phonons.fc2 = fc2
+    content = str(phonons.to_phono3py_yaml(settings={"force_sets": True, "displacements": True}))
+    with lzma.open(folder / "phono3py_params.yaml.xz", "wt") as file:
+        file.write(content)
+    cell = phonons.phonon_primitive
+    write_fc2_to_hdf5(fc2, filename=str(folder / "fc2.hdf5"), p2s_map=cell.p2s_map)
+    written = {"phono3py": "phono3py_params.yaml.xz", "fc2": "fc2.hdf5"}
+    if large and fc3 is not None:
+        path = str(folder / "fc3.hdf5")
+        write_fc3_to_hdf5(fc3, filename=path, p2s_map=phonons.primitive.p2s_map)
+        written["fc3"] = "fc3.hdf5"
+    return written

@@ -1,0 +1,166 @@
+"""How far each potential is known to be from density functional theory, family by family.
+
+Figures from the literature and from published data; none of them is measured at run time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_PHONONDB = "56 compounds of PhononDB-PBE (A. Togo), by Matbench Discovery"
+_BENCHMARK = "103 compounds of PhononDB-PBE (A. Togo), by Matbench Discovery"
+"""All of them rocksalts, zincblendes or wurtzites."""
+_NIOBIUM = "NbCoGe, against Nequix OAM-1-PFT, which was fitted to phonons"
+"""At 300 K, relative to the 23 W/m/K of that potential; published DFT has 19 at 500 K."""
+_HOLE = 3.0
+"""Factor from which a potential is called useless for a family."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the table.
+
+    Args:
+        factor: typical factor between kappa of potential and DFT, ``exp(mean |ln ratio|)``.
+        bias: geometric mean of kappa relative to DFT; below 1 the potential is too soft.
+        compounds: how many the factor rests on.
+        imaginary: further compounds that the potential, unlike DFT, finds unstable.
+        source: where the figures come from.
+        srme: symmetric relative mean error of the mode-resolved kappa (0 to 2), where only that
+            is published (Póta et al., arXiv:2408.00755); then there is no factor.
+    """
+
+    factor: float | None
+    bias: float | None
+    compounds: int
+    imaginary: int
+    source: str
+    srme: float | None = None
+
+    @property
+    def largest(self) -> float:
+        """Typical factor, or where only the SRME is known, the largest that it allows."""
+        return factor_within(self.srme or 0.0) if self.factor is None else self.factor
+
+    @property
+    def text(self) -> str:
+        """How far kappa is off, in words."""
+        if self.factor is None:
+            return f"typically off by a factor of up to {self.largest:.2g}"
+        side = "" if self.bias is None else f", mostly {_side(self.bias)}"
+        return f"typically off by a factor of {self.factor:.2g}{side}"
+
+
+_SRME = {
+    "7net-0": 0.767,
+    "7net-l3i5": 0.550,
+    "chgnet": 1.717,
+    "mace-mpa-0": 0.412,
+    "mattersim-v1-5m": 0.574,
+    "orb-v3": 0.210,
+}
+"""From the model cards of Matbench Discovery (``metrics.phonons.kappa_103``); those of ORB v3 were
+computed in double precision with displacements of 0.03 Å."""
+_BENCHMARKED = ("rocksalt", "zincblende", "wurtzite")
+"""The families of the compounds that the SRME is a mean over."""
+_KNOWN: dict[tuple[str, str], Entry] = {
+    ("7net-l3i5", "rocksalt"): Entry(1.24, 0.85, 17, 1, _PHONONDB),
+    ("7net-l3i5", "zincblende"): Entry(1.49, 0.69, 18, 1, _PHONONDB),
+    ("7net-l3i5", "wurtzite"): Entry(1.64, 0.61, 19, 0, _PHONONDB),
+    ("7net-l3i5", "half-heusler"): Entry(6.6, 0.15, 1, 0, _NIOBIUM),
+    ("7net-0", "half-heusler"): Entry(6.4, 0.16, 1, 0, _NIOBIUM),
+    ("chgnet", "rocksalt"): Entry(5.0, 0.22, 14, 4, _PHONONDB),
+    ("chgnet", "zincblende"): Entry(52.0, 0.019, 18, 1, _PHONONDB),
+    ("chgnet", "wurtzite"): Entry(37.0, 0.027, 14, 5, _PHONONDB),
+}
+"""Factors of 7net-l3i5 and chgnet are computed from the published kappa of each compound without
+the non-analytic term (with it they change by less than 3 %). Compounds that count as imaginary
+have no published kappa and the largest SRME, 2; for 7net-l3i5 the data say so themselves."""
+
+
+@dataclass(frozen=True)
+class AccuracyStatement:
+    """What is known of a potential on a family.
+
+    Args:
+        potential: a name of `oracle.potentials.table.POTENTIALS`, or an import path.
+        family: a prototype's name.
+        known: the table's entry, or None.
+    """
+
+    potential: str
+    family: str
+    known: Entry | None
+
+    @property
+    def text(self) -> str:
+        """How far kappa is off, in a few words."""
+        return "nothing is known" if self.known is None else self.known.text
+
+    @property
+    def is_hole(self) -> bool:
+        """Whether the potential is known to be useless there."""
+        return self.known is not None and self.known.largest >= _HOLE
+
+
+@dataclass(frozen=True)
+class Published:
+    """A potential's published error over all families.
+
+    Args:
+        srme: symmetric relative mean error of the mode-resolved kappa, 0 (exact) to 2.
+        source: which compounds it is over, and who published it.
+    """
+
+    srme: float
+    source: str
+
+
+def published_srme(potential: str) -> Published | None:
+    """The published kappa_SRME of a potential, or None where no figure is known."""
+    return Published(_SRME[potential], _BENCHMARK) if potential in _SRME else None
+
+
+def known_accuracy(potential: str, families: Iterable[str]) -> list[AccuracyStatement]:
+    """One statement per family, in the order given, also where nothing is known."""
+    return [AccuracyStatement(potential, name, _entry(potential, name)) for name in families]
+
+
+def summary(potential: str) -> str | None:
+    """How far kappa of rocksalts, zincblendes and wurtzites is off; None where nothing is known."""
+    found = known_accuracy(potential, _BENCHMARKED)
+    entries = [s.known for s in found if s.known is not None]
+    factors = sorted(e.factor for e in entries if e.factor is not None)
+    if not entries or len(factors) < 2:
+        return entries[0].text if entries else None
+    sides = {_side(e.bias) for e in entries if e.bias is not None}
+    side = f", mostly {sides.pop()}" if len(sides) == 1 else ""
+    return f"typically off by a factor of {factors[0]:.2g} to {factors[-1]:.2g}{side}"
+
+
+def holes(potential: str) -> tuple[str, ...]:
+    """Families for which a potential is known to be useless."""
+    families = (family for name, family in _KNOWN if name == potential)
+    return tuple(s.family for s in known_accuracy(potential, families) if s.is_hole)
+
+
+def factor_within(srme: float) -> float:
+    """Largest factor between two values of kappa whose SRME is given; infinite at 2.
+
+    ``|a - b| / ((a + b) / 2)`` is at most the SRME, because errors of modes may cancel in the sum.
+    """
+    return (2 + srme) / (2 - srme) if srme < 2 else math.inf
+
+
+def _entry(potential: str, family: str) -> Entry | None:
+    """The table's entry, or what the published mean says of a family that it is over."""
+    known = _KNOWN.get((potential, family))
+    if known is None and family in _BENCHMARKED and potential in _SRME:
+        return Entry(None, None, 103, 0, _BENCHMARK, srme=_SRME[potential])
+    return known
+
+
+def _side(bias: float) -> str:
+    return "too low" if bias < 1 else "too high"

@@ -1,0 +1,366 @@
+"""One table of universal machine-learning potentials, and the digest of their weights.
+
+SevenNet and CHGNet ship their weights inside their wheels; those of the others lie in one folder
+of the user's. Nothing is fetched at run time: packages that would do so are always given a file.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ase.calculators.calculator import Calculator
+from platformdirs import user_data_path
+
+from oracle.potentials import dft, dft_settings, empirical, loaders
+from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, SetupError, in_words
+from oracle.runtime.files import digest_of_path
+from oracle.runtime.sources import digest_of_import, imported
+from oracle.runtime.suggestions import did_you_mean
+
+
+@dataclass(frozen=True)
+class Separate:
+    """Weights that do not come with a package but lie in `weights_folder`.
+
+    Args:
+        file: its name there.
+        url: where its authors publish it.
+        sha256: what it must be, in hexadecimal; None where no digest is pinned. Then nothing is
+            downloaded, and the user's own file is taken as it is.
+        size: bytes of the pinned file.
+    """
+
+    file: str
+    url: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class PotentialSpec:
+    """How one potential is found and loaded.
+
+    Args:
+        package: what must be importable.
+        weights: path of the weights relative to the package, or None where it has none.
+        build: makes an ASE calculator.
+        install: what a user who lacks it types.
+        separate: the weights, where they do not come with the package.
+    """
+
+    package: str
+    weights: str | None
+    build: Callable[[], Calculator]
+    install: str
+    separate: Separate | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """How weights of the user's own are loaded: ``calculator: "mace:/path/to/weights"``.
+
+    Args:
+        package: what must be importable.
+        load: makes an ASE calculator from a file of weights (for ``matgl`` a folder).
+        install: what a user who lacks it types.
+    """
+
+    package: str
+    load: Callable[[Path], Calculator]
+    install: str
+
+
+_SEVENN = "pip install 'phonoscout[sevenn]'"
+_CHGNET = "pip install 'phonoscout[chgnet]'"
+_NEQUIX = "pip install 'phonoscout[nequix]'"
+_MACE = "pip install mace-torch, in an environment without SevenNet: each needs another e3nn"
+_MATTERSIM = "pip install mattersim"
+_ORB = "pip install 'orb-models<0.6'"
+_MATSCIPY = "pip install 'phonoscout[tersoff]'"
+_PRE = "pretrained_potentials"
+FAMILIES: dict[str, Family] = {
+    "7net": Family("sevenn", lambda path: loaders.sevennet(str(path)), _SEVENN),
+    "chgnet": Family("chgnet", loaders.chgnet_file, _CHGNET),
+    "nequix": Family("nequix", loaders.nequix, _NEQUIX),
+    "mace": Family("mace", loaders.mace, _MACE),
+    "mattersim": Family("mattersim", loaders.mattersim, _MATTERSIM),
+    "orb": Family("orb_models", loaders.orb, _ORB),
+    "matgl": Family("matgl", loaders.matgl, "pip install matgl"),
+}
+"""What may stand before the colon of ``family:/path/to/weights``."""
+
+POTENTIALS: dict[str, PotentialSpec] = {
+    "7net-0": PotentialSpec(
+        "sevenn",
+        f"{_PRE}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
+        lambda: loaders.sevennet("7net-0"),
+        _SEVENN,
+    ),
+    "7net-l3i5": PotentialSpec(
+        "sevenn",
+        f"{_PRE}/SevenNet_l3i5/checkpoint_l3i5.pth",
+        lambda: loaders.sevennet("7net-l3i5"),
+        _SEVENN,
+    ),
+    "7net-mf-0": PotentialSpec(
+        "sevenn",
+        f"{_PRE}/SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
+        lambda: loaders.sevennet("7net-mf-0", modal="PBE"),
+        _SEVENN,
+    ),
+    "chgnet": PotentialSpec(
+        "chgnet",
+        "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
+        lambda: loaders.chgnet("0.3.0"),
+        _CHGNET,
+    ),
+    "chgnet-r2scan": PotentialSpec(
+        "chgnet",
+        "pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
+        lambda: loaders.chgnet("r2scan"),
+        _CHGNET,
+    ),
+    "nequix-oam-1-pft": PotentialSpec(
+        "nequix",
+        None,
+        lambda: loaders.nequix(_path("nequix-oam-1-pft")),
+        _NEQUIX,
+        Separate(
+            "nequix-oam-1-pft.nqx",
+            "https://github.com/atomicarchitects/nequix/raw/"
+            "9c852a9c4cce69ae5e75bc5a2cf670be21ff8c28/models/nequix-oam-1-pft.nqx",
+            "4ce693d68886512aab50c84ea2400efd68163e11155f7c7babe98e695177e809",
+            2_842_066,
+        ),
+    ),
+    "mace-mpa-0": PotentialSpec(
+        "mace",
+        None,
+        lambda: loaders.mace(_path("mace-mpa-0")),
+        _MACE,
+        Separate(
+            "mace-mpa-0-medium.model",
+            "https://github.com/ACEsuit/mace-foundations/releases/download/mace_mpa_0/"
+            "mace-mpa-0-medium.model",
+        ),
+    ),
+    "mattersim-v1-5m": PotentialSpec(
+        "mattersim",
+        None,
+        lambda: loaders.mattersim(_path("mattersim-v1-5m")),
+        _MATTERSIM,
+        Separate(
+            "mattersim-v1.0.0-5M.pth",
+            "https://github.com/microsoft/mattersim/raw/main/pretrained_models/"
+            "mattersim-v1.0.0-5M.pth",
+        ),
+    ),
+    "orb-v3": PotentialSpec(
+        "orb_models",
+        None,
+        lambda: loaders.orb(_path("orb-v3")),
+        _ORB,
+        Separate(
+            "orb-v3-conservative-inf-mpa-20250404.ckpt",
+            "https://orbitalmaterials-public-models.s3.us-west-1.amazonaws.com/forcefields/"
+            "orb-v3/orb-v3-conservative-inf-mpa-20250404.ckpt",
+        ),
+    ),
+    "tersoff": PotentialSpec("matscipy", None, empirical.tersoff, _MATSCIPY),
+    "stillinger-weber": PotentialSpec("matscipy", None, empirical.stillinger_weber, _MATSCIPY),
+}
+"""Names a config may use for `calculator`; ``family:/path/to/weights`` (`FAMILIES`) and an import
+path ``package.module:factory`` also work."""
+
+
+@functools.lru_cache(maxsize=4)
+def calculator(name: dft_settings.Potential) -> Calculator:
+    """The ASE calculator of a potential, loaded once per process.
+
+    Args:
+        name: a key of `POTENTIALS`, ``family:/path/to/weights`` with a key of `FAMILIES`,
+            ``package.module:factory`` where calling the factory without arguments returns an ASE
+            calculator, or settings of a DFT program.
+
+    Raises:
+        SetupError: unknown name, its package is not installed or cannot be imported, its weights
+            are missing or not those that are pinned, or it cannot be made of them.
+    """
+    if not isinstance(name, str):
+        return dft.calculator(name)
+    try:
+        made = _build_of(name)()
+    except OracleError:
+        raise
+    except RAISED_BY_LIBRARIES as error:  # each library has its own ways of not loading
+        raise SetupError(f"calculator {name!r} cannot be loaded ({in_words(error)})") from error
+    if not hasattr(made, "get_forces"):
+        raise SetupError(
+            f"calculator {name!r}: its factory returned {type(made).__name__}; expected an ASE "
+            "calculator"
+        )
+    return made
+
+
+def _build_of(name: str) -> Callable[[], Calculator]:
+    """What makes a calculator, after a look at whether all is there that it needs."""
+    given = _given(name)
+    if given is not None:
+        family, path = given
+        _folder(name, family)
+        _existing(name, path)
+        return lambda: family.load(path)
+    if ":" in name:
+        return lambda: imported(name)
+    spec = _spec(name)
+    if spec.separate is not None:
+        weights_digest(name)  # no other weights than the pinned ones are ever loaded
+    elif not is_installed(spec.package):
+        raise SetupError(f"calculator {name!r} needs {spec.package}; {spec.install}")
+    return spec.build
+
+
+_SHARING = frozenset({"sevenn", "chgnet"})
+
+
+def copies_may_share(name: dft_settings.Potential) -> bool:
+    """Whether shallow copies of a potential's calculator may compute in several threads at once.
+
+    So where a call changes nothing but the copy's own results, which is known of few.
+    """
+    if not isinstance(name, str):
+        return False
+    family = FAMILIES.get(name.partition(":")[0])
+    known = family or POTENTIALS.get(name)
+    return known is not None and known.package in _SHARING
+
+
+@functools.lru_cache(maxsize=16)
+def weights_digest(name: dft_settings.Potential) -> str:
+    """SHA-256 of the potential's weights, or of its name where it is known but has none.
+
+    That of an import path is of its sources, see `oracle.runtime.sources`; that of a DFT program
+    of its settings and atomic data, see `oracle.potentials.dft.digest`.
+
+    Raises:
+        SetupError: unknown name, package or weights missing, or weights that are not those that
+            are pinned.
+    """
+    if not isinstance(name, str):
+        return dft.digest(name)
+    given = _given(name)
+    if given is not None:
+        _folder(name, given[0])
+        return digest_of_path(_existing(name, given[1]))
+    if ":" in name:
+        return digest_of_import(name)
+    spec = _spec(name)
+    _folder(name, spec)
+    path = weights_path(name)
+    if path is None:
+        return hashlib.sha256(name.encode()).hexdigest()
+    if spec.separate is None:
+        if not path.is_file():
+            raise SetupError(f"calculator {name!r}: no weights at {path}; {spec.install}")
+        return digest_of_path(path)
+    how = f"phonoscout potentials fetch {name}"
+    if spec.separate.sha256 is None:
+        how = f"download {spec.separate.url}, then {how} --from FILE"
+    if not path.is_file():
+        raise SetupError(f"calculator {name!r}: no weights at {path}; {how}")
+    found = digest_of_path(path)
+    if spec.separate.sha256 not in (None, found):
+        raise SetupError(
+            f"calculator {name!r}: {path} has the SHA-256 {found}; "
+            f"expected {spec.separate.sha256}: {how}",
+        )
+    return found
+
+
+def weights_folder() -> Path:
+    """Where weights that come with no package lie: ``$PHONOSCOUT_POTENTIALS``, or user data."""
+    chosen = os.environ.get("PHONOSCOUT_POTENTIALS")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return user_data_path("phonoscout", appauthor=False) / "potentials"
+
+
+def weights_path(name: str) -> Path | None:
+    """Where the weights of a named potential are looked for, whether they are there or not.
+
+    Returns:
+        The path; None for a potential without weights, or while the package that holds them is
+        not installed.
+
+    Raises:
+        OracleError: stage ``read``; unknown name.
+    """
+    spec = _spec(name)
+    if spec.separate is not None:
+        return weights_folder() / spec.separate.file
+    folder = _package_folder(spec.package)
+    return None if spec.weights is None or folder is None else folder / spec.weights
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported, found out without importing it."""
+    found = importlib.util.find_spec(package)
+    # A folder that happens to have the name is no package: it has no origin.
+    return found is not None and found.origin is not None
+
+
+def _path(name: str) -> Path:
+    path = weights_path(name)
+    assert path is not None
+    return path
+
+
+def _package_folder(package: str) -> Path | None:
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0])
+
+
+def _folder(name: str, needed: PotentialSpec | Family) -> Path:
+    folder = _package_folder(needed.package)
+    if folder is None:
+        raise SetupError(f"calculator {name!r} needs {needed.package}; {needed.install}")
+    return folder
+
+
+def _given(name: str) -> tuple[Family, Path] | None:
+    """Family and path of ``family:/path/to/weights``; None for every other name."""
+    prefix, colon, text = name.partition(":")
+    if not colon or prefix not in FAMILIES:
+        return None
+    path = Path(text).expanduser()
+    # A relative path would mean something else to a worker, or to a resume from another folder.
+    if not path.is_absolute():
+        raise SetupError(
+            f"calculator {name!r}: its path is {text!r}; expected an absolute one, "
+            f"for instance {prefix}:{Path(text).absolute()}",
+        )
+    return FAMILIES[prefix], path
+
+
+def _existing(name: str, path: Path) -> Path:
+    if not path.exists():
+        raise SetupError(f"calculator {name!r}: no weights at {path}; check the path")
+    return path
+
+
+def _spec(name: str) -> PotentialSpec:
+    if name not in POTENTIALS:
+        known, families = ", ".join(sorted(POTENTIALS)), ", ".join(sorted(FAMILIES))
+        raise SetupError(
+            f"unknown calculator {name!r}; {did_you_mean(name, POTENTIALS)}known: {known}, "
+            f"FAMILY:/path/to/weights with one of {families}, or package.module:factory"
+        )
+    return POTENTIALS[name]

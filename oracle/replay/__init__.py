@@ -1,0 +1,1 @@
+"""The oracle of kind ``replay``: answers from a table."""

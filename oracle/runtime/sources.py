@@ -1,0 +1,205 @@
+"""Calculators by import path, and the digest of the sources that make them what they are.
+
+A calculator of the user's own has no weights whose digest would tell two versions of it apart, so
+its sources are read: its module or, where it is in a package, all of that; and whatever of the
+user's own these import. Installed libraries are left out. A module that reads other files says so
+by a literal list of paths, relative to itself::
+
+    PHONOSCOUT_DEPENDS = ("weights.pt", "parameters/")
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib
+import importlib.util
+import sys
+import sysconfig
+from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ModuleSpec
+from pathlib import Path
+from typing import Any
+
+from oracle.runtime.errors import RAISED_BY_LIBRARIES, SetupError, in_words
+from oracle.runtime.files import digest_of_path
+
+DEPENDS = "PHONOSCOUT_DEPENDS"
+"""Name of the constant by which a module names further files that change its numbers."""
+_SUFFIXES = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)
+_OWN = ("oracle", "surrogate", "agents", "orchestrator")
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def imported(name: str) -> Any:
+    """What the factory of ``package.module:factory`` returns.
+
+    Raises:
+        SetupError: it cannot be imported, or its sources have changed since its digest was taken.
+        Exception: whatever the factory raises.
+    """
+    module, _, attribute = name.partition(":")
+    before = digest_of_import(name)
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except RAISED_BY_LIBRARIES as error:  # a module may raise anything while it is imported
+        raise SetupError(f"calculator {name!r} cannot be imported ({in_words(error)})") from error
+    if _digest(name) != before:
+        raise SetupError(f"calculator {name!r}: its source has changed meanwhile; start again")
+    return factory()
+
+
+@functools.lru_cache(maxsize=16)
+def digest_of_import(name: str) -> str:
+    """SHA-256 of an import path with its sources, the same wherever these lie.
+
+    Raises:
+        SetupError: there is no such module, or no file that holds it.
+    """
+    return _digest(name)
+
+
+def _digest(name: str) -> str:
+    digests = [f"{label} {digest_of_path(path)}\n" for label, path in sorted(_sources(name))]
+    return hashlib.sha256("".join([f"{name}\n", *digests]).encode()).hexdigest()
+
+
+def _sources(name: str) -> Iterator[tuple[str, Path]]:
+    """Every file that counts, with a name that does not depend on where it lies."""
+    module = name.partition(":")[0]
+    line = [module.partition(".")[0]]
+    seen = set(line)
+    while line:
+        top = line.pop()
+        for label, path in _files(top, module, name):
+            yield label, path
+            if path.suffix not in SOURCE_SUFFIXES or not _is_users(top):
+                continue
+            tree = _parsed(path, name)
+            yield from _declared(tree, path, label, name)
+            fresh = sorted({x for x in _imports(tree) if x not in seen and _is_users(x)})
+            seen.update(fresh)
+            line += fresh
+
+
+def _files(top: str, module: str, name: str) -> list[tuple[str, Path]]:
+    """The files of a top-level module or package; of this program's own only the module named."""
+    if top in _OWN and _lies_in(top, _ROOT):
+        own = _ROOT.joinpath(*module.split("."))
+        path = own / "__init__.py" if own.is_dir() else own.with_suffix(".py")
+        return [(path.relative_to(_ROOT).as_posix(), path)] if path.is_file() else []
+    spec = _spec(top)
+    if spec is not None and spec.submodule_search_locations:
+        folders = [Path(folder) for folder in spec.submodule_search_locations]
+        return [
+            (f"{top}/{path.relative_to(folder).as_posix()}", path)
+            for folder in folders
+            for path in sorted(folder.rglob("*"))
+            if path.name.endswith(_SUFFIXES) and path.is_file()
+        ]
+    single = _origin(top)
+    if single is None:
+        raise SetupError(_missing(name, top))
+    return [(single.name, single)]
+
+
+def _missing(name: str, top: str) -> str:
+    known = top in sys.modules or top in sys.builtin_module_names or _spec(top) is not None
+    if known:
+        return (
+            f"calculator {name!r}: no file holds the source of {top}, so that results of two "
+            "versions of it could not be told apart; put the factory into a file"
+        )
+    return (
+        f"calculator {name!r} cannot be imported: there is no module {top!r}; install it, or put "
+        "its folder on PYTHONPATH"
+    )
+
+
+def _spec(top: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+
+
+def _origin(top: str) -> Path | None:
+    """The file of a top-level module, or of the ``__init__`` of a package."""
+    spec = _spec(top)
+    origin = spec.origin if spec is not None else getattr(sys.modules.get(top), "__file__", None)
+    return Path(origin) if origin is not None and Path(origin).is_file() else None
+
+
+def _lies_in(top: str, folder: Path) -> bool:
+    origin = _origin(top)
+    return origin is not None and folder in origin.resolve().parents
+
+
+def _is_users(top: str) -> bool:
+    """Whether a module is the user's: neither Python's, nor installed, nor of this program."""
+    if top in sys.stdlib_module_names or (top in _OWN and _lies_in(top, _ROOT)):
+        return False
+    spec, origin = _spec(top), _origin(top)
+    folders = None if spec is None else spec.submodule_search_locations
+    places: list[str | Path | None] = [*folders] if folders else [origin]
+    resolved = [Path(place).resolve() for place in places if place is not None]
+    return bool(resolved) and not any(
+        folder in place.parents or place.suffix == ".zip"
+        for place in resolved
+        for folder in _installed()
+    )
+
+
+@functools.cache
+def _installed() -> tuple[Path, ...]:
+    """Folders of Python's own modules and of installed packages."""
+    paths = sysconfig.get_paths()
+    named = {Path(paths[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    found = {
+        Path(p).resolve() for p in sys.path if Path(p).name in ("site-packages", "dist-packages")
+    }
+    return tuple(sorted(named | found))
+
+
+def _parsed(path: Path, name: str) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        raise SetupError(f"calculator {name!r}: {path}: {in_words(error)}") from error
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Top-level names that a module imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+def _declared(tree: ast.Module, path: Path, label: str, name: str) -> Iterator[tuple[str, Path]]:
+    """Files that a module declares."""
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if not any(isinstance(target, ast.Name) and target.id == DEPENDS for target in targets):
+            continue
+        for text in _literal(node, path, name):
+            file = path.parent / Path(text).expanduser()
+            if not file.exists():
+                raise SetupError(f"calculator {name!r}: {DEPENDS} names {text!r}: no such file")
+            yield f"{label}: {text}", file
+
+
+def _literal(node: ast.stmt, path: Path, name: str) -> list[str]:
+    try:
+        value = ast.literal_eval(getattr(node, "value", None) or "None")
+    except ValueError:
+        value = None
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise SetupError(
+            f"calculator {name!r}: {DEPENDS} in {path.name} is not written out; expected "
+            'a tuple of paths such as ("weights.pt",), because it is read without being run'
+        )
+    return list(texts)

@@ -1,0 +1,76 @@
+"""POSCAR files: pymatgen reads them; what they contradict themselves in is found here."""
+
+from __future__ import annotations
+
+import re
+
+from pymatgen.core.structure import Structure
+from pymatgen.io.vasp.inputs import BadPoscarWarning, Poscar
+
+from oracle.materials.crystal_checks import Unusable
+
+_COMMENT = re.compile(r"\s[#!]")
+_SYMBOLS = 5  # line, counted from 0, of the elements; their numbers follow
+
+
+def read_poscar(text: str) -> Structure:
+    """The structure of a POSCAR.
+
+    Raises:
+        Unusable: elements and numbers do not belong together, or it lists another number of
+            positions than of atoms.
+    """
+    lines = [_COMMENT.split(line)[0].split() for line in text.splitlines()]
+    if len(lines) > _SYMBOLS + 1:
+        _check_counts(lines[_SYMBOLS], lines[_SYMBOLS + 1])
+    try:
+        structure: Structure = Poscar.from_str(text).structure
+    except BadPoscarWarning as warning:  # it would be read as hydrogen, helium, ...
+        raise Unusable(
+            "it names no elements; expected their symbols on the line above the numbers of atoms"
+        ) from warning
+    except IndexError as error:
+        raise Unusable(
+            "it ends too early; expected a position for each atom that it counts"
+        ) from error
+    _check_positions(lines, len(structure))
+    return structure
+
+
+def _check_counts(symbols: list[str], counts: list[str]) -> None:
+    named = bool(symbols) and not any(_is_number(word) for word in symbols)
+    numbers = next((i for i, word in enumerate(counts) if not word.isdigit()), len(counts))
+    if named and numbers and numbers != len(symbols):
+        raise Unusable(
+            f"it names {len(symbols)} elements ({' '.join(symbols)}) and {numbers} numbers of "
+            f"atoms ({' '.join(counts[:numbers])}); expected one number for each element"
+        )
+
+
+def _check_positions(lines: list[list[str]], atoms: int) -> None:
+    """After the last position comes nothing, a blank line or the title of another block."""
+    first = next(
+        (
+            i + 1
+            for i, words in enumerate(lines[_SYMBOLS:], start=_SYMBOLS)
+            if words and words[0][0] in "cCkKdD" and all(map(_is_position, lines[i + 1 : i + 2]))
+        ),
+        None,
+    )
+    if first is not None and any(map(_is_position, lines[first + atoms : first + atoms + 1])):
+        raise Unusable(
+            f"it lists more positions than its numbers of atoms add up to ({atoms}); expected as "
+            "many: correct the numbers"
+        )
+
+
+def _is_position(words: list[str]) -> bool:
+    return len(words) >= 3 and all(_is_number(word) for word in words[:3])
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""``phonoscout gc``: lets a home forget what should not be reused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from oracle.energetics.energies import forget_failures
+from orchestrator.config.errors import ConfigError
+from orchestrator.presentation.rendering import console
+from orchestrator.store.database import has_database
+from orchestrator.store.store import Store
+
+
+def gc(home: Path, *, failures: bool, as_json: bool) -> int:
+    """Remove stored failures, of evaluations and of energies.
+
+    What campaigns recorded stays as it is: their events hold their failures.
+
+    Raises:
+        ConfigError: nothing to be removed was named, or no such home.
+    """
+    if not failures:
+        raise ConfigError("nothing was named; expected --failures")
+    if not has_database(home) and not home.is_dir():
+        raise ConfigError(f"{home} is no home; give the right one with --home")
+    evaluations = Store(home).forget_failures() if has_database(home) else 0
+    folders = (home / "artefacts" / "energies", home / "cache")
+    energies = sum(forget_failures(folder) for folder in folders)
+    if as_json:
+        sys.stdout.write(json.dumps({"evaluations": evaluations, "energies": energies}) + "\n")
+        return 0
+    console().print(
+        f"forgot {evaluations} failed evaluations and {energies} failed energies; "
+        "phonoscout resume NAME --retry-failed tries those of a campaign again",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0

@@ -1,0 +1,254 @@
+"""The command ``potentials``: what is known and installed, and the only place that downloads."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from oracle.energetics.speed import seconds_of_64_atoms
+from oracle.potentials.accuracy import holes, published_srme, summary
+from oracle.potentials.table import (
+    FAMILIES,
+    POTENTIALS,
+    Family,
+    PotentialSpec,
+    Separate,
+    calculator,
+    is_installed,
+    weights_digest,
+    weights_path,
+)
+from oracle.runtime.errors import OracleError
+from oracle.runtime.files import digest_of_path, write_whole
+from oracle.runtime.suggestions import did_you_mean
+from orchestrator.app.commands import DONE, RUN_FAILED
+from orchestrator.config.errors import ConfigError
+from orchestrator.presentation.rendering import Column, FittingTable, console, say
+
+Document = dict[str, Any]
+_TIMEOUT = 60  # s without a byte
+
+
+def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
+    """Print what is known of each potential; `measure` also times those that can run."""
+    rows = [_row(name, spec) for name, spec in POTENTIALS.items()]
+    named = {spec.package for spec in POTENTIALS.values()}
+    rows += [_family(key, each) for key, each in FAMILIES.items() if each.package not in named]
+    if measure:
+        with console(stderr=True).status("timing") as status:
+            for row in rows:
+                status.update(Text(f"timing {row['name']}"))
+                _measure(row)
+    if as_json:
+        sys.stdout.write(json.dumps(rows, allow_nan=False, indent=2) + "\n")
+        return DONE
+    console().print(_table(rows, measure))
+    for line in _words(rows):
+        say(console(), line)
+    return DONE
+
+
+def _words(rows: list[Document]) -> list[str]:
+    """What stands below the table, in lines of at most 80 columns."""
+    return [
+        "Lattice thermal conductivity of rocksalts, zincblendes and wurtzites, against DFT:",
+        *(f"  {row['name']}: {row['accuracy']}" for row in rows if row["accuracy"]),
+        *(f"  a hole of {row['name']}: {', '.join(row['holes'])}" for row in rows if row["holes"]),
+        "  others: nothing is known",
+        "From Matbench Discovery, whose kappa_SRME is 0 where all is exact and at most 2.",
+        f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of\n"
+        f"{', '.join(FAMILIES)}.",
+    ]
+
+
+def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
+    """Put weights in place, from a file of the user's or from where their authors publish them.
+
+    Raises:
+        ConfigError: a name without weights to fetch, or a file that is not the one expected.
+    """
+    separate = _separate(name)
+    path = weights_path(name)
+    assert path is not None
+    if source is None and separate.sha256 is None:
+        raise ConfigError(
+            f"no digest is pinned for {name}, so nothing is downloaded; get {separate.url} "
+            f"yourself, then phonoscout potentials fetch {name} --from FILE"
+        )
+    if source is None and path.is_file() and digest_of_path(path) == separate.sha256:
+        return _done(name, path, separate.sha256, as_json, "is there already")
+    try:
+        content = _read(source) if source is not None else _download(separate)
+    except (OSError, http.client.HTTPException) as error:
+        return _failed(
+            f"{separate.url} cannot be downloaded: {_reason(error)}; get it on another machine "
+            f"and give it with --from FILE"
+        )
+    found = hashlib.sha256(content).hexdigest()
+    if separate.sha256 not in (None, found):
+        wrong = (
+            f"{source or separate.url} has the SHA-256 {found}; expected {separate.sha256}: "
+            "nothing was installed; get the file that was pinned"
+        )
+        if source is None:  # what was typed is right, so this is no wrong input
+            return _failed(wrong)
+        raise ConfigError(wrong)
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {_reason(error)}; choose a folder with "
+            "PHONOSCOUT_POTENTIALS"
+        ) from error
+    return _done(name, path, found, as_json, "installed")
+
+
+def _done(name: str, path: Path, digest: str | None, as_json: bool, word: str) -> int:
+    weights_digest.cache_clear()
+    calculator.cache_clear()
+    if as_json:
+        document = {"name": name, "path": str(path), "sha256": digest}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        text = f"{name}: {path} {word} (SHA-256 {digest})"
+        console().print(text, highlight=False, markup=False, soft_wrap=True)
+    return DONE
+
+
+def _failed(text: str) -> int:
+    line = f"phonoscout potentials fetch: {text}"
+    console(stderr=True).print(line, highlight=False, markup=False, soft_wrap=True)
+    return RUN_FAILED
+
+
+def _separate(name: str) -> Separate:
+    spec = POTENTIALS.get(name)
+    fetchable = ", ".join(key for key, value in POTENTIALS.items() if value.separate)
+    if spec is None:
+        near = did_you_mean(name, POTENTIALS)
+        raise ConfigError(f"given potential {name!r}; {near}expected one of {fetchable}")
+    if spec.separate is None:
+        raise ConfigError(
+            f"{name} has its weights in the package {spec.package}: {spec.install}; "
+            f"to be fetched are {fetchable}"
+        )
+    return spec.separate
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {_reason(error)}; give a file") from error
+
+
+def _download(separate: Separate) -> bytes:
+    """The published file; of one that is longer than expected no more than one byte too many."""
+    with urllib.request.urlopen(separate.url, timeout=_TIMEOUT) as answer:
+        content: bytes = answer.read(-1 if separate.size is None else separate.size + 1)
+    if len(content) < (separate.size or 0):
+        raise OSError(f"it ended after {len(content)} of {separate.size} bytes")
+    return content
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code}"
+    inner = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+    return " ".join(str(inner).split()) or type(error).__name__
+
+
+def _row(name: str, spec: PotentialSpec) -> Document:
+    published = published_srme(name)
+    path = weights_path(name)
+    return {
+        "name": name,
+        "package": spec.package,
+        "installed": is_installed(spec.package),
+        "weights": _weights(name, spec, path),
+        "weights_path": None if path is None else str(path),
+        "kappa_srme": None if published is None else published.srme,
+        "source": None if published is None else published.source,
+        "accuracy": summary(name),
+        "holes": list(holes(name)),
+        "todo": _todo(name, spec, path),
+    }
+
+
+def _family(key: str, family: Family) -> Document:
+    """A family of which no potential has a name: it is used by the path of its weights."""
+    return {
+        "name": f"{key}:/path/to/weights",
+        "package": family.package,
+        "installed": is_installed(family.package),
+        "weights": "by path",
+        "weights_path": None,
+        "kappa_srme": None,
+        "source": None,
+        "accuracy": None,
+        "holes": [],
+        "todo": f"give a path of your own; {family.install}",
+    }
+
+
+def _weights(name: str, spec: PotentialSpec, path: Path | None) -> str:
+    """One of ``none``, ``present``, ``missing``, ``wrong`` (another digest) and ``in package``."""
+    if spec.separate is None and spec.weights is None:
+        return "none"
+    if path is None:
+        return "in package"
+    if not path.is_file():
+        return "missing"
+    pinned = spec.separate and spec.separate.sha256
+    return "present" if pinned in (None, digest_of_path(path)) else "wrong"
+
+
+def _todo(name: str, spec: PotentialSpec, path: Path | None) -> str | None:
+    """What the user types next to be able to use it."""
+    if not is_installed(spec.package):
+        return spec.install
+    if spec.separate is not None and _weights(name, spec, path) != "present":
+        given = "" if spec.separate.sha256 else " --from FILE"
+        return f"phonoscout potentials fetch {name}{given}"
+    return None
+
+
+def _measure(row: Document) -> None:
+    """Add ``seconds`` (forces of 64 atoms) or ``error`` to a row."""
+    row["seconds"], row["error"] = None, None
+    if row["todo"] is not None:
+        return
+    try:
+        row["seconds"] = seconds_of_64_atoms(row["name"])
+    except OracleError as error:
+        row["error"] = error.message
+    except Exception as error:  # a potential that does not work must not hide the others
+        row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _table(rows: list[Document], measured: bool) -> FittingTable:
+    published = (row["kappa_srme"] for row in rows)
+    taken = (row.get("seconds") for row in rows)
+    todo = tuple(row["todo"] or (measured and row["error"]) or "" for row in rows)
+    columns = [
+        Column("potential", tuple(row["name"] for row in rows)),
+        Column("package", tuple(row["package"] for row in rows), drop=1),
+        Column("installed", tuple("yes" if row["installed"] else "no" for row in rows), drop=2),
+        Column("weights", tuple(row["weights"] for row in rows)),
+        Column("kappa_SRME", tuple(_two_digits(value) for value in published), "right"),
+        Column("s per 64 atoms", tuple(_two_digits(value) for value in taken), "right"),
+        Column("to use it", todo, wraps=True, spills=True),
+    ]
+    return FittingTable("", [c for c in columns if measured or c.header != "s per 64 atoms"])
+
+
+def _two_digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

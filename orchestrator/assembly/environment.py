@@ -1,0 +1,28 @@
+"""Versions of the libraries that numbers may depend on."""
+
+from __future__ import annotations
+
+import platform
+
+from oracle.runtime.environment import versions_of
+
+_LIBRARIES = (
+    "phonoscout",
+    "ase",
+    "botorch",
+    "chgnet",
+    "matscipy",
+    "numpy",
+    "phono3py",
+    "phonopy",
+    "pymatgen",
+    "sevenn",
+    "spglib",
+    "symfc",
+    "torch",
+)
+
+
+def library_versions() -> dict[str, str]:
+    """Version of each library that is installed, and of Python; read without importing any."""
+    return {"python": platform.python_version(), **versions_of(_LIBRARIES)}

@@ -1,0 +1,31 @@
+"""Whether the packages that a config needs are installed, asked before anything is recorded."""
+
+from __future__ import annotations
+
+from agents.contract.protocol import Space
+from oracle.potentials.table import is_installed, weights_digest
+from oracle.runtime.errors import OracleError
+from orchestrator.assembly.build import is_layered, surrogate_settings
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.errors import ConfigError
+
+_BASELINES = ("random-forest", "gradient-boosting")
+
+
+def check_surrogate(config: CampaignConfig, space: Space) -> None:
+    """See that what the surrogate learns from can be computed here.
+
+    Raises:
+        ConfigError: a package or weights are missing, with what to do.
+    """
+    settings = surrogate_settings(config, space)
+    if settings.kind in _BASELINES and not is_installed("matminer"):
+        raise ConfigError(
+            f"surrogate.kind: {settings.kind!r} needs matminer; pip install 'phonoscout[baselines]'"
+        )
+    if settings.features == "none" or is_layered(space):
+        return  # layers are described without a potential
+    try:
+        weights_digest(settings.features)
+    except OracleError as error:
+        raise ConfigError(f"surrogate.features: {error.message}") from error

@@ -1,0 +1,133 @@
+"""What a user should know before believing a campaign: its space, and how good its potential is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from agents.contract.protocol import Space
+from agents.spaces.families import family_of
+from oracle.materials.crystal import Crystal
+from oracle.potentials.accuracy import AccuracyStatement, known_accuracy
+from orchestrator.config.config import CampaignConfig
+
+_SHOWN = 5  # names in a note
+_COUNTED = 9999  # candidates of which shares are told as numbers, not in percent
+_NAMED = 30  # letters of a potential's name, which may be a path
+
+
+def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
+    """Lines shown at launch and in `status`: size of the space, accuracy by family."""
+    size = "unbounded" if space.size is None else f"{space.size} candidates"
+    notes = [f"space: {config.space.kind}, {size}"]
+    notes += _notes_on_reading(config, space)
+    duplicates = getattr(space, "duplicates", 0)
+    if config.space.kind == "interface":
+        crystals = getattr(space, "crystals", ())
+        notes.append(f"space: all pairs of {len(crystals)} crystals, each computed once")
+    if duplicates and config.space.kind in ("pool", "interface"):
+        notes.append(f"space: {duplicates} records equal an earlier one and count once")
+    if config.oracle.kind == "phonon-bte":
+        notes += accuracy_notes(str(config.oracle.calculator), families_of(config, space))
+    return (*notes, *_size_notes(config))
+
+
+def _size_notes(config: CampaignConfig) -> list[str]:
+    """What supercells and meshes by hand are counted along, where the crystals differ in axes."""
+    names = ("fc2_supercell", "fc3_supercell", "mesh")
+    given = [name for name in names if getattr(config.oracle, name, None) is not None]
+    if not given or config.space.kind != "pool":
+        return []
+    return [
+        f"oracle: {', '.join(given)}: along the axes of each crystal's standard conventional cell,"
+        " which may be others than those of its file"
+    ]
+
+
+def _notes_on_reading(config: CampaignConfig, space: Space) -> list[str]:
+    """What became of the user's files: records and files left out, decisions, charges."""
+    skipped, remarks, left_out, charges = (
+        tuple(getattr(space, name, ())) for name in ("skipped", "remarks", "left_out", "charges")
+    )
+    notes = []
+    if skipped:
+        notes.append(f"space: {len(skipped)} records were left out, the first: {skipped[0]}")
+    if left_out:
+        notes.append(
+            f"space: {len(left_out)} files that may be structures were not read: "
+            f"{_some(left_out)}; give them as CIF, POSCAR, extended XYZ or JSON"
+        )
+    if remarks:
+        notes.append(f"space: {len(remarks)} remarks on reading: {_some(remarks)}")
+    if charges and config.oracle.kind == "phonon-bte" and config.oracle.born is None:
+        notes.append(
+            f"space: {_some(charges)}: charges of one crystal, which a campaign does not use; "
+            "oracle.born: {engine: espresso, ...} computes them for each, and "
+            "`phonoscout evaluate` takes such a file"
+        )
+    return notes
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def accuracy_notes(potential: str, families: Counter[str | None]) -> list[str]:
+    """How far kappa is known to be off, in lines of at most 80 columns.
+
+    Args:
+        potential: of the oracle.
+        families: how many of the candidates are of each; None stands for those of no known family.
+    """
+    total = families.total()
+    statements = known_accuracy(potential, [name for name in families if name is not None])
+    known = [s for s in statements if s.known is not None]
+    name = potential if len(potential) <= _NAMED else f"...{potential[-_NAMED:]}"
+    if not known:
+        return [
+            f"accuracy: nothing is known of {name} for",
+            f"  {_listed(families)}; check leaders with DFT or a second potential",
+        ]
+    notes = [f"accuracy: kappa of {name}, compared with that of DFT:"]
+    for statement in known:
+        share = _share(families[statement.family], total)
+        notes.append(f"  {statement.family}{share}: {statement.text}")
+        if statement.is_hole:
+            notes.append(f"  warning: a hole of {name}: heal it (dft) or take another")
+    rest = total - sum(families[s.family] for s in known)
+    if rest:
+        notes.append(
+            f"  the other {rest} of {total}: nothing is known; check with a second potential"
+        )
+    return notes + [f"  source: {text}" for text in dict.fromkeys(_sources(known))]
+
+
+def families_of(config: CampaignConfig, space: Space) -> Counter[str | None]:
+    """How many candidates are of each family, the most frequent first.
+
+    Prototypes have their names; what a pool holds is recognised by its symmetry.
+    """
+    found: Counter[str | None] = Counter()
+    for material in getattr(space, "materials", None) or ():
+        named = config.space.kind == "prototypes"
+        crystal = isinstance(material, Crystal)
+        found[space.label(material) if named else family_of(material) if crystal else None] += 1
+    return Counter(dict(found.most_common()))
+
+
+def _listed(families: Counter[str | None]) -> str:
+    names = [name for name in families if name is not None]
+    if not names:
+        return "these crystals"
+    return ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _share(count: int, total: int) -> str:
+    if total > _COUNTED:
+        return f" ({count / total:.0%})"
+    return "" if count == total else f" ({count} of {total})"
+
+
+def _sources(known: list[AccuracyStatement]) -> list[str]:
+    return [s.known.source for s in known if s.known is not None]

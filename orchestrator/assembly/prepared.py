@@ -1,0 +1,58 @@
+"""Everything a campaign needs, made of its config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.contract.protocol import Space
+from oracle.contract.protocol import Oracle
+from orchestrator.assembly.build import build_oracles, build_space, check_table
+from orchestrator.assembly.extras import check_surrogate
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.errors import ConfigError
+from orchestrator.running.preflight import check_engines
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a validated config stands for, built once.
+
+    Args:
+        config: the settings.
+        space: all materials.
+        oracles: by fidelity, cheapest first.
+        notes: what is to be told of them.
+    """
+
+    config: CampaignConfig
+    space: Space
+    oracles: dict[str, Oracle]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """Method digest by fidelity."""
+        return {name: oracle.method_digest for name, oracle in self.oracles.items()}
+
+
+def prepare(config: CampaignConfig, *, recorded: bool = False) -> Prepared:
+    """Build the space and the oracles of a config; writes nothing.
+
+    Args:
+        config: the settings.
+        recorded: whether a campaign has begun with them, so that it is too late to refuse numbers
+            which cannot be learned from; their trials fail.
+
+    Raises:
+        ConfigError: what the config names cannot be had, or the space is empty.
+    """
+    space = build_space(config.space)
+    if space.size == 0:
+        raise ConfigError(
+            f"space: no candidate is left of {config.space.kind!r}; allow more elements or "
+            "prototypes"
+        )
+    check_surrogate(config, space)
+    oracles = build_oracles(config, space)
+    check_engines(config)
+    return Prepared(config, space, oracles, () if recorded else tuple(check_table(config, space)))

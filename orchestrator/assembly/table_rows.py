@@ -1,0 +1,123 @@
+"""Which rows of a replay table answer for which materials, and whether they can."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from agents.contract.protocol import Space
+from oracle.runtime.errors import OracleError
+
+Rows = Mapping[str, Mapping[str, Any]]
+Columns = Mapping[str, Any]
+"""`column`, `stable_column`, `std_column` and `confirm_column` of a fidelity."""
+_SIGMAS = 2.0
+"""Combined standard errors by which two numbers of one material may differ."""
+
+
+def ids_by_material(space: Space) -> dict[str, list[str]]:
+    """All ids of each material's records by its digest, in the order of the records."""
+    found: dict[str, list[str]] = {}
+    first = {name: digest for digest, name in getattr(space, "ids", {}).items()}
+    for name, digest in getattr(space, "all_ids", first).items():
+        found.setdefault(digest, []).append(name)
+    return found
+
+
+def chosen_ids(space: Space, table: Rows) -> dict[str, str]:
+    """The row that answers for each material, by its digest: the first of its ids with one."""
+    found = {d: [n for n in names if n in table] for d, names in ids_by_material(space).items()}
+    return {digest: names[0] for digest, names in found.items() if names}
+
+
+def check_rows(space: Space, table: Rows, columns: Columns, *, log: bool) -> list[str]:
+    """Refuse rows that cannot be learned from, before a campaign begins.
+
+    Args:
+        space: materials with the ids of their records.
+        table: rows by id.
+        columns: of one fidelity.
+        log: whether logarithms of the numbers are modelled.
+
+    Returns:
+        A line on materials that stand in several rows which agree, if there are any.
+
+    Raises:
+        OracleError: stage ``read``; names the row whose number is not positive, or the rows that
+            give one material two different numbers.
+    """
+    _check_positive([n for d in ids_by_material(space).values() for n in d], table, columns, log)
+    several = 0
+    for names in ids_by_material(space).values():
+        rows = [table[name] for name in names if name in table]
+        for other in rows[1:]:
+            _check_agreement(rows[0], other, columns)
+        several += len(rows) > 1
+    if not several:
+        return []
+    return [
+        f"table: {several} materials have several rows of {columns['column']} that agree; the "
+        "first of each is taken"
+    ]
+
+
+def _check_positive(names: Sequence[str], table: Rows, columns: Columns, log: bool) -> None:
+    wrong = [
+        (column, name)
+        for column in (columns["column"], columns["confirm_column"])
+        for name in names
+        if log and column and name in table and _is_not_positive(table[name], column, columns)
+    ]
+    if wrong:
+        column, name = wrong[0]
+        others = f" ({len(wrong) - 1} more rows like it)" if wrong[1:] else ""
+        raise OracleError(
+            "read",
+            f"table: {column} of {name!r} is {table[name][column]:g}{others}; expected a number "
+            "above 0, since its logarithm is modelled: correct or drop the row, or set "
+            "objective.log: false",
+        )
+
+
+def _is_not_positive(row: Mapping[str, Any], column: str, columns: Columns) -> bool:
+    if columns["stable_column"] and row.get(columns["stable_column"]) is False:
+        return False  # its number is not looked at
+    number = row.get(column)
+    return number is not None and number <= 0
+
+
+def _check_agreement(one: Mapping[str, Any], other: Mapping[str, Any], columns: Columns) -> None:
+    """Two rows of one material say the same within their errors."""
+    for column, (a, b) in _differing(one, other, columns):
+        raise OracleError(
+            "read",
+            f"table: {one['id']!r} and {other['id']!r} are one material, but {column} is {a} and "
+            f"{b}; expected one row, or numbers that agree within their std_column: drop one, or "
+            "replace both by their mean",
+        )
+
+
+def _differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], columns: Columns
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    stable = columns["stable_column"]
+    if stable and (one.get(stable) is False) != (other.get(stable) is False):
+        yield stable, (one.get(stable), other.get(stable))
+    if stable and one.get(stable) is False:
+        return
+    column, std = columns["column"], columns["std_column"]
+    a, b = _number(one.get(column)), _number(other.get(column))
+    if a is None or b is None:
+        if a is not b:
+            yield column, (one.get(column), other.get(column))
+        return
+    errors = [row.get(std) or 0.0 for row in (one, other)] if std else [0.0, 0.0]
+    allowed = _SIGMAS * math.hypot(*errors)
+    if abs(a - b) > max(allowed, 1e-12 * abs(a)):
+        yield column, (a, b)
+
+
+def _number(given: Any) -> float | None:
+    """A number that can be measured, or None."""
+    return float(given) if given is not None and math.isfinite(given) else None

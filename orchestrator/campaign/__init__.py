@@ -1,0 +1,1 @@
+"""A campaign: its events, and everything that follows from them."""

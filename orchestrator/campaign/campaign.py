@@ -1,0 +1,276 @@
+"""A campaign: its events, and the state they add up to. The only stateful object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.contract.constraints import limits
+from agents.contract.objective import Objective
+from agents.contract.protocol import Candidate
+from oracle.contract.evaluation import Failed, Measured, Unstable
+from orchestrator.campaign import events as ev
+from orchestrator.campaign.hints import resume_command
+from orchestrator.campaign.state import CampaignState, Outcome, Trial, apply
+from orchestrator.config.config import REFUSED, STEERED, CampaignConfig, input_paths
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import differences, input_digests, set_key, validate
+from orchestrator.store.store import NewEvent, Store
+
+
+class Campaign:
+    """One campaign, open for reading, or for writing when it holds a lease.
+
+    Args:
+        store: the home's database.
+        name: of an existing campaign.
+        token: of the lease, or None for reading only.
+    """
+
+    def __init__(self, store: Store, name: str, token: str | None = None) -> None:
+        self.store = store
+        self.name = name
+        self.token = token
+        self.state = CampaignState()
+        self._outcomes: dict[tuple[str, str], Outcome] = {}
+        self.refresh()
+
+    @classmethod
+    def create(
+        cls,
+        store: Store,
+        config: CampaignConfig,
+        *,
+        methods: dict[str, str],
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Record a new campaign.
+
+        Raises:
+            CampaignExists: the name is taken.
+        """
+        resolved = config.model_dump(mode="json")
+        created = ev.Created(
+            config=resolved,
+            inputs=input_digests(config),
+            methods=methods,
+            notes=tuple(notes),
+        )
+        store.create_campaign(config.name, resolved, [_stored(created)])
+
+    def refresh(self) -> None:
+        """Fold what was recorded since the last look."""
+        events = self.store.events(self.name, after=self.state.seq)
+        parsed = [
+            (row, ev.EVENT.validate_python({**row.payload, "kind": row.kind})) for row in events
+        ]
+        planned = {
+            trial.id: (trial.digest, trial.method)
+            for _, event in parsed
+            if isinstance(event, ev.RoundPlanned)
+            for trial in event.trials
+        }
+        planned |= {t.plan.id: (t.plan.digest, t.plan.method) for t in self.state.trials.values()}
+        done = [planned[e.trial] for _, e in parsed if isinstance(e, ev.TrialDone)]
+        missing = [key for key in done if key not in self._outcomes]
+        self._outcomes |= self.store.evaluations_of(missing)
+        for row, event in parsed:
+            apply(self.state, event, seq=row.seq, time=row.time, outcomes=self._outcomes)
+
+    def record(
+        self,
+        *events: Any,
+        evaluations: Sequence[Measured | Unstable | Failed] = (),
+        candidates: Iterable[Candidate] = (),
+        labels: Sequence[dict[str, Any]] = (),
+        forget: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Append events with what they refer to in one transaction, then fold them.
+
+        Stored failures of the evaluations named in `forget` are removed in the same transaction.
+
+        Raises:
+            LeaseLost: another process took the campaign over.
+        """
+        rows = self.store.append(
+            self.name,
+            [_stored(event) for event in events],
+            evaluations=list(evaluations),
+            candidates=list(candidates),
+            labels=labels,
+            forget=forget,
+            token=self.token,
+        )
+        for key in forget:
+            self._outcomes.pop(key, None)
+        for evaluation in evaluations:
+            if isinstance(self._outcomes.get(evaluation.key, evaluation), Failed):
+                self._outcomes[evaluation.key] = evaluation
+            self._outcomes.setdefault(evaluation.key, evaluation)
+        for row, event in zip(rows, events, strict=True):
+            apply(self.state, event, seq=row.seq, time=row.time, outcomes=self._outcomes)
+
+    def known(self, digest: str, method: str) -> Outcome | None:
+        """The stored answer for a material and a method, of whichever campaign."""
+        found = self._outcomes.get((digest, method))
+        if found is None:
+            found = self.store.evaluation(digest, method)
+            if found is not None:
+                self._outcomes[digest, method] = found
+        return found
+
+    @property
+    def config(self) -> CampaignConfig:
+        """The settings in force, after all steering."""
+        return validate(self.state.config, f"campaign {self.name}", recorded=True)
+
+    @property
+    def launched(self) -> CampaignConfig:
+        """The settings with which it began."""
+        found = json.loads(self.store.campaign(self.name).config)
+        return validate(found, f"campaign {self.name}", recorded=True)
+
+    @property
+    def potential(self) -> Any:
+        """The potential in use, as for `oracle.calculator`: the config's, or the healed one."""
+        healed = self.state.weights
+        if healed is None:
+            return getattr(self.config.oracle, "calculator", None)
+        assert healed.weights is not None  # accepted ones have a file
+        return f"{healed.family}:{(self.store.home / healed.weights).absolute()}"
+
+    @property
+    def oracle(self) -> Any:
+        """The oracle's settings in force: the config's with the potential in use."""
+        return self.oracle_of(self.config)
+
+    def oracle_of(self, config: CampaignConfig) -> Any:
+        """The oracle's settings of a config, with the potential in use."""
+        if self.state.weights is None:
+            return config.oracle
+        return config.oracle.model_copy(update={"calculator": self.potential})
+
+    @property
+    def objective(self) -> Objective:
+        """What is sought."""
+        settings = self.config.objective
+        return Objective(
+            property=settings.property,
+            temperature=settings.temperature,
+            goal=settings.goal,
+            target=settings.target,
+            log=settings.in_log,
+            limits=limits(self.config.constraints or ()),
+        )
+
+    def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+        """Apply ``key.path=value`` changes as an event; returns what changed.
+
+        Paths of inputs that were moved are relative to the working folder.
+
+        Raises:
+            ConfigError: a value is not allowed, the key is one that makes the science, or an input
+                is not what it was.
+        """
+        before, config = self.config, self.proposed(overrides)
+        changes = _changes(before, config)
+        if changes:
+            self.record(ev.Steered(changes=changes, config=config.model_dump(mode="json")))
+        return changes
+
+    def forget_failures(self, trials: Sequence[Trial]) -> None:
+        """Have failed trials tried again; what is stored of their failures goes as well."""
+        if trials:
+            names = tuple(trial.plan.id for trial in trials)
+            keys = [(trial.plan.digest, trial.plan.method) for trial in trials]
+            self.record(ev.FailuresForgotten(trials=names), forget=keys)
+
+    def proposed(self, overrides: Sequence[str]) -> CampaignConfig:
+        """The settings that ``key.path=value`` changes would give; nothing is recorded.
+
+        Raises:
+            ConfigError: as for `steer`.
+        """
+        raw = self.config.model_dump(mode="json")
+        for override in overrides:
+            set_key(raw, override)
+        config = validate(raw, "--set", base=Path.cwd(), recorded=True)
+        changes = _changes(self.config, config)
+        self._check_changes(changes)
+        if any(key.startswith("constraints") for key in changes):
+            validate(config.model_dump(mode="json"), "--set")
+        self._check_inputs(config, moved=changes.keys() & self.state.inputs.keys())
+        return config
+
+    def _check_inputs(self, config: CampaignConfig, moved: Collection[str]) -> None:
+        """Compare the files that pin the science with what the campaign began with.
+
+        Args:
+            config: that names them.
+            moved: keys for which another place is given now.
+
+        Raises:
+            ConfigError: the content of a pool or table changed or is gone, with the keys.
+        """
+        paths = dict(input_paths(config))
+        missing = [key for key, path in paths.items() if not path.exists()]
+        if missing:
+            raise ConfigError(self._missing(missing, paths, moved))
+        try:
+            now = input_digests(config, self.state.inputs)
+        except OSError as error:
+            raise ConfigError(f"campaign {self.name}: {error.filename} cannot be read") from error
+        changed = [key for key, digest in self.state.inputs.items() if now.get(key) != digest]
+        if not changed:
+            return
+        named = ", ".join(f"{key} ({paths[key]})" if key in paths else key for key in changed)
+        relief = "restore it" if not set(changed) & set(moved) else "name the same content"
+        raise ConfigError(
+            f"campaign {self.name}: the content of {named} is not what it was launched with; "
+            f"{relief}, or launch a new campaign"
+        )
+
+    def _missing(
+        self, keys: Sequence[str], paths: Mapping[str, Path], moved: Collection[str]
+    ) -> str:
+        for key in keys:
+            if key in moved:
+                return f"campaign {self.name}: --set {key}: {paths[key]} does not exist"
+        named = ", ".join(f"{key} ({paths[key]})" for key in keys)
+        places = [f"{key}=PATH" for key in keys]
+        return (
+            f"campaign {self.name}: {named} is missing; restore it, or say where the same content "
+            f"is now: {resume_command(self.store.home, self.name, places)}"
+        )
+
+    def _check_changes(self, changes: dict[str, tuple[Any, Any]]) -> None:
+        """Refuse what makes the science; a path does not, since its content is pinned."""
+        refused = [
+            key
+            for key in changes
+            if key.partition(".")[0] in REFUSED and key not in self.state.inputs
+        ]
+        if refused:
+            was = ", ".join(f"{key} (is {changes[key][0]!r})" for key in refused)
+            raise ConfigError(
+                f"campaign {self.name}: {was} cannot change on resume, because results would not "
+                f"compare; allowed: {', '.join(STEERED)}, executor, tracking; "
+                "for other science launch a new campaign"
+            )
+        if "name" in changes:
+            raise ConfigError(f"campaign {self.name}: its name cannot change")
+
+
+def _changes(before: CampaignConfig, after: CampaignConfig) -> dict[str, tuple[Any, Any]]:
+    """Full keys at which two settings differ; what a later version added is in both."""
+    return differences(before.model_dump(mode="json"), after.model_dump(mode="json"))
+
+
+def _stored(event: Any) -> NewEvent:
+    return NewEvent(
+        kind=event.kind,
+        payload=event.model_dump(mode="json", exclude={"kind"}),
+        schema=event.schema_version,
+    )

@@ -1,0 +1,320 @@
+"""The state of a campaign as a fold over its events: pure data, no database, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.contract.objective import Objective
+from oracle.contract.evaluation import Failed
+from orchestrator.campaign import events as ev
+from orchestrator.campaign.ranking import Ranked, ranking
+from orchestrator.campaign.records import Label, Outcome, Round, Status, Trial
+
+__all__ = ["CampaignState", "Label", "Outcome", "Ranked", "Round", "Status", "Trial", "apply"]
+
+_REPLANNED = ("agents", "surrogate", "constraints", "selection")
+"""Settings whose change makes a decision already taken, but not yet begun, obsolete."""
+_LIMITS = ("budget.oracle_calls", "budget.rounds", "budget.cost_h", "budget.wall_time")
+"""Settings whose raise extends a campaign."""
+EARLIER = "-earlier"
+"""Ends the name of the fidelity under which answers of replaced weights are learned from."""
+
+
+@dataclass
+class CampaignState:
+    """Everything the loop decides on; changed only by `apply`."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    rounds: list[Round] = field(default_factory=list)
+    trials: dict[str, Trial] = field(default_factory=dict)
+    """By id, in the order of planning."""
+    labels: dict[str, Label] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    screened: dict[str, dict[str, float]] = field(default_factory=dict)
+    steered: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    """(number of rounds then planned, changes)."""
+    hunts: list[ev.HoleHunt] = field(default_factory=list)
+    force_labels: dict[str, ev.LabelDone] = field(default_factory=dict)
+    """By id, in the order in which they ended."""
+    healings: list[ev.Healing] = field(default_factory=list)
+    confirmations_before: int = 0
+    """Confirmations that were planned before the budget was raised last."""
+    stopped: ev.Stopped | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    """Library versions of the process that opened it last."""
+    seq: int = 0
+    created: float = 0.0
+    busy_s: float = 0.0
+    """Wall time of all processes that worked on it, from the events' times."""
+    _clock: float | None = None
+
+    @property
+    def objective_fidelity(self) -> str:
+        """The dearest fidelity: the last one of the oracle."""
+        return list(self.methods)[-1]
+
+    @property
+    def open_round(self) -> Round | None:
+        """The round under way, if any."""
+        return self.rounds[-1] if self.rounds and self.rounds[-1].metrics is None else None
+
+    @property
+    def label_rounds(self) -> int:
+        """Rounds that did more than look at cheaper fidelities; the budget counts these."""
+        return sum(
+            any(self.trials[name].plan.purpose != "cheap" for name in r.trials) or not r.trials
+            for r in self.rounds
+        )
+
+    @property
+    def generation(self) -> int:
+        """How often the potential's weights were replaced."""
+        return sum(healing.accepted for healing in self.healings)
+
+    @property
+    def weights(self) -> ev.Healing | None:
+        """What put the weights in use there; None while they are the config's."""
+        return next((h for h in reversed(self.healings) if h.accepted), None)
+
+    @property
+    def open_hunt(self) -> ev.HoleHunt | None:
+        """Holes whose labels are not all there, or not yet learned from."""
+        if not self.hunts or not self.hunts[-1].labels:
+            return None
+        healed = self.healings and self.healings[-1].round >= self.hunts[-1].round
+        return None if healed else self.hunts[-1]
+
+    def failed(self, *, passing: bool = False) -> list[Trial]:
+        """Trials that failed with the weights in use, in the order of planning.
+
+        Args:
+            passing: only those whose reason may have passed, which is not kept with the material.
+        """
+        current = (t for t in self.trials.values() if t.plan.generation == self.generation)
+        found = [t for t in current if isinstance(t.outcome, Failed)]
+        return [t for t in found if not (passing and getattr(t.outcome, "permanent", True))]
+
+    def of_purpose(self, *purposes: str) -> list[Trial]:
+        """Trials with one of these purposes, in the order of planning."""
+        return [t for t in self.trials.values() if t.plan.purpose in purposes]
+
+    def objective_trials(self) -> list[Trial]:
+        """Trials that count as oracle calls: at the objective's fidelity, no confirmations."""
+        return [
+            t
+            for t in self.trials.values()
+            if t.plan.fidelity == self.objective_fidelity and t.plan.purpose != "confirm"
+        ]
+
+    @property
+    def calls_used(self) -> int:
+        """Oracle calls that were made or are planned."""
+        return len([t for t in self.objective_trials() if t.status != "CANCELLED"])
+
+    @property
+    def confirmations_planned(self) -> int:
+        """Confirmations that were made or are planned."""
+        return len([t for t in self.of_purpose("confirm") if t.status != "CANCELLED"])
+
+    def evaluations(self) -> list[Outcome]:
+        """Current outcome of each candidate at the objective's fidelity, in planning order.
+
+        What a tighter evaluation replaced is left out, and what earlier weights of the potential
+        gave. The order in which parallel trials happened to end plays no part.
+        """
+        return [e for e, generation in self._answers() if generation == self.generation]
+
+    def cheap_evaluations(self) -> list[Outcome]:
+        """Outcomes of cheaper fidelities, in planning order.
+
+        What earlier weights said of the objective is one of them.
+        """
+        trials = self.of_purpose("cheap")
+        found = [t.outcome for t in trials if t.outcome is not None]
+        name = f"{self.objective_fidelity}{EARLIER}"
+        return found + [
+            evaluation.model_copy(update={"fidelity": name})
+            for evaluation, generation in self._answers()
+            if generation < self.generation
+        ]
+
+    def _answers(self) -> list[tuple[Outcome, int]]:
+        names = dict.fromkeys(t.plan.candidate for t in self.objective_trials())
+        labels = [self.labels[name] for name in names if name in self.labels]
+        return [(label.evaluation, label.generation) for label in labels]
+
+    def cost_s(self) -> float:
+        """Recorded cost of all trials, of labels and of fine-tuning, seconds."""
+        others: list[ev.HoleHunt | ev.LabelDone | ev.Healing]
+        others = [*self.hunts, *self.force_labels.values(), *self.healings]
+        spent = sum(t.cost_s + t.forgotten_s for t in self.trials.values())
+        return spent + sum(e.cost_s for e in others)
+
+
+def apply(
+    state: CampaignState,
+    event: Any,
+    *,
+    seq: int,
+    time: float,
+    outcomes: Mapping[tuple[str, str], Outcome],
+) -> None:
+    """Advance the state by one event, in place.
+
+    Args:
+        state: what the events before this one made.
+        event: one of `orchestrator.campaign.events`.
+        seq: its number within the campaign.
+        time: when it was recorded, seconds since the epoch.
+        outcomes: stored evaluations by (material digest, method).
+    """
+    state.seq = seq
+    _count_time(state, event, time)
+    match event:
+        case ev.Created():
+            state.config, state.inputs = event.config, dict(event.inputs)
+            state.methods, state.notes, state.created = dict(event.methods), event.notes, time
+        case ev.Opened():
+            state.stopped, state.environment = None, event.environment
+            for trial in state.trials.values():
+                if trial.status == "RUNNING":  # its process died
+                    trial.status = "PROPOSED"
+        case ev.Steered():
+            state.config = event.config
+            state.steered.append((len(state.rounds), dict(event.changes)))
+            if any(key.partition(".")[0] in _REPLANNED for key in event.changes):
+                _cancel_untouched(state)
+            if _extends(event):
+                state.confirmations_before = state.confirmations_planned
+        case ev.RoundPlanned():
+            _plan(state, event)
+            state.trials |= {t.id: Trial(t, event.round) for t in event.trials}
+            state.rejected |= event.rejected
+            state.screened |= event.screened
+        case ev.TrialStarted():
+            for name in event.trials:
+                state.trials[name].status = "RUNNING"
+                state.trials[name].attempts += 1
+        case ev.TrialRequeued():
+            state.trials[event.trial].status = "PROPOSED"
+            state.trials[event.trial].failures += 1
+            state.trials[event.trial].last_error = f"{event.stage}: {event.message}"
+        case ev.TrialDone() | ev.TrialFailed():
+            _finish(state, event, outcomes)
+        case ev.FailuresForgotten():
+            _forget(state, event)
+        case ev.Confirmation():
+            label = state.labels[event.candidate]
+            label.confirmed = event.verdict == "confirmed"
+            label.demotions += event.verdict == "demoted"
+        case ev.HoleHunt():
+            state.hunts.append(event)
+        case ev.LabelDone():
+            state.force_labels[event.label] = event
+        case ev.Healing():
+            state.healings.append(event)
+            if event.accepted:
+                state.methods = dict(event.methods)
+        case ev.RoundFinished():
+            state.rounds[-1].metrics = event.metrics
+        case ev.Stopped():
+            state.stopped = event
+
+
+def _plan(state: CampaignState, event: ev.RoundPlanned) -> None:
+    """Begin a round, or reopen the last one for the confirmations that end a campaign."""
+    names = [trial.id for trial in event.trials]
+    if state.rounds and state.rounds[-1].number == event.round:
+        last = state.rounds[-1]
+        last.trials, last.metrics = [*last.trials, *names], None
+    else:
+        state.rounds.append(Round(event.round, names, event.metrics))
+
+
+def _extends(event: ev.Steered) -> bool:
+    """Whether a limit of the budget was raised or lifted."""
+    for key in _LIMITS:
+        before, after = event.changes.get(key, (None, None))
+        if before is not None and (after is None or after > before):
+            return True
+    return False
+
+
+def _cancel_untouched(state: CampaignState) -> None:
+    """Drop planned trials that were never started: the next round decides by the new settings."""
+    for trial in state.trials.values():
+        if trial.status == "PROPOSED" and trial.attempts == 0 and trial.plan.purpose != "confirm":
+            trial.status = "CANCELLED"
+
+
+def _count_time(state: CampaignState, event: Any, time: float) -> None:
+    """Add the time since the last event unless the campaign was at rest in between."""
+    if state._clock is not None and not isinstance(event, ev.Opened):
+        state.busy_s += max(0.0, time - state._clock)
+    state._clock = None if isinstance(event, ev.Stopped) else time
+
+
+def _finish(
+    state: CampaignState,
+    event: ev.TrialDone | ev.TrialFailed,
+    outcomes: Mapping[tuple[str, str], Outcome],
+) -> None:
+    trial = state.trials[event.trial]
+    if isinstance(event, ev.TrialDone):
+        trial.status = "DONE"
+        trial.outcome = outcomes[trial.plan.digest, trial.plan.method]
+        trial.cost_s = event.cost_s
+    else:
+        trial.status = "FAILED"
+        trial.outcome = event.failure
+        trial.cost_s = event.failure.cost_s
+        trial.last_error = f"{event.failure.stage}: {event.failure.message}"
+    trial.reused = event.reused
+    trial.submitted, trial.started, trial.finished = event.submitted, event.started, event.finished
+    _label(state, trial)
+
+
+def _forget(state: CampaignState, event: ev.FailuresForgotten) -> None:
+    """Put failed trials back in line; the last round is open again until they are done."""
+    for name in event.trials:
+        trial = state.trials[name]
+        label = state.labels.get(trial.plan.candidate)
+        if label is not None and label.trial == name:
+            del state.labels[trial.plan.candidate]
+        trial.status, trial.failures, trial.outcome = "PROPOSED", 0, None
+        trial.forgotten_s, trial.cost_s = trial.forgotten_s + trial.cost_s, 0.0
+    if event.trials:
+        state.rounds[-1].metrics = None
+
+
+def _label(state: CampaignState, trial: Trial) -> None:
+    """Make the trial's outcome its candidate's label where it is the better answer."""
+    plan, outcome = trial.plan, trial.outcome
+    if plan.fidelity != state.objective_fidelity or outcome is None:
+        return
+    known = state.labels.get(plan.candidate)
+    if known is None or plan.generation > known.generation:
+        state.labels[plan.candidate] = Label(
+            plan.candidate,
+            trial.plan.id,
+            outcome,
+            trial.round,
+            plan.level,
+            generation=plan.generation,
+        )
+    elif plan.generation < known.generation:
+        return
+    elif plan.level > known.level and not isinstance(outcome, Failed):
+        # A failed confirmation says nothing against the value; any other answer replaces it.
+        known.evaluation, known.trial = outcome, plan.id
+        known.level, known.round = plan.level, trial.round
+
+
+def best_of(state: CampaignState, objective: Objective) -> Ranked | None:
+    """The best candidate: what everything means that says "best"."""
+    return next(iter(ranking(state, objective)), None)

@@ -1,0 +1,111 @@
+"""When a campaign ends, and why: a pure function of what it recorded."""
+
+from __future__ import annotations
+
+from agents.contract.objective import Objective
+from agents.contract.protocol import Space
+from oracle.contract.evaluation import Measured
+from orchestrator.campaign.confirmation import wanted
+from orchestrator.campaign.ranking import leaders
+from orchestrator.campaign.state import CampaignState, best_of
+from orchestrator.config.config import CampaignConfig
+
+SPACE_USED_UP = "the space is used up"
+TARGET_MET = "target met"
+_ENOUGH_TO_JUDGE = 4
+"""Finished trials below which a share of failures says nothing."""
+
+
+def failure_reason(
+    state: CampaignState, config: CampaignConfig, enough: int = _ENOUGH_TO_JUDGE
+) -> str | None:
+    """Why the campaign cannot go on, when most of its calls fail.
+
+    Args:
+        state: of the campaign.
+        config: says how many may fail.
+        enough: finished trials below which it is not judged.
+    """
+    finished = [t for t in state.trials.values() if t.status in ("DONE", "FAILED")]
+    failed = [t for t in finished if t.status == "FAILED"]
+    if len(finished) < enough:
+        return None
+    if len(failed) <= config.executor.max_failure_share * len(finished):
+        return None
+    return (
+        f"{len(failed)} of {len(finished)} oracle calls failed; the last: {failed[-1].last_error}"
+    )
+
+
+def valueless_reason(state: CampaignState, objective: Objective) -> str | None:
+    """Why going on is in vain: not one of the measured materials has the property sought."""
+    found = [t.outcome for t in state.objective_trials()]
+    measured = [outcome for outcome in found if isinstance(outcome, Measured)]
+    if not measured or any(objective.value(outcome) is not None for outcome in measured):
+        return None
+    given = ", ".join(sorted({name for outcome in measured for name in outcome.properties}))
+    at = "" if objective.temperature is None else f" at {objective.temperature:g} K"
+    return (
+        f"objective.property: none of the {len(measured)} measured has {objective.property}{at}; "
+        f"the oracle gave: {given or 'nothing'}"
+    )
+
+
+def stop_reason(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:
+    """Why the campaign is complete, or None while it is not; all limits that are reached."""
+    reasons = [*spent(state, config), _target_met(state, config, objective)]
+    gain = expected_gain_below(state, config)
+    if gain is not None:
+        least = config.budget.min_gain
+        reasons.append(f"nothing left worth its cost: expected gain {gain:.3g} below {least:g}")
+    return "; ".join(reason for reason in reasons if reason) or None
+
+
+def spent(state: CampaignState, config: CampaignConfig) -> list[str]:
+    """Limits of the budget that are used up, in one phrase each."""
+    budget, found = config.budget, []
+    if state.calls_used >= budget.oracle_calls:
+        found.append(f"budget.oracle_calls: all {budget.oracle_calls} are used")
+    if budget.rounds is not None and state.label_rounds >= budget.rounds:
+        found.append(f"budget.rounds: all {budget.rounds} are done")
+    if budget.cost_h is not None and state.cost_s() >= budget.cost_h * 3600:
+        found.append(f"budget.cost_h: {state.cost_s() / 3600:.3g} of {budget.cost_h:g} h are used")
+    if budget.wall_time is not None and state.busy_s >= budget.wall_time:
+        found.append(f"budget.wall_time: {state.busy_s:.0f} of {budget.wall_time:.0f} s are used")
+    return found
+
+
+def is_used_up(space: Space, state: CampaignState) -> bool:
+    """Whether no candidate of a space is left to be measured."""
+    tried = {t.plan.candidate for t in state.objective_trials() if t.status != "CANCELLED"}
+    done = len(tried | state.rejected.keys())
+    # New weights of the potential make all of it open again.
+    return space.size is not None and state.generation == 0 and done >= space.size
+
+
+def _target_met(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:
+    """The target counts as met by the best, or for now by one that is yet to be confirmed.
+
+    The latter is asked at once, and once confirmed is the best; one that moved does not count.
+    """
+    if objective.goal != "target" or objective.target is None:
+        return None
+    best = best_of(state, objective)
+    asked = [label.candidate for label in wanted(state, objective, config.confirmation, final=True)]
+    rows = [row for row in leaders(state, objective) if row.label.candidate in asked]
+    if best is not None and best.refusal is None and not best.stale:
+        rows.insert(0, best)
+    for row in rows:
+        distance = abs(row.value - objective.target)
+        if distance <= max(row.std or 0.0, 0.01 * abs(objective.target)):
+            return f"{TARGET_MET}: {row.value:.4g} where {objective.target:.4g} was sought"
+    return None
+
+
+def expected_gain_below(state: CampaignState, config: CampaignConfig) -> float | None:
+    """What the posterior expects of the best candidate left, where that is below `min_gain`."""
+    least = config.budget.min_gain
+    if least is None or not state.rounds or state.rounds[-1].metrics is None:
+        return None
+    regret = state.rounds[-1].metrics.get("regret_to_posterior")
+    return None if regret is None or regret >= least else regret

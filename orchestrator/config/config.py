@@ -1,0 +1,141 @@
+"""The whole of a campaign's settings: composed of what each layer declares, validated at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+
+from agents.contract.settings import ConstraintSettings, ObjectiveSettings
+from agents.proposers.settings import AgentSettings
+from agents.selection.settings import SelectionSettings
+from agents.spaces.settings import SpaceSettings
+from oracle.green.settings import GreenSettings
+from oracle.interface.settings import InterfaceSettings
+from oracle.phonons.settings import PhononSettings
+from oracle.replay.settings import ReplaySettings
+from oracle.runtime.errors import OracleError
+from oracle.runtime.plain_yaml import parse_yaml
+from oracle.runtime.text_files import read_text
+from orchestrator.config.budget_settings import BudgetSettings, ClosedSettings, ConfirmationSettings
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.healing_settings import DftSettings
+from orchestrator.config.interface_rules import check_interfaces
+from orchestrator.config.objective_rules import check_objective
+from orchestrator.config.run_settings import ExecutorSettings, TrackingSettings
+from surrogate.contract.settings import SurrogateSettings
+
+REFUSED = ("space", "objective", "oracle", "seed")
+"""Keys that make the science: they cannot change on resume."""
+STEERED = ("agents", "surrogate", "constraints", "budget", "dft", "selection", "confirmation")
+"""Keys that may change on resume, by an event."""
+FREE = ("executor", "tracking")
+"""Keys that say where to run; they may change at any time."""
+TRAINABLE = ("7net", "chgnet")
+"""Potentials whose holes can be healed, by the beginning of their names."""
+
+
+OracleSettings = Annotated[
+    PhononSettings | GreenSettings | InterfaceSettings | ReplaySettings,
+    Field(discriminator="kind"),
+]
+
+
+class CampaignConfig(ClosedSettings):
+    """A validated campaign: `name`, `space`, `objective` and `oracle` have no default."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    seed: int = Field(default=0, ge=0)
+    space: SpaceSettings
+    objective: ObjectiveSettings
+    constraints: tuple[ConstraintSettings, ...] | None = None
+    """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
+    agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
+    """None: what `agents.proposers.defaults.default_agents` says of such materials."""
+    selection: SelectionSettings = SelectionSettings()
+    surrogate: SurrogateSettings | None = None
+    """None: a graph ensemble for crystals, a `sequence-process` for layer sequences, a Gaussian
+    process for pairs of crystals."""
+    oracle: OracleSettings
+    dft: DftSettings = DftSettings()
+    confirmation: ConfirmationSettings = ConfirmationSettings()
+    budget: BudgetSettings = BudgetSettings()
+    executor: ExecutorSettings = ExecutorSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _possible(self, info: ValidationInfo) -> CampaignConfig:
+        if self.oracle.kind == "replay" and self.space.kind != "pool":
+            raise ValueError(
+                "oracle.kind: replay looks answers up by the ids of a pool, but space.kind is "
+                f"{self.space.kind!r}; expected space.kind: pool"
+            )
+        if self.dft.heals:
+            self._check_healing()
+        if (self.oracle.kind == "interface") != (self.space.kind == "interface"):
+            raise ValueError(
+                f"oracle.kind: given {self.oracle.kind!r} with space.kind {self.space.kind!r}; "
+                "expected interface for both or for neither"
+            )
+        if self.oracle.kind == "interface":
+            check_interfaces(self)
+        if not (info.context or {}).get("recorded"):
+            check_objective(self)
+        return self
+
+    def _check_healing(self) -> None:
+        """Only potentials that can be fine-tuned have their holes healed."""
+        if self.oracle.kind != "phonon-bte":
+            raise ValueError(
+                f"dft.engine: given with oracle.kind: {self.oracle.kind}, which has no potential; "
+                "expected oracle.kind: phonon-bte"
+            )
+        potential = self.oracle.calculator
+        family = potential if isinstance(potential, str) else potential.engine
+        if not family.startswith(TRAINABLE):
+            raise ValueError(
+                f"dft.engine: oracle.calculator {family!r} cannot be fine-tuned; expected one that "
+                f"begins with {' or '.join(TRAINABLE)}"
+            )
+        if self.dft.engine == potential or potential in self.dft.committee:
+            raise ValueError(
+                f"dft: oracle.calculator {potential!r} is named as engine or in committee too; "
+                "expected others, which can contradict it"
+            )
+
+
+def read_yaml(path: Path) -> Any:
+    """The value of a YAML file, in any encoding of Unicode.
+
+    Raises:
+        ConfigError: unreadable file, or no YAML of plain values.
+    """
+    try:
+        return parse_yaml(read_text(path))
+    except OracleError as error:
+        raise ConfigError(error.message) from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+
+
+def input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
+    """Full keys that hold paths, with the paths."""
+    if config.space.kind in ("pool", "interface"):
+        yield "space.path", Path(config.space.path)
+    if config.space.kind == "superlattice":
+        for letter, material in sorted(config.space.alphabet.items()):
+            if is_file(material):
+                yield f"space.alphabet.{letter}", Path(material)
+    if config.oracle.kind == "replay":
+        yield "oracle.table", Path(config.oracle.table)
+
+
+def is_file(material: Any) -> bool:
+    """Whether a layer's material is a path rather than a formula."""
+    return isinstance(material, str) and ("/" in material or Path(material).suffix != "")

@@ -1,0 +1,180 @@
+"""Reading, checking and comparing configs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import (
+    ValidationError,
+)
+
+from agents.spaces.pool_content import content_sha256
+from oracle.runtime.errors import OracleError
+from oracle.runtime.plain_yaml import parse_yaml
+from orchestrator.config.config import CampaignConfig, input_paths, is_file, read_yaml
+from orchestrator.config.config_values import check_values
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.messages import one_line
+
+INPUTS = ("space.path", "oracle.table")
+"""Keys that hold paths: relative to the config file, and pinned by the SHA-256 of the content."""
+
+
+def load_config(
+    path: Path, overrides: Sequence[str] = (), name: str | None = None
+) -> CampaignConfig:
+    """Read and validate a config file; its paths become absolute.
+
+    Args:
+        path: YAML file.
+        overrides: ``key.path=value`` texts, values in YAML.
+        name: replaces the config's name.
+
+    Raises:
+        ConfigError: unreadable file, or anything in it that is not allowed.
+    """
+    raw = read_yaml(path)
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: given {type(raw).__name__}; expected a mapping of keys")
+    for override in overrides:
+        set_key(raw, override)
+    if name is not None:
+        raw["name"] = name
+    config = validate(raw, str(path), base=path.resolve().parent)
+    for key, input_path in input_paths(config):
+        if not input_path.exists():
+            raise ConfigError(f"{path}: {key}: {input_path} does not exist")
+    return config
+
+
+def validate(
+    raw: dict[str, Any], source: str, base: Path | None = None, *, recorded: bool = False
+) -> CampaignConfig:
+    """The validated config; relative input paths are taken from `base`.
+
+    Args:
+        raw: as read.
+        source: names it in errors.
+        base: folder of relative input paths; None leaves them as they are.
+        recorded: whether a campaign has begun with it, so that it is too late to refuse what it
+            seeks.
+
+    Raises:
+        ConfigError: anything that is not allowed.
+    """
+    try:
+        check_values(raw, {})
+        if base is not None:
+            raw = _absolute_inputs(raw, base)
+        config = CampaignConfig.model_validate(raw, context={"recorded": recorded})
+        check_values(raw, config.model_dump())
+    except ValidationError as error:
+        raise ConfigError(one_line(error, CampaignConfig, source)) from error
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return config
+
+
+def _absolute_inputs(raw: dict[str, Any], base: Path) -> dict[str, Any]:
+    result = dict(raw)
+    for key in INPUTS:
+        section, _, field = key.partition(".")
+        values = result.get(section)
+        if isinstance(values, dict) and isinstance(values.get(field), str):
+            result[section] = {**values, field: str((base / values[field]).resolve())}
+    space = result.get("space")
+    if isinstance(space, dict) and isinstance(space.get("alphabet"), dict):
+        named = space["alphabet"].items()
+        layers = {k: str((base / v).resolve()) if is_file(v) else v for k, v in named}
+        result["space"] = {**space, "alphabet": layers}
+    return result
+
+
+def set_key(raw: dict[str, Any], override: str) -> None:
+    """Apply one ``key.path=value`` to a raw config, in place; list items go by index.
+
+    Raises:
+        ConfigError: the text has no ``=``, the value is no YAML, or the path leads nowhere.
+    """
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(f"--set {override}: expected key.path=value")
+    try:
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"--set {path}: {text!r} is not valid YAML") from error
+    *parents, last = path.strip().split(".")
+    holder: Any = raw
+    for part in parents:
+        holder = _descend(holder, part, path)
+    if isinstance(holder, list):
+        _descend(holder, last, path)
+        holder[int(last)] = value
+    elif isinstance(holder, dict):
+        holder[last] = value
+    else:
+        raise ConfigError(f"--set {path}: {parents[-1]!r} is a plain value; it has no keys")
+
+
+def _descend(holder: Any, part: str, path: str) -> Any:
+    if isinstance(holder, list):
+        if not part.isdigit() or int(part) >= len(holder):
+            raise ConfigError(
+                f"--set {path}: given {part!r}; expected an index from 0 to {len(holder) - 1}"
+            )
+        return holder[int(part)]
+    if isinstance(holder, dict):
+        if holder.get(part) is None:
+            holder[part] = {}
+        return holder[part]
+    raise ConfigError(f"--set {path}: {part!r} lies below a plain value")
+
+
+def input_digests(
+    config: CampaignConfig, recorded: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """SHA-256 of the content of every input: of a file, or of a folder's structure files.
+
+    Args:
+        config: names them.
+        recorded: what a campaign began with. Earlier versions took every file of a folder; such a
+            digest is given again where all of them are as they were.
+
+    Raises:
+        ConfigError: an input is missing, with its key.
+    """
+    known = recorded or {}
+    try:
+        return {key: _content_digest(path, known.get(key)) for key, path in input_paths(config)}
+    except OracleError as error:
+        raise ConfigError(error.message) from error
+
+
+def _content_digest(path: Path, recorded: str | None) -> str:
+    digest = content_sha256(path)
+    if path.is_dir() and recorded not in (None, digest) and _digest_of_all(path) == recorded:
+        return str(recorded)
+    return digest
+
+
+def differences(before: Any, after: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Full keys at which two JSON-like values differ, with (before, after)."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for key in sorted(before.keys() | after.keys()):
+            path = f"{prefix}.{key}" if prefix else str(key)
+            found |= differences(before.get(key), after.get(key), path)
+        return found
+    return {} if before == after else {prefix: (before, after)}
+
+
+def _digest_of_all(folder: Path) -> str:
+    """The digest that earlier versions recorded of a folder: of all files below it."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(file.relative_to(folder)).encode() + b"\0")
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,217 @@
+"""One clear line for each way a config can be wrong: key, what was given, what is allowed."""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from oracle.runtime.suggestions import did_you_mean
+from orchestrator.config.config_words import described, is_union, keys_of, unwrapped
+
+_LONGEST = 80  # characters of what was given
+_TAGS = ("union_tag_invalid", "union_tag_not_found")
+_DISCRIMINATORS = ("kind", "engine")
+_SIMPLE = ("str", "int", "float", "bool", "path", "none")
+_COMPOSED = (
+    *("literal[", "tuple[", "list[", "dict[", "tagged-union[", "function-", "constrained-"),
+    *("lax-or-strict[", "json-or-python[", "nullable[", "is-instance["),
+)
+
+
+def one_line(error: ValidationError, root: type[BaseModel], source: str) -> str:
+    """The first error as ``source: key: got ..., expected ...``.
+
+    Args:
+        error: what pydantic raised while validating `root`.
+        root: the model that was validated.
+        source: the file's name.
+    """
+    first = _most_telling(error.errors(include_url=False))
+    place = _walk(root, first["loc"])
+    said = _said(first, place)
+    if not place.keys and first["type"] == "value_error":
+        return f"{source}{said}"  # such messages name their keys
+    return f"{source}: {'.'.join(map(_key, place.keys)) or '(whole file)'}{said}"
+
+
+def _most_telling(errors: list[Any]) -> Any:
+    """The first error; of those of a union, one inside of the mapping that was given.
+
+    Where one of several types may stand, pydantic tells what is wrong with each of them.
+    """
+    first = errors[0]
+    where = next((i for i, part in enumerate(first["loc"]) if _is_branch(part)), None)
+    if where is None:
+        return first
+    rivals = [e for e in errors if e["loc"][:where] == first["loc"][:where]]
+    return max(rivals, key=lambda e: len(e["loc"]))  # the first of the deepest
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether a part of a location is pydantic's name for a branch of a union."""
+    return isinstance(part, str) and (part in _SIMPLE or part.startswith(_COMPOSED))
+
+
+def _said(error: Any, place: _Place) -> str:
+    given, kind = error.get("input"), error["type"]
+    if kind == "extra_forbidden":
+        return f": unknown key (given {_short(given)}); {_allowed(place)}"
+    if kind in _TAGS:
+        return _unknown_kind(error, given, place)
+    expected = described(place.annotation, place.metadata)
+    if kind == "missing":
+        whole = "" if isinstance(error["loc"][-1], str) else f"given {_short(given)}; "
+        return f": {whole or 'missing; '}expected {expected}"
+    if kind in ("value_error", "assertion_error"):
+        message = " ".join(str(error["ctx"]["error"]).split())
+        if isinstance(given, dict) or message.startswith(("got ", repr(given))):
+            return f": {message}"
+        return f": given {_short(given)}; expected: {message}"
+    near = did_you_mean(given, _choices(place.annotation))
+    return f": given {_short(given)}; {near}expected {expected}"
+
+
+def _unknown_kind(error: Any, given: Any, place: _Place) -> str:
+    """A mapping whose kind is not known, or no mapping at all."""
+    context = error.get("ctx", {})
+    key = str(context.get("discriminator", "'kind'")).strip("'")
+    kinds = [str(tag) for model in _models(place.annotation) for tag in _tags(model)]
+    allowed = ", ".join(kinds)
+    if not isinstance(given, dict):
+        return f": given {_short(given)}; expected a mapping with a key {key!r}: {allowed}"
+    if error["type"] == "union_tag_not_found":
+        return f".{key}: missing in {_short(given)}; allowed: {allowed}"
+    value = given.get(key)
+    near = did_you_mean(value, kinds)
+    return f".{key}: given {_short(value)}; {near}allowed: {allowed}"
+
+
+def _short(value: Any) -> str:
+    """What was given, as YAML would have it on one line."""
+    text = _written(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(k)}: {_written(part)}" for k, part in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    return repr(value)
+
+
+def _key(key: Any) -> str:
+    """A key as it was written, on one line."""
+    return str(key) if str(key).isprintable() else repr(key)
+
+
+def _allowed(place: _Place) -> str:
+    if place.holder is None:
+        return "it is not allowed here"
+    names = sorted(keys_of(place.holder))
+    return f"{did_you_mean(place.keys[-1], names)}allowed: {', '.join(names)}"
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Texts that may stand somewhere, where only some may."""
+    annotation, _ = unwrapped(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return [part for part in typing.get_args(annotation) if isinstance(part, str)]
+    if is_union(annotation):
+        return [name for part in typing.get_args(annotation) for name in _choices(part)]
+    return []
+
+
+@dataclass
+class _Place:
+    """Where in a config an error is.
+
+    Args:
+        annotation: what may stand there.
+        metadata: its constraints.
+        keys: the way there as the user wrote it: tags of unions are left out.
+        holder: the model that has the last key, where one has.
+    """
+
+    annotation: Any
+    metadata: list[Any] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    holder: type[BaseModel] | None = None
+
+    def go(self, part: int | str) -> None:
+        """One step of a location."""
+        models = _models(self.annotation)
+        tagged = [m for m in models if part in _tags(m)]
+        if len(models) > 1 and tagged:
+            self.annotation, self.metadata = tagged[0], []
+            return
+        if isinstance(part, int):
+            self.keys.append(str(part))
+            self._become(_item(self.annotation, part))
+            return
+        owner = next((m for m in models if part in m.model_fields), None)
+        if owner is not None:
+            self.keys.append(part)
+            found = owner.model_fields[part]
+            self.holder, self.annotation = owner, found.annotation
+            self.metadata = [*found.metadata, found]
+            return
+        values = _values(self.annotation)
+        if part in [m.__name__ for m in models] or _is_branch(part) or part == "[key]":
+            return  # pydantic's name for a branch of a union, or for a key that is wrong
+        self.keys.append(part)
+        self.holder = models[0] if len(models) == 1 else None
+        self._become(values)
+
+    def _become(self, annotation: Any) -> None:
+        self.annotation, self.metadata = annotation, []
+
+
+def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> _Place:
+    place = _Place(root)
+    for part in location:
+        place.go(part)
+    return place
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    fields = [model.model_fields[name] for name in _DISCRIMINATORS if name in model.model_fields]
+    return tuple(tag for found in fields for tag in typing.get_args(found.annotation))
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """The types that may stand somewhere, through unions and `Annotated`."""
+    annotation, _ = unwrapped(annotation)
+    if is_union(annotation):
+        return [part for each in typing.get_args(annotation) for part in _parts(each)]
+    return [annotation]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    parts = _parts(annotation)
+    return [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
+
+
+def _item(annotation: Any, index: int) -> Any:
+    """Type of an item of a list."""
+    for part in _parts(annotation):
+        inner = typing.get_args(part)
+        if typing.get_origin(part) in (list, tuple, set, frozenset) and inner:
+            fixed = typing.get_origin(part) is tuple and Ellipsis not in inner
+            return inner[min(index, len(inner) - 1)] if fixed else inner[0]
+    return None
+
+
+def _values(annotation: Any) -> Any:
+    """Type of the values of a mapping with any keys."""
+    for part in _parts(annotation):
+        if typing.get_origin(part) is dict:
+            return typing.get_args(part)[1]
+    return None

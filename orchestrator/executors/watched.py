@@ -1,0 +1,93 @@
+"""An executor that tells how far it is with what it maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+
+from orchestrator.executors.protocol import Call, Executor, Payload, Reply, Stages
+
+
+@dataclass(frozen=True)
+class Share:
+    """How far a map is: so many of its items done; the total is 0 where it is not known."""
+
+    function: str
+    done: int
+    total: int
+
+
+@dataclass
+class WatchedExecutor:
+    """Another executor, whose maps and waiting are told to somebody.
+
+    Args:
+        inner: does the work.
+        on_share: told how far a map is; None when it has ended.
+        on_wait: told before workers that have not come up are waited for.
+    """
+
+    inner: Executor
+    on_share: Callable[[Share | None], None]
+    on_wait: Callable[[], None]
+    known_slots: int = 1
+    """Calls at the same time, as far as it was asked; nobody has to wait to know it."""
+    _is_up: bool = False
+
+    @property
+    def slots(self) -> int:
+        """How many calls run at the same time."""
+        self._come_up()
+        self.known_slots = self.inner.slots
+        return self.known_slots
+
+    def start(self) -> None:
+        """Begin to set up."""
+        self.inner.start()
+
+    def submit(self, call: Call) -> None:
+        """Hand over a call."""
+        self._come_up()
+        self.inner.submit(call)
+
+    def next_reply(self, timeout: float) -> Reply | None:
+        """The next call to end."""
+        return self.inner.next_reply(timeout)
+
+    def progress(self) -> Stages:
+        """Stage and finished share of the calls under way."""
+        return self.inner.progress()
+
+    def watch(self, told: Callable[[Stages], None]) -> None:
+        """Have somebody told of the stages of calls."""
+        self.inner.watch(told)
+
+    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
+        """The same results; each is counted."""
+        sizes, total = _sizes(payloads)
+        done = 0
+        self.on_share(Share(function, done, total))
+        try:
+            for number, value in enumerate(self.inner.map(function, payloads)):
+                done += sizes[number] if sizes else 1
+                self.on_share(Share(function, done, total))
+                yield value
+        finally:
+            self.on_share(None)
+
+    def shutdown(self) -> None:
+        """End all workers."""
+        self.inner.shutdown()
+
+    def _come_up(self) -> None:
+        if not self._is_up:
+            self._is_up = True
+            self.on_wait()
+
+
+def _sizes(payloads: Iterable[Payload]) -> tuple[list[int], int]:
+    """Items of each payload, and of all; without sizes, payloads are what is counted."""
+    if isinstance(payloads, Sequence):
+        sizes = [len(payload.get("crystals", (None,))) for payload in payloads]
+        return sizes, sum(sizes)
+    return [], len(payloads) if isinstance(payloads, Sized) else 0

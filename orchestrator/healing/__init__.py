@@ -1,0 +1,1 @@
+"""The second loop, which mends a potential."""

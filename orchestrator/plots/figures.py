@@ -1,0 +1,235 @@
+"""The plots of a round, from a campaign's state and the artefacts of its leader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.contract.objective import Objective
+from oracle.contract.evaluation import Measured, scalar
+from oracle.materials.superlattice import Superlattice
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.ranking import Ranked, ranking
+from orchestrator.campaign.state import Trial
+from orchestrator.plots.layer_plots import drawn_layers, transmission
+from orchestrator.plots.plot_files import write_figures
+from orchestrator.plots.plots import Bands, bands_and_dos, cumulative_kappa
+from orchestrator.plots.trial_plots import ParityPoint, Standing, TrialPoint, best_so_far, parity
+
+PAGE = "plots.html"
+"""Name of the page with all plots of a round."""
+_DRAWN = 5  # designs whose layers are drawn
+_LETTERS = 36  # of a name in a title
+_EXTREME = {"minimize": "lowest", "maximize": "highest", "target": "nearest"}
+
+
+def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Path]:
+    """Write the plots of the campaign as it stands.
+
+    Best so far and parity always; bands, density of states and cumulative kappa of the candidate
+    of rank 1 where its evaluation left them.
+
+    Args:
+        campaign: folded up to the end of a round.
+        artefacts: folder that artefact paths are relative to.
+        folder: where to.
+
+    Returns:
+        Pictures (PNG), then one page with all of them (interactive, needs no network).
+    """
+    objective = campaign.objective
+    trials = [t for t in campaign.state.objective_trials() if t.is_finished and t.outcome]
+    rows = ranking(campaign.state, objective)
+    unit = _unit(campaign, trials)
+    name = _words(objective.property) + _at(objective)
+    quantity = f"{name} ({unit})" if unit else name
+    by_candidate = {row.label.candidate: row for row in rows}
+    figures: dict[str, Any] = {
+        "best_so_far": best_so_far(
+            [_trial_point(campaign, t, by_candidate) for t in trials],
+            quantity=quantity,
+            title=f"{_short(campaign.name)}: {_EXTREME[objective.goal]} {name} so far",
+            target=objective.target,
+        )
+    }
+    points = [p for t in trials if (p := _parity_point(campaign, t)) is not None]
+    if points:
+        title = f"predicted and computed {name}"
+        figures["parity"] = parity(points, quantity=quantity, title=title)
+    figures |= _of_best(campaign, rows, artefacts, quantity)
+    heading = f"{campaign.name}, round {len(campaign.state.rounds)}"
+    return write_figures(figures, folder, PAGE, heading)
+
+
+def rounds_folder(home: Path, name: str) -> Path:
+    """Where a campaign's tables and plots are, one folder per round."""
+    return home / "rounds" / name
+
+
+def latest_page(home: Path, name: str) -> Path | None:
+    """The page with the plots of a campaign's last round that has one."""
+    return max(rounds_folder(home, name).glob(f"round-*/{PAGE}"), default=None)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _at(objective: Objective) -> str:
+    return "" if objective.temperature is None else f" at {objective.temperature:g} K"
+
+
+def _unit(campaign: Campaign, trials: list[Trial]) -> str:
+    for trial in trials:
+        quantity = trial.outcome and trial.outcome.properties.get(campaign.objective.property)
+        if quantity:
+            return quantity.unit
+    return ""
+
+
+def named(formula: str, label: str | None) -> str:
+    """Formula and prototype or id of the pool, short enough for a title."""
+    return _short(formula if label is None or label == formula else f"{formula} {label}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
+
+
+def _label(trial: Trial) -> str:
+    assert trial.outcome is not None
+    return named(trial.outcome.material.formula, trial.plan.label)
+
+
+def _trial_point(campaign: Campaign, trial: Trial, rows: dict[str, Ranked]) -> TrialPoint:
+    """The candidate of a trial as it is known now, which a confirmation may have changed."""
+    assert trial.outcome is not None
+    label = campaign.state.labels.get(trial.plan.candidate)
+    current = trial.outcome if label is None else label.evaluation
+    value, std = campaign.objective.value(current) or (None, None)
+    row = rows.get(trial.plan.candidate)
+    return TrialPoint(_label(trial), value, std, _standing(row), row.rank if row else None)
+
+
+def _standing(row: Ranked | None) -> Standing:
+    if row is None:
+        return "measured"
+    if row.stale:
+        return "stale"
+    if row.refusal is not None:
+        return "outside"
+    return "confirmed" if row.label.confirmed else "measured"
+
+
+def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
+    """Prediction at the time of the choice against the outcome, on the property's own scale."""
+    belief, objective = trial.plan.belief, campaign.objective
+    found = None if trial.outcome is None else objective.value(trial.outcome)
+    if belief is None or found is None:
+        return None
+    spread = float(np.hypot(belief.epistemic, belief.aleatoric))
+    low, middle, high = (
+        float(10**x) if objective.log else x
+        for x in (belief.mean - spread, belief.mean, belief.mean + spread)
+    )
+    audit = trial.plan.purpose == "audit"
+    return ParityPoint(_label(trial), found[0], found[1], middle, low, high, audit)
+
+
+def _of_best(
+    campaign: Campaign, rows: Sequence[Ranked], artefacts: Path, quantity: str
+) -> dict[str, Any]:
+    """Bands with density of states and cumulative kappa, where the first of the table has them."""
+    if not rows:
+        return {}
+    evaluation = rows[0].label.evaluation
+    if isinstance(evaluation.material, Superlattice):
+        return _of_sequences(campaign, rows[:_DRAWN], artefacts, quantity)
+    path = artefacts / evaluation.artefacts.get("phonons", "")
+    if not path.is_file() or not isinstance(evaluation, Measured):
+        return {}
+    data = json.loads(path.read_text())
+    name = named(evaluation.material.formula, _plan_label(campaign, rows[0]))
+    figures: dict[str, Any] = {}
+    if data.get("distances"):
+        bands = Bands(
+            [np.array(d) for d in data["distances"]],
+            [np.array(f) for f in data["frequencies"]],
+            data["labels"],
+            data["connections"],
+        )
+        frequency, dos = np.array(data["dos_frequency"]), np.array(data["dos"])
+        title = f"{name}, {_valued(campaign.objective, rows[0], evaluation)}"
+        figures["bands"] = bands_and_dos(bands, frequency, dos, title=title)
+    if data.get("cumulative_kappa"):
+        wanted = campaign.objective.temperature
+        figures["cumulative_kappa"] = cumulative_of(
+            data["cumulative_kappa"], evaluation, name, wanted
+        )
+    return figures
+
+
+def _plan_label(campaign: Campaign, row: Ranked) -> str | None:
+    return campaign.state.trials[row.label.trial].plan.label
+
+
+def _valued(objective: Objective, row: Ranked, evaluation: Measured) -> str:
+    """The objective's value in words, for a title."""
+    unit = evaluation.properties[objective.property].unit
+    return f"{_words(objective.property)} = {row.value:.3g} {unit}".strip() + _at(objective)
+
+
+def cumulative_of(
+    curves: dict[str, Any], evaluation: Measured, name: str, wanted: float | None
+) -> Any:
+    """Cumulative kappa at the temperature nearest to the one wanted, beside the table's kappa.
+
+    Earlier versions wrote it at the first temperature alone, without saying so.
+    """
+    first = evaluation.temperature[0]
+    each = curves.get("each") or [curves]
+    curve = min(each, key=lambda c: abs(c.get("temperature", first) - (wanted or first)))
+    temperature = float(curve.get("temperature", first))
+    found = scalar(evaluation, "kappa", temperature)
+    return cumulative_kappa(
+        np.array(curve["frequency"]),
+        np.array(curve["kappa"]),
+        temperature=temperature,
+        title=f"{name}, {temperature:g} K",
+        total=None if found is None else found[0],
+        part=f"{curve.get('part', 'particle')}-like part",
+    )
+
+
+def _of_sequences(
+    campaign: Campaign, best: Sequence[Ranked], artefacts: Path, quantity: str
+) -> dict[str, Any]:
+    """The best designs as coloured layers, and what the first lets through where it says so."""
+    first = best[0].label.evaluation
+    assert isinstance(first, Measured)
+    assert isinstance(first.material, Superlattice)
+    stack = first.material.stack
+    designs = [(f"{row.value:.4g}", row.label.evaluation.material.formula) for row in best]
+    figures: dict[str, Any] = {
+        "layers": drawn_layers(
+            designs,
+            names={} if stack is None else {k: c.formula for k, c in stack.layers},
+            leads=None if stack is None else stack.leads,
+            quantity=quantity,
+        )
+    }
+    path = artefacts / first.artefacts.get("transmission", "")
+    if path.is_file():
+        data = json.loads(path.read_text())
+        name = named(first.material.sequence, None)
+        figures["transmission"] = transmission(
+            np.array(data["frequencies_thz"]),
+            np.array(data["modes_per_cell"]),
+            np.array(data["lead_modes_per_cell"]) if "lead_modes_per_cell" in data else None,
+            title=f"{name}, {_valued(campaign.objective, best[0], first)}",
+        )
+    return figures

@@ -1,0 +1,1 @@
+"""Numbers, tables and frames of text, as people read them."""

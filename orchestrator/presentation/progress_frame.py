@@ -1,0 +1,188 @@
+"""What a campaign is doing, as a picture a few lines high or as one sentence.
+
+A `Snapshot` is made where the campaign is worked on; it is drawn elsewhere and again and again, and
+all times are worked out when it is drawn, so that clocks go on while nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from orchestrator.presentation.numbers import clock, duration
+
+STAGES = {
+    "starting": "starting",
+    "relax": "relaxing",
+    "fc2": "second order",
+    "stability": "stability",
+    "fc3": "third order",
+    "anharmonicity": "anharmonicity",
+    "bte": "transport",
+}
+"""What stages of the oracle are called in front of people."""
+_BAR = 24  # characters, where there is room
+_FULL, _EMPTY = "━", "╌"
+
+
+@dataclass(frozen=True)
+class Count:
+    """So many of so many."""
+
+    done: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.total}"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A call under way: of what, its stage and finished share, and when it began (a clock's s)."""
+
+    name: str
+    stage: str
+    share: float
+    began: float | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a campaign at one moment.
+
+    Args:
+        taken: when, seconds of a clock that only goes forward.
+        round: number of the round; 0 before the first.
+        phase: what is being done, as people say it.
+        count: of what the phase goes through, where that is known.
+        share: finished share of the phase, where only that is known.
+        calls: oracle calls of the campaign.
+        confirmations: of the campaign, as far as they are planned.
+        running: calls under way.
+        best: the best candidate so far.
+        elapsed: seconds that the campaign had taken.
+        left: seconds it was expected to take still, or None where nothing is known.
+    """
+
+    taken: float
+    round: int = 0
+    phase: str = "starting"
+    count: Count | None = None
+    share: float | None = None
+    calls: Count | None = None
+    confirmations: Count | None = None
+    running: tuple[Running, ...] = ()
+    best: str = "none yet"
+    elapsed: float = 0.0
+    left: float | None = None
+
+    @property
+    def doing(self) -> str:
+        """``round 2: confirming 3 of 8``."""
+        words = [f"round {self.round}:" if self.round else "", self.phase]
+        if self.count is not None:
+            words.append(str(self.count))
+        elif self.share is not None:
+            words.append(f"{self.share:.0%}")
+        return " ".join(word for word in words if word)
+
+    def times(self, now: float) -> str:
+        """``4:31, about 6 min left``."""
+        since = now - self.taken
+        passed = clock(self.elapsed + since)
+        if self.left is None or self.left <= since:
+            return passed
+        return f"{passed}, about {duration(self.left - since)} left"
+
+    def sentence(self, now: float) -> str:
+        """All of it that is worth a line in a log."""
+        current = ", ".join(f"{r.name} {_stage(r)}" for r in self.running[:4])
+        more = f" and {len(self.running) - 4} more" if len(self.running) > 4 else ""
+        return f"{self.doing}{f' ({current}{more})' if current else ''}; {self.times(now)}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A snapshot drawn at a moment, never wider nor higher than the terminal."""
+
+    snapshot: Snapshot
+    now: float
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """One `Text` per line, cut to the width."""
+        lines = list(self._lines(options.max_width - 1, max(6, console.height) - 1))
+        for line, style in lines:
+            text = Text(line, style=style, no_wrap=True, overflow="ellipsis")
+            text.truncate(options.max_width - 1, overflow="ellipsis")
+            yield text
+
+    def _lines(self, width: int, height: int) -> Iterator[tuple[str, str]]:
+        shot = self.snapshot
+        times = shot.times(self.now)
+        room = max(1, width - cell_len(times) - 2)
+        yield f"{_fitted(shot.doing, room)}  {times}", "bold"
+        named = [("oracle calls", shot.calls), ("confirmations", shot.confirmations)]
+        counts = [(name, count) for name, count in named if count is not None]
+        for name, count in counts:
+            yield f"  {name:<14}{_bar(count, width - 16 - 12)}  {count}", ""
+        rows = self._rows(width)
+        room = height - 2 - len(counts)
+        for row in rows[:room] if len(rows) <= room else rows[: room - 1]:
+            yield row, ""
+        if len(rows) > room:
+            yield f"  and {len(rows) - room + 1} more", "dim"
+        yield f"  best {shot.best}", "bold"
+
+    def _rows(self, width: int) -> list[str]:
+        """The calls under way: what, its stage, and for how long."""
+        running = self.snapshot.running
+        stage = max((cell_len(_stage(r)) for r in running), default=0)
+        longest = max((cell_len(r.name) for r in running), default=0)
+        name = max(8, min(longest, width - stage - 14))
+        return [
+            f"  {_fitted(r.name, name)}  {_stage(r):<{stage}}  {self._since(r):>7}" for r in running
+        ]
+
+    def _since(self, running: Running) -> str:
+        return "" if running.began is None else clock(self.now - running.began)
+
+
+@dataclass
+class Ticking:
+    """One thing under way, in one line whose clock goes on while nothing is reported."""
+
+    name: str
+    stage: str = "relax"
+    share: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def note(self, stage: str, share: float) -> None:
+        """Be told the stage and its finished share."""
+        self.stage, self.share = stage, share
+
+    def __rich__(self) -> Text:
+        """The line as it is now."""
+        now = _stage(Running(self.name, self.stage, self.share))
+        text = f"{self.name}: {now}  {clock(time.monotonic() - self.began)}"
+        return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _stage(running: Running) -> str:
+    name = STAGES.get(running.stage, running.stage)
+    return f"{name} {running.share:.0%}" if running.share > 0 else name
+
+
+def _bar(count: Count, room: int) -> str:
+    width = max(4, min(_BAR, room))
+    full = width if count.total == 0 else int(width * min(1.0, count.done / count.total))
+    return _FULL * full + _EMPTY * (width - full)
+
+
+def _fitted(text: str, width: int) -> str:
+    """Text of exactly so many cells."""
+    return set_cell_size(text, width) if cell_len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,96 @@
+"""Writes the best candidates in formats other programs read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from oracle.materials.interface import Interface
+from oracle.materials.material import Material, crystals_of
+from oracle.structure_files.structure_io import write_cif
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.ranking import ranking
+from orchestrator.config.errors import ConfigError
+from orchestrator.queries.queries import best, evaluation_document
+from orchestrator.store.store import Store
+
+
+def export_best(store: Store, name: str, directory: Path, form: str, k: int) -> list[Path]:
+    """Write the k best candidates of a campaign.
+
+    Args:
+        store: the home's database.
+        name: the campaign.
+        directory: where to; made if absent. Existing files of the same name are replaced.
+        form: ``cif`` (relaxed structures, of an interface both), ``json`` (table and full
+            evaluations) or ``phono3py`` (one folder per candidate with the files the phonopy and
+            phono3py commands read).
+        k: how many.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        ConfigError: nothing was measured, or the campaign's materials have no such files.
+    """
+    campaign = Campaign(store, name)
+    rows = ranking(campaign.state, campaign.objective)[:k]
+    if not rows:
+        raise ConfigError(f"campaign {name}: nothing was measured yet, so nothing can be exported")
+    directory.mkdir(parents=True, exist_ok=True)
+    if form == "json":
+        documents: list[dict[str, Any]] = [
+            {**row, "evaluation": evaluation_document(ranked.label.evaluation)}
+            for row, ranked in zip(best(store, name, k), rows, strict=True)
+        ]
+        path = directory / f"{name}.json"
+        path.write_text(json.dumps(documents, indent=2, allow_nan=False) + "\n")
+        return [path]
+    written: list[Path] = []
+    for row in rows:
+        evaluation = row.label.evaluation
+        formula = evaluation.material.formula.replace(" | ", "-")
+        stem = f"{row.rank:03d}-{formula}-{row.label.candidate}"
+        if not crystals_of(evaluation.material):
+            raise ConfigError(f"campaign {name}: layer sequences have no {form}; use --format json")
+        if form == "cif":
+            written += _write_cifs(store, evaluation, directory, stem)
+        elif isinstance(evaluation.material, Interface):
+            raise ConfigError(f"campaign {name}: interfaces have no {form}; use cif or json")
+        else:
+            written += _copy_artefacts(store, evaluation, directory / stem)
+    if not written:
+        raise ConfigError(f"campaign {name}: its oracle writes no {form} files; use --format json")
+    return written
+
+
+def _write_cifs(store: Store, evaluation: Any, directory: Path, stem: str) -> list[Path]:
+    """A crystal, or both of an interface, relaxed where the oracle has kept that."""
+    material: Material = evaluation.material
+    relaxed = [
+        path
+        for relative in evaluation.artefacts.values()
+        if str(relative).endswith(".cif") and (path := store.home / "artefacts" / relative).exists()
+    ]
+    written = []
+    for k, crystal in enumerate(crystals_of(material)):
+        side = f"-{k + 1}-{crystal.formula}" if isinstance(material, Interface) else ""
+        path = directory / f"{stem}{side}.cif"
+        if k < len(relaxed):
+            shutil.copyfile(relaxed[k], path)
+        else:
+            write_cif(crystal.conventional(), path)
+        written.append(path)
+    return written
+
+
+def _copy_artefacts(store: Store, evaluation: Any, folder: Path) -> list[Path]:
+    written = []
+    for relative in evaluation.artefacts.values():
+        source = store.home / "artefacts" / relative
+        if source.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            written.append(Path(shutil.copy(source, folder / source.name)))
+    return written

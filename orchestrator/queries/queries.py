@@ -1,0 +1,324 @@
+"""What people ask of a campaign: plain JSON documents, made from the database alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.contract.objective import Objective
+from oracle.contract.evaluation import EVALUATION, caution
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Superlattice
+from oracle.runtime.files import write_whole
+from orchestrator.campaign import hints
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.events import Belief
+from orchestrator.campaign.ranking import Ranked, ranking
+from orchestrator.campaign.state import CampaignState, best_of
+from orchestrator.store.store import Store
+
+Document = dict[str, Any]
+
+
+def status(store: Store, name: str) -> Document:
+    """Where a campaign stands.
+
+    Raises:
+        UnknownCampaign: no such name.
+    """
+    campaign = Campaign(store, name)
+    state, config = campaign.state, campaign.config
+    trials = state.objective_trials()
+    finished = [t for t in trials if t.status in ("DONE", "FAILED")]
+    best_row = best_of(state, campaign.objective)
+    running = store.is_running(name)
+    return {
+        "name": name,
+        "state": _state_word(state, running),
+        "round": len(state.rounds),
+        "rounds": config.budget.rounds,
+        "oracle_calls": len(finished),
+        "oracle_calls_budget": config.budget.oracle_calls,
+        "dft_calls": len([d for d in state.force_labels.values() if d.error is None]),
+        "dft_labels_budget": config.dft.max_labels,
+        "weights": None if state.weights is None else state.weights.weights,
+        "healings": [
+            h.model_dump(include={"round", "accepted", "reason", "weights", "labels", "errors"})
+            for h in state.healings
+        ],
+        "confirmations": len([t for t in state.of_purpose("confirm") if t.is_finished]),
+        "cheap_calls": len([t for t in state.of_purpose("cheap") if t.is_finished]),
+        "failures": len([t for t in state.trials.values() if t.status == "FAILED"]),
+        "unstable": len([t for t in finished if t.outcome and t.outcome.status == "unstable"]),
+        "in_flight": [t.plan.id for t in state.trials.values() if t.status == "RUNNING"],
+        "best": None if best_row is None else _rows(store, campaign, [best_row])[0],
+        "started": state.created,
+        "elapsed_s": round(_elapsed(state, running), 3),
+        "cost_h": round(state.cost_s() / 3600, 6),
+        "stop_reason": None if running or state.stopped is None else state.stopped.reason,
+        "notes": list(state.notes),
+    }
+
+
+def next_steps(store: Store, name: str) -> list[tuple[str, str]]:
+    """What can be done with a campaign that has stopped: (purpose, command) pairs.
+
+    Raises:
+        UnknownCampaign: no such name.
+    """
+    campaign = Campaign(store, name)
+    if campaign.state.stopped is None:
+        return []
+    return hints.next_steps(store.home, campaign.state, campaign.config, campaign.objective)
+
+
+def _state_word(state: CampaignState, running: bool) -> str:
+    if running:
+        return "running"
+    # Without a writer and without a word of farewell its process died.
+    return "interrupted" if state.stopped is None else state.stopped.state
+
+
+def _elapsed(state: CampaignState, running: bool) -> float:
+    since = state._clock if running and state._clock is not None else None
+    return state.busy_s + (max(0.0, time.time() - since) if since is not None else 0.0)
+
+
+def best(store: Store, name: str, k: int = 10) -> list[Document]:
+    """The best candidates, confirmed ones first.
+
+    Raises:
+        UnknownCampaign: no such name.
+    """
+    campaign = Campaign(store, name)
+    rows = ranking(campaign.state, campaign.objective)[:k]
+    return _rows(store, campaign, rows)
+
+
+def _rows(store: Store, campaign: Campaign, rows: list[Ranked]) -> list[Document]:
+    # The formula stands in the table: to work it out again would import pymatgen.
+    formulas = store.formulas([row.label.candidate for row in rows])
+    return [_row(store, campaign, row, formulas[row.label.candidate]) for row in rows]
+
+
+def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Document:
+    label, evaluation = row.label, row.label.evaluation
+    first = next(
+        t.plan
+        for t in campaign.state.objective_trials()  # not who had a cheaper look at it before
+        if t.plan.candidate == label.candidate
+    )
+    quantity = evaluation.properties[campaign.objective.property]
+    screened = campaign.state.screened.get(label.candidate, {})
+    return {
+        "rank": row.rank,
+        "candidate": label.candidate,
+        "label": first.label,
+        "formula": formula,
+        "value": row.value,
+        "unit": quantity.unit,
+        "std": row.std,
+        "fidelity": evaluation.fidelity,
+        "stable": True,
+        "confirmed": label.confirmed,
+        "low_confidence": caution(evaluation, campaign.objective.temperature),
+        "refusal": row.refusal,
+        "stale": row.stale,
+        "round": label.round,
+        "agent": first.agent,
+        "purpose": first.purpose,
+        "energy_above_best_polymorph": screened.get("energy_above_best_polymorph"),
+        "formation_energy": screened.get("formation_energy"),
+        "structure": structure_of(store.home, evaluation.material, formula),
+        "file": file_of(store.home, evaluation.material, formula),
+        "oracle": settings_of(store.home, evaluation),
+    }
+
+
+def structure_of(home: Path, material: Material, formula: str) -> str | None:
+    """Path to the material's CIF (written on demand); layer sequences and pairs as they read.
+
+    None where the CIF is not there and the home cannot be written.
+    """
+    if not isinstance(material, Crystal):
+        return material.formula
+    path = home / "structures" / f"{formula}-{material.digest[:12]}.cif"
+
+    def write() -> None:
+        from oracle.structure_files.structure_io import write_cif
+
+        write_cif(material.conventional(), path)
+
+    return _on_demand(path, write)
+
+
+def file_of(home: Path, material: Material, formula: str) -> str | None:
+    """Path to what ``phonoscout evaluate`` takes (written on demand): a CIF or JSON.
+
+    JSON holds designs of layers and pairs of crystals. None for sequences whose letters stand for
+    nothing: those are only looked up.
+    """
+    if isinstance(material, Crystal):
+        return structure_of(home, material, formula)
+    if isinstance(material, Superlattice) and material.stack is None:
+        return None
+    name = formula[:40].replace(" | ", "-")
+    path = home / "structures" / f"{name}-{material.digest[:12]}.json"
+    return _on_demand(path, lambda: write_whole(path, material.model_dump_json(indent=1).encode()))
+
+
+def settings_of(home: Path, evaluation: Any) -> str | None:
+    """Path to the oracle's settings of an evaluation (written on demand); None for a table's.
+
+    ``phonoscout evaluate STRUCTURE --oracle FILE`` repeats the evaluation with them.
+    """
+    settings = evaluation.provenance.get("settings")
+    if settings is None:
+        return None
+    path = home / "structures" / f"oracle-{evaluation.method[:12]}.yaml"
+    text = yaml.safe_dump(settings, sort_keys=False)
+    return _on_demand(path, lambda: write_whole(path, text.encode()))
+
+
+def _on_demand(path: Path, write: Callable[[], None]) -> str | None:
+    """Path to a file, written where it is missing; None where the home cannot be written."""
+    if not path.exists():
+        try:
+            write()
+        except OSError:
+            return None
+    return str(path)
+
+
+def show(store: Store, candidate: str) -> Document:
+    """Everything known of a candidate: its result, and why it was asked for.
+
+    Args:
+        store: the home's database.
+        candidate: its id, or a unique beginning of it.
+
+    Raises:
+        UnknownCandidate: no such id, or several begin like this.
+    """
+    from oracle.contract.report import evaluation_json  # pymatgen: `best` and `status` do without
+
+    found = store.candidate(candidate)
+    histories = [
+        document
+        for row in store.campaigns()
+        if (document := _why(Campaign(store, row.name), found.id)) is not None
+    ]
+    current = next((h.pop("_current") for h in reversed(histories) if h.get("_current")), None)
+    for history in histories:
+        history.pop("_current", None)
+    document = {} if current is None else evaluation_json(current)
+    if current is not None:
+        paths = {n: store.home / "artefacts" / path for n, path in current.artefacts.items()}
+        document["artefacts"] = {name: str(p) for name, p in paths.items() if p.exists()}
+    return {
+        **document,
+        "candidate": found.id,
+        "label": found.label,
+        "formula": found.formula,
+        "structure": structure_of(store.home, found.material, found.formula),
+        "why": histories,
+    }
+
+
+def _why(campaign: Campaign, candidate: str) -> Document | None:
+    """One campaign's story of a candidate, with its current evaluation under ``_current``."""
+    state = campaign.state
+    trials = [t for t in state.trials.values() if t.plan.candidate == candidate]
+    if not trials:
+        if candidate not in state.rejected:
+            return None
+        return {
+            "campaign": campaign.name,
+            "rejected": state.rejected[candidate],
+            "screened": state.screened.get(candidate),
+        }
+    label = state.labels.get(candidate)
+    rank = next(
+        (r.rank for r in ranking(state, campaign.objective) if r.label.candidate == candidate), None
+    )
+    return {
+        "campaign": campaign.name,
+        "rank": rank,
+        "confirmed": label.confirmed if label else False,
+        "demotions": label.demotions if label else 0,
+        "screened": state.screened.get(candidate),
+        "trials": [_trial(campaign, t) for t in trials],
+        "_current": label.evaluation if label else None,
+    }
+
+
+def _trial(campaign: Campaign, trial: Any) -> Document:
+    plan = trial.plan
+    found = None if trial.outcome is None else campaign.objective.value(trial.outcome)
+    return {
+        "trial": plan.id,
+        "round": trial.round,
+        "status": trial.status,
+        "agent": plan.agent,
+        "purpose": plan.purpose,
+        "parents": list(plan.parents),
+        "parent_formulas": _formulas(campaign.store, plan.parents),
+        "fidelity": plan.fidelity,
+        "level": plan.level,
+        "predicted": None if plan.belief is None else plan.belief.model_dump(),
+        "expected": None if plan.belief is None else _expected(campaign.objective, plan.belief),
+        "acquisition": plan.acquisition,
+        "outcome": None if trial.outcome is None else trial.outcome.status,
+        "value": None if found is None else found[0],
+        "std": None if found is None else found[1],
+        "cost_s": trial.cost_s,
+        "attempts": trial.attempts,
+        "reused": trial.reused,
+        "error": trial.last_error,
+        "changed": _changed(campaign, trial),
+    }
+
+
+def _formulas(store: Store, names: Sequence[str]) -> list[str]:
+    """Formulas of candidates; of one that is not stored, its id."""
+    known = store.formulas(list(names))
+    return [known.get(name, name) for name in names]
+
+
+def _expected(objective: Objective, belief: Belief) -> Document:
+    """What was predicted in the property's own unit: its median and one standard deviation."""
+    spread = (belief.epistemic**2 + belief.aleatoric**2) ** 0.5
+    ends = {"low": belief.mean - spread, "value": belief.mean, "high": belief.mean + spread}
+    return {key: 10.0**end if objective.log else end for key, end in ends.items()}
+
+
+def _changed(campaign: Campaign, trial: Any) -> Document | None:
+    """What the result changed: the best before and after it, and the surprise in sigmas."""
+    objective, state = campaign.objective, campaign.state
+    score = None if trial.outcome is None else objective.score_of(trial.outcome)
+    if score is None:
+        return None
+    earlier = [
+        s
+        for t in state.objective_trials()
+        if t.round < trial.round and t.outcome is not None
+        if (s := objective.score_of(t.outcome)) is not None
+    ]
+    belief = trial.plan.belief
+    surprise = None
+    if belief is not None:
+        found = objective.value(trial.outcome)
+        spread = (belief.epistemic**2 + belief.aleatoric**2) ** 0.5
+        if found is not None and spread > 0:
+            surprise = (objective.modelled(found[0]) - belief.mean) / spread
+    return {"new_best": not earlier or score > max(earlier), "surprise_sigmas": surprise}
+
+
+def evaluation_document(evaluation: Any) -> Document:
+    """An evaluation as stored (for exports)."""
+    return dict(EVALUATION.dump_python(evaluation, mode="json"))

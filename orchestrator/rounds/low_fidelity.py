@@ -1,0 +1,216 @@
+"""Trials at cheaper fidelities: looks that are worth their recorded cost.
+
+Before a cost of either kind is known, a round's candidates and those next in line are looked at.
+From then on every look is chosen by value per second, over the whole space, as far as
+``budget.cheap_share`` of what labels cost allows. Looks that cost next to nothing come before
+the next label, in a round of their own, so that it is chosen knowing what they found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.acquisition.functions import Belief
+from agents.acquisition.looks import Look, Price, looks, ruled_out
+from agents.acquisition.pool_posterior import Screen, incumbent
+from agents.contract.objective import Objective
+from agents.contract.protocol import Candidate, Space
+from agents.selection.batch import Selected
+from oracle.contract.protocol import Oracle
+from oracle.materials.material import Material
+from orchestrator.campaign import events as ev
+from orchestrator.campaign.state import CampaignState
+from orchestrator.config.config import CampaignConfig
+from surrogate.fidelities.trust import PRIOR, Trust
+
+_FIRST = 2  # batches of cheap trials while no cost is known
+_IGNORED = 0.05  # a fidelity that says something with less probability is not asked any more
+_TRUSTED = 0.8  # with more, what it says can rule materials out
+_CORRELATED = 0.6  # and only if what it says is most of the truth
+AGENT = "fidelity"
+"""Who proposes looks."""
+
+
+@dataclass(frozen=True)
+class CheapLook:
+    """A candidate to be evaluated at a cheaper fidelity, and what that is worth per second."""
+
+    candidate: Candidate
+    fidelity: str
+    value: float | None = None
+
+
+def worthwhile(
+    state: CampaignState,
+    config: CampaignConfig,
+    objective: Objective,
+    screened: Screen,
+    trusts: Mapping[str, Trust],
+    space: Space,
+    admits: Callable[[Material], bool],
+) -> list[CheapLook]:
+    """Looks that are worth more per second than the best label, best first, within the budget.
+
+    Args:
+        state: gives the recorded costs; none are worthwhile before both kinds are known.
+        config: gives the share that looks may cost.
+        objective: what is sought.
+        screened: what is believed of the space.
+        trusts: how far each cheaper fidelity is believed.
+        space: names the materials.
+        admits: refuses materials that break a constraint.
+    """
+    label_s = _mean_cost(state, state.objective_fidelity)
+    if not label_s:
+        return []
+    free = screened.free([e.material for e in state.evaluations()])
+    prices = {}
+    for name in list(state.methods)[:-1]:
+        trust, cost = trusts.get(name, PRIOR), _mean_cost(state, name)
+        if cost and trust.weight >= _IGNORED:
+            asked = _asked(state, name)
+            open_ = np.array([m.digest not in asked for m in screened.materials], dtype=bool)
+            prices[name] = Price(trust.correlation, cost, free & open_)
+    found = looks(
+        Belief.of(screened.posterior),
+        objective,
+        best=incumbent(screened, objective),
+        free=free,
+        cheaper=prices,
+        label_s=label_s,
+    )
+    found += _survey(found, prices, config.budget.cheap_share * config.budget.batch * label_s)
+    left = _allowance(state, config)
+    chosen = []
+    for look in found:
+        material = screened.materials[look.at]
+        if not admits(material):
+            continue
+        left -= prices[look.fidelity].cost_s
+        if left < 0:
+            break
+        candidate = Candidate(material, AGENT, label=space.label(material))
+        chosen.append(CheapLook(candidate, look.fidelity, look.value))
+    return chosen
+
+
+def _survey(found: Sequence[Look], prices: Mapping[str, Price], most_s: float) -> list[Look]:
+    """All that is left to look at, where that costs next to nothing beside a batch of labels.
+
+    The value of a look counts one step ahead only; what all of them together teach of
+    the space, and of the fidelity, is not in it.
+    """
+    seen = {look.at for look in found}
+    rest: list[Look] = []
+    for name, price in prices.items():
+        open_ = [int(at) for at in np.flatnonzero(price.open) if int(at) not in seen]
+        if (len(open_) + len(found)) * price.cost_s <= most_s:
+            rest += [Look(at, name, 0.0) for at in open_]
+            seen |= set(open_)
+    return rest
+
+
+def come_first(state: CampaignState, config: CampaignConfig, chosen: Sequence[CheapLook]) -> bool:
+    """Whether labels wait for these looks: all of them cost little beside one batch of labels."""
+    cost = sum(_mean_cost(state, look.fidelity) for look in chosen)
+    batch = config.budget.batch * _mean_cost(state, state.objective_fidelity)
+    return 0 < cost <= config.budget.cheap_share * batch
+
+
+def riding_along(
+    state: CampaignState,
+    config: CampaignConfig,
+    trusts: Mapping[str, Trust],
+    chosen: Sequence[Selected],
+    reserves: Sequence[Selected],
+    known: Sequence[CheapLook] = (),
+) -> list[CheapLook]:
+    """Looks at the candidates that are labelled, from which trust is learned.
+
+    While no cost is known, also at those next in line. Those `known` already are left out.
+    """
+    planned = {(look.candidate.material.digest, look.fidelity) for look in known}
+    found: list[CheapLook] = []
+    for name in list(state.methods)[:-1]:
+        if config.budget.cheap_share == 0 or trusts.get(name, PRIOR).weight < _IGNORED:
+            continue
+        asked = _asked(state, name) | {digest for digest, at in planned if at == name}
+        cost = _mean_cost(state, name)
+        wanted = [s for s in chosen if s.candidate.material.digest not in asked]
+        room = len(wanted)
+        if not cost:
+            wanted += [s for s in reserves if s.candidate.material.digest not in asked]
+            room = _FIRST * config.budget.batch
+        else:
+            room = min(room, int(max(0.0, _allowance(state, config)) / cost))
+        found += [CheapLook(s.candidate, name) for s in wanted[:room]]
+    return found
+
+
+def excluded(
+    state: CampaignState, objective: Objective, screened: Screen, trusts: Mapping[str, Trust]
+) -> frozenset[str]:
+    """Digests that a trusted look has ruled out: exploring there teaches nothing that matters."""
+    looked: set[str] = set()
+    for name, trust in trusts.items():
+        if trust.weight >= _TRUSTED and trust.correlation >= _CORRELATED:
+            looked |= {
+                t.plan.digest
+                for t in state.trials.values()
+                if t.plan.fidelity == name and t.outcome and t.outcome.status == "measured"
+            }
+    seen = np.array([m.digest in looked for m in screened.materials], dtype=bool)
+    if not seen.any():
+        return frozenset()
+    hopeless = ruled_out(screened.posterior, objective, seen)
+    return frozenset(screened.materials[int(k)].digest for k in np.flatnonzero(hopeless))
+
+
+def trust_metrics(trusts: Mapping[str, Trust]) -> dict[str, float]:
+    """How far each cheaper fidelity is believed: of one that misleads it is said."""
+    names = ("weight", "correlation", "misleads")
+    return {
+        f"cheap_{name}_{fidelity}": float(getattr(trust, name))
+        for fidelity, trust in trusts.items()
+        for name in names
+    }
+
+
+def cheap_trials(found: Sequence[CheapLook], oracles: Mapping[str, Oracle]) -> list[ev.TrialPlan]:
+    """The trials that looks stand for, without ids."""
+    return [
+        ev.TrialPlan(
+            id="",
+            candidate=look.candidate.id,
+            digest=look.candidate.material.digest,
+            fidelity=look.fidelity,
+            method=oracles[look.fidelity].method_digest,
+            purpose="cheap",
+            agent=look.candidate.agent,
+            parents=look.candidate.parents,
+            label=look.candidate.label,
+            acquisition=look.value,
+        )
+        for look in found
+    ]
+
+
+def _allowance(state: CampaignState, config: CampaignConfig) -> float:
+    """Seconds that looks may still cost; never decided by the clock."""
+    dear = sum(t.cost_s for t in state.objective_trials())
+    cheap = sum(t.cost_s for t in state.of_purpose("cheap"))
+    return config.budget.cheap_share * dear - cheap
+
+
+def _mean_cost(state: CampaignState, fidelity: str) -> float:
+    """Recorded mean cost of a fidelity's finished trials, s; 0 while none is known."""
+    costs = [t.cost_s for t in state.trials.values() if t.plan.fidelity == fidelity and t.cost_s]
+    return float(np.mean(costs)) if costs else 0.0
+
+
+def _asked(state: CampaignState, fidelity: str) -> frozenset[str]:
+    """Digests of the materials with a trial at a fidelity."""
+    return frozenset(t.plan.digest for t in state.trials.values() if t.plan.fidelity == fidelity)

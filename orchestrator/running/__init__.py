@@ -1,0 +1,1 @@
+"""The loop, its start, its dry run, and single evaluations."""

@@ -1,0 +1,83 @@
+"""What a campaign computes with is tried in a worker before anything is recorded."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from agents.contract.protocol import Space
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import crystals_of
+from oracle.materials.superlattice import Superlattice
+from oracle.potentials.table import weights_digest
+from orchestrator.assembly.build import surrogate_settings
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.errors import ConfigError
+from orchestrator.executors.protocol import CallFailed, Executor
+
+_LOOKED_AT = 200  # materials of the space, of which the smallest are taken
+_TRIED = 4
+
+
+def check_engines(config: CampaignConfig) -> None:
+    """Look for the potentials and programs that heal, without loading them.
+
+    Raises:
+        OracleError: stage ``read``; one is not there.
+    """
+    engines = [config.dft.engine, *config.dft.committee] if config.dft.heals else []
+    for potential in engines:
+        weights_digest(potential)
+
+
+def try_named(executor: Executor, config: CampaignConfig, space: Space, potential: Any) -> None:
+    """Have the campaign's potentials work in a worker.
+
+    Every worker loads them, as it would for the first call; the first that is ready is enough.
+
+    Args:
+        executor: started.
+        config: of the campaign.
+        space: gives crystals to try.
+        potential: that measures, or None where nothing is computed.
+
+    Raises:
+        ConfigError: a potential cannot be loaded, or does not work.
+    """
+    learned = [name for name in _learned_from(config, space) if name != potential]
+    if potential is None and not learned:
+        return
+    payload = {
+        "potential": potential,
+        "features": learned,
+        "crystals": [crystal.model_dump(mode="json") for crystal in _small_crystals(space)],
+    }
+    payloads = itertools.repeat(payload, executor.slots)
+    try:
+        found = next(iter(executor.map("orchestrator.calls.oracle_calls:try_potentials", payloads)))
+    except CallFailed as error:
+        raise ConfigError(f"executor: {error}") from error
+    if "error" in found:
+        raise ConfigError(f"{found['key']}: {found['error']}")
+
+
+def _learned_from(config: CampaignConfig, space: Space) -> list[str]:
+    """Potentials whose features a surrogate learns from."""
+    features = getattr(surrogate_settings(config, space), "features", "none")
+    crystals = crystals_of(next(iter(space)))  # sequences are described without a potential
+    return [features] if crystals and features != "none" else []
+
+
+def _small_crystals(space: Space) -> list[Crystal]:
+    """The smallest of the first crystals of a space, or of the layers that it stacks."""
+    found = {c.digest: c for c in itertools.islice(_crystals(space), _LOOKED_AT)}
+    return sorted(found.values(), key=lambda crystal: len(crystal.species))[:_TRIED]
+
+
+def _crystals(space: Space) -> Iterator[Crystal]:
+    for material in itertools.islice(iter(space), _LOOKED_AT):
+        if isinstance(material, Superlattice) and material.stack is not None:
+            yield from material.stack.materials.values()
+            return
+        yield from crystals_of(material)

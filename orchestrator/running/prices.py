@@ -1,0 +1,291 @@
+"""What one call of each kind costs in seconds of one core, from a few timed candidates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase import Atoms
+
+from agents.contract.protocol import Space
+from agents.spaces.interface_space import InterfaceSpace
+from oracle.energetics.speed import seconds_of_forces, slowness
+from oracle.green.effort import green_effort
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import crystals_of
+from oracle.materials.superlattice import Superlattice
+from oracle.phonons.effort import Effort, as_given, harmonic_effort, phonon_effort, slower
+from oracle.potentials.dft_settings import Potential
+from oracle.potentials.table import calculator
+from oracle.runtime.threads import one_thread
+from orchestrator.assembly.prepared import Prepared
+from orchestrator.config.config import CampaignConfig
+from orchestrator.rounds.constraint_gate import constraints_of
+
+_LOOKED_AT = 300  # materials, to see which kinds there are
+_KINDS = 4  # of them that are timed
+_LONG = 5.0  # s; forces expected to take longer are not timed but scaled from a smaller cell
+_STABLE = 0.7  # share of candidates that go on to third order
+_EOS = 13  # energies with stress of an energy-volume curve
+_RELAXED = 12  # of a relaxation to 0.04 eV/Å
+_RIVALS = 8  # competing prototypes of a candidate
+_ELEMENTS = 6.0  # the same of new elements, whose cells are often larger, in candidates' cells
+_NODES = 0.05  # s: descriptors and latent features of a crystal
+_DOUBLED = 6  # force calls of the first look at phonons
+_SPECTRA = 2.0  # s, of both meshes of an interface's crystal
+_PAIR = 1.0  # s, of a pair whose crystals are known
+_BACKWARD = 4.0  # times the seconds of forces, for a step of fine-tuning
+_ALL_EPOCHS = 0.7  # share of `dft.epochs` that is used
+_DFT_LABEL = 1800.0  # s, of a supercell of 30 atoms with a DFT program
+
+
+@dataclass(frozen=True)
+class CallPrices:
+    """Seconds of one core.
+
+    Args:
+        call_s: of an evaluation at the objective's fidelity, on average.
+        once_s: before the first, of what all share.
+        confirmation_s: of one at tighter settings.
+        confirmation_once_s: before the first of those.
+        look_s: of one at the cheapest other fidelity, 0 without.
+        screening_s: of a candidate's energies, 0 where no constraint needs them.
+        feature_s: of a crystal's features.
+        healing: of hunts, labels and fine-tuning, by name, for the whole campaign.
+        recorded_s: charged for a call that only looks a number up.
+        memory_gib: of a worker.
+        slowness: of the machine's linear algebra.
+        assumptions: one line each.
+    """
+
+    call_s: float
+    once_s: float = 0.0
+    confirmation_s: float = 0.0
+    confirmation_once_s: float = 0.0
+    look_s: float = 0.0
+    screening_s: float = 0.0
+    feature_s: float = 0.0
+    healing: dict[str, float] = field(default_factory=dict)
+    recorded_s: float = 0.0
+    memory_gib: float = 0.5
+    slowness: float = 1.0
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Crystals that cost alike.
+
+    Args:
+        example: one of them.
+        share: of all that were looked at.
+    """
+
+    example: Crystal
+    share: float
+
+
+def prices_of(config: CampaignConfig, prepared: Prepared) -> CallPrices:
+    """Prices of a campaign's calls; times forces, but starts nothing."""
+    if config.oracle.kind == "replay":
+        return _replayed(config)
+    if config.oracle.kind == "green":
+        return _layered(config, prepared.space)
+    kinds = kinds_of(prepared.space)
+    timed = Timed(config.oracle.calculator)
+    if config.oracle.kind == "interface":
+        return _paired(config, prepared.space, kinds, timed)
+    return _conducting(config, kinds, timed)
+
+
+def kinds_of(space: Space) -> list[Kind]:
+    """The most frequent kinds of crystals of a space, by space group and size."""
+    sample = space.sample(_LOOKED_AT, np.random.default_rng(0))
+    crystals = [crystal for material in sample for crystal in crystals_of(material)]
+    counts: Counter[tuple[int, int]] = Counter()
+    examples: dict[tuple[int, int], Crystal] = {}
+    for crystal in crystals:
+        key = crystal.spacegroup[1], len(crystal.species)
+        counts[key] += 1
+        examples.setdefault(key, crystal)
+    common = counts.most_common(_KINDS)
+    total = sum(count for _, count in common)
+    return [Kind(examples[key], count / total) for key, count in common]
+
+
+class Timed:
+    """Seconds of a potential's forces, measured on small structures and scaled to large ones.
+
+    Args:
+        potential: as for `oracle.potentials.table.calculator`.
+    """
+
+    def __init__(self, potential: Potential) -> None:
+        self._potential = potential
+        self._known: dict[tuple[int, str], float] = {}
+
+    def __call__(self, atoms: Atoms) -> float:
+        """Seconds of one thread for the forces of a structure."""
+        n, formula = len(atoms), atoms.get_chemical_formula("reduce")
+        per_atom = max((s / k for (k, f), s in self._known.items() if f == formula), default=0.0)
+        key = n, formula
+        if key not in self._known:
+            if per_atom * n > _LONG:
+                return per_atom * n
+            self._known[key] = seconds_of_forces(self._potential, atoms, 2)
+        return self._known[key]
+
+
+def _replayed(config: CampaignConfig) -> CallPrices:
+    assert config.oracle.kind == "replay"
+    columns = config.oracle.fidelities or {}
+    recorded = list(columns.values())[-1].cost_s if columns else 0.0
+    text = "replay: answers are looked up"
+    if recorded:
+        text += f"; each is charged with its recorded {recorded:g} s (recorded_hours)"
+    return CallPrices(0.0, recorded_s=recorded, assumptions=(text,))
+
+
+def _conducting(config: CampaignConfig, kinds: list[Kind], timed: Timed) -> CallPrices:
+    """Evaluations of `phonon-bte`."""
+    assert config.oracle.kind == "phonon-bte"
+    settings, slow = config.oracle, slowness()
+    efforts = [(kind.share, phonon_effort(kind.example, settings, timed)) for kind in kinds]
+    harmonic = _mean([(share, e.harmonic) for share, e in efforts], slow)
+    conductive = _mean([(share, e.conductive) for share, e in efforts], slow)
+    confirming = _mean([(share, e.confirming) for share, e in efforts], slow)
+    ends_early = settings.fidelities[-1] == "harmonic"
+    cell = _mean_over(kinds, lambda crystal: _cell_s(settings.calculator, crystal))
+    look = 0.0 if len(settings.fidelities) < 2 else _total(harmonic)
+    parts = (
+        f"force calls of an evaluation: {harmonic.force_calls:.0f}, and "
+        f"{conductive.force_calls:.0f} more for the {_STABLE:.0%} that are stable"
+    )
+    return CallPrices(
+        call_s=_total(harmonic) + (0.0 if ends_early else _STABLE * _total(conductive)),
+        confirmation_s=0.3 * _total(harmonic) if ends_early else _total(confirming),
+        look_s=look,
+        screening_s=_screening(config, cell),
+        feature_s=_features(config, cell),
+        healing=_healing(config, cell, kinds, timed),
+        memory_gib=max(harmonic.memory_gib, conductive.memory_gib, confirming.memory_gib),
+        slowness=slow,
+        assumptions=(parts,) if not ends_early else (),
+    )
+
+
+def _screening(config: CampaignConfig, cell_s: float) -> float:
+    """Of a candidate's own energy, its rivals' and its elements'."""
+    if not any(c.name in ("energy_above_best_polymorph", "formation_energy")
+               for c in constraints_of(config)):  # fmt: skip
+        return 0.0
+    return (1 + _RIVALS / 2 + _ELEMENTS) * (_EOS + _RELAXED) * cell_s
+
+
+def _features(config: CampaignConfig, cell_s: float) -> float:
+    phonons = getattr(config.surrogate, "phonons", False)
+    return (_EOS + (2 * _DOUBLED if phonons else 0)) * cell_s + _NODES
+
+
+def _healing(
+    config: CampaignConfig, cell_s: float, kinds: list[Kind], timed: Timed
+) -> dict[str, float]:
+    """Hunts, labels and fine-tuning of a whole campaign."""
+    settings = config.dft
+    if not settings.heals:
+        return {}
+    atoms = _mean_over(kinds, lambda c: float(min(settings.most_atoms, 8 * len(c.species))))
+    cells = _mean_over(kinds, lambda c: float(len(c.species)))
+    forces_s = cell_s * atoms / cells
+    hunts = -(-settings.max_labels // settings.per_round)
+    label_s = forces_s * 2 if isinstance(settings.engine, str) else _DFT_LABEL
+    looked_at = settings.materials * settings.copies * (1 + len(settings.committee))
+    learned = [min(settings.max_labels, settings.per_round * k) for k in range(1, hunts + 1)]
+    steps = sum(settings.epochs * _ALL_EPOCHS * (n + settings.replay) for n in learned)
+    return {
+        "hole_hunts": hunts * (looked_at * forces_s + settings.materials * _RELAXED * cell_s),
+        "labels": settings.max_labels * label_s,
+        "fine_tuning": steps * _BACKWARD * forces_s,
+    }
+
+
+def _paired(config: CampaignConfig, space: Space, kinds: list[Kind], timed: Timed) -> CallPrices:
+    """Evaluations of pairs, each crystal of which is computed once."""
+    assert config.oracle.kind == "interface"
+    assert isinstance(space, InterfaceSpace)
+    plain, slow = config.oracle.harmonic(), slowness()
+    each = _mean(
+        [(k.share, harmonic_effort(as_given(k.example), plain, timed)) for k in kinds], slow
+    )
+    finer = (config.oracle.overlap_spacing / config.oracle.mesh_spacing) ** 3 / 8
+    spectra = _SPECTRA * max(finer, 0.1) * slow
+    pairs = min(config.budget.oracle_calls, space.size)
+    crystals = min(len(space.crystals), 2 * pairs)
+    return CallPrices(
+        call_s=_PAIR,
+        once_s=crystals * (_total(each) + spectra),
+        confirmation_s=_PAIR + spectra * 2.4,
+        look_s=_PAIR if len(config.oracle.fidelities) > 1 else 0.0,
+        feature_s=_features(config, _mean_over(kinds, lambda c: _cell_s(plain.calculator, c))),
+        memory_gib=each.memory_gib,
+        slowness=slow,
+        assumptions=(f"{crystals} crystals are computed once: {_total(each):.3g} s each",),
+    )
+
+
+def _layered(config: CampaignConfig, space: Space) -> CallPrices:
+    """Evaluations of layer sequences."""
+    assert config.oracle.kind == "green"
+    first = next(iter(space))
+    assert isinstance(first, Superlattice)
+    assert first.stack is not None  # `green` cannot measure others
+    slow = slowness()
+    normal = green_effort(first, config.oracle, Timed(config.oracle.calculator))
+    tight = green_effort(first, config.oracle.tightened(), Timed(config.oracle.calculator))
+    return CallPrices(
+        call_s=normal.design_s * slow,
+        once_s=normal.forces_s + normal.leads_s * slow,
+        confirmation_s=tight.design_s * slow,
+        confirmation_once_s=tight.leads_s * slow,
+        memory_gib=normal.memory_gib,
+        slowness=slow,
+        assumptions=(
+            f"once for all sequences: {normal.force_calls:.0f} force calls, and both leads",
+        ),
+    )
+
+
+def _cell_s(potential: Potential, crystal: Crystal) -> float:
+    """Seconds of the energy of the primitive cell."""
+    atoms = Atoms(
+        crystal.species, cell=crystal.lattice, scaled_positions=crystal.positions, pbc=True
+    )
+    calculator(potential)
+    with one_thread():
+        return seconds_of_forces(potential, atoms, 2)
+
+
+def _mean(efforts: list[tuple[float, Effort]], slow: float) -> Effort:
+    """Mean over kinds, the largest memory of all."""
+    shares = np.array([share for share, _ in efforts])
+    each = [slower(effort, slow) for _, effort in efforts]
+
+    def mean(values: list[float]) -> float:
+        return float(np.dot(shares, values))
+
+    return Effort(
+        mean([e.force_calls for e in each]),
+        mean([e.forces_s for e in each]),
+        mean([e.other_s for e in each]),
+        max(e.memory_gib for e in each),
+    )
+
+
+def _mean_over(kinds: list[Kind], value: Callable[[Crystal], float]) -> float:
+    return sum(kind.share * value(kind.example) for kind in kinds)
+
+
+def _total(effort: Effort) -> float:
+    return effort.forces_s + effort.other_s

@@ -1,0 +1,212 @@
+"""One structure, design of layers or pair of crystals through the oracle, outside any campaign."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from oracle.contract.report import evaluation_json
+from oracle.green.settings import GreenSettings
+from oracle.interface.settings import InterfaceSettings
+from oracle.materials.canonical import canonicalize
+from oracle.materials.interface import Interface
+from oracle.materials.material import Material
+from oracle.materials.superlattice import Superlattice
+from oracle.phonons.axes import Axes, axes_of
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
+from oracle.runtime.plain_json import parse_json
+from oracle.runtime.suggestions import did_you_mean
+from oracle.runtime.text_files import read_text
+from oracle.structure_files.structure_io import read_file
+from orchestrator.assembly.build import build_oracle
+from orchestrator.assembly.charges import ChargesChoice, take_choice, with_charges
+from orchestrator.config.config import read_yaml
+from orchestrator.config.config_values import check_values
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import set_key
+from orchestrator.config.messages import one_line
+from orchestrator.executors.worker import nothing_printed
+from orchestrator.presentation.progress_frame import Ticking
+from orchestrator.presentation.rendering import say
+
+Computing = PhononSettings | GreenSettings | InterfaceSettings
+_SETTINGS: dict[str, type[PhononSettings] | type[GreenSettings] | type[InterfaceSettings]] = {
+    "phonon-bte": PhononSettings,
+    "green": GreenSettings,
+    "interface": InterfaceSettings,
+}
+
+
+def evaluate_file(
+    home: Path,
+    structure: Path,
+    oracle: Path | None,
+    overrides: Sequence[str],
+    console: Console,
+) -> dict[str, Any]:
+    """Evaluate a structure file; finished stages in `home` are reused.
+
+    Args:
+        home: where stages and artefacts are kept.
+        structure: any file ASE or pymatgen reads; charges in phonopy's format beside it add the
+            non-analytic term (`oracle.structure_files.born_files.charges_beside`). Or a design of
+            layers or a pair of crystals as JSON, as `best` names them under ``file``.
+        oracle: YAML file with the oracle's settings, without prefix.
+        overrides: ``key=value`` texts over those.
+        console: where progress is shown (stderr).
+
+    Returns:
+        The document of ``evaluate --json``; tensors are in the frame of the given file.
+
+    Raises:
+        ConfigError: settings that are not allowed.
+        OracleError: stage ``read``; a file that cannot be evaluated.
+    """
+    settings, charges = oracle_settings(oracle, overrides)
+    material, axes, settings = _material(structure, settings, charges, console)
+    engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
+    at = Ticking(material.formula)
+    with console.status(at):
+        context = Context(
+            workdir=home / "artefacts",
+            progress=at.note,
+            keep_large=True,
+            threads=os.cpu_count() or 1,
+        )
+        with nothing_printed():
+            found = engine.evaluate(material, context=context)
+    document = evaluation_json(found, axes=axes)
+    document["artefacts"] = {
+        name: str(home / "artefacts" / path) for name, path in found.artefacts.items()
+    }
+    return document
+
+
+def _material(
+    structure: Path, settings: Computing, charges: ChargesChoice, console: Console
+) -> tuple[Material, Axes | None, Computing]:
+    """What a file holds, how its axes lie, and the settings for the crystal in canonical axes.
+
+    Those have the charges beside the file.
+
+    Raises:
+        ConfigError: the oracle does not measure such a material.
+        OracleError: stage ``read``; neither a structure nor a design.
+    """
+    design = _design(structure)
+    if isinstance(design, Interface):
+        if not isinstance(settings, InterfaceSettings):
+            raise ConfigError(
+                f"{structure}: holds an interface, and oracle.kind is {settings.kind!r}; expected "
+                "--set kind=interface"
+            )
+        return design, None, settings
+    if design is not None:
+        # The Boltzmann equation is for crystals: there the layers repeat without end.
+        layers = design.crystal() if isinstance(settings, PhononSettings) else design
+        return layers, None, settings
+    reading = read_file(structure)
+    for remark in reading.remarks:
+        say(console, f"{structure.name}: {remark}", style="yellow")
+    given = reading.structure
+    material, axes = axes_of(given)
+    if isinstance(settings, PhononSettings):
+        settings = _in_canonical_axes(settings, axes, console)
+        turned = canonicalize(given)[1]
+        settings = with_charges(
+            settings, charges, structure, given, material.conventional(), turned, console
+        )
+    return material, axes, settings
+
+
+def _in_canonical_axes(settings: PhononSettings, axes: Axes, console: Console) -> PhononSettings:
+    """The settings for the canonical crystal, of which the user hears where they are others.
+
+    Raises:
+        OracleError: stage ``read``; a mesh that the canonical axes cannot express.
+    """
+    used = axes.settings(settings)
+    for name in ("fc2_supercell", "fc3_supercell", "mesh"):
+        wanted, found = getattr(settings, name), getattr(used, name)
+        if found != wanted:
+            say(
+                console,
+                f"{name}: {_short(wanted)} along the axes of the file is {_short(found)} along "
+                "those of the standard cell",
+            )
+    return used
+
+
+def _short(size: Any) -> str:
+    """A mesh or supercell, its diagonal alone where that is all."""
+    diagonal = [row[i] if isinstance(row, tuple) else row for i, row in enumerate(size)]
+    if isinstance(size[0], tuple) and any(size[i][j] for i in range(3) for j in range(3) if i != j):
+        return str([list(row) for row in size])
+    return str(diagonal)
+
+
+def _design(path: Path) -> Superlattice | Interface | None:
+    """The design or pair that a JSON file holds; None where it is none of ours.
+
+    Raises:
+        ConfigError: it says that it is one, but is not.
+    """
+    if path.suffix != ".json":
+        return None
+    try:
+        raw = parse_json(read_text(path))
+    except (OracleError, ValueError, RecursionError):
+        return None  # reading it as a structure will say what is wrong
+    models: dict[str, type[Superlattice] | type[Interface]] = {
+        "superlattice": Superlattice,
+        "interface": Interface,
+    }
+    model = models.get(str(raw.get("kind"))) if isinstance(raw, dict) else None
+    if model is None:
+        return None
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(one_line(error, model, str(path))) from error
+
+
+def oracle_settings(path: Path | None, overrides: Sequence[str]) -> tuple[Computing, ChargesChoice]:
+    """Settings of a computing oracle from a file and ``key=value`` texts, and where charges lie.
+
+    Raises:
+        ConfigError: unreadable file, unknown key or a value that is not allowed.
+    """
+    raw: Any = {}
+    if path is not None:
+        raw = read_yaml(path) or {}
+        if isinstance(raw, dict) and set(raw) == {"oracle"}:
+            raw = raw["oracle"]  # a whole config's section is understood as well
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: given {type(raw).__name__}; expected a mapping of keys")
+    for override in overrides:
+        set_key(raw, override)
+    kind = raw.get("kind", "phonon-bte")
+    if kind not in _SETTINGS:
+        near = did_you_mean(kind, _SETTINGS)
+        raise ConfigError(
+            f"oracle.kind: given {kind!r}; {near}evaluate needs {' or '.join(_SETTINGS)}"
+        )
+    model = _SETTINGS[kind]
+    by_hand = any(text.partition("=")[0].strip() == "born" for text in overrides)
+    charges = take_choice(raw, Path.cwd() if path is None or by_hand else path.parent)
+    source = str(path or "--set")
+    try:
+        settings = model.model_validate(raw)
+        check_values(raw, settings.model_dump())
+    except ValidationError as error:
+        raise ConfigError(one_line(error, model, source)) from error
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return settings, charges

@@ -1,0 +1,36 @@
+"""The call of a trial."""
+
+from __future__ import annotations
+
+from oracle.contract.protocol import Oracle
+from oracle.replay.oracle import ReplayOracle
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.state import Trial
+from orchestrator.executors.protocol import Call
+
+
+def call_for(trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]) -> Call:
+    """The executor's call that answers a trial."""
+    plan, config = trial.plan, campaign.config
+    payload = {
+        "oracle": campaign.oracle.model_dump(mode="json"),
+        "fidelity": plan.fidelity,
+        "objective": config.objective.model_dump(mode="json"),
+        "level": plan.level,
+        "material": campaign.store.candidate(plan.candidate).material.model_dump(mode="json"),
+        "label": _row_of(trial, oracles) or plan.label,
+        "workdir": str(campaign.store.home / "artefacts"),
+        "keep_large": plan.purpose == "confirm",
+    }
+    return Call(
+        id=plan.id,
+        function="orchestrator.calls.oracle_calls:evaluate",
+        payload=payload,
+        time_limit=config.executor.time_limit,
+    )
+
+
+def _row_of(trial: Trial, oracles: dict[str, Oracle]) -> str | None:
+    """Id of the row of a table that answers, which need not be the id of the first record."""
+    oracle = oracles.get(trial.plan.fidelity)
+    return oracle.row_id(trial.plan.digest) if isinstance(oracle, ReplayOracle) else None

@@ -1,0 +1,1 @@
+"""The database, its lease and its migrations."""

@@ -1,0 +1,1 @@
+"""MLflow, and the progress on a terminal."""

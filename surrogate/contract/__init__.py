@@ -1,0 +1,1 @@
+"""What a surrogate is and what it answers, and its settings."""

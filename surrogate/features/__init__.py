@@ -1,0 +1,1 @@
+"""From materials to arrays."""

@@ -1,0 +1,104 @@
+"""Descriptors of layer sequences: which layer is where, and how alike layers are at a distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surrogate.features.inputs import Group, Inputs
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Turns sequences into inputs.
+
+    Three blocks of descriptors: occupancies (one column per layer and letter), bonds (whether
+    neighbouring layers are alike), and correlations (share of layers alike at each distance up
+    to half the length, which do not depend on where in the sequence they are). The reversed
+    sequence has the same columns in another order. The graph is a chain that ends in the leads.
+
+    Args:
+        alphabet: letters that have columns; any other counts as halfway between all.
+        length: layers of every sequence.
+        orders: declared symmetries, reversal included, see `Superlattice.symmetries`.
+    """
+
+    alphabet: tuple[str, ...]
+    length: int
+    orders: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def of(cls, sequences: Sequence[str], orders: tuple[tuple[int, ...], ...] = ()) -> Chains:
+        """The descriptors that a training set of at least one sequence asks for."""
+        return cls(tuple(sorted(set("".join(sequences)) | {"0", "1"})), len(sequences[0]), orders)
+
+    def inputs(self, sequences: Sequence[str]) -> Inputs:
+        """The descriptors of n sequences.
+
+        Raises:
+            ValueError: a sequence of another length.
+        """
+        letters = self._letters(sequences)
+        occupancy, alike = self._occupancies(letters), self._alikeness(letters)
+        bonds = alike[1]
+        correlations = np.stack([alike[d].mean(axis=1) for d in sorted(alike)], axis=1)
+        mirror = np.arange(occupancy.shape[1]).reshape(self.length, -1)[::-1].ravel()
+        pairs = np.array([alike[d].shape[1] for d in sorted(alike)])
+        return Inputs(
+            n=len(sequences),
+            groups=(Group(np.arange(len(sequences)), self._nodes(letters), self._edges()),),
+            blocks=(occupancy, bonds, correlations),
+            spreads=(np.ones(occupancy.shape[1]), np.ones(bonds.shape[1]), pairs**-0.5),
+            mirrors=(mirror, np.arange(bonds.shape[1])[::-1], np.arange(len(pairs))),
+            descriptors={},
+            words=tuple(sequences),
+            orders=self.orders,
+        )
+
+    def _letters(self, sequences: Sequence[str]) -> NDArray[np.int64]:
+        """Index (n, l) of each layer's letter in the alphabet, or its size for any other."""
+        index = {letter: k for k, letter in enumerate(self.alphabet)}
+        for sequence in sequences:
+            if len(sequence) != self.length:
+                raise ValueError(
+                    f"sequence {sequence!r} has {len(sequence)} layers; expected {self.length}, "
+                    "as in the others: search one length at a time"
+                )
+        return np.array([[index.get(letter, len(index)) for letter in s] for s in sequences])
+
+    def _occupancies(self, letters: NDArray[np.int64]) -> NDArray[np.float64]:
+        """One column per layer and letter but the first, which the others imply: (n, l·(k-1))."""
+        codes = 2.0 * np.eye(len(self.alphabet)) - 1.0
+        one_hot = np.vstack([codes, np.zeros(len(self.alphabet))])[letters]
+        return one_hot[:, :, 1:].reshape(len(letters), -1)
+
+    def _alikeness(self, letters: NDArray[np.int64]) -> dict[int, NDArray[np.float64]]:
+        """For each distance d, +1 where layers d apart are alike and -1 elsewhere: (n, l-d)."""
+        if self.length == 1:
+            return {1: np.zeros((len(letters), 1))}
+        return {
+            d: np.where(letters[:, d:] == letters[:, :-d], 1.0, -1.0)
+            for d in range(1, max(1, self.length // 2) + 1)
+        }
+
+    def _nodes(self, letters: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Per layer, leads included: letter, being a lead, and distance from the middle.
+
+        As if of a potential's only layer: (n, l+2, 1, letters + 2).
+        """
+        n, length = letters.shape
+        kinds = len(self.alphabet)
+        nodes = np.zeros((n, length + 2, kinds + 2), dtype=np.float32)
+        nodes[:, 1:-1, :kinds] = np.eye(kinds + 1)[letters][:, :, :kinds]
+        nodes[:, [0, -1], -2] = 1.0
+        nodes[:, :, -1] = np.abs(np.linspace(-1.0, 1.0, length + 2))
+        return nodes[:, :, None]
+
+    def _edges(self) -> NDArray[np.float32]:
+        """Layers one and two apart: (1, l+2, l+2, 2)."""
+        site = np.arange(self.length + 2)
+        apart = np.abs(site[:, None] - site[None])
+        return np.stack([apart == 1, apart == 2], axis=2)[None].astype(np.float32)

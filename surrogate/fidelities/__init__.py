@@ -1,0 +1,1 @@
+"""What cheaper fidelities tell, and how far they are trusted."""

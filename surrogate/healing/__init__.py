@@ -1,0 +1,1 @@
+"""Where a potential is wrong, and how it is fine-tuned."""

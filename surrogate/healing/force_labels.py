@@ -1,0 +1,260 @@
+"""Reference forces of supercells, with the settings that made them: what a potential learns from.
+
+All labels of one fine-tuning come from one engine with one set of settings: energies of two cutoffs
+or two functionals differ by more than a potential's error, and a fit would learn the difference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from oracle.potentials.dft_settings import Potential, described
+from oracle.potentials.forces import ForceField, checked
+from oracle.potentials.table import weights_digest
+from oracle.runtime.digests import digest_of
+from oracle.runtime.errors import OracleError
+from oracle.runtime.files import write_whole
+
+Array = NDArray[np.float64]
+UNITS = "eV, Å"
+"""Of every label; a record that states other units is refused."""
+STAGE = "label"
+"""Named in errors, and in the store of stages."""
+
+
+@dataclass(frozen=True, eq=False)
+class ForceLabel:
+    """One supercell with its reference forces.
+
+    Args:
+        id: names the record in errors, for instance ``NbCoGe-03``.
+        cell: (3, 3), row vectors, Å.
+        positions: (n, 3), Cartesian, Å.
+        numbers: (n,), atomic numbers.
+        forces: (n, 3), eV/Å.
+        engine: what computed it, in words.
+        settings: SHA-256 of everything that changes the numbers, see `settings_digest`.
+        energy: eV, or None.
+        stress: (6,), eV/Å³ in Voigt order with ASE's sign, or None.
+
+    Raises:
+        ValueError: shapes that do not fit, or a number that is not finite; names the record.
+    """
+
+    id: str
+    cell: Array
+    positions: Array
+    numbers: NDArray[np.int64]
+    forces: Array
+    engine: str
+    settings: str
+    energy: float | None = None
+    stress: Array | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.numbers)
+        expected: dict[str, tuple[int, ...]] = {
+            "cell": (3, 3),
+            "positions": (n, 3),
+            "forces": (n, 3),
+            "stress": (6,),
+            "energy": (),
+        }
+        if n == 0:
+            raise ValueError(f"label {self.id!r}: got no atoms; expected at least one")
+        for name, shape in expected.items():
+            value = getattr(self, name)
+            if value is None and name in ("stress", "energy"):
+                continue
+            array = np.asarray(value, dtype=np.float64)
+            if array.shape != shape:
+                raise ValueError(
+                    f"label {self.id!r}: {name} has the shape {array.shape}; expected {shape}"
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(
+                    f"label {self.id!r}: {name} is not finite; compute it again or leave it out"
+                )
+
+    @property
+    def atoms(self) -> Atoms:
+        """The structure, without calculator."""
+        return Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=True)
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula: the compound, whatever the supercell."""
+        return str(Atoms(self.numbers).symbols.formula.reduce()[0])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the exact structure and the settings: a computation to be made once."""
+        return digest_of({"structure": structure_digest(self.atoms), "settings": self.settings})
+
+
+def structure_digest(atoms: Atoms) -> str:
+    """SHA-256 of the exact cell, positions and elements."""
+    return digest_of(
+        {
+            "cell": atoms.cell.array.tolist(),
+            "positions": atoms.positions.tolist(),
+            "numbers": atoms.numbers.tolist(),
+        }
+    )
+
+
+def settings_digest(engine: Potential) -> str:
+    """SHA-256 of what changes an engine's forces: weights, or a DFT program's settings and data.
+
+    Raises:
+        OracleError: stage ``read``; the engine or its weights are missing.
+    """
+    return digest_of({"engine": described(engine), "weights": weights_digest(engine)})
+
+
+def label(
+    structures: Sequence[tuple[str, Atoms]],
+    engine: Potential,
+    field: ForceField,
+    done: Callable[[float], None] | None = None,
+) -> list[ForceLabel]:
+    """Forces, energy and stress of supercells by an engine; finished ones come from the store.
+
+    Args:
+        structures: name and periodic structure of each.
+        engine: a potential or settings of a DFT program.
+        field: of that engine; its store keeps every finished label, its context's deadline holds.
+        done: told the finished share, 0 to 1.
+
+    Raises:
+        OracleError: the engine is missing, fails, or gives what are no forces.
+        ValueError: `field` is of another engine.
+    """
+    if field.potential != engine:
+        raise ValueError(f"the field is of {field.potential}; expected {engine}")
+    settings = settings_digest(engine)
+    found = []
+    for number, (name, atoms) in enumerate(structures, start=1):
+        key = digest_of({"structure": structure_digest(atoms), "settings": settings})
+        stored = field.store.load("labels", key)
+        if stored is None:
+            field.context.check(STAGE)
+            arrays, facts = _computed(atoms, engine, field)
+            field.store.save("labels", key, arrays, facts)
+            stored = arrays, facts
+        arrays, facts = stored
+        found.append(
+            ForceLabel(
+                id=name,
+                cell=atoms.cell.array,
+                positions=atoms.positions.copy(),
+                numbers=atoms.numbers.astype(np.int64),
+                forces=arrays["forces"],
+                engine=str(engine),
+                settings=settings,
+                energy=facts["energy"],
+                stress=arrays.get("stress"),
+            )
+        )
+        if done is not None:
+            done(number / len(structures))
+    return found
+
+
+def _computed(
+    atoms: Atoms, engine: Potential, field: ForceField
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Arrays and facts of one label."""
+    with field.attached(atoms, STAGE) as ready:
+        arrays = {"forces": checked(ready.get_forces(), len(atoms), STAGE, engine)}
+        energy = float(ready.get_potential_energy())
+        if "stress" in ready.calc.implemented_properties:
+            arrays["stress"] = np.asarray(ready.get_stress(), dtype=np.float64)
+    if not np.isfinite(energy) or not np.isfinite(arrays.get("stress", np.zeros(6))).all():
+        raise OracleError(
+            STAGE, f"calculator {engine} gave an energy or stress that is not finite; check it"
+        )
+    return arrays, {"energy": energy}
+
+
+def consistent(labels: Sequence[ForceLabel]) -> str:
+    """The settings that all labels share.
+
+    Raises:
+        ValueError: none at all, two of the same name, or one made with other settings, by digest.
+    """
+    if not labels:
+        raise ValueError("got no labels; expected at least one: compute some first")
+    names: set[str] = set()
+    for one in labels:
+        if one.id in names:
+            raise ValueError(f"label {one.id!r} is given twice; give each its own id")
+        names.add(one.id)
+        if one.settings != labels[0].settings:
+            raise ValueError(
+                f"label {one.id!r} was made with settings {one.settings[:12]} ({one.engine}); "
+                f"expected {labels[0].settings[:12]} ({labels[0].engine}), those of "
+                f"{labels[0].id!r}: compute it again with these settings"
+            )
+    return labels[0].settings
+
+
+def save_labels(path: Path, labels: Sequence[ForceLabel]) -> None:
+    """Write labels as JSON lines that `load_labels` reads back to the last bit.
+
+    Args:
+        path: of the file, written whole or not at all.
+        labels: all from one engine and one set of settings.
+
+    Raises:
+        ValueError: as for `consistent`.
+    """
+    consistent(labels)
+    lines = []
+    for one in labels:
+        record: dict[str, Any] = {"units": UNITS, "energy": one.energy, "stress": None}
+        record |= {name: getattr(one, name) for name in ("id", "engine", "settings")}
+        for name in ("cell", "positions", "numbers", "forces", "stress"):
+            value = getattr(one, name)
+            record[name] = None if value is None else np.asarray(value).tolist()
+        lines.append(json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n")
+    write_whole(path, "".join(lines).encode())
+
+
+def load_labels(path: Path) -> list[ForceLabel]:
+    """Labels from JSON lines.
+
+    Raises:
+        ValueError: a line that is no label, other units, numbers that are not finite, mixed
+            settings, or no label at all; names the record and the line.
+    """
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        where = f"{path.name} line {number}"
+        try:
+            record = json.loads(line)
+            units, name = record.pop("units"), record["id"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{where} is no label ({error}); expected a JSON object") from error
+        if units != UNITS:
+            raise ValueError(
+                f"{where}, label {name!r}: its units are {units!r}; expected {UNITS!r}: convert it"
+            )
+        for key in ("cell", "positions", "forces", "stress"):
+            if record.get(key) is not None:
+                record[key] = np.array(record[key], dtype=np.float64)
+        try:
+            record["numbers"] = np.array(record["numbers"], dtype=np.int64)
+            found.append(ForceLabel(**record))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{where}, label {name!r}: {error}; expected all fields") from error
+    consistent(found)
+    return found

@@ -1,0 +1,1 @@
+"""The ensemble of graph networks."""

@@ -1,0 +1,1 @@
+"""From evaluations to regression problems."""
