@@ -83,21 +83,6 @@ class Screen:
         return free
 
 
-def listed(space: Space, limit: int, rng: np.random.Generator) -> Sequence[Material]:
-    """The whole space in its fixed order when it is small enough, else a sample of `limit`.
-
-    Of a space that was narrowed down, its shortlist; see `agents.spaces.narrowed.Narrowed`.
-    """
-    shortlist: Sequence[Material] | None = getattr(space, "shortlist", None)
-    if shortlist is not None:
-        return shortlist
-    limit = min(limit, getattr(space, "screened", limit))
-    if space.size is None or space.size > limit:
-        return space.sample(limit, rng)
-    materials: Sequence[Material] | None = getattr(space, "materials", None)
-    return tuple(space) if materials is None else materials
-
-
 def screen(
     space: Space,
     *,
@@ -119,7 +104,7 @@ def screen(
         limit: largest number of materials looked at.
         rng: draws the sample of a larger space.
     """
-    materials = listed(space, limit, rng)
+    materials = space.listed(limit, rng)
     posterior = surrogate.posterior(materials, outputs=[objective.output], fidelity=fidelity)
     scores = [s for s in map(objective.score_of, evaluations) if s is not None]
     return Screen(

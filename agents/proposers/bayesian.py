@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 
 from agents.acquisition.functions import Belief, acquire, thompson
 from agents.acquisition.pool_posterior import Screen, incumbent, screen
-from agents.contract.protocol import Space
 from agents.proposers.base import BaseProposer, Idea, Situation, scattered
 from agents.proposers.local_search import climbed
 from agents.proposers.settings import BayesianSettings
-from agents.spaces.interface_space import InterfaceSpace
-from agents.spaces.superlattice_space import LazySuperlattices
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Posterior
 
@@ -64,7 +61,7 @@ class BayesianProposer(BaseProposer):
                 limit=self._limit,
                 rng=situation.rng,
             )
-            if _is_unlisted(situation.space):
+            if situation.space.materials is None:
                 screened = self._climbed(screened, situation)
             yield from self._chosen(screened, situation)
         yield from scattered(situation)
@@ -123,12 +120,6 @@ class BayesianProposer(BaseProposer):
             yield Idea(screened.materials[at])
             free[at] = False
             belief, best = _believed(belief, at, best, situation)
-
-
-def _is_unlisted(space: Space) -> bool:
-    """Whether a space has more members than can be looked at, but neighbours of each."""
-    pairs = isinstance(space, InterfaceSpace) and space.materials is None
-    return pairs or isinstance(space, LazySuperlattices)
 
 
 def _believed(belief: Belief, at: int, best: float, situation: Situation) -> tuple[Belief, float]:

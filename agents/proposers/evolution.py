@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from agents.chemistry.duplicates import Admission
-from agents.contract.protocol import Space
+from agents.contract.protocol import Breeding, Space
 from agents.proposers.base import BaseProposer, Idea, Situation, ranked, scattered
 from agents.proposers.settings import EvolutionSettings
 from oracle.materials.material import Material
@@ -16,24 +15,6 @@ from oracle.materials.material import Material
 _PER_CANDIDATE = 8  # children ranked for each candidate wanted
 _TRIES = 8  # matings per child wanted: most lead to known materials late in a campaign
 _DEFAULTS = EvolutionSettings()
-
-
-@runtime_checkable
-class Breeding(Protocol):
-    """A space in which two materials can be mixed and one strained."""
-
-    def crossings(
-        self,
-        first: Material,
-        second: Material,
-        rng: np.random.Generator,
-    ) -> list[Material]:
-        """Members that mix both, in random order."""
-        ...
-
-    def strained(self, material: Material) -> list[Material]:
-        """Members of the same structure type, nearest in volume first."""
-        ...
 
 
 class EvolutionProposer(BaseProposer):

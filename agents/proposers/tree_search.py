@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.acquisition.pool_posterior import listed
 from agents.proposers.base import BaseProposer, Idea, Situation, ranked, scattered
 from agents.proposers.settings import TreeSearchSettings
 from oracle.materials.superlattice import Superlattice
@@ -49,7 +48,7 @@ class TreeSearchProposer(BaseProposer):
         self._settings = settings
 
     def _ideas(self, situation: Situation) -> Iterator[Idea]:
-        drawn = listed(situation.space, _LIMIT, situation.rng)
+        drawn = situation.space.listed(_LIMIT, situation.rng)
         designs = [m for m in drawn if isinstance(m, Superlattice)]
         if designs and situation.best is not None:
             yield from self._descents(designs, situation)

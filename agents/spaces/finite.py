@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from agents.contract.protocol import Reading
+from agents.spaces.base import BaseSpace
 from agents.spaces.crystal_index import CrystalIndex
 from agents.spaces.sequence_index import SequenceIndex
 from oracle.materials.crystal import Crystal
@@ -16,7 +18,7 @@ from oracle.materials.superlattice import Superlattice
 _REMEMBERED = 256  # materials whose neighbours are kept
 
 
-class FiniteSpace:
+class FiniteSpace(BaseSpace):
     """A listed space, in a fixed order.
 
     Args:
@@ -44,6 +46,11 @@ class FiniteSpace:
     def materials(self) -> tuple[Material, ...]:
         """All members in their fixed order; always the same object."""
         return self._materials
+
+    @property
+    def reading(self) -> Reading:
+        """Only how many materials equal an earlier one."""
+        return Reading(duplicates=self.duplicates)
 
     @property
     def size(self) -> int:

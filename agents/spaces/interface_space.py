@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from math import isqrt
 
 import numpy as np
 
+from agents.contract.protocol import Reading
+from agents.spaces.base import BaseSpace
 from agents.spaces.finite import FiniteSpace
 from agents.spaces.pool import PoolSpace
 from agents.spaces.settings import InterfaceSpaceSettings, PoolSpaceSettings
@@ -19,7 +22,7 @@ from oracle.materials.material import Material
 _LISTED = 20_000  # most pairs that are held in memory
 
 
-class InterfaceSpace:
+class InterfaceSpace(BaseSpace):
     """Every interface between two different crystals of a list, each pair once.
 
     The pairs are numbered: 0 is the second crystal with the first, 1 and 2 the third with those
@@ -31,9 +34,6 @@ class InterfaceSpace:
     Raises:
         ValueError: fewer than two crystals, or something that is no crystal.
     """
-
-    screened = _LISTED
-    """Pairs that are drawn where the whole space would be looked at and has more."""
 
     def __init__(self, crystals: FiniteSpace) -> None:
         strangers = [m for m in crystals if not isinstance(m, Crystal)]
@@ -50,14 +50,13 @@ class InterfaceSpace:
         self._crystals = crystals
         self.crystals: tuple[Crystal, ...] = tuple(m for m in crystals if isinstance(m, Crystal))
         """The list, without repetitions, in its order."""
-        self.skipped: tuple[str, ...] = getattr(crystals, "skipped", ())
-        """One line for each record that was left out."""
-        self.remarks: tuple[str, ...] = getattr(crystals, "remarks", ())
-        """One line for each decision that was taken in reading a record."""
-        self.left_out: tuple[str, ...] = getattr(crystals, "left_out", ())
-        """Files that may be meant as structures, but are of a kind that is not read."""
-        self.duplicates = crystals.duplicates
-        """How many records of the list equal an earlier one."""
+        # Ids and charges are of single crystals, which are not what is measured here.
+        self._reading = replace(crystals.reading, ids={}, charges=(), crystals=len(self.crystals))
+
+    @property
+    def reading(self) -> Reading:
+        """What became of the records of the list."""
+        return self._reading
 
     @property
     def size(self) -> int:
@@ -69,6 +68,10 @@ class InterfaceSpace:
     def materials(self) -> tuple[Material, ...] | None:
         """All pairs in their fixed order; None where they are too many to be held."""
         return tuple(self) if self.size <= _LISTED else None
+
+    def listed(self, limit: int, rng: np.random.Generator) -> Sequence[Material]:
+        """All pairs, or a sample where they are too many to be held."""
+        return super().listed(min(limit, _LISTED), rng)
 
     def __contains__(self, material: object) -> bool:
         return isinstance(material, Interface) and self._places(material) is not None

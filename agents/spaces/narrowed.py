@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from agents.contract.protocol import Space
+from agents.contract.protocol import Breeding, Reading, Space
+from agents.spaces.base import BaseSpace
+from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 
 
-class Narrowed:
+class Narrowed(BaseSpace):
     """A space of which surrogates look at a shortlist only; all else is as in the space itself.
 
     Args:
         space: the whole.
-        shortlist: those of its materials that are screened.
+        shortlist: those of its materials that surrogates look at.
     """
 
     def __init__(self, space: Space, shortlist: Sequence[Material]) -> None:
         self._space = space
         self.shortlist = tuple(shortlist)
-        """What `agents.acquisition.pool_posterior.listed` gives; always the same object."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._space, name)  # what only some spaces can do
+        """What `listed` gives; always the same object."""
 
     @property
     def size(self) -> int | None:
         """How many materials the whole space has."""
         return self._space.size
+
+    @property
+    def materials(self) -> tuple[Material, ...] | None:
+        """All members of the whole space."""
+        materials = self._space.materials
+        return None if materials is None else tuple(materials)
+
+    @property
+    def reading(self) -> Reading:
+        """What became of the files of the whole space."""
+        return self._space.reading
 
     def __contains__(self, material: object) -> bool:
         return material in self._space
@@ -46,6 +55,25 @@ class Narrowed:
         """Materials of the whole space one small change away."""
         return self._space.neighbours(material)
 
+    def crossings(
+        self, first: Material, second: Material, rng: np.random.Generator
+    ) -> list[Material]:
+        """Members of the whole space that mix both; none where it cannot mix."""
+        space = self._space
+        return space.crossings(first, second, rng) if isinstance(space, Breeding) else []
+
+    def strained(self, material: Material) -> list[Material]:
+        """Members of the whole space of the same structure type; none where it cannot strain."""
+        return self._space.strained(material) if isinstance(self._space, Breeding) else []
+
     def label(self, material: Material) -> str | None:
         """Id in the user's pool or name of the prototype."""
         return self._space.label(material)
+
+    def listed(self, limit: int, rng: np.random.Generator) -> Sequence[Material]:
+        """The shortlist, whatever the limit."""
+        return self.shortlist
+
+    def competitors(self, crystal: Crystal) -> Mapping[str, Crystal]:
+        """Those that the whole space knows."""
+        return self._space.competitors(crystal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from agents.contract.protocol import Reading
 from agents.spaces.finite import FiniteSpace
 from agents.spaces.pool_content import charges_of, content_sha256, left_out
 from agents.spaces.pool_files import Bad, cached_pool
@@ -64,19 +65,20 @@ class PoolSpace(FiniteSpace):
                 f"{', the first: ' + skipped[0] if skipped else ''})",
             )
         super().__init__(materials, list(seen))
-        self.skipped = tuple(skipped)
-        """One line for each record that was left out."""
-        self.remarks = tuple(remarks)
-        """One line for each decision that was taken in reading a record."""
-        self.left_out = left_out(settings.path)
-        """Files of a folder that may be meant as structures, but are of a kind that is not read."""
-        self.charges = charges_of(settings.path)
-        """Files of charges in a folder, of which a campaign makes no use."""
+        self._reading = Reading(
+            skipped=tuple(skipped),
+            remarks=tuple(remarks),
+            left_out=left_out(settings.path),
+            charges=charges_of(settings.path),
+            duplicates=self.duplicates,
+            ids={name: material.digest for name, material in zip(seen, materials, strict=True)},
+        )
         self.ids: Mapping[str, str] = {
             material.digest: str(self.label(material)) for material in self.materials
         }
         """Digest to the id of the first record that has it."""
-        self.all_ids: Mapping[str, str] = {
-            name: material.digest for name, material in zip(seen, materials, strict=True)
-        }
-        """Every id, also of equal materials, to its digest."""
+
+    @property
+    def reading(self) -> Reading:
+        """What became of the records, and every id."""
+        return self._reading

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from agents.contract.protocol import Space
+from agents.spaces.base import BaseSpace
 from agents.spaces.finite import FiniteSpace
 from agents.spaces.layer_rules import LayerRules
 from agents.spaces.settings import SuperlatticeSpaceSettings
@@ -20,6 +21,7 @@ from oracle.runtime.errors import OracleError
 
 _SHORT = 16  # layers; blocks of longer sequences are moved up to half as far
 _LISTED = 100_000  # most designs that are listed
+_SAMPLED = 2048  # designs that are drawn where the whole space would be looked at
 _ZINCBLENDE = {
     "AlAs": 5.661, "AlP": 5.464, "AlSb": 6.136, "BN": 3.616, "GaAs": 5.653, "GaP": 5.451,
     "GaSb": 6.096, "InAs": 6.058, "InP": 5.869, "InSb": 6.479, "SiC": 4.360,
@@ -102,16 +104,13 @@ def material_of(name: str, place: str) -> Crystal:
     return Crystal.from_structure(AseAtomsAdaptor.get_structure(atoms))
 
 
-class LazySuperlattices:
+class LazySuperlattices(BaseSpace):
     """All allowed designs, none of them held in memory.
 
     Args:
         rules: which sequences are allowed.
         stack: what their letters stand for; with equal leads a sequence and its reverse are one.
     """
-
-    screened = 2048
-    """Designs that are drawn where the whole space would be looked at."""
 
     def __init__(self, rules: LayerRules, stack: Stack) -> None:
         self._rules = rules
@@ -154,6 +153,10 @@ class LazySuperlattices:
             design = self._made(sequence)
             found.setdefault(design.digest, design)
         return list(found.values())
+
+    def listed(self, limit: int, rng: np.random.Generator) -> Sequence[Material]:
+        """All designs where they are few, else a sample of 2048 at most."""
+        return super().listed(min(limit, _SAMPLED), rng)
 
     def neighbours(self, material: Material) -> list[Material]:
         """Designs one move away: a changed layer, two exchanged ones, a turned or moved block."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import spglib
@@ -13,7 +14,6 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 
-from oracle.materials.crystal import Crystal
 from oracle.materials.crystal_checks import Unusable, check_crystal
 from oracle.materials.rounding import (
     POSITION_DECIMALS,
@@ -58,25 +58,33 @@ def point_group(structure: Structure) -> NDArray[np.int64]:
     return np.unique(np.asarray(dataset.rotations, dtype=np.int64), axis=0)
 
 
-def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
-    """Canonical primitive cell, and the rotation that takes the given frame into its frame.
+class CanonicalCell(NamedTuple):
+    """The canonical primitive cell of a crystal.
+
+    Args:
+        lattice: row vectors, Å.
+        species: symbols, one per atom.
+        positions: fractional coordinates in [0, 1), one per atom.
+        from_standard: (3, 3), the map from spglib's standardised frame to that of the cell.
+    """
+
+    lattice: tuple[Vector, Vector, Vector]
+    species: tuple[str, ...]
+    positions: tuple[Vector, ...]
+    from_standard: Array
+
+
+def canonical_cell(structure: Structure) -> CanonicalCell:
+    """The canonical primitive cell.
 
     The cell is reduced to the primitive one, idealised at `SYMPREC` and Niggli-reduced. What
     is left open, the automorphisms of the lattice (at most 48) and the origin, is settled by
     taking the alphabetically smallest list of atoms. Enantiomorphs are thus equal: they
     conduct heat alike.
 
-    Returns:
-        The crystal and an orthogonal matrix ``R (3, 3)``: a vector ``v`` of the given frame
-        is ``R @ v`` in the frame of ``conventional()``.
+    Raises:
+        OracleError: stage ``read``; partial occupancies, unknown elements, overlapping atoms.
     """
-    crystal, to_canonical = canonical_form(structure)
-    rotation = _standard_rotation(structure)
-    return crystal, _standard_rotation(crystal.structure()) @ orthogonal(to_canonical) @ rotation
-
-
-def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
-    """Canonical form, and the map (3, 3) from spglib's standardised frame to that of its cell."""
     _check(structure)
     cell = _spglib_cell(structure)
     primitive = spglib.standardize_cell(cell, to_primitive=True, symprec=_tolerance(cell)) or cell
@@ -87,12 +95,12 @@ def canonical_form(structure: Structure) -> tuple[Crystal, Array]:
     transform, origin, order = _smallest_description(basis, in_basis, numbers)
     chosen = wrapped_positions((in_basis - in_basis[origin]) @ np.linalg.inv(transform))[order]
     rows = canonical_rows(Lattice(transform @ basis).parameters)
-    crystal = Crystal(
+    return CanonicalCell(
         lattice=rows,
         species=tuple(Element.from_Z(int(numbers[i])).symbol for i in order),
-        positions=tuple(tuple(float(x) for x in row) for row in chosen),
+        positions=tuple((float(x), float(y), float(z)) for x, y, z in chosen),
+        from_standard=np.linalg.solve(transform @ basis, np.array(rows)).T,
     )
-    return crystal, np.linalg.solve(transform @ basis, np.array(rows)).T
 
 
 def canonical_rows(parameters: Sequence[float]) -> tuple[Vector, Vector, Vector]:
@@ -126,7 +134,7 @@ def _tolerance(cell: _Cell) -> float:
     return SYMPREC
 
 
-def _standard_rotation(structure: Structure) -> Array:
+def standard_rotation(structure: Structure) -> Array:
     """Rotation (3, 3) from the frame of a structure to that of its conventional cell."""
     cell = _spglib_cell(structure)
     dataset = spglib.get_symmetry_dataset(cell, symprec=_tolerance(cell))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from oracle.materials.rounding import Array, Vector, rounded_positions
+from oracle.runtime.digests import digest_of
+
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
-
-from oracle.materials.rounding import Vector, rounded_positions
-from oracle.runtime.digests import digest_of
 
 _LENGTH_DECIMALS = 3  # Å, in the digest only
 _ANGLE_DECIMALS = 2  # degrees, in the digest only
@@ -41,9 +41,10 @@ class Crystal(BaseModel):
         Raises:
             OracleError: stage ``read``; partial occupancies, unknown elements, overlapping atoms.
         """
-        from oracle.materials.canonical import canonical_form
+        from oracle.materials.canonical import canonical_cell
 
-        return canonical_form(structure)[0]
+        cell = canonical_cell(structure)
+        return cls(lattice=cell.lattice, species=cell.species, positions=cell.positions)
 
     def structure(self) -> Structure:
         """The primitive cell as a pymatgen structure."""
@@ -86,3 +87,21 @@ class Crystal(BaseModel):
             "positions": rounded_positions(np.array(self.positions)).tolist(),
         }
         return digest_of(key)
+
+
+def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
+    """The crystal, and the rotation that takes the given frame into its frame.
+
+    Returns:
+        The crystal and an orthogonal matrix ``R (3, 3)``: a vector ``v`` of the given frame
+        is ``R @ v`` in the frame of ``conventional()``.
+
+    Raises:
+        OracleError: as for `Crystal.from_structure`.
+    """
+    from oracle.materials.canonical import canonical_cell, orthogonal, standard_rotation
+
+    cell = canonical_cell(structure)
+    crystal = Crystal(lattice=cell.lattice, species=cell.species, positions=cell.positions)
+    back = standard_rotation(crystal.structure()) @ orthogonal(cell.from_standard)
+    return crystal, back @ standard_rotation(structure)

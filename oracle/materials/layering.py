@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracle.materials.crystal import Crystal
-from oracle.materials.superlattice import Stack
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
@@ -140,8 +140,8 @@ def operations(cells: tuple[Sites, ...]) -> tuple[Operation, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def reversible(stack: Stack) -> bool:
-    """Whether turning a sequence round gives the same structure seen from the other side.
+def reversible(layers: tuple[Crystal, ...]) -> bool:
+    """Whether a sequence of these layers that is turned round is the same seen from behind.
 
     So where an isometry maps the layer of every material onto itself upside down: in diamond
     and rocksalt it exists, in zincblende along [001] it does not, because the layer ends with
@@ -150,34 +150,36 @@ def reversible(stack: Stack) -> bool:
     Raises:
         OracleError: stage ``read``; see `sites_of`.
     """
-    cells = tuple(sites(crystal) for _, crystal in stack.layers)
+    cells = tuple(sites(crystal) for crystal in layers)
     return any(operation.reverses for operation in operations(cells))
 
 
-def periodic(sequence: str, stack: Stack) -> Crystal:
+def periodic(layers: Sequence[Crystal], lead: Crystal, in_plane: float | None) -> Crystal:
     """The crystal whose cell is a sequence of layers, each of its own volume per atom.
 
     Args:
-        sequence: letters of the stack.
-        stack: what they stand for; the plane is that of its left lead.
+        layers: a conventional cell of each, in their order.
+        lead: gives the plane.
+        in_plane: Å, lattice parameter in the plane; None takes the lead's.
+
+    Raises:
+        OracleError: stage ``read``; see `sites_of`.
     """
     from pymatgen.core.structure import Structure
 
-    plane = sites(stack.materials[stack.leads[0]]).cell[:2]
-    if stack.in_plane is not None:
-        plane = plane * stack.in_plane / np.linalg.norm(plane[0])
+    plane = sites(lead).cell[:2]
+    if in_plane is not None:
+        plane = plane * in_plane / np.linalg.norm(plane[0])
     area = np.linalg.norm(np.cross(*plane))
     height, points = 0.0, []
     symbols: list[str] = []
-    for letter in sequence:
-        layer = sites(stack.materials[letter])
+    for layer in map(sites, layers):
         thickness = float(abs(np.linalg.det(layer.cell)) / area)
-        for _ in range(stack.cells):
-            flat = layer.positions[:, :2] @ plane
-            flat[:, 2] = height + layer.positions[:, 2] * thickness
-            points.append(flat)
-            symbols += layer.symbols
-            height += thickness
+        flat = layer.positions[:, :2] @ plane
+        flat[:, 2] = height + layer.positions[:, 2] * thickness
+        points.append(flat)
+        symbols += layer.symbols
+        height += thickness
     cell = np.vstack([plane, [0.0, 0.0, height]])
     return Crystal.from_structure(
         Structure(cell, symbols, np.vstack(points), coords_are_cartesian=True)

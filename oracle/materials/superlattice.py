@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-if TYPE_CHECKING:
-    pass
 
 from oracle.materials.crystal import Crystal
 from oracle.materials.orders import orbit
@@ -61,10 +58,11 @@ class Stack(BaseModel):
         Raises:
             OracleError: stage ``read``; a material that layers cannot be cut from.
         """
+        # spglib takes half a second to import, which a mere query of results need not pay.
         from oracle.materials.layering import reversible
 
         left, right = (self.synonyms[lead] for lead in self.leads)
-        return left == right and reversible(self)
+        return left == right and reversible(tuple(crystal for _, crystal in self.layers))
 
 
 class Superlattice(BaseModel):
@@ -133,7 +131,9 @@ class Superlattice(BaseModel):
             raise ValueError(f"sequence {self.sequence!r} has no stack; expected one")
         from oracle.materials.layering import periodic
 
-        return periodic(self.sequence, self.stack)
+        stack = self.stack
+        layers = [stack.materials[x] for x in self.sequence for _ in range(stack.cells)]
+        return periodic(layers, stack.materials[stack.leads[0]], stack.in_plane)
 
     @property
     def formula(self) -> str:

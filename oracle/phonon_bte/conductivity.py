@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
 
+from oracle.formulas.changes import HEAVY
 from oracle.materials.atomic_data import mass_variances
 from oracle.phonon_bte.degenerate import averages_at_once
 from oracle.phonons.settings import PhononSettings
@@ -17,8 +18,6 @@ from oracle.runtime.errors import OracleError
 Array = NDArray[np.float64]
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # phono3py's order of tensors
 _ANGSTROM_PER_MICRON = 1e4
-HEAVY = 1e6
-"""W/m/K; above it the lifetimes are those of a mesh too coarse to scatter."""
 
 
 @dataclass(frozen=True)

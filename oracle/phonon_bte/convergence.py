@@ -6,15 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
 
+from oracle.formulas.changes import change
 from oracle.materials.reciprocal import COARSE, SHARE, Mesh, coarsened, refined
-from oracle.phonon_bte.conductivity import HEAVY, Transport, conductivity
+from oracle.phonon_bte.conductivity import Transport, conductivity
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 
 Array = NDArray[np.float64]
-UNKNOWN = 4.0
-"""Change of the logarithm of a conductivity that is stated where it cannot be told: a factor of
-50."""
 
 
 class Judge:
@@ -80,22 +78,6 @@ def converged(
         if np.abs(np.log(history[-1].mean / last.mean)).max() < settings.tolerance:
             break
     return history
-
-
-def change(value: Array, reference: Array) -> Array:
-    """Logarithm of the ratio of two conductivities, elementwise.
-
-    Where either is not a conductivity, because its mesh is too coarse for the temperature, nothing
-    is known: `UNKNOWN`.
-    """
-    known = usable(value) & usable(reference)
-    ratio = np.divide(value, reference, where=known, out=np.ones(known.shape))
-    return np.where(known, np.log(ratio), UNKNOWN)
-
-
-def usable(value: Array) -> NDArray[np.bool_]:
-    """Whether numbers (W/m/K) can be conductivities, elementwise."""
-    return np.asarray((value > 0) & (value < HEAVY))
 
 
 def error(found: Transport, phonons: Phono3py, settings: PhononSettings) -> Array:

@@ -18,6 +18,7 @@ from pymatgen.core.structure import Structure
 
 from oracle.contract.evaluation import Measured, Quantity, Unstable
 from oracle.energetics.energies import curve
+from oracle.formulas import changes
 from oracle.materials import reciprocal
 from oracle.materials.crystal import Crystal
 from oracle.materials.vacuum import vacuum_of
@@ -305,7 +306,7 @@ class Pipeline:
         def kappa(fc3: Array) -> Array:
             supercells.set_constants(crystal.phonons, crystal.fc2, fc3)
             found = judge(crystal.phonons)
-            if not convergence.usable(found)[reference]:
+            if not changes.usable(found)[reference]:
                 raise OracleError(
                     "bte", f"kappa is not finite at mesh {coarse}; give a denser mesh"
                 )

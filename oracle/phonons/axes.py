@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.materials.canonical import canonicalize, orthogonal, point_group
-from oracle.materials.crystal import Crystal
+from oracle.materials.canonical import orthogonal, point_group
+from oracle.materials.crystal import Crystal, canonicalize
 from oracle.runtime.errors import OracleError
 
 if TYPE_CHECKING:

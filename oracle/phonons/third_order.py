@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
 
-from oracle.phonon_bte.convergence import change
+from oracle.formulas.changes import change
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.snapshots import (
     AMPLITUDES,

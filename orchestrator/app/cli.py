@@ -231,7 +231,7 @@ def _run(
     # One writer of progress and results: neither usage reports nor stray chatter on stdout.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from orchestrator.app.interrupts import INTERRUPTED, leave, signals_end_the_process
+    from orchestrator.running.interrupts import INTERRUPTED, leave, signals_end_the_process
 
     title = f"phonoscout {command}"
     try:

@@ -21,10 +21,9 @@ def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
     size = "unbounded" if space.size is None else f"{space.size} candidates"
     notes = [f"space: {config.space.kind}, {size}"]
     notes += _notes_on_reading(config, space)
-    duplicates = getattr(space, "duplicates", 0)
-    if config.space.kind == "interface":
-        crystals = getattr(space, "crystals", ())
-        notes.append(f"space: all pairs of {len(crystals)} crystals, each computed once")
+    duplicates, crystals = space.reading.duplicates, space.reading.crystals
+    if crystals:
+        notes.append(f"space: all pairs of {crystals} crystals, each computed once")
     if duplicates and config.space.kind in ("pool", "interface"):
         notes.append(f"space: {duplicates} records equal an earlier one and count once")
     if config.oracle.kind == "phonon-bte":
@@ -46,9 +45,9 @@ def _size_notes(config: CampaignConfig) -> list[str]:
 
 def _notes_on_reading(config: CampaignConfig, space: Space) -> list[str]:
     """What became of the user's files: records and files left out, decisions, charges."""
-    skipped, remarks, left_out, charges = (
-        tuple(getattr(space, name, ())) for name in ("skipped", "remarks", "left_out", "charges")
-    )
+    reading = space.reading
+    skipped, remarks, left_out = reading.skipped, reading.remarks, reading.left_out
+    charges = reading.charges
     notes = []
     if skipped:
         notes.append(f"space: {len(skipped)} records were left out, the first: {skipped[0]}")
@@ -109,10 +108,12 @@ def families_of(config: CampaignConfig, space: Space) -> Counter[str | None]:
     Prototypes have their names; what a pool holds is recognised by its symmetry.
     """
     found: Counter[str | None] = Counter()
-    for material in getattr(space, "materials", None) or ():
-        named = config.space.kind == "prototypes"
-        crystal = isinstance(material, Crystal)
-        found[space.label(material) if named else family_of(material) if crystal else None] += 1
+    for material in space.materials or ():
+        if config.space.kind == "prototypes":
+            family = space.label(material)
+        else:
+            family = family_of(material) if isinstance(material, Crystal) else None
+        found[family] += 1
     return Counter(dict(found.most_common()))
 
 

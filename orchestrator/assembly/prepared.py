@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from agents.contract.protocol import Space
 from oracle.contract.protocol import Oracle
+from oracle.potentials.table import weights_digest
 from orchestrator.assembly.build import build_oracles, build_space, check_table
 from orchestrator.assembly.extras import check_surrogate
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
-from orchestrator.running.preflight import check_engines
 
 
 @dataclass(frozen=True)
@@ -56,3 +56,14 @@ def prepare(config: CampaignConfig, *, recorded: bool = False) -> Prepared:
     oracles = build_oracles(config, space)
     check_engines(config)
     return Prepared(config, space, oracles, () if recorded else tuple(check_table(config, space)))
+
+
+def check_engines(config: CampaignConfig) -> None:
+    """Look for the potentials and programs that heal, without loading them.
+
+    Raises:
+        OracleError: stage ``read``; one is not there.
+    """
+    engines = [config.dft.engine, *config.dft.committee] if config.dft.heals else []
+    for potential in engines:
+        weights_digest(potential)

@@ -19,8 +19,7 @@ _SIGMAS = 2.0
 def ids_by_material(space: Space) -> dict[str, list[str]]:
     """All ids of each material's records by its digest, in the order of the records."""
     found: dict[str, list[str]] = {}
-    first = {name: digest for digest, name in getattr(space, "ids", {}).items()}
-    for name, digest in getattr(space, "all_ids", first).items():
+    for name, digest in space.reading.ids.items():
         found.setdefault(digest, []).append(name)
     return found
 

@@ -10,7 +10,8 @@ from agents.contract.objective import Objective
 from agents.selection.portfolio import Credit
 from oracle.contract.evaluation import scalar
 from orchestrator.campaign.campaign import Campaign
-from orchestrator.campaign.state import CampaignState, Trial, best_of
+from orchestrator.campaign.ranking import best_of
+from orchestrator.campaign.state import CampaignState, Trial
 from surrogate.contract.calibration import calibrate, coverage
 from surrogate.contract.protocol import Calibration
 

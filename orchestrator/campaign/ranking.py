@@ -62,3 +62,8 @@ def leaders(state: CampaignState, objective: Objective, k: int | None = None) ->
     """
     rows = [r for r in ranking(state, objective) if r.refusal is None and not r.stale]
     return sorted(rows, key=lambda r: (-r.score, r.label.candidate))[:k]
+
+
+def best_of(state: CampaignState, objective: Objective) -> Ranked | None:
+    """The best candidate: what everything means that says "best"."""
+    return next(iter(ranking(state, objective)), None)

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.contract.objective import Objective
 from oracle.contract.evaluation import Failed
 from orchestrator.campaign import events as ev
-from orchestrator.campaign.ranking import Ranked, ranking
 from orchestrator.campaign.records import Label, Outcome, Round, Status, Trial
 
-__all__ = ["CampaignState", "Label", "Outcome", "Ranked", "Round", "Status", "Trial", "apply"]
+__all__ = ["CampaignState", "Label", "Outcome", "Round", "Status", "Trial", "apply"]
 
 _REPLANNED = ("agents", "surrogate", "constraints", "selection")
 """Settings whose change makes a decision already taken, but not yet begun, obsolete."""
@@ -313,8 +311,3 @@ def _label(state: CampaignState, trial: Trial) -> None:
         # A failed confirmation says nothing against the value; any other answer replaces it.
         known.evaluation, known.trial = outcome, plan.id
         known.level, known.round = plan.level, trial.round
-
-
-def best_of(state: CampaignState, objective: Objective) -> Ranked | None:
-    """The best candidate: what everything means that says "best"."""
-    return next(iter(ranking(state, objective)), None)

@@ -6,8 +6,8 @@ from agents.contract.objective import Objective
 from agents.contract.protocol import Space
 from oracle.contract.evaluation import Measured
 from orchestrator.campaign.confirmation import wanted
-from orchestrator.campaign.ranking import leaders
-from orchestrator.campaign.state import CampaignState, best_of
+from orchestrator.campaign.ranking import best_of, leaders
+from orchestrator.campaign.state import CampaignState
 from orchestrator.config.config import CampaignConfig
 
 SPACE_USED_UP = "the space is used up"

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from agents.acquisition.pool_posterior import listed
 from agents.contract.protocol import Candidate, Space
 from oracle.contract.protocol import Oracle
 from oracle.materials.crystal import Crystal
@@ -216,7 +215,7 @@ class Healer:
     def _shuffled(self) -> Iterator[Crystal]:
         """Crystals of the space in a random order that is the same every time."""
         rng = np.random.default_rng([self.campaign.config.seed, 0, _SHUFFLE_STREAM, 0])
-        materials = listed(self.space, _LISTED, rng)
+        materials = self.space.listed(_LISTED, rng)
         for i in rng.permutation(len(materials)):
             material = materials[int(i)]
             if isinstance(material, Crystal):

@@ -18,8 +18,8 @@ from oracle.runtime.files import write_whole
 from orchestrator.campaign import hints
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.events import Belief
-from orchestrator.campaign.ranking import Ranked, ranking
-from orchestrator.campaign.state import CampaignState, best_of
+from orchestrator.campaign.ranking import Ranked, best_of, ranking
+from orchestrator.campaign.state import CampaignState
 from orchestrator.store.store import Store
 
 Document = dict[str, Any]

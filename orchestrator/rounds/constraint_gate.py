@@ -10,7 +10,6 @@ from agents.contract.protocol import Space, candidate_id
 from agents.contract.settings import DEFAULT_CONSTRAINTS, ConstraintSettings
 from agents.selection.batch import Plan, Selected
 from agents.spaces.finite import FiniteSpace
-from agents.spaces.prototype_table import competitors
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from orchestrator.config.config import CampaignConfig
@@ -107,7 +106,7 @@ class Screener:
         for selected in group:
             material = selected.candidate.material
             assert isinstance(material, Crystal)  # sequences have no energies to be constrained
-            rivals = competitors(material, getattr(self._space, "prototypes", ()))
+            rivals = self._space.competitors(material)
             payloads.append(
                 {
                     "material": material.model_dump(mode="json"),

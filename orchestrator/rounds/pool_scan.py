@@ -83,7 +83,7 @@ def narrowed(
     """
     if space.size is None or space.size <= settings.pool_limit or settings.shortlist == 0:
         return space
-    materials = getattr(space, "materials", None)
+    materials = space.materials
     if materials is None:  # it may have more members than there are atoms in the machine
         return space
     labels = [e for e in recipe.evaluations if e.fidelity == recipe.fidelity]

@@ -135,8 +135,8 @@ def _parallel(
 def _with_features(config: CampaignConfig, prepared: Prepared) -> int:
     """Crystals of which the surrogate computes features."""
     size = prepared.space.size or config.selection.pool_limit
-    if config.space.kind == "interface":
-        return len(getattr(prepared.space, "crystals", ()))
+    if prepared.space.reading.crystals:
+        return prepared.space.reading.crystals
     if getattr(surrogate_settings(config, prepared.space), "features", "none") == "none":
         return 0
     return size

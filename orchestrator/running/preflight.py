@@ -10,7 +10,6 @@ from agents.contract.protocol import Space
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import crystals_of
 from oracle.materials.superlattice import Superlattice
-from oracle.potentials.table import weights_digest
 from orchestrator.assembly.build import surrogate_settings
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
@@ -18,17 +17,6 @@ from orchestrator.executors.protocol import CallFailed, Executor
 
 _LOOKED_AT = 200  # materials of the space, of which the smallest are taken
 _TRIED = 4
-
-
-def check_engines(config: CampaignConfig) -> None:
-    """Look for the potentials and programs that heal, without loading them.
-
-    Raises:
-        OracleError: stage ``read``; one is not there.
-    """
-    engines = [config.dft.engine, *config.dft.committee] if config.dft.heals else []
-    for potential in engines:
-        weights_digest(potential)
 
 
 def try_named(executor: Executor, config: CampaignConfig, space: Space, potential: Any) -> None:

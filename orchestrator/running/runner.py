@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 
 from oracle.potentials.table import FAMILIES
-from orchestrator.app.interrupts import Interrupts, signals_interrupt
 from orchestrator.assembly.build import build_executor
 from orchestrator.assembly.environment import library_versions
 from orchestrator.assembly.notes import campaign_notes
@@ -27,6 +26,7 @@ from orchestrator.executors.watched import WatchedExecutor
 from orchestrator.healing.healer import Healer
 from orchestrator.presentation.rendering import say
 from orchestrator.rounds.planning import Planner
+from orchestrator.running.interrupts import Interrupts, signals_interrupt
 from orchestrator.running.loop import Loop
 from orchestrator.running.preflight import try_named
 from orchestrator.running.taken import name_taken

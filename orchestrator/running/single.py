@@ -13,7 +13,7 @@ from rich.console import Console
 from oracle.contract.report import evaluation_json
 from oracle.green.settings import GreenSettings
 from oracle.interface.settings import InterfaceSettings
-from oracle.materials.canonical import canonicalize
+from oracle.materials.crystal import canonicalize
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Superlattice

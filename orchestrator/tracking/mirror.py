@@ -12,7 +12,8 @@ from typing import Any
 from oracle.contract.evaluation import Measured
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.metrics import best_metrics
-from orchestrator.campaign.state import Round, best_of
+from orchestrator.campaign.ranking import best_of
+from orchestrator.campaign.state import Round
 from orchestrator.config.run_settings import TrackingSettings
 from orchestrator.plots.figures import PAGE, round_figures, rounds_folder
 from orchestrator.presentation.numbers import with_error

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.live import Live
 
 from orchestrator.campaign.campaign import Campaign
-from orchestrator.campaign.state import CampaignState, Trial, best_of
+from orchestrator.campaign.ranking import best_of
+from orchestrator.campaign.state import CampaignState, Trial
 from orchestrator.campaign.time_left import seconds_left
 from orchestrator.executors.protocol import Stages
 from orchestrator.executors.watched import Share

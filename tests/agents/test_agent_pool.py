@@ -69,7 +69,7 @@ def test_the_first_of_equal_materials_counts(write_lines: Write) -> None:
     assert space.size == 2
     assert space.duplicates == 1
     assert space.ids[DIGESTS["salt"]] == "salt"
-    assert space.all_ids["supercell"] == DIGESTS["salt"]
+    assert space.reading.ids["supercell"] == DIGESTS["salt"]
 
 
 def test_mirrored_sequences_are_equal_when_declared(write_lines: Write) -> None:
@@ -109,8 +109,8 @@ def test_a_bad_record_is_named(write_lines: Write, bad: object, reason: str) -> 
     assert "\n" not in str(caught.value)
     space = pool(path, on_error="skip")
     assert space.size == 2
-    assert len(space.skipped) == 1
-    assert "line 3" in space.skipped[0]
+    assert len(space.reading.skipped) == 1
+    assert "line 3" in space.reading.skipped[0]
 
 
 def test_ids_are_unique(write_lines: Write) -> None:
@@ -143,7 +143,7 @@ def test_a_broken_file_in_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(OracleError, match=r"broken\.cif"):
         pool(tmp_path)
     space = pool(tmp_path, on_error="skip")
-    assert (space.size, len(space.skipped)) == (1, 1)
+    assert (space.size, len(space.reading.skipped)) == (1, 1)
 
 
 def test_canonical_forms_are_kept_by_content(tmp_path: Path, write_lines: Write) -> None:
@@ -156,7 +156,7 @@ def test_canonical_forms_are_kept_by_content(tmp_path: Path, write_lines: Write)
     assert kept.stem.startswith(f"pool-{fresh.content_sha256[:32]}")
     assert fresh.materials == first.materials == second.materials
     assert fresh.ids == first.ids == second.ids
-    assert fresh.skipped == second.skipped
+    assert fresh.reading.skipped == second.reading.skipped
     with pytest.raises(OracleError, match="not JSON"):
         PoolSpace(PoolSpaceSettings(path=path), cache)
     path.write_text(json.dumps({"id": "x", "sequence": "01"}) + "\n")
@@ -183,7 +183,7 @@ def test_declared_orders_of_layers_are_one_design(write_lines: Write, tmp_path: 
     swapped = pool(path, symmetries=[[1, 0, 2, 3]])
     assert swapped.size == 3  # 0110 and 1010 are one
     assert set(swapped.ids.values()) == {"0110", "1001", "0011"}
-    assert swapped.all_ids["0110"] == swapped.all_ids["1010"]
+    assert swapped.reading.ids["0110"] == swapped.reading.ids["1010"]
     both = PoolSpaceSettings.model_validate({"path": path, "symmetries": ["mirror", [1, 0, 2, 3]]})
     cache = tmp_path / "cache"
     assert PoolSpace(both, cache).size == 2

@@ -91,8 +91,8 @@ def test_one_bad_record_is_named_and_the_others_stay(
     path = tmp_path / "pool.jsonl"
     path.write_bytes(b"\n".join([json.dumps(good[0]).encode(), bad, json.dumps(good[1]).encode()]))
     space = pool(path)
-    assert set(space.all_ids) == {"salt", "kcl"}
-    (line,) = space.skipped
+    assert set(space.reading.ids) == {"salt", "kcl"}
+    (line,) = space.reading.skipped
     assert line.startswith("pool.jsonl line 2: ")
     assert reason in line
     assert "\n" not in line
@@ -108,7 +108,7 @@ def test_lines_in_any_encoding(tmp_path: Path, encoding: str, ends: str) -> None
         for i, s in enumerate(("01", "001"))
     ]
     (tmp_path / "pool.jsonl").write_bytes((ends.join(lines) + ends).encode(encoding))
-    assert set(pool(tmp_path / "pool.jsonl", skip=False).all_ids) == {"ä0", "ä1"}
+    assert set(pool(tmp_path / "pool.jsonl", skip=False).reading.ids) == {"ä0", "ä1"}
 
 
 @pytest.mark.parametrize("suffix", ["db", "json"])
@@ -131,11 +131,13 @@ def test_bad_rows_of_a_database(tmp_path: Path, suffix: str) -> None:
         content["5"]["positions"] = {"__ndarray__": [[2], "float64", [1, 2]]}
         path.write_text(json.dumps(content))
     space = pool(path)
-    assert set(space.all_ids) == {"1"}
-    assert [line.split(":")[0] for line in space.skipped] == [
+    assert set(space.reading.ids) == {"1"}
+    assert [line.split(":")[0] for line in space.reading.skipped] == [
         f"pool.{suffix} row {n}" for n in (2, 3, 4, 5)
     ]
-    for line, reason in zip(space.skipped, ("2 of 3", "mass 76", "0 of 3", ""), strict=True):
+    for line, reason in zip(
+        space.reading.skipped, ("2 of 3", "mass 76", "0 of 3", ""), strict=True
+    ):
         assert reason in line
 
 
@@ -149,8 +151,8 @@ def test_documents_of_a_database(tmp_path: Path) -> None:
     ]
     path.write_text(json.dumps(entries))
     space = pool(path)
-    assert set(space.all_ids) == {"mp-1", "4"}
-    assert [line.split(":")[0] for line in space.skipped] == [
+    assert set(space.reading.ids) == {"mp-1", "4"}
+    assert [line.split(":")[0] for line in space.reading.skipped] == [
         "pool.json entry 2",
         "pool.json entry 3",
     ]
@@ -178,8 +180,8 @@ READ = {"a.cif.gz", "b.mcif", "c.json", "d.json", "e.POSCAR.bz2", "CONTCAR_RbI"}
 
 def test_kinds_of_files_that_are_read(folder: Path) -> None:
     space = pool(folder, skip=False)
-    assert set(space.all_ids) == READ
-    assert space.left_out == space.skipped == space.remarks == ()
+    assert set(space.reading.ids) == READ
+    assert space.reading.left_out == space.reading.skipped == space.reading.remarks == ()
 
 
 def test_files_beside_structures(folder: Path) -> None:
@@ -201,9 +203,9 @@ def test_files_beside_structures(folder: Path) -> None:
     (folder / "run" / "vasprun.xml.gz").write_bytes(b"")
     (folder / "BORN").write_text("1\n")
     space = pool(folder, skip=False)
-    assert set(space.all_ids) == READ
-    assert space.left_out == ("run/vasprun.xml.gz", "x.xsf")
-    assert space.charges == ("BORN",)
+    assert set(space.reading.ids) == READ
+    assert space.reading.left_out == ("run/vasprun.xml.gz", "x.xsf")
+    assert space.reading.charges == ("BORN",)
     assert content_sha256(folder) == before == space.content_sha256
     (folder / "z.cif").write_text(rocksalt("K", "Br", 6.6).to(fmt="cif"))
     assert content_sha256(folder) != before
@@ -222,7 +224,7 @@ def test_decisions_in_reading_are_kept(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     for _ in range(2):
         space = PoolSpace(PoolSpaceSettings(path=tmp_path), cache)
-        assert space.remarks == ("a.extxyz: it holds 2 steps; the last was taken",)
+        assert space.reading.remarks == ("a.extxyz: it holds 2 steps; the last was taken",)
 
 
 def test_what_is_no_pool_at_all(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.acquisition.pool_posterior import SharedSurrogate, listed
+from agents.acquisition.pool_posterior import SharedSurrogate
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Outcome
 from agents.selection.batch import Plan, select, slots
@@ -174,6 +174,6 @@ def test_one_screening_serves_all(
 
 def test_a_space_too_large_to_list_is_sampled(crystals: FiniteSpace) -> None:
     rng = np.random.default_rng(0)
-    assert listed(crystals, 10_000, rng) is crystals.materials
-    part = listed(crystals, 10, rng)
+    assert crystals.listed(10_000, rng) is crystals.materials
+    part = crystals.listed(10, rng)
     assert len({m.digest for m in part}) == 10

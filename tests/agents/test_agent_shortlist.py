@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from agents.acquisition.functions import Belief, acquire
-from agents.acquisition.pool_posterior import listed
 from agents.acquisition.shortlist import Marginals, shortlist
 from agents.contract.objective import Objective
-from agents.contract.protocol import Space
+from agents.contract.protocol import Breeding, Space
 from agents.spaces.finite import FiniteSpace
 from agents.spaces.narrowed import Narrowed
 from oracle.materials.superlattice import Superlattice
@@ -52,10 +51,11 @@ def test_a_narrowed_space_is_listed_short_and_is_whole_otherwise() -> None:
     narrow = Narrowed(space, materials[3:6])
     assert isinstance(narrow, Space)
     rng = np.random.default_rng(0)
-    assert listed(narrow, 1, rng) is listed(narrow, 100, rng) is narrow.shortlist
+    assert narrow.listed(1, rng) is narrow.listed(100, rng) is narrow.shortlist
     assert narrow.size == 32
     assert materials[20] in narrow
     assert narrow.label(materials[20]) == "20"
-    assert narrow.position(materials[20]) == 20
+    assert isinstance(narrow, Breeding)
+    assert narrow.crossings(materials[3], materials[20], rng) != []
     assert len(narrow.sample(32, rng)) == len(list(narrow)) == 32
     assert narrow.neighbours(materials[20]) == space.neighbours(materials[20])

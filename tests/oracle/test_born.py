@@ -13,7 +13,7 @@ from pymatgen.core.structure import Structure
 from rich.console import Console
 from scipy.spatial.transform import Rotation
 
-from oracle.materials.canonical import canonicalize
+from oracle.materials.crystal import canonicalize
 from oracle.phonons import harmonic, supercells
 from oracle.phonons.born import read_born
 from oracle.phonons.relax import Relaxed

@@ -11,7 +11,7 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from rich.console import Console
 
-from oracle.materials.canonical import canonicalize
+from oracle.materials.crystal import canonicalize
 from oracle.phonons.settings import BornCharges, PhononSettings
 from oracle.runtime.errors import OracleError
 from oracle.structure_files.born_files import charges_beside

@@ -180,7 +180,7 @@ def test_wrong_inputs_are_explained(home: Path) -> None:
 
 
 def test_mirror_needs_layers_that_can_be_turned_round() -> None:
-    assert reversible(_stack())
+    assert reversible(tuple(_stack().materials.values()))
     cubic = Structure.from_spacegroup(
         "F-43m", Lattice.cubic(5.65), ["Ga", "As"], [[0, 0, 0], [0.25, 0.25, 0.25]]
     )

@@ -13,8 +13,7 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from scipy.spatial.transform import Rotation
 
-from oracle.materials.canonical import canonicalize
-from oracle.materials.crystal import Crystal
+from oracle.materials.crystal import Crystal, canonicalize
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Stack, Superlattice
 from oracle.runtime.errors import OracleError

@@ -14,8 +14,7 @@ from pymatgen.core.structure import Structure
 from oracle.contract.evaluation import Failed, Measured, Unstable, caution, scalar
 from oracle.contract.protocol import Oracle
 from oracle.contract.report import evaluation_json
-from oracle.materials.canonical import canonicalize
-from oracle.materials.crystal import Crystal
+from oracle.materials.crystal import Crystal, canonicalize
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Superlattice
 from oracle.phonon_bte import conductivity

@@ -14,10 +14,10 @@ from pymatgen.core.structure import Structure
 
 from agents.contract.objective import Objective
 from oracle.contract.evaluation import EVALUATION, Failed, Measured, caution, scalar
+from oracle.formulas import changes
 from oracle.green.settings import GreenSettings
 from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
-from oracle.phonon_bte import convergence
 from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons.doubts import cautions
 from oracle.phonons.settings import PhononSettings
@@ -187,8 +187,8 @@ def test_a_campaign_shows_the_doubts_at_the_temperature_that_it_seeks() -> None:
 
 def test_where_a_mesh_holds_no_heat_nothing_is_known() -> None:
     value, reference = np.array([2.0, 0.0, np.nan, 1.0, 2e7]), np.array([1.0, 1.0, 1.0, 0.0, 1.0])
-    found = convergence.change(value, reference)
-    np.testing.assert_allclose(found, [np.log(2.0), *[convergence.UNKNOWN] * 4])
+    found = changes.change(value, reference)
+    np.testing.assert_allclose(found, [np.log(2.0), *[changes.UNKNOWN] * 4])
 
 
 @pytest.mark.parametrize("temperature", [0.01, 1e-300, 0.0, -5.0, 5000.1, float("nan")])
