@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from phono3py import Phono3py
 
 from oracle.formulas.changes import HEAVY
-from oracle.materials.atomic_data import mass_variances
 from oracle.phonon_bte.degenerate import averages_at_once
+from oracle.phonons.atomic_data import mass_variances
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.errors import OracleError
 

@@ -191,7 +191,7 @@ def primitive_vectors(conventional: Structure) -> Array:
     """Rows: vectors of the primitive cell that phonopy takes, in those of a conventional cell."""
     from phonopy.structure.cells import guess_primitive_matrix
 
-    from oracle.materials.atomic_data import phonopy_cell
+    from oracle.phonons.atomic_data import phonopy_cell
 
     symbols = [site.specie.symbol for site in conventional]
     cell = phonopy_cell(conventional.lattice.matrix, conventional.frac_coords, symbols)

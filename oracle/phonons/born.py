@@ -50,7 +50,7 @@ def read_born(
     from phonopy import Phonopy
     from phonopy.file_IO import parse_BORN_from_strings
 
-    from oracle.materials.atomic_data import phonopy_cell
+    from oracle.phonons.atomic_data import phonopy_cell
 
     symbols = [site.specie.symbol for site in given]
     cell = phonopy_cell(given.lattice.matrix, given.frac_coords, symbols)
@@ -137,7 +137,7 @@ def _computed(
     from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
     from pymatgen.core.structure import Structure
 
-    from oracle.materials.atomic_data import phonopy_cell
+    from oracle.phonons.atomic_data import phonopy_cell
     from oracle.potentials.dft_engines import Espresso
 
     dft.check(engine)

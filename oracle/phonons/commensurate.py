@@ -11,7 +11,7 @@ from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 from pymatgen.core.structure import Structure
 
-from oracle.materials.atomic_data import phonopy_cell
+from oracle.phonons.atomic_data import phonopy_cell
 from oracle.potentials.table import calculator
 
 Array = NDArray[np.float64]

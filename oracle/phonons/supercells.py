@@ -22,7 +22,7 @@ from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import Primitive, Supercell
 
-from oracle.materials.atomic_data import phonopy_cell
+from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.relax import Relaxed
 from oracle.phonons.settings import BornCharges, Matrix, PhononSettings
 from oracle.runtime.errors import OracleError

@@ -52,6 +52,11 @@ def prepare(config: CampaignConfig, *, recorded: bool = False) -> Prepared:
             f"space: no candidate is left of {config.space.kind!r}; allow more elements or "
             "prototypes"
         )
+    if not recorded and config.space.kind == "pool":
+        try:
+            config.check_kind(next(iter(space)).kind)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
     check_surrogate(config, space)
     oracles = build_oracles(config, space)
     check_engines(config)

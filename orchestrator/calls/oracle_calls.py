@@ -15,7 +15,7 @@ from oracle.potentials.dft_settings import Potential
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 from orchestrator.assembly.build import build_oracle, tightened
-from orchestrator.config.config import OracleSettings
+from orchestrator.config.oracle_settings import OracleSettings
 from orchestrator.executors.protocol import CallContext
 
 _SETTINGS: TypeAdapter[Any] = TypeAdapter(OracleSettings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import (
     Field,
@@ -16,18 +16,15 @@ from agents.contract.settings import ConstraintSettings, ObjectiveSettings
 from agents.proposers.settings import AgentSettings
 from agents.selection.settings import SelectionSettings
 from agents.spaces.settings import SpaceSettings
-from oracle.green.settings import GreenSettings
-from oracle.interface.settings import InterfaceSettings
-from oracle.phonons.settings import PhononSettings
-from oracle.replay.settings import ReplaySettings
 from oracle.runtime.errors import OracleError
 from oracle.runtime.plain_yaml import parse_yaml
 from oracle.runtime.text_files import read_text
 from orchestrator.config.budget_settings import BudgetSettings, ClosedSettings, ConfirmationSettings
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.healing_settings import DftSettings
-from orchestrator.config.interface_rules import check_interfaces
+from orchestrator.config.kinds import OF_SPACE, check_kind
 from orchestrator.config.objective_rules import check_objective
+from orchestrator.config.oracle_settings import OracleSettings
 from orchestrator.config.run_settings import ExecutorSettings, TrackingSettings
 from surrogate.contract.settings import SurrogateSettings
 
@@ -39,12 +36,8 @@ FREE = ("executor", "tracking")
 """Keys that say where to run; they may change at any time."""
 TRAINABLE = ("7net", "chgnet")
 """Potentials whose holes can be healed, by the beginning of their names."""
-
-
-OracleSettings = Annotated[
-    PhononSettings | GreenSettings | InterfaceSettings | ReplaySettings,
-    Field(discriminator="kind"),
-]
+_OF_POOLS = ("phonon-bte", "green", "replay")
+"""Oracles of what the files of a pool can hold, which is known only when they are read."""
 
 
 class CampaignConfig(ClosedSettings):
@@ -78,16 +71,31 @@ class CampaignConfig(ClosedSettings):
             )
         if self.dft.heals:
             self._check_healing()
-        if (self.oracle.kind == "interface") != (self.space.kind == "interface"):
-            raise ValueError(
-                f"oracle.kind: given {self.oracle.kind!r} with space.kind {self.space.kind!r}; "
-                "expected interface for both or for neither"
-            )
-        if self.oracle.kind == "interface":
-            check_interfaces(self)
         if not (info.context or {}).get("recorded"):
-            check_objective(self)
+            if self.space.kind in OF_SPACE:
+                self.check_kind(OF_SPACE[self.space.kind])
+            elif self.oracle.kind not in _OF_POOLS:
+                raise ValueError(
+                    f"oracle.kind: given {self.oracle.kind!r} with space.kind 'pool'; allowed: "
+                    f"{', '.join(_OF_POOLS)}"
+                )
+            check_objective(self.oracle, self.objective, self.constraints or ())
         return self
+
+    def check_kind(self, kind: str) -> None:
+        """See that all parts are made for a kind of material.
+
+        Raises:
+            ValueError: one is not.
+        """
+        check_kind(
+            kind,
+            source=f"space.kind {self.space.kind!r}",
+            oracle=self.oracle.kind,
+            surrogate=None if self.surrogate is None else self.surrogate.kind,
+            agents=[agent.kind for agent in self.agents or ()],
+            constraints=[constraint.name for constraint in self.constraints or ()],
+        )
 
     def _check_healing(self) -> None:
         """Only potentials that can be fine-tuned have their holes healed."""

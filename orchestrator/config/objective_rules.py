@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from agents.contract.constraints import ON_MEASUREMENTS
-
-if TYPE_CHECKING:
-    from orchestrator.config.config import CampaignConfig
+from agents.contract.settings import ConstraintSettings, ObjectiveSettings
+from orchestrator.config.oracle_settings import OracleSettings
 
 
 @dataclass(frozen=True)
@@ -54,24 +52,28 @@ MEASURED: Mapping[str, Mapping[str, Given]] = {
 """What an objective may be, by the kind of the oracle."""
 
 
-def check_objective(config: CampaignConfig) -> None:
+def check_objective(
+    oracle: OracleSettings,
+    objective: ObjectiveSettings,
+    constraints: Iterable[ConstraintSettings],
+) -> None:
     """The last fidelity measures what is sought, and all that constraints limit.
 
     Raises:
         ValueError: a property that is never measured, or at which temperature is not said.
     """
-    for constraint in config.constraints or ():
+    for constraint in constraints:
         if constraint.name in ON_MEASUREMENTS:
-            _check_constraint(config, constraint.name)
-    if config.oracle.kind == "replay":  # its column is what the objective says it is
+            _check_constraint(oracle, objective, constraint.name)
+    if oracle.kind == "replay":  # its column is what the objective says it is
         return
-    name, known = config.objective.property, MEASURED[config.oracle.kind]
+    name, known = objective.property, MEASURED[oracle.kind]
     if name not in known:
         raise ValueError(
-            f"objective.property: given {name!r}, which oracle.kind: {config.oracle.kind} does "
+            f"objective.property: given {name!r}, which oracle.kind: {oracle.kind} does "
             f"not measure; allowed: {', '.join(known)}"
         )
-    last = _last(config)
+    last = _last(oracle)
     if not known[name].at(last):
         there = [other for other, given in known.items() if given.at(last)]
         raise ValueError(
@@ -79,39 +81,41 @@ def check_objective(config: CampaignConfig) -> None:
             f"does not measure it; add {known[name].fidelities[0]} there, or seek one of: "
             f"{', '.join(there)}"
         )
-    _check_chosen(config, name)
-    _check_range(config.objective.temperature, config.oracle.temperatures)
+    _check_chosen(oracle, objective, name)
+    _check_range(objective.temperature, oracle.temperatures)
 
 
-def _check_constraint(config: CampaignConfig, name: str) -> None:
+def _check_constraint(oracle: OracleSettings, objective: ObjectiveSettings, name: str) -> None:
     """A limit on what is never measured would refuse nothing."""
-    if config.oracle.kind == "replay":
-        given = name == config.objective.property
+    if oracle.kind == "replay":
+        given = name == objective.property
     else:
-        known = MEASURED[config.oracle.kind].get(name)
-        given = known is not None and known.at(_last(config))
+        known = MEASURED[oracle.kind].get(name)
+        given = known is not None and known.at(_last(oracle))
     if not given:
-        where = f"oracle.kind: {config.oracle.kind}"
-        if _last(config):
-            where += f" at its last fidelity, {_last(config)},"
+        where = f"oracle.kind: {oracle.kind}"
+        if _last(oracle):
+            where += f" at its last fidelity, {_last(oracle)},"
         raise ValueError(
             f"constraints: given {name}, which {where} does not measure, so that it would refuse "
             "nothing; leave it out"
         )
-    _check_chosen(config, name)
+    _check_chosen(oracle, objective, name)
 
 
-def _last(config: CampaignConfig) -> str:
+def _last(oracle: OracleSettings) -> str:
     """The fidelity at which the objective is measured; empty where an oracle has but one."""
-    return list(getattr(config.oracle, "fidelities", None) or [""])[-1]
+    if oracle.kind == "green" or not oracle.fidelities:
+        return ""
+    return list(oracle.fidelities)[-1]
 
 
-def _check_chosen(config: CampaignConfig, name: str) -> None:
+def _check_chosen(oracle: OracleSettings, objective: ObjectiveSettings, name: str) -> None:
     """Of several temperatures, one is chosen."""
-    if config.oracle.kind == "replay" or not MEASURED[config.oracle.kind][name].per_temperature:
+    if oracle.kind == "replay" or not MEASURED[oracle.kind][name].per_temperature:
         return
-    temperatures = list(config.oracle.temperatures)
-    if config.objective.temperature is None and len(temperatures) > 1:
+    temperatures = list(oracle.temperatures)
+    if objective.temperature is None and len(temperatures) > 1:
         raise ValueError(
             f"objective.temperature: given none, but {name} is computed at oracle.temperatures "
             f"{temperatures}; expected one from {temperatures[0]:g} to {temperatures[-1]:g} K"

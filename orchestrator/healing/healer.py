@@ -21,7 +21,7 @@ from orchestrator.executors.protocol import Executor
 
 _SHUFFLE_STREAM = 5  # stage number of the random stream
 _LISTED = 20_000  # most materials of a space from which replayed ones are drawn
-_MODULE = "orchestrator.healing_calls"
+_MODULE = "orchestrator.calls.healing_calls"
 
 
 @dataclass

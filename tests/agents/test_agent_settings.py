@@ -93,7 +93,7 @@ def test_agents_of_one_kind_have_different_names() -> None:
 
 def test_settings_import_nothing_heavy() -> None:
     code = (
-        "import sys, agents.settings; "
+        "import sys, agents.spaces.settings, agents.proposers.settings, agents.selection.settings; "
         "heavy = {'numpy', 'torch', 'pymatgen', 'smact', 'botorch'} & set(sys.modules); "
         "assert not heavy, heavy"
     )

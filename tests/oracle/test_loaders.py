@@ -194,7 +194,7 @@ _LOAD = """
 import json, os, sys, warnings
 import torch
 from ase.build import bulk
-from oracle.potentials import calculator
+from oracle.potentials.table import calculator
 def state():
     return [str(torch.get_default_dtype()), os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")]
 before = state()

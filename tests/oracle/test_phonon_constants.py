@@ -15,8 +15,8 @@ from phono3py import Phono3py
 from symfc.eig_solvers.matrix import BlockMatrixNode
 
 from oracle.materials import reciprocal
-from oracle.materials.atomic_data import phonopy_cell
 from oracle.phonons import harmonic, snapshots, supercells
+from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.relax import Relaxed
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.errors import OracleError

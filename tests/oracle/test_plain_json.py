@@ -28,7 +28,8 @@ def test_what_was_written_is_read(value: Any) -> None:
 def test_what_nests_without_end_is_refused_whatever_the_limit(text: str) -> None:
     """In a process of its own, which a library would have taken down."""
     code = (
-        "import sys\nfrom oracle.plain_json import parse_json\nsys.setrecursionlimit(10**7)\n"
+        "import sys\nfrom oracle.runtime.plain_json import parse_json\n"
+        "sys.setrecursionlimit(10**7)\n"
         "try:\n    parse_json(sys.stdin.read())\nexcept ValueError as error:\n    print(error)"
     )
     done = subprocess.run(

@@ -281,7 +281,7 @@ _FORCES = """
 import sys
 import numpy as np
 from ase.build import bulk
-from oracle.potentials import calculator
+from oracle.potentials.table import calculator
 atoms = bulk("NaCl", "rocksalt", a=5.65, cubic=True) * (2, 2, 2)
 atoms.rattle(0.03, seed=0)
 atoms.calc = calculator(sys.argv[1])

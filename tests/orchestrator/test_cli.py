@@ -85,7 +85,7 @@ def _config(tmp_path: Path, **changes: Any) -> dict[str, Any]:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.cli import main\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.app.cli import main\n"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
@@ -97,7 +97,7 @@ def test_queries_import_nothing_that_takes_long(run: Run, tmp_path: Path) -> Non
     _config(tmp_path)
     assert run("launch", str(tmp_path / "config.yaml")).returncode == 0
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.cli import main\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.app.cli import main\n"
         f"for words in (['status', 'layers'], ['best', 'layers']):\n"
         f"    done = CliRunner().invoke(main, [*words, '--home', {str(tmp_path / 'home')!r}])\n"
         "    assert done.exit_code == 0, done.output\n"

@@ -311,9 +311,9 @@ def test_ray_is_started_again_when_it_dies(ray_executor: RayExecutor) -> None:
 _DRIVER = """
 import json, os, sys, time
 sys.path.insert(0, sys.argv[1])
-from orchestrator.executor import Call
-from orchestrator.ray_executor import RayExecutor
-from orchestrator.settings import ExecutorSettings
+from orchestrator.executors.protocol import Call
+from orchestrator.executors.ray_executor import RayExecutor
+from orchestrator.config.run_settings import ExecutorSettings
 
 executor = RayExecutor(ExecutorSettings(workers=2))
 executor.submit(Call("1", "executor_functions:exit_at_once", {}))

@@ -86,7 +86,7 @@ def _is_one_line(done: Result, code: int) -> str:
 
 def test_the_table_has_every_potential_and_loads_none(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.cli import main\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.app.cli import main\n"
         f"done = CliRunner().invoke(main, ['potentials', '--home', {str(tmp_path / 'home')!r}])\n"
         f"print(done.output)\nprint([m for m in {HEAVY!r} if m in sys.modules])"
     )

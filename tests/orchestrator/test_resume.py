@@ -28,7 +28,7 @@ def slow(self, material, *, context):
     return plain(self, material, context=context)
 oracle.replay.ReplayOracle.evaluate = slow
 sys.argv[1:] = sys.argv[2:]
-from orchestrator.cli import main
+from orchestrator.app.cli import main
 main()
 """
 

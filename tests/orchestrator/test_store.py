@@ -171,7 +171,7 @@ def test_the_tables_can_be_made_in_postgresql() -> None:
 
 def _open_at_once(home: Path, environment: dict[str, str]) -> list[int]:
     script = (
-        "import sys; from pathlib import Path; from orchestrator.store import Store; "
+        "import sys; from pathlib import Path; from orchestrator.store.store import Store; "
         "Store(Path(sys.argv[1])).campaigns()"
     )
     command = [sys.executable, "-c", script, str(home)]

@@ -32,8 +32,8 @@ def test_a_dead_writer_is_replaced_at_once(store: Store) -> None:
         """
         import os, sys
         from pathlib import Path
-        from orchestrator.lease import Lease
-        from orchestrator.store import Store
+        from orchestrator.store.lease import Lease
+        from orchestrator.store.store import Store
         with Lease.acquire(Store(Path(sys.argv[1])), "one") as lease:
             print(lease.token, flush=True)
             os.kill(os.getpid(), 9)
@@ -53,8 +53,8 @@ def test_a_dead_writer_is_replaced_at_once(store: Store) -> None:
 _RACER = """
 import sys, time
 from pathlib import Path
-from orchestrator.lease import Lease
-from orchestrator.store import CampaignRunning, NewEvent, Store
+from orchestrator.store.lease import Lease
+from orchestrator.store.store import CampaignRunning, NewEvent, Store
 store = Store(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -351,7 +351,7 @@ def test_a_server(tmp_path: Path, server: str, artefact: Path) -> None:
 _ALONE = """
 import json, sys
 from pathlib import Path
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.mlflow_runs import Tracker
 
 lazy = "mlflow" not in sys.modules
 tracker = Tracker(None, Path("home"), "alone")
