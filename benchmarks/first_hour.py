@@ -116,7 +116,7 @@ def _environment(folder: Path, home: Path | None) -> dict[str, str]:
     """A plain terminal, in which `phonoscout` is this one."""
     program = folder / ".bin" / "phonoscout"
     program.parent.mkdir(exist_ok=True)
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m orchestrator.cli "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m orchestrator.app.cli "$@"\n')
     program.chmod(0o755)
     path = f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}

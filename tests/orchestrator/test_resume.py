@@ -17,8 +17,8 @@ import yaml
 
 _SLOWED = """
 import os, sys, time
-import oracle.replay
-plain = oracle.replay.ReplayOracle.evaluate
+import oracle.replay.oracle
+plain = oracle.replay.oracle.ReplayOracle.evaluate
 calls = sys.argv[1]
 def slow(self, material, *, context):
     time.sleep(0.05)
@@ -26,7 +26,7 @@ def slow(self, material, *, context):
     while os.path.exists(calls + ".hold"):
         time.sleep(0.05)
     return plain(self, material, context=context)
-oracle.replay.ReplayOracle.evaluate = slow
+oracle.replay.oracle.ReplayOracle.evaluate = slow
 sys.argv[1:] = sys.argv[2:]
 from orchestrator.app.cli import main
 main()

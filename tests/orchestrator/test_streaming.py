@@ -197,6 +197,7 @@ class _Endless:
     """A space that knows how many members it has but could never list them."""
 
     size = 2**60
+    materials = None
 
     def __iter__(self) -> Iterator[Crystal]:
         raise AssertionError("it must not be listed")
