@@ -536,7 +536,7 @@ def bench_of(cases: Path) -> Iterator[Bench]:
         # Behind what the user's own PYTHONPATH holds, as an installed package would be.
         program.write_text(
             f'#!/bin/sh\nPYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}{here}" '
-            f'exec {sys.executable} -P -m orchestrator.cli "$@"\n'
+            f'exec {sys.executable} -P -m orchestrator.app.cli "$@"\n'
         )
         program.chmod(0o755)
         python = programs / "python"

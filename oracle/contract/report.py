@@ -42,7 +42,7 @@ def evaluation_json(
     Args:
         evaluation: any outcome.
         rotation: (3, 3), takes the frame in which tensors are wanted to that of the crystal's
-            conventional cell (see `oracle.materials.canonical.canonicalize`); None leaves them
+            conventional cell (see `oracle.materials.crystal.canonicalize`); None leaves them
             there.
         axes: of the file that was evaluated. Tensors are given in its frame, ``q_point`` in
             reciprocal vectors of its lattice, and ``provenance.axes`` tells sizes along its axes.

@@ -166,7 +166,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
     Counted.calls = 0
     engine = Counted()
     for module in ("eos", "energies"):
-        monkeypatch.setattr(f"oracle.{module}.calculator", lambda name: engine)
+        monkeypatch.setattr(f"oracle.energetics.{module}.calculator", lambda name: engine)
     return Counted
 
 
