@@ -224,7 +224,7 @@ def test_a_signal_while_a_campaign_is_prepared(
 _STUCK = """
 import ctypes, sys
 from orchestrator.running.interrupts import signals_end_the_process
-from orchestrator import interrupts
+from orchestrator.running import interrupts
 
 interrupts._ORDERLY_S = 1.0
 library = ctypes.CDLL(None)
