@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from agents.spaces.finite import FiniteSpace
 from oracle.replay.table import load_table
-from orchestrator.assembly.build import build_executor, build_oracles, build_space
+from orchestrator.assembly.build import build_executor, build_space
+from orchestrator.assembly.oracles import build_oracles
 from orchestrator.assembly.prepared import Prepared
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.config import CampaignConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from oracle.contract.evaluation import EVALUATION, Failed, Measured, Unstable
 from oracle.materials.material import Material
@@ -27,6 +27,10 @@ class ComputingSettings(Protocol):
     @property
     def calculator(self) -> Potential:
         """As for `oracle.potentials.table.calculator`."""
+        ...
+
+    def tightened(self) -> Self:
+        """Settings one level tighter."""
         ...
 
     def model_dump(self, *, mode: str = ...) -> dict[str, Any]:
@@ -69,6 +73,13 @@ class ComputingOracle(Generic[S]):
     def method_digest(self) -> str:
         """SHA-256 of settings, weights and the version of the physics."""
         return self._method
+
+    def _tighter(self, level: int) -> S:
+        """The settings, `level` times tightened."""
+        settings = self._settings
+        for _ in range(level):
+            settings = settings.tightened()
+        return settings
 
     def _field(self, context: Context) -> ForceField:
         """The potential, with the stages of the context's home."""

@@ -30,3 +30,14 @@ class Oracle(Protocol):
     def evaluate(self, material: Material, *, context: Context) -> Measured | Unstable | Failed:
         """The outcome for one material."""
         ...
+
+    def tightened(self, level: int) -> Oracle | None:
+        """The oracle that confirms a leader: the same at tighter settings.
+
+        Args:
+            level: 0 for this oracle itself; each further level is tighter than the last.
+
+        Returns:
+            An oracle, or None where there is none so tight.
+        """
+        ...

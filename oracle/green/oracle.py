@@ -37,9 +37,9 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         identity = {"oracle": "green", "version": VERSION, "settings": document}
         super().__init__(settings, "green", identity)
 
-    def tightened(self) -> GreenOracle:
-        """The oracle that confirms a leader: denser meshes."""
-        return GreenOracle(self._settings.tightened())
+    def tightened(self, level: int) -> GreenOracle:
+        """The oracle that confirms a leader: denser meshes at each level."""
+        return GreenOracle(self._tighter(level))
 
     def evaluate(self, material: Material, *, context: Context) -> Outcome:
         """The outcome for one sequence."""

@@ -69,9 +69,9 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
             },
         )
 
-    def tightened(self) -> InterfaceOracle:
-        """The oracle that confirms a leader: a denser mesh."""
-        return InterfaceOracle(self._settings.tightened(), "mismatch" if self._dense else "overlap")
+    def tightened(self, level: int) -> InterfaceOracle:
+        """The oracle that confirms a leader: a denser mesh at each level."""
+        return InterfaceOracle(self._tighter(level), "mismatch" if self._dense else "overlap")
 
     def evaluate(self, material: Material, *, context: Context) -> Outcome:
         """The outcome for one pair; finished stages under ``context.workdir`` are reused."""

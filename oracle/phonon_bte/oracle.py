@@ -55,9 +55,9 @@ class PhononBTE(ComputingOracle[PhononSettings]):
             },
         )
 
-    def tightened(self) -> PhononBTE:
+    def tightened(self, level: int) -> PhononBTE:
         """The oracle that confirms a leader: other snapshots, more of them, a denser mesh."""
-        return PhononBTE(self._settings.tightened(), self._depth)
+        return PhononBTE(self._tighter(level), self._depth)
 
     def evaluate(self, material: Material, *, context: Context) -> Outcome:
         """The outcome for one crystal; finished stages under ``context.workdir`` are reused."""

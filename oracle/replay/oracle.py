@@ -118,12 +118,12 @@ class ReplayOracle:
         """The oracle that confirms this one's numbers; None when they are exact.
 
         Args:
-            level: 0 for this oracle itself; a table has one confirming number, so that all
-                higher levels read the same, and a number that moved is final when asked again.
+            level: 0 for this oracle itself; a table has one confirming number, so that there is
+                no second level, and a number that moved is final.
         """
         if level == 0:
             return self
-        if self._confirm_column is None:
+        if self._confirm_column is None or level > 1:
             return None
         return ReplayOracle(
             self._rows,

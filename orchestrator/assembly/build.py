@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from agents.contract.protocol import Proposer, Space
-from agents.contract.settings import ObjectiveSettings
 from agents.proposers.bayesian import BayesianProposer
 from agents.proposers.defaults import agent_names, default_agents
 from agents.proposers.evolution import EvolutionProposer
 from agents.proposers.random_agent import RandomProposer
 from agents.proposers.substitution import SubstitutionProposer
 from agents.proposers.tree_search import TreeSearchProposer
-from agents.spaces.interface_space import InterfaceSpace, interface_space
+from agents.spaces.interface_space import interface_space
 from agents.spaces.pool import PoolSpace
 from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.superlattice_space import superlattice_space
-from oracle.contract.protocol import Oracle
-from oracle.green.oracle import GreenOracle
-from oracle.green.settings import GreenSettings
-from oracle.interface.oracle import InterfaceOracle
-from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.superlattice import Superlattice
-from oracle.phonon_bte.oracle import PhononBTE
-from oracle.phonons.settings import BornCharges, PhononSettings
-from oracle.potentials.forces import check_elements
-from oracle.replay.oracle import ReplayOracle
-from oracle.replay.settings import ReplaySettings
-from oracle.replay.table import load_table
 from oracle.runtime.errors import OracleError
-from orchestrator.assembly.table_rows import check_rows, chosen_ids
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.run_settings import ExecutorSettings
@@ -92,138 +78,6 @@ def build_space(settings: Any) -> Space:
     except (OracleError, ValueError) as error:
         message = getattr(error, "message", str(error))
         raise ConfigError(f"space: {message}") from error
-
-
-def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
-    """Oracles by fidelity, cheapest first; the last measures the objective.
-
-    Raises:
-        ConfigError: unknown potential, or a table that does not fit.
-    """
-    try:
-        if config.oracle.kind == "phonon-bte":
-            if not isinstance(config.oracle.calculator, str):
-                raise ConfigError(
-                    f"oracle.calculator: got {config.oracle.calculator}; expected a potential, "
-                    "whose features a campaign needs; DFT works with `phonoscout evaluate`"
-                )
-            if isinstance(config.oracle.born, BornCharges):
-                raise ConfigError(
-                    "oracle.born: charges belong to one crystal, a campaign has many; expected "
-                    "settings of espresso, which computes them; `phonoscout evaluate` takes them"
-                )
-            return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
-        if config.oracle.kind == "green":
-            return {"green": build_oracle(config.oracle, "green")}
-        if config.oracle.kind == "interface":
-            assert isinstance(space, InterfaceSpace)  # no other config is valid
-            check_elements(config.oracle.calculator, space.crystals)
-            return {name: build_oracle(config.oracle, name) for name in config.oracle.fidelities}
-        ids = chosen_ids(space, _table(Path(config.oracle.table))[0])
-        names = _fidelities(config.oracle)
-        return {name: build_oracle(config.oracle, name, ids, config.objective) for name in names}
-    except OracleError as error:
-        raise ConfigError(f"oracle: {error.message}") from error
-
-
-_ONLY_FIDELITY = "table"
-
-
-def _fidelities(settings: ReplaySettings) -> list[str]:
-    return list(settings.fidelities or {}) or [_ONLY_FIDELITY]
-
-
-def check_table(config: CampaignConfig, space: Space) -> list[str]:
-    """Refuse a replay table whose numbers cannot be learned from; returns what is to be told.
-
-    Raises:
-        ConfigError: naming the row.
-    """
-    if config.oracle.kind != "replay":
-        return []
-    notes: list[str] = []
-    try:
-        table = _table(Path(config.oracle.table))[0]
-        for fidelity in _fidelities(config.oracle):
-            columns = _column(config.oracle, fidelity)
-            notes += check_rows(space, table, columns, log=config.objective.in_log)
-    except OracleError as error:
-        raise ConfigError(f"oracle: {error.message}") from error
-    return notes
-
-
-def build_oracle(
-    settings: PhononSettings | GreenSettings | InterfaceSettings | ReplaySettings,
-    fidelity: str,
-    ids: Mapping[str, str] | None = None,
-    objective: ObjectiveSettings | None = None,
-) -> Oracle:
-    """One oracle.
-
-    Args:
-        settings: of the config.
-        fidelity: which of them.
-        ids: material digest to the id in the replay table (replay only).
-        objective: names the property that the table holds (replay only).
-
-    Raises:
-        OracleError: unknown potential, or a table that does not fit.
-    """
-    if settings.kind == "phonon-bte":
-        return PhononBTE(settings, "harmonic" if fidelity == "harmonic" else "bte")
-    if settings.kind == "green":
-        return GreenOracle(settings)
-    if settings.kind == "interface":
-        return InterfaceOracle(settings, "overlap" if fidelity == "overlap" else "mismatch")
-    assert objective is not None
-    column = _column(settings, fidelity)
-    table, digest = _table(Path(settings.table))
-    rows = {key: table[name] for key, name in (ids or {}).items() if name in table}
-    return ReplayOracle(
-        rows,
-        fidelity=fidelity,
-        property=objective.property,
-        table_sha256=digest,
-        **column,
-    )
-
-
-def _column(settings: ReplaySettings, fidelity: str) -> dict[str, Any]:
-    if settings.fidelities is None:
-        names = ("column", "stable_column", "std_column", "confirm_column")
-        return {name: getattr(settings, name) for name in names}
-    return dict(settings.fidelities[fidelity].model_dump())
-
-
-def _table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
-    """Rows by id and SHA-256 of a table, read once per process unless it is changed."""
-    try:
-        found = path.stat()
-    except OSError:
-        return load_table(path)  # which says what is wrong
-    return _table_as_it_was(path, found.st_mtime_ns, found.st_size)
-
-
-@functools.lru_cache(maxsize=4)
-def _table_as_it_was(
-    path: Path, changed_ns: int, size: int
-) -> tuple[dict[str, dict[str, Any]], str]:
-    return load_table(path)
-
-
-def tightened(oracle: Oracle, level: int) -> Oracle | None:
-    """The oracle at the settings that confirm, or None where it has none so tight.
-
-    Level 0 is the oracle itself; a table has at most one more column to confirm with.
-    """
-    if level == 0:
-        return oracle
-    if isinstance(oracle, ReplayOracle):
-        return oracle.tightened(level) if level == 1 else None
-    assert isinstance(oracle, PhononBTE | GreenOracle | InterfaceOracle)
-    for _ in range(level):
-        oracle = oracle.tightened()
-    return oracle
 
 
 def is_layered(space: Space) -> bool:

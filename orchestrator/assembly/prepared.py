@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from agents.contract.protocol import Space
 from oracle.contract.protocol import Oracle
 from oracle.potentials.table import weights_digest
-from orchestrator.assembly.build import build_oracles, build_space, check_table
+from orchestrator.assembly.build import build_space
 from orchestrator.assembly.extras import check_surrogate
+from orchestrator.assembly.oracles import build_oracles, check_table
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 

@@ -14,7 +14,7 @@ from oracle.materials.material import Material
 from oracle.potentials.dft_settings import Potential
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
-from orchestrator.assembly.build import build_oracle, tightened
+from orchestrator.assembly.oracles import build_oracle
 from orchestrator.config.oracle_settings import OracleSettings
 from orchestrator.executors.protocol import CallContext
 
@@ -32,7 +32,7 @@ def evaluate(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
         {material.digest: payload["label"]},
         ObjectiveSettings.model_validate(payload["objective"]),
     )
-    tight = tightened(oracle, payload["level"])
+    tight = oracle.tightened(payload["level"])
     assert tight is not None  # only levels that exist are planned
     found = tight.evaluate(
         material,

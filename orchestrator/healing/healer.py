@@ -13,7 +13,7 @@ import numpy as np
 from agents.contract.protocol import Candidate, Space
 from oracle.contract.protocol import Oracle
 from oracle.materials.crystal import Crystal
-from orchestrator.assembly.build import build_oracles
+from orchestrator.assembly.oracles import build_oracles
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import leaders

@@ -24,7 +24,6 @@ from orchestrator.assembly.build import (
     build_surrogate,
     is_layered,
     surrogate_settings,
-    tightened,
 )
 from orchestrator.calls.recipe import Recipe
 from orchestrator.campaign import events as ev
@@ -356,7 +355,7 @@ class Planner:
         plans = []
         for label in wanted(state, objective, self.config.confirmation, final=final):
             level = level_for(state, label)
-            oracle = tightened(self.oracles[fidelity], level)
+            oracle = self.oracles[fidelity].tightened(level)
             if oracle is None:  # nothing tighter to ask
                 continue
             first = state.trials[label.trial].plan

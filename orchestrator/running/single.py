@@ -25,8 +25,8 @@ from oracle.runtime.plain_json import parse_json
 from oracle.runtime.suggestions import did_you_mean
 from oracle.runtime.text_files import read_text
 from oracle.structure_files.structure_io import read_file
-from orchestrator.assembly.build import build_oracle
 from orchestrator.assembly.charges import ChargesChoice, take_choice, with_charges
+from orchestrator.assembly.oracles import build_oracle, fidelities_of
 from orchestrator.config.config import read_yaml
 from orchestrator.config.config_values import check_values
 from orchestrator.config.errors import ConfigError
@@ -71,7 +71,7 @@ def evaluate_file(
     """
     settings, charges = oracle_settings(oracle, overrides)
     material, axes, settings = _material(structure, settings, charges, console)
-    engine = build_oracle(settings, getattr(settings, "fidelities", ("green",))[-1])
+    engine = build_oracle(settings, fidelities_of(settings)[-1])
     at = Ticking(material.formula)
     with console.status(at):
         context = Context(

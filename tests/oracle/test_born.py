@@ -22,7 +22,7 @@ from oracle.potentials.forces import ForceField
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 from oracle.runtime.stages import StageStore
-from orchestrator.assembly.build import build_oracles
+from orchestrator.assembly.oracles import build_oracles
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.running.single import evaluate_file

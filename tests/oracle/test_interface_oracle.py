@@ -193,7 +193,7 @@ def test_method_is_of_what_changes_its_numbers() -> None:
     assert InterfaceOracle(same, "overlap").method_digest != base
     for change in ({"axis": 0}, {"frequency_step": 0.5}, {"mesh_spacing": 0.2}):
         assert InterfaceOracle(QUICK.model_copy(update=change)).method_digest != base
-    assert InterfaceOracle(QUICK).tightened().method_digest != base
+    assert InterfaceOracle(QUICK).tightened(1).method_digest != base
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,7 @@ def test_method_digest_follows_what_changes_the_science() -> None:
     assert PhononBTE(SMALL.model_copy()).method_digest == plain
     for change in ({"mesh": (7, 7, 7)}, {"calculator": "chgnet"}, {"isotope": False}):
         assert PhononBTE(SMALL.model_copy(update=change)).method_digest != plain
-    assert PhononBTE(SMALL).tightened().method_digest != plain
+    assert PhononBTE(SMALL).tightened(1).method_digest != plain
 
 
 @pytest.mark.skipif(not SILICON.is_dir(), reason=f"no reference data at {SILICON}")

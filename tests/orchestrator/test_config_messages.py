@@ -32,6 +32,14 @@ PAIRS = {
     "objective": {"property": "interface_conductance"},
     "oracle": {"kind": "interface"},
 }
+LAYERED = {
+    "name": "a",
+    "space": {"kind": "superlattice", "alphabet": {"S": "Si", "G": "Ge"}, "leads": ["S", "S"],
+              "length": 4},
+    "objective": {"property": "conductance"},
+    "oracle": {"kind": "green"},
+}  # fmt: skip
+BASES = {"interface": PAIRS, "green": LAYERED, "sequence-process": LAYERED}
 WRONG: list[Any] = [
     *(None, True, 3, -7, 2.5, 10**30, math.nan, math.inf, "word", "", "a b/c", "-1"),
     *([], [1, "a"], [[1]], [None], ["x", "x"], [True] * 3, [-1, -1, -1], [2.5] * 3),
@@ -72,7 +80,7 @@ def _config(path: tuple[str, ...], value: Any) -> dict[str, Any]:
         return {**BASE, path[0]: value}
     section, kind, name, listed = path
     inner = {**({"kind": kind} if kind else {}), name: value}
-    base = PAIRS if kind == "interface" else BASE
+    base = BASES.get(kind, BASE)
     return {**base, section: [inner] if listed else inner}
 
 

@@ -77,7 +77,7 @@ class Workers:
         crystal = Crystal.model_validate(payload["material"])
         healed = "weights" in str(payload["oracle"]["calculator"])
         value = float(_numbers(crystal.digest, 0).uniform(1.0, 9.0)) + 20.0 * healed
-        from orchestrator.assembly.build import build_oracle
+        from orchestrator.assembly.oracles import build_oracle
         from orchestrator.calls.oracle_calls import _SETTINGS
 
         oracle = build_oracle(_SETTINGS.validate_python(payload["oracle"]), payload["fidelity"])

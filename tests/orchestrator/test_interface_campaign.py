@@ -14,7 +14,8 @@ from rich.console import Console
 
 from agents.spaces.interface_space import InterfaceSpace
 from oracle.materials.interface import Interface
-from orchestrator.assembly.build import build_oracles, build_space, surrogate_settings
+from orchestrator.assembly.build import build_space, surrogate_settings
+from orchestrator.assembly.oracles import build_oracles
 from orchestrator.assembly.prepared import prepare
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config, validate
@@ -128,7 +129,7 @@ def test_dry_run_counts_crystals_not_pairs(tmp_path: Path) -> None:
         ({"objective": {"temperature": 900}}, "objective.temperature.*900"),
         ({"oracle": {"kind": "phonon-bte"}}, "oracle.kind: given 'phonon-bte'.*'interface'"),
         ({"space": {"kind": "pool", "path": "x"}}, "oracle.kind: given 'interface'.*'pool'"),
-        ({"agents": [{"kind": "tree-search"}]}, "agents: tree-search.*expected bayesian"),
+        ({"agents": [{"kind": "tree-search"}]}, "agents: given 'tree-search'.*: bayesian"),
         ({"constraints": [{"formation_energy": 0.0}]}, "constraints.*formation_energy.*non_metal"),
         ({"surrogate": {"kind": "graph-ensemble"}}, "surrogate.kind.*gaussian-process"),
         ({"space": {"kind": "interface"}}, "space.path"),

@@ -11,7 +11,8 @@ from agents.contract.objective import Objective
 from oracle.contract.evaluation import Measured, Quantity
 from oracle.materials.superlattice import Superlattice
 from orchestrator.assembly import prepared
-from orchestrator.assembly.build import build_space, check_table
+from orchestrator.assembly.build import build_space
+from orchestrator.assembly.oracles import check_table
 from orchestrator.calls import oracle_calls
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config
