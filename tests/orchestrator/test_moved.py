@@ -115,13 +115,22 @@ def test_a_home_that_was_moved_takes_mlflow_along(desk: Any) -> None:
     assert all(path.is_file() and desk.home in path.parents for _, path in after)
 
 
+def _files(home: Path) -> set[Path]:
+    """All files of a home, but for what SQLite keeps beside a database until its last reader goes.
+
+    These belong to a connection, and when one that this process no longer needs is closed is a
+    matter of garbage collection.
+    """
+    return {path for path in home.rglob("*") if not path.name.endswith(("-shm", "-wal"))}
+
+
 def test_a_copy_of_a_home_writes_nothing_into_the_first(desk: Any) -> None:
     desk("launch", desk.config(tracking={"enabled": True}))
     first, desk.home = desk.home, desk.folder / "copy"
     shutil.copytree(first, desk.home)
-    before = sorted(first.rglob("*"))
+    before = _files(first)
     desk("resume", "layers", "--set", "budget.oracle_calls=12")
-    assert sorted(first.rglob("*")) == before
+    assert _files(first) == before
     assert len(_artefacts(desk.home)) > len(_artefacts(first)) > 0
 
 
