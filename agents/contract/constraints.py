@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agents.contract.settings import CONSTRAINT_LIMITS, ConstraintSettings
+from oracle.contract.property_table import PROPERTY_TABLE
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material, crystals_of
 
 _COMPUTED = ("energy_above_best_polymorph", "formation_energy")
-ON_MEASUREMENTS = ("max_msd", "anharmonicity", "gruneisen_mean")
+ON_MEASUREMENTS = tuple(name for name, spec in PROPERTY_TABLE.items() if spec.limited)
 """Constraints on what the oracle measures; all others are known before it is asked."""
 
 

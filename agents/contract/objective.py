@@ -10,7 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
+from oracle.contract.directions import Direction, in_words
+from oracle.contract.evaluation import Failed, Measured, Unstable, quantity_of, scalar
+from oracle.contract.property_table import spec_of
 from surrogate.contract.protocol import Output
 
 
@@ -22,8 +24,9 @@ class Objective:
     and of posterior samples can be compared.
 
     Args:
-        property: a key of ``Measured.properties``.
+        property: any name of a property (`oracle.contract.property_table`).
         temperature: K, or None for a number without temperature.
+        direction: of a tensor; None for a third of its trace.
         goal: direction.
         target: the value sought, in the property's unit, when ``goal`` is ``target``.
         log: whether log10 of the property is modelled.
@@ -37,17 +40,24 @@ class Objective:
     target: float | None = None
     log: bool = True
     limits: tuple[tuple[str, float], ...] = ()
+    direction: Direction | None = None
 
     @builtins.property  # `property` is a field of this class
     def output(self) -> Output:
         """What a surrogate must predict for this objective."""
-        return Output(self.property, self.temperature, self.log)
+        return Output(self.property, self.temperature, self.log, self.direction)
+
+    @builtins.property
+    def quantity(self) -> str:
+        """What is sought, in words without its unit: ``κ along [0 0 1] at 300 K``."""
+        at = "" if self.temperature is None else f" at {self.temperature:g} K"
+        return in_words(spec_of(self.property).axis, self.direction) + at
 
     def value(self, evaluation: Measured | Unstable | Failed) -> tuple[float, float | None] | None:
         """(value, standard error) in the property's unit; None where none can be learned from."""
         if not isinstance(evaluation, Measured) or self.problem(evaluation) is not None:
             return None
-        return scalar(evaluation, self.property, self.temperature)
+        return scalar(evaluation, self.property, self.temperature, self.direction)
 
     def problem(self, evaluation: Measured) -> str | None:
         """Why what was measured is no number to learn from, or None.
@@ -55,13 +65,15 @@ class Objective:
         A property that was not measured at all is no problem of the evaluation.
         """
         try:
-            found = scalar(evaluation, self.property, self.temperature)
+            found = scalar(evaluation, self.property, self.temperature, self.direction)
         except (TypeError, ValueError):
             return f"{self.property} is not a real number"
         if found is None:
             return None
         value, error = found
-        if not np.all(np.isfinite(np.asarray(evaluation.properties[self.property].value, float))):
+        quantity = quantity_of(evaluation, self.property)
+        assert quantity is not None  # it has a number
+        if not np.all(np.isfinite(np.asarray(quantity.value, float))):
             return f"{self.property} is not finite; expected finite numbers"
         if error is not None and not (math.isfinite(error) and error >= 0):
             return f"the standard error of {self.property} is {error}; expected at least 0"

@@ -9,16 +9,23 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
+from oracle.contract.property_spec import Direction
+from oracle.contract.property_table import PROPERTY_TABLE, spec_of
 from oracle.runtime.suggestions import did_you_mean
 
-_MISMATCH = frozenset({"interface_conductance", "interface_conductance_amm", "radiation_limit"})
-_POSITIVE = _MISMATCH | {
-    "kappa", "conductance", "heat_capacity", "bulk_modulus", "max_frequency"
-}  # fmt: skip
+_FIRST_IN_LOG = frozenset(
+    {"kappa", "conductance", "heat_capacity", "bulk_modulus", "max_frequency"}
+    | {"interface_conductance", "interface_conductance_amm", "radiation_limit"}
+)
+"""Properties whose logarithm was modelled before the property table said which; beliefs that are
+recorded in campaigns of that time are on that scale."""
+_LONGEST = 1e6  # of a direction's components, which only compare with each other
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -33,27 +40,58 @@ class ObjectiveSettings(Settings):
 
     property: str = Field(default="kappa", min_length=1)
     temperature: float | None = Field(default=None, gt=0)
-    """K; 300 where absent for kappa and the mismatch conductances of interfaces."""
+    """K; where absent, 300 for kappa and the mismatch conductances of interfaces."""
+    direction: Direction | None = None
+    """Of a tensor such as kappa: a vector in the Cartesian frame of the crystal's conventional
+    cell, or ``min`` or ``max`` of the principal values. None: a third of the trace."""
     goal: Literal["minimize", "maximize", "target"] = "minimize"
     target: float | None = None
     """In the property's unit; with ``goal: target`` only."""
     log: bool | None = None
-    """Whether log10 of the property is modelled; None: for quantities known to be positive."""
+    """Whether log10 of the property is modelled; None: where it is known to be positive."""
 
     @model_validator(mode="before")
     @classmethod
-    def _default_temperature(cls, data: Any) -> Any:
+    def _defaults(cls, data: Any, info: ValidationInfo) -> Any:
+        """What the property table says of temperature and logarithm where nothing is said."""
         sought = data.get("property", "kappa") if isinstance(data, dict) else None
-        if isinstance(sought, str) and sought in {"kappa", *_MISMATCH}:
-            given = data.get("temperature")
-            return {**data, "temperature": 300.0 if given is None else given}
+        if not isinstance(sought, str):
+            return data
+        spec, data = spec_of(sought), dict(data)
+        if data.get("temperature") is None:
+            data["temperature"] = spec.temperature
+        if data.get("log") is None:
+            recorded = (info.context or {}).get("recorded", False)
+            data["log"] = sought in _FIRST_IN_LOG if recorded else spec.positive
         return data
+
+    @field_validator("direction", mode="before")
+    @classmethod
+    def _a_direction(cls, given: Any) -> Any:
+        if given is None or given in ("min", "max"):
+            return given
+        vector = given if isinstance(given, (list, tuple)) else ()
+        numbers = [x for x in vector if isinstance(x, (int, float)) and not isinstance(x, bool)]
+        if not (len(vector) == len(numbers) == 3 and max(map(abs, numbers)) <= _LONGEST):
+            raise ValueError(
+                "a vector of three numbers such as [0, 0, 1], or min or max of the principal values"
+            )
+        if not any(numbers):
+            raise ValueError("a vector that is not zero, which has no direction: [0, 0, 1]")
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> ObjectiveSettings:
         if (self.goal == "target") != (self.target is not None):
             wanted = "needs a number" if self.goal == "target" else "needs goal: target"
             raise ValueError(f"target is {self.target} with goal {self.goal}; target {wanted}")
+        spec = spec_of(self.property)
+        if self.direction is not None and spec.shape != "tensor":
+            tensors = ", ".join(n for n, s in PROPERTY_TABLE.items() if s.shape == "tensor")
+            raise ValueError(
+                f"direction is given, but {self.property} has none; leave it out, or seek one of "
+                f"{tensors}"
+            )
         if self.in_log and self.target is not None and self.target <= 0:
             raise ValueError(f"target is {self.target}; a positive quantity needs a target above 0")
         return self
@@ -61,7 +99,7 @@ class ObjectiveSettings(Settings):
     @builtins.property  # `property` is a field of this class
     def in_log(self) -> bool:
         """Whether log10 of the property is modelled."""
-        return self.property in _POSITIVE if self.log is None else self.log
+        return bool(self.log)
 
 
 CONSTRAINT_LIMITS: dict[str, str | None] = {
@@ -70,9 +108,7 @@ CONSTRAINT_LIMITS: dict[str, str | None] = {
     "max_atoms": "atoms in the primitive cell",
     "energy_above_best_polymorph": "eV/atom",
     "formation_energy": "eV/atom",
-    "max_msd": "Å²",
-    "anharmonicity": "dimensionless",
-    "gruneisen_mean": "dimensionless",
+    **{n: spec.unit or "dimensionless" for n, spec in PROPERTY_TABLE.items() if spec.limited},
 }
 """Constraint to the unit of its upper limit; None for those that take no number."""
 

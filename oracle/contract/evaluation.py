@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from oracle.contract.directions import Direction, along
+from oracle.contract.property_table import names_of, spec_of
 from oracle.materials.material import Material
 
 _FROZEN = ConfigDict(frozen=True, ser_json_inf_nan="constants")
@@ -116,28 +117,80 @@ EVALUATION: TypeAdapter[Measured | Unstable | Failed] = TypeAdapter(Evaluation)
 """Reads and writes evaluations as JSON."""
 
 
+def quantity_of(evaluation: Measured | Unstable | Failed, name: str) -> Quantity | None:
+    """A property by any of its names (see `names_of`), or None where it was not measured."""
+    found = (evaluation.properties.get(known) for known in names_of(name))
+    return next((quantity for quantity in found if quantity is not None), None)
+
+
+def unit_of(evaluation: Measured | Unstable | Failed, name: str) -> str:
+    """Unit of a property, that of the property table where a record does not say."""
+    quantity, spec = quantity_of(evaluation, name), spec_of(name)
+    stated = "" if quantity is None else quantity.unit
+    return stated or ("" if spec.unit_varies else spec.unit)
+
+
+def make_quantity(
+    name: str,
+    value: Any,
+    *,
+    std: Any = None,
+    per_temperature: bool | None = None,
+    tensor: TensorKind | None = None,
+) -> Quantity:
+    """A quantity whose unit and shape are those of the property table.
+
+    Args:
+        name: of the property.
+        value: a float or nested lists of floats, in the table's unit.
+        std: see `Quantity.std`.
+        per_temperature: where it is not as the table says.
+        tensor: where it is none of second rank.
+    """
+    spec = spec_of(name)
+    if spec.shape == "tensor" and np.shape(value)[-2:] == (3, 3):
+        tensor = "cartesian-2"
+    return Quantity(
+        value=value,
+        unit=spec.unit,
+        std=std,
+        per_temperature=spec.per_temperature if per_temperature is None else per_temperature,
+        tensor=tensor,
+    )
+
+
 def scalar(
-    evaluation: Measured | Unstable | Failed, name: str, temperature: float | None = None
+    evaluation: Measured | Unstable | Failed,
+    name: str,
+    temperature: float | None = None,
+    direction: Direction | None = None,
 ) -> tuple[float, float | None] | None:
     """One number of an evaluation, with its standard error.
 
     Args:
         evaluation: any outcome.
-        name: a key of ``properties``, for instance ``kappa``.
+        name: any name of a property, for instance ``kappa``.
         temperature: K; needed for quantities per temperature unless there is only one.
             Between two temperatures the value is interpolated (log-log for positive numbers).
+        direction: of a tensor's number; None for a third of the trace. The error is taken to be
+            the same share of the number in every direction.
 
     Returns:
-        (value, std), tensors as a third of their trace; None where the evaluation has no
-        such property or the temperature lies outside of what was measured.
+        (value, std); None where the evaluation has no such property, a direction is asked for and
+        the property is no tensor, or the temperature lies outside of what was measured.
     """
-    quantity = evaluation.properties.get(name)
+    quantity = quantity_of(evaluation, name)
     if quantity is None or quantity.value is None:
         return None
     values = np.asarray(quantity.value, dtype=float)
-    if quantity.tensor_kind == "cartesian-2":
-        values = np.trace(values, axis1=-2, axis2=-1) / 3.0
     std = None if quantity.std is None else np.asarray(quantity.std, dtype=float)
+    if quantity.tensor_kind == "cartesian-2":
+        mean, values = along(values, None), along(values, direction)
+        if std is not None and direction is not None:
+            share = np.divide(values, mean, out=np.ones_like(mean), where=mean != 0)
+            std = std * np.abs(share)
+    elif direction is not None:
+        return None
     if quantity.per_temperature:
         grid = np.asarray(getattr(evaluation, "temperature", ()), dtype=float)
         at = _at_temperature(grid, values, temperature)
@@ -189,8 +242,3 @@ def _at_temperature(
             np.exp(np.interp(np.log(temperature), np.log(grid[order]), np.log(values[order])))
         )
     return float(np.interp(temperature, grid[order], values[order]))
-
-
-def properties_of(values: Mapping[str, tuple[Any, str]]) -> dict[str, Quantity]:
-    """Quantities from ``{name: (value, unit)}``, for the common case without errors."""
-    return {name: Quantity(value=value, unit=unit) for name, (value, unit) in values.items()}

@@ -1,69 +1,361 @@
-"""What each property is called, in which unit it is told, and which ones matter most to people.
+"""Every property that an oracle measures: its name, unit and symbol, and what can be done with it.
 
-The one place where a property's name for programs meets its name for people.
+This is the only list of properties. Objectives, constraints, columns, axes of plots, priors of
+surrogates and the page `docs/properties.md` read it; to add a property, add an entry here and
+compute it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
+from oracle.contract.property_spec import PropertySpec
 
-@dataclass(frozen=True)
-class PropertyLine:
-    """How a property is shown.
-
-    Args:
-        label: its name in the field's terms.
-        unit: as of its `Quantity`.
-        digits: significant ones that mean something where no error is stated.
-        main: whether it is shown without being asked for.
-    """
-
-    label: str
-    unit: str = ""
-    digits: int = 4
-    main: bool = False
-
+_BOTH = ("harmonic", "bte")
+_THIRD_ORDER = ("bte",)
+_ALWAYS: tuple[str, ...] = ()  # at all fidelities that the oracle has
 
 HEADLINES = ("interface_conductance", "conductance", "kappa")
 """What an evaluation is made for; the first that it has stands above all else."""
-PROPERTY_TABLE: dict[str, PropertyLine] = {
-    "kappa": PropertyLine("lattice thermal conductivity", "W/m/K", 4, True),
-    "conductance": PropertyLine("thermal conductance", "W/m²/K", 4, True),
-    "interface_conductance": PropertyLine("conductance, diffuse mismatch", "W/m²/K", 4, True),
-    "interface_conductance_amm": PropertyLine("conductance, acoustic mismatch", "W/m²/K", 4, True),
-    "radiation_limit": PropertyLine("radiation limit", "W/m²/K", 4, True),
-    "overlap": PropertyLine("overlap of the spectra", "", 3, True),
-    "kappa_particle": PropertyLine("kappa of particle-like transport", "W/m/K"),
-    "kappa_coherence": PropertyLine("kappa of coherences", "W/m/K"),
-    "min_frequency_thz": PropertyLine("lowest frequency", "THz", 4, True),
-    "max_frequency_thz": PropertyLine("highest frequency", "THz", 4, True),
-    "heat_capacity": PropertyLine("heat capacity", "k_B/atom", 4, True),
-    "gruneisen_mean": PropertyLine("Grüneisen parameter", "", 3, True),
-    "anharmonicity": PropertyLine("anharmonicity", "", 2, True),
-    "debye_temperature": PropertyLine("Debye temperature", "K", 4, True),
-    "bulk_modulus": PropertyLine("bulk modulus", "GPa", 4, True),
-    "volume": PropertyLine("volume", "Å³/atom", 5, True),
-    "energy_per_atom": PropertyLine("energy per atom", "eV", 7),
-    "max_msd": PropertyLine("largest mean square displacement", "Å²", 3),
-    "phase_space": PropertyLine("phase space of scattering", "ps", 3),
-    "shear_modulus": PropertyLine("shear modulus", "GPa"),
-    "elastic_tensor": PropertyLine("elastic tensor", "GPa"),
-    "sound_velocity_longitudinal": PropertyLine("velocity of sound, longitudinal", "m/s"),
-    "sound_velocity_transverse": PropertyLine("velocity of sound, transverse", "m/s"),
-    "kappa_slack": PropertyLine("kappa of Slack's model", "W/m/K", 3),
-    "kappa_callaway": PropertyLine("kappa of the Debye-Callaway model", "W/m/K", 3),
-    "kappa_cahill": PropertyLine("kappa of Cahill's model", "W/m/K", 3),
-    "kappa_clarke": PropertyLine("kappa of Clarke's model", "W/m/K", 3),
-    "interfaces": PropertyLine("interfaces between layers", "", 4, True),
-    "length": PropertyLine("length between the leads", "Å", 4, True),
-    "transmission": PropertyLine("transmission", "modes/cell"),
-    "frequencies": PropertyLine("frequencies of the transmission", "THz"),
-    "force_calls": PropertyLine("force calls"),
+PROPERTY_TABLE: Mapping[str, PropertySpec] = {
+    "kappa": PropertySpec(
+        "lattice thermal conductivity",
+        "Heat that phonons carry per area, time and temperature gradient.",
+        symbol="κ",
+        unit="W/m/K",
+        oracles={"phonon-bte": _BOTH, "green": _ALWAYS},
+        shape="tensor",
+        # Across the layers; and Slack's formula, which knows of no direction.
+        numbers_from={"green": _ALWAYS, "phonon-bte": ("harmonic",)},
+        per_temperature=True,
+        positive=True,
+        prior="slack",
+        # Three-phonon scattering alone limits it above the Debye temperature (Ziman, Electrons and
+        # Phonons, ch. 8); crystals stray from that by the second number.
+        slope=(-1.0, 0.15),
+        temperature=300.0,
+        main=True,
+        promised=True,
+    ),
+    "conductance": PropertySpec(
+        "thermal conductance",
+        "Heat that phonons carry through layers between two leads per area, time and temperature "
+        "difference, without scattering among phonons (Landauer).",
+        symbol="G",
+        unit="W/m²/K",
+        oracles={"green": _ALWAYS},
+        per_temperature=True,
+        positive=True,
+        unit_varies=True,
+        main=True,
+    ),
+    "interface_conductance": PropertySpec(
+        "conductance, diffuse mismatch",
+        "Thermal conductance of an interface that scatters every phonon diffusely (diffuse "
+        "mismatch model).",
+        symbol="G",
+        unit="W/m²/K",
+        oracles={"interface": _ALWAYS},
+        per_temperature=True,
+        positive=True,
+        temperature=300.0,
+        unit_varies=True,
+        main=True,
+    ),
+    "interface_conductance_amm": PropertySpec(
+        "conductance, acoustic mismatch",
+        "Thermal conductance of an ideal interface between two elastic continua (acoustic mismatch "
+        "model).",
+        symbol="G",
+        unit="W/m²/K",
+        oracles={"interface": _ALWAYS},
+        per_temperature=True,
+        positive=True,
+        temperature=300.0,
+        unit_varies=True,
+        main=True,
+    ),
+    "radiation_limit": PropertySpec(
+        "radiation limit",
+        "Largest thermal conductance of an interface that the second law and elastic transmission "
+        "allow.",
+        unit="W/m²/K",
+        oracles={"interface": _ALWAYS},
+        per_temperature=True,
+        positive=True,
+        temperature=300.0,
+        unit_varies=True,
+        main=True,
+    ),
+    "overlap": PropertySpec(
+        "overlap of the spectra",
+        "Overlap of the two crystals' densities of phonon states, from 0 to 1.",
+        oracles={"interface": _ALWAYS},
+        digits=3,
+        main=True,
+    ),
+    "kappa_particle": PropertySpec(
+        "kappa of particle-like transport",
+        "Part of the lattice thermal conductivity that the populations of phonons carry.",
+        symbol="κ_P",
+        unit="W/m/K",
+        oracles={"phonon-bte": _THIRD_ORDER},
+        shape="tensor",
+        per_temperature=True,
+        positive=True,
+        promised=True,
+    ),
+    "kappa_coherence": PropertySpec(
+        "kappa of coherences",
+        "Part of the lattice thermal conductivity that wave-like tunnelling between phonon bands "
+        "carries.",
+        symbol="κ_C",
+        unit="W/m/K",
+        oracles={"phonon-bte": _THIRD_ORDER},
+        requires="coherence",
+        shape="tensor",
+        per_temperature=True,
+        promised=True,
+    ),
+    "min_frequency_thz": PropertySpec(
+        "lowest frequency",
+        "Lowest phonon frequency; imaginary ones are negative.",
+        unit="THz",
+        oracles={"phonon-bte": _BOTH},
+        main=True,
+        promised=True,
+        aliases=("min_frequency",),
+    ),
+    "max_frequency_thz": PropertySpec(
+        "highest frequency",
+        "Highest phonon frequency.",
+        unit="THz",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+        prior="debye-frequency",
+        main=True,
+        promised=True,
+        aliases=("max_frequency",),
+    ),
+    "heat_capacity": PropertySpec(
+        "heat capacity",
+        "Heat capacity of the phonons per atom at constant volume; 3 k_B where it is classical.",
+        symbol="C_V",
+        unit="k_B/atom",
+        oracles={"phonon-bte": _THIRD_ORDER},
+        per_temperature=True,
+        positive=True,
+        main=True,
+        promised=True,
+    ),
+    "gruneisen_mean": PropertySpec(
+        "Grüneisen parameter",
+        "Root mean square of the modes' Grüneisen parameters, weighted by their heat capacities "
+        "near 300 K; at fidelity harmonic, that of the equation of state.",
+        symbol="γ",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+        limited=True,
+        digits=3,
+        main=True,
+        promised=True,
+    ),
+    "anharmonicity": PropertySpec(
+        "anharmonicity",
+        "Share of the forces at a temperature that force constants of second and third order leave "
+        "unexplained.",
+        oracles={"phonon-bte": _THIRD_ORDER},
+        per_temperature=True,
+        limited=True,
+        digits=2,
+        main=True,
+        promised=True,
+    ),
+    "debye_temperature": PropertySpec(
+        "Debye temperature",
+        "Temperature of the highest frequency of a Debye solid with the crystal's mean sound "
+        "velocity and its density of atoms.",
+        symbol="θ_D",
+        unit="K",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+        prior="debye-temperature",
+        main=True,
+    ),
+    "bulk_modulus": PropertySpec(
+        "bulk modulus",
+        "Resistance to uniform compression of a polycrystal (Voigt-Reuss-Hill average).",
+        symbol="B",
+        unit="GPa",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+        prior="bulk-modulus",
+        main=True,
+    ),
+    "volume": PropertySpec(
+        "volume",
+        "Volume per atom of the relaxed crystal.",
+        symbol="V",
+        unit="Å³/atom",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+        digits=5,
+        main=True,
+        promised=True,
+    ),
+    "energy_per_atom": PropertySpec(
+        "energy per atom",
+        "Energy of the relaxed crystal by the potential; its zero is the potential's own.",
+        symbol="E",
+        unit="eV",
+        oracles={"phonon-bte": _BOTH},
+        digits=7,
+        promised=True,
+    ),
+    "max_msd": PropertySpec(
+        "largest mean square displacement",
+        "Mean square displacement along one direction of the atom that moves farthest.",
+        symbol="⟨u²⟩",
+        unit="Å²",
+        oracles={"phonon-bte": _THIRD_ORDER},
+        per_temperature=True,
+        positive=True,
+        limited=True,
+        digits=3,
+        promised=True,
+    ),
+    "phase_space": PropertySpec(
+        "phase space of scattering",
+        "Combinations of three phonons that conserve energy and momentum, averaged over the modes.",
+        symbol="P₃",
+        unit="ps",
+        oracles={"phonon-bte": _THIRD_ORDER},
+        positive=True,
+        digits=3,
+    ),
+    "shear_modulus": PropertySpec(
+        "shear modulus",
+        "Resistance to shear of a polycrystal (Voigt-Reuss-Hill average).",
+        symbol="G",
+        unit="GPa",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+    ),
+    "elastic_tensor": PropertySpec(
+        "elastic tensor",
+        "Elastic stiffness in Voigt notation (xx, yy, zz, yz, xz, xy).",
+        symbol="C_ij",
+        unit="GPa",
+        oracles={"phonon-bte": _BOTH},
+        shape="array",
+    ),
+    "sound_velocity_longitudinal": PropertySpec(
+        "longitudinal sound velocity",
+        "Velocity of longitudinal sound in a polycrystal, from bulk and shear modulus.",
+        symbol="v_L",
+        unit="m/s",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+    ),
+    "sound_velocity_transverse": PropertySpec(
+        "transverse sound velocity",
+        "Velocity of transverse sound in a polycrystal, from the shear modulus.",
+        symbol="v_T",
+        unit="m/s",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+    ),
+    "kappa_slack": PropertySpec(
+        "kappa of Slack's model",
+        "Lattice thermal conductivity by Slack's formula, right within a factor of 3.",
+        unit="W/m/K",
+        oracles={"phonon-bte": _BOTH},
+        per_temperature=True,
+        positive=True,
+        digits=3,
+    ),
+    "kappa_callaway": PropertySpec(
+        "kappa of the Debye-Callaway model",
+        "Lattice thermal conductivity of three acoustic Debye branches (Callaway's model).",
+        unit="W/m/K",
+        oracles={"phonon-bte": _BOTH},
+        per_temperature=True,
+        positive=True,
+        digits=3,
+    ),
+    "kappa_cahill": PropertySpec(
+        "kappa of Cahill's model",
+        "Least thermal conductivity, of modes that lose their energy in half a period (Cahill).",
+        unit="W/m/K",
+        oracles={"phonon-bte": _BOTH},
+        per_temperature=True,
+        positive=True,
+        digits=3,
+    ),
+    "kappa_clarke": PropertySpec(
+        "kappa of Clarke's model",
+        "Least thermal conductivity at high temperature (Clarke).",
+        unit="W/m/K",
+        oracles={"phonon-bte": _BOTH},
+        positive=True,
+        digits=3,
+    ),
+    "interfaces": PropertySpec(
+        "interfaces between layers",
+        "Number of neighbouring layers that differ, leads included.",
+        oracles={"green": _ALWAYS},
+        main=True,
+    ),
+    "length": PropertySpec(
+        "length between the leads",
+        "Thickness of all layers between the leads.",
+        unit="Å",
+        oracles={"green": _ALWAYS},
+        positive=True,
+        main=True,
+    ),
+    "transmission": PropertySpec(
+        "transmission",
+        "Phonon modes per cell of the cross-section that pass the layers, by frequency.",
+        unit="modes/cell",
+        oracles={"green": _ALWAYS},
+        shape="array",
+    ),
+    "frequencies": PropertySpec(
+        "frequencies of the transmission",
+        "Frequencies at which the transmission is given.",
+        unit="THz",
+        oracles={"green": _ALWAYS},
+        shape="array",
+    ),
+    "force_calls": PropertySpec(
+        "force calls",
+        "Calls of the potential that the evaluation took; not a property of the material.",
+        promised=True,
+    ),
 }
-"""By the name that records, configs and JSON use."""
+"""By the name that records, configs and JSON use. The order is that in which they are shown."""
+_ALIASES = {alias: name for name, spec in PROPERTY_TABLE.items() for alias in spec.aliases}
 
 
-def line_of(name: str) -> PropertyLine:
-    """How a property is shown; one that is not in the table by its own name, without a unit."""
-    return PROPERTY_TABLE.get(name, PropertyLine(name.replace("_", " ")))
+def names_of(name: str) -> tuple[str, ...]:
+    """All names of a property, the one given first."""
+    own = _ALIASES.get(name, name)
+    spec = PROPERTY_TABLE.get(own)
+    rest = () if spec is None else (own, *spec.aliases)
+    return tuple(dict.fromkeys((name, *rest)))
+
+
+def spec_of(name: str) -> PropertySpec:
+    """What is known of a property by any of its names; of a user's own, no more than its name."""
+    spec = PROPERTY_TABLE.get(_ALIASES.get(name, name))
+    return PropertySpec(name.replace("_", " "), "") if spec is None else spec
+
+
+def sought(oracle: str, fidelity: str) -> list[str]:
+    """Names of the properties that an oracle measures at a fidelity and that can be objectives."""
+    return [
+        name
+        for name, spec in PROPERTY_TABLE.items()
+        if spec.can_be_sought and spec.given_at(oracle, fidelity)
+    ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.contract.property_table import PROPERTY_TABLE, spec_of
 from oracle.materials.crystal import Crystal
 
 if TYPE_CHECKING:
@@ -16,20 +17,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 _ROUNDING = 1e-10  # of a tensor's largest component, what rotations and sums leave of a zero
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-_PROMISED = (
-    "kappa",
-    "kappa_particle",
-    "kappa_coherence",
-    "heat_capacity",
-    "min_frequency_thz",
-    "max_frequency_thz",
-    "gruneisen_mean",
-    "max_msd",
-    "anharmonicity",
-    "energy_per_atom",
-    "volume",
-    "force_calls",
-)
+_PROMISED = tuple(name for name, spec in PROPERTY_TABLE.items() if spec.promised)
 
 
 def evaluation_json(
@@ -64,7 +52,7 @@ def evaluation_json(
         "spacegroup": None if crystal is None else crystal.spacegroup[0],
         "spacegroup_number": None if crystal is None else crystal.spacegroup[1],
         "temperature": list(getattr(evaluation, "temperature", ())),
-        "kappa_unit": "W/m/K" if kappa is None else kappa.unit,
+        "kappa_unit": spec_of("kappa").unit if kappa is None else kappa.unit,
         "std": None if kappa is None else kappa.std,
         "errors": {n: q.std for n, q in properties.items() if n != "kappa" and q.std is not None},
     }

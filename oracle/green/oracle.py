@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from oracle.contract.computing import ComputingOracle, Outcome
-from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.contract.evaluation import Measured, Unstable, make_quantity
 from oracle.green.device import Device, Found, make
 from oracle.green.settings import GreenSettings
 from oracle.materials.material import Material
@@ -117,30 +117,25 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         home = store.path(kind, key).relative_to(context.workdir)
         frequencies, values = device.midpoints.tolist(), found.transmission.tolist()
         record["artefacts"] = {"transmission": str(home / "transmission.json")}
-        quantities = {
-            "conductance": (1.0, "W/m²/K"),
-            "kappa": (length, "W/m/K"),
-        }
+        factors = {"conductance": 1.0, "kappa": length}
         outcome = Measured(
             **record,
             temperature=self._settings.temperatures,
             properties={
                 **{
-                    name: Quantity(
-                        value=(found.conductance * factor).tolist(),
+                    name: make_quantity(
+                        name,
+                        (found.conductance * factor).tolist(),
                         std=None if found.std is None else (found.std * factor).tolist(),
-                        unit=unit,
-                        per_temperature=True,
                     )
-                    for name, (factor, unit) in quantities.items()
+                    for name, factor in factors.items()
                 },
-                "transmission": Quantity(value=values, unit="modes/cell"),
-                "frequencies": Quantity(value=frequencies, unit="THz"),
-                "interfaces": Quantity(
-                    value=float(sum(a != b for a, b in itertools.pairwise(whole))),
-                    unit="",
+                "transmission": make_quantity("transmission", values),
+                "frequencies": make_quantity("frequencies", frequencies),
+                "interfaces": make_quantity(
+                    "interfaces", float(sum(a != b for a, b in itertools.pairwise(whole)))
                 ),
-                "length": Quantity(value=length * 1e10, unit="Å"),
+                "length": make_quantity("length", length * 1e10),
             },
         )
         with store.directory(kind, key) as folder:

@@ -14,7 +14,7 @@ from ase.io import write
 from numpy.typing import NDArray
 
 from oracle.contract.computing import ComputingOracle, Outcome
-from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.contract.evaluation import Measured, Quantity, Unstable, make_quantity
 from oracle.interface.mismatch import (
     Spectrum,
     acoustic_mismatch,
@@ -89,7 +89,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
                 error,
                 time.perf_counter() - started,
                 "give smaller supercells or meshes",
-                properties={"force_calls": Quantity(value=forces.calls, unit="")},
+                properties={"force_calls": make_quantity("force_calls", forces.calls)},
             )
 
     def _new(self, material: Interface, forces: ForceField, key: str, started: float) -> Outcome:
@@ -108,7 +108,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
                     break  # of an interface that cannot be, the other crystal does not matter
             home = store.path("evaluations", key).relative_to(forces.context.workdir)
             written = _write_cifs(folder, [relaxed for _, relaxed, _ in sides])
-            calls = {"force_calls": Quantity(value=forces.calls, unit="")}
+            calls = {"force_calls": make_quantity("force_calls", forces.calls)}
             crystal, _, soft = sides[-1]
             outcome: Outcome
             stage = "spectra"
@@ -154,12 +154,7 @@ def _measured(
         ),
     }
     properties = {
-        name: Quantity(
-            value=value.tolist(),
-            std=std.tolist(),
-            unit="W/m²/K" if value.ndim else "",
-            per_temperature=bool(value.ndim),
-        )
+        name: make_quantity(name, value.tolist(), std=std.tolist())
         for name, (value, std) in found.items()
     }
     value, std = found["interface_conductance"]
@@ -168,9 +163,7 @@ def _measured(
     first, second = (f.acoustics for _, f in sides)
     if first is not None and second is not None:
         waves = acoustic_mismatch(first, second, temperatures).tolist()
-        properties["interface_conductance_amm"] = Quantity(
-            value=waves, unit="W/m²/K", per_temperature=True
-        )
+        properties["interface_conductance_amm"] = make_quantity("interface_conductance_amm", waves)
     doubts += [
         everywhere(f"{c.formula}: long waves are elastically unstable", settings.temperatures)
         for c, f in sides

@@ -6,7 +6,7 @@ import time
 from typing import Literal
 
 from oracle.contract.computing import ComputingOracle, Outcome
-from oracle.contract.evaluation import Quantity
+from oracle.contract.evaluation import make_quantity
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from oracle.phonons.settings import PhononSettings
@@ -75,7 +75,7 @@ class PhononBTE(ComputingOracle[PhononSettings]):
                 error,
                 time.perf_counter() - started,
                 "give smaller supercells or meshes",
-                properties={"force_calls": Quantity(value=field.calls, unit="")},
+                properties={"force_calls": make_quantity("force_calls", field.calls)},
             )
 
     def _stored_or_new(self, material: Crystal, field: ForceField, started: float) -> Outcome:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from phono3py import Phono3py
 from pymatgen.core.structure import Structure
 
-from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.contract.evaluation import Measured, Quantity, Unstable, make_quantity
 from oracle.energetics.energies import curve
 from oracle.formulas import changes
 from oracle.materials import reciprocal
@@ -145,7 +145,7 @@ class Pipeline:
             )
         properties = properties | elastic_properties(*found, settings.temperatures)
         properties["kappa"] = estimated_kappa(properties["kappa_slack"])
-        properties["gruneisen_mean"] = Quantity(value=mean, unit="")
+        properties["gruneisen_mean"] = make_quantity("gruneisen_mean", mean)
         properties |= self._calls()
         none = np.zeros(len(settings.temperatures))
         doubts = self._cautions(crystal.stability, none, none)
@@ -231,8 +231,8 @@ class Pipeline:
         error = np.hypot(third.error, convergence.error(found, phonons, settings))
         self._remember(phonons, third, found, error)
         properties = properties | conductive_properties(found, error, settings.temperatures)
-        properties["anharmonicity"] = Quantity(
-            value=_one_or_all(unexplained), unit="", per_temperature=len(unexplained) > 1
+        properties["anharmonicity"] = make_quantity(
+            "anharmonicity", _one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
         properties |= self._mechanical(small, crystal, third, found)
         properties |= self._calls()
@@ -278,9 +278,9 @@ class Pipeline:
         room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(found.mesh, _JUDGING))
         msd = harmonic.max_msd(crystal.dynamics, temperatures, found.mesh)
         properties = {
-            "gruneisen_mean": Quantity(value=mean, unit=""),
-            "max_msd": Quantity(value=msd.tolist(), unit="Å²", per_temperature=True),
-            "phase_space": Quantity(value=room, unit="ps"),
+            "gruneisen_mean": make_quantity("gruneisen_mean", mean),
+            "max_msd": make_quantity("max_msd", msd.tolist()),
+            "phase_space": make_quantity("phase_space", room),
         }
         elastic = acoustics(crystal.dynamics, mean)
         if elastic is not None:
@@ -317,7 +317,7 @@ class Pipeline:
         return adaptive(small, self.settings, self.forces, kappa, reference, self._seed)
 
     def _calls(self) -> dict[str, Quantity]:
-        return {"force_calls": Quantity(value=self.forces.calls, unit="")}
+        return {"force_calls": make_quantity("force_calls", self.forces.calls)}
 
     def _cautions(self, stability: Stability, unexplained: Array, error: Array) -> dict[str, Any]:
         """Why the conductivity should not be trusted; see `oracle.phonons.doubts.cautions`."""

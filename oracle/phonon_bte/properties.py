@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.evaluation import Quantity
+from oracle.contract.evaluation import Quantity, make_quantity
 from oracle.formulas import kappa_models
 from oracle.formulas.kappa_models import Acoustics
 from oracle.phonon_bte.conductivity import Transport
@@ -23,16 +23,16 @@ _SLACK_ERROR = 1.0  # relative; the formula is right within a factor of two to t
 def structural_properties(relaxed: Relaxed) -> dict[str, Quantity]:
     """Energy and volume of a relaxed crystal."""
     return {
-        "energy_per_atom": Quantity(value=relaxed.energy_per_atom, unit="eV"),
-        "volume": Quantity(value=relaxed.volume / len(relaxed.symbols), unit="Å³/atom"),
+        "energy_per_atom": make_quantity("energy_per_atom", relaxed.energy_per_atom),
+        "volume": make_quantity("volume", relaxed.volume / len(relaxed.symbols)),
     }
 
 
 def spectral_properties(stability: Stability) -> dict[str, Quantity]:
     """Ends of the spectrum."""
     return {
-        "min_frequency_thz": Quantity(value=stability.lowest, unit="THz"),
-        "max_frequency_thz": Quantity(value=stability.highest, unit="THz"),
+        "min_frequency_thz": make_quantity("min_frequency_thz", stability.lowest),
+        "max_frequency_thz": make_quantity("max_frequency_thz", stability.highest),
     }
 
 
@@ -46,24 +46,22 @@ def elastic_properties(
         crystal: the same for the models.
         temperatures: K, of the models.
     """
-    theta = crystal.debye_temperature(crystal.mean_velocity)
-    found = {
-        "bulk_modulus": Quantity(value=elastic.bulk_modulus, unit="GPa"),
-        "shear_modulus": Quantity(value=elastic.shear_modulus, unit="GPa"),
-        "elastic_tensor": Quantity(value=elastic.stiffness.tolist(), unit="GPa", tensor="voigt-4"),
-        "sound_velocity_longitudinal": Quantity(value=crystal.longitudinal, unit="m/s"),
-        "sound_velocity_transverse": Quantity(value=crystal.transverse, unit="m/s"),
-        "debye_temperature": Quantity(value=theta, unit="K"),
-        "kappa_clarke": Quantity(value=kappa_models.clarke(crystal), unit="W/m/K"),
+    found: dict[str, Any] = {
+        "bulk_modulus": elastic.bulk_modulus,
+        "shear_modulus": elastic.shear_modulus,
+        "sound_velocity_longitudinal": crystal.longitudinal,
+        "sound_velocity_transverse": crystal.transverse,
+        "debye_temperature": crystal.debye_temperature(crystal.mean_velocity),
+        "kappa_clarke": kappa_models.clarke(crystal),
+        "kappa_slack": [kappa_models.slack(crystal, t) for t in temperatures],
+        "kappa_callaway": [kappa_models.debye_callaway(crystal, t) for t in temperatures],
+        "kappa_cahill": [kappa_models.cahill(crystal, t) for t in temperatures],
     }
-    for name, model in (
-        ("kappa_slack", kappa_models.slack),
-        ("kappa_callaway", kappa_models.debye_callaway),
-        ("kappa_cahill", kappa_models.cahill),
-    ):
-        values = [model(crystal, t) for t in temperatures]
-        found[name] = Quantity(value=values, unit="W/m/K", per_temperature=True)
-    return found
+    stiffness = elastic.stiffness.tolist()
+    return {
+        **{name: make_quantity(name, value) for name, value in found.items()},
+        "elastic_tensor": make_quantity("elastic_tensor", stiffness, tensor="voigt-4"),
+    }
 
 
 def conductive_properties(
@@ -78,25 +76,18 @@ def conductive_properties(
     """
     capacity = heat_capacity(found.frequencies, found.weights, temperatures)
     atoms = found.frequencies.shape[1] / 3
-    per_temperature = functools.partial(Quantity, per_temperature=True)
-    tensor = functools.partial(per_temperature, unit="W/m/K", tensor="cartesian-2")
     properties = {
-        "kappa": tensor(value=found.kappa.tolist(), std=(error * found.mean).tolist()),
-        "kappa_particle": tensor(value=found.particle.tolist()),
-        "heat_capacity": per_temperature(value=(capacity / atoms).tolist(), unit="k_B/atom"),
+        "kappa": make_quantity("kappa", found.kappa.tolist(), std=(error * found.mean).tolist()),
+        "kappa_particle": make_quantity("kappa_particle", found.particle.tolist()),
+        "heat_capacity": make_quantity("heat_capacity", (capacity / atoms).tolist()),
     }
     if found.coherence is not None:
-        properties["kappa_coherence"] = tensor(value=found.coherence.tolist())
+        properties["kappa_coherence"] = make_quantity("kappa_coherence", found.coherence.tolist())
     return properties
 
 
 def estimated_kappa(slack: Quantity) -> Quantity:
     """An isotropic conductivity tensor of what Slack's formula gives (n_temperatures,), W/m/K."""
     kappa = np.array(slack.value)
-    return Quantity(
-        value=(kappa[:, None, None] * np.eye(3)).tolist(),
-        unit="W/m/K",
-        std=(_SLACK_ERROR * kappa).tolist(),
-        per_temperature=True,
-        tensor="cartesian-2",
-    )
+    tensors = kappa[:, None, None] * np.eye(3)
+    return make_quantity("kappa", tensors.tolist(), std=(_SLACK_ERROR * kappa).tolist())

@@ -6,16 +6,20 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.contract.property_table import spec_of
 from oracle.materials.material import Material
-from oracle.replay.table import Row
+from oracle.replay.table import Row, is_number, is_number_or_tensor
 from oracle.runtime.context import Context
 from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 _STAGE = "lookup"
-_LARGEST = 10**300  # JSON knows larger integers than a number may be
 _UNITS = {"kappa": "W/m/K"}
+"""Units that count in the method's digest although no config states them: those of the first
+version, so that what it stored is still found."""
 
 
 class ReplayOracle:
@@ -25,13 +29,15 @@ class ReplayOracle:
         rows: the table's row by material digest.
         fidelity: name of the fidelity.
         property: name the number is given in ``Measured.properties``.
-        column: where the number stands; null where there is none.
+        column: where the number stands, or for conductivities the tensor of 3 x 3 numbers, in the
+            frame of the crystal's conventional cell; null where there is none.
         stable_column: where a boolean says whether the material is dynamically stable, or None
             when all are.
         cost_s: charged for each evaluation, seconds.
         table_sha256: of the table's content, as `load_table` gives it.
         temperature: K, the number holds for, or None.
-        unit: of the number; W/m/K for kappa where not given.
+        unit: of the number; where not given, that of the property table, or none where tables
+            differ too much to take one for granted (conductances).
         std_column: where the number's standard error stands, in its unit; null where unknown.
         confirm_column: where the better number stands that confirms this one, or None when the
             number is exact.
@@ -70,7 +76,9 @@ class ReplayOracle:
         self._confirm_column = confirm_column
         self._cost_s = cost_s
         self._temperature = temperature
-        self._unit = _UNITS.get(property, "") if unit is None else unit
+        spec = spec_of(property)
+        self._given_unit = unit
+        self._unit = ("" if spec.unit_varies else spec.unit) if unit is None else unit
         self._provenance: dict[str, Any] = {
             "table": table_sha256,
             "column": column,
@@ -85,16 +93,21 @@ class ReplayOracle:
                 "kind": "replay",
                 "fidelity": fidelity,
                 "property": property,
-                "unit": self._unit,
+                "unit": _UNITS.get(property, "") if unit is None else unit,
                 "temperature": temperature,
                 "cost_s": cost_s,
             }
         )
+        is_value, value = (
+            (is_number_or_tensor, "a number, a tensor of 3 x 3 numbers, or null")
+            if spec.shape == "tensor"
+            else (is_number, "a number or null")
+        )
         for name, allowed, expected in (
-            (column, _is_number, "a number or null"),
+            (column, is_value, value),
             (stable_column, _is_boolean, "true, false or null"),
             (std_column, _is_error, "a finite number of at least 0, or null"),
-            (confirm_column, _is_number, "a number or null"),
+            (confirm_column, is_value, value),
         ):
             if name is not None:
                 _check_column(rows, name, allowed, expected)
@@ -134,7 +147,7 @@ class ReplayOracle:
             cost_s=self._cost_s,
             table_sha256=self._provenance["table"],
             temperature=self._temperature,
-            unit=self._unit,
+            unit=self._given_unit,
         )
 
     def evaluate(self, material: Material, *, context: Context) -> Measured | Unstable | Failed:
@@ -157,7 +170,7 @@ class ReplayOracle:
         if self._stable_column is not None and row.get(self._stable_column) is False:
             return Unstable(reason=f"{self._stable_column} is false in the table", **common)
         number = row.get(self._column)
-        if number is None or not math.isfinite(number):
+        if number is None or not np.isfinite(number).all():
             return Failed(
                 message=f"{self._column} of {material.formula} is "
                 f"{'null' if number is None else number} in the table; expected a number",
@@ -166,7 +179,10 @@ class ReplayOracle:
             )
         std = None if self._std_column is None else row.get(self._std_column)
         quantity = Quantity(
-            value=float(number), unit=self._unit, std=None if std is None else float(std)
+            value=np.asarray(number, dtype=float).tolist(),
+            unit=self._unit,
+            std=None if std is None else float(std),
+            tensor="cartesian-2" if isinstance(number, list) else None,
         )
         return Measured(
             temperature=() if self._temperature is None else (self._temperature,),
@@ -192,15 +208,9 @@ def _check_column(
             )
 
 
-def _is_number(value: Any) -> bool:
-    if value is None or isinstance(value, float):
-        return True
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
-
-
 def _is_boolean(value: Any) -> bool:
     return value is None or isinstance(value, bool)
 
 
 def _is_error(value: Any) -> bool:
-    return value is None or (_is_number(value) and math.isfinite(value) and value >= 0)
+    return value is None or (is_number(value) and math.isfinite(value) and value >= 0)

@@ -23,6 +23,7 @@ class ReplayFidelity(BaseModel):
         stable_column: name of the boolean that says dynamically stable; absent means stable.
         cost_s: seconds one evaluation is charged with.
         std_column: name of the number's standard error.
+        unit: of the number; where absent, that of docs/properties.md, or none for conductances.
         confirm_column: name of the number at tighter settings, which confirms a leader.
     """
 
@@ -33,6 +34,7 @@ class ReplayFidelity(BaseModel):
     cost_s: float = Field(0.0, ge=0)
     std_column: str | None = None
     confirm_column: str | None = None
+    unit: str | None = None
 
 
 class ReplaySettings(BaseModel):
@@ -46,6 +48,8 @@ class ReplaySettings(BaseModel):
     stable_column: str | None = None
     std_column: str | None = None
     confirm_column: str | None = None
+    unit: str | None = None
+    """Of the number; where absent, that of docs/properties.md, or none for conductances."""
     fidelities: dict[str, ReplayFidelity] | None = None
     """Cheapest first; the objective is always the last."""
 
@@ -54,7 +58,7 @@ class ReplaySettings(BaseModel):
         if (self.column is None) == (self.fidelities is None):
             given = "neither" if self.column is None else "both"
             raise ValueError(f"got {given} of column and fidelities; expected exactly one")
-        for name in ("stable_column", "std_column", "confirm_column"):
+        for name in ("stable_column", "std_column", "confirm_column", "unit"):
             if self.fidelities is not None and getattr(self, name) is not None:
                 raise ValueError(f"{name}: belongs inside each of fidelities")
         if self.fidelities is not None and not self.fidelities:

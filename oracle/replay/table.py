@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from oracle.contract.directions import Direction, along
 from oracle.runtime.errors import OracleError
 from oracle.runtime.plain_json import parse_json
 
 Row = Mapping[str, Any]
+_LARGEST = 10**300  # JSON knows larger integers than a number may be
 
 
 def load_table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
@@ -61,3 +65,37 @@ def _parsed(line: bytes, place: str) -> dict[str, Any]:
     if not isinstance(row.get("id"), str | int) or isinstance(row["id"], bool):
         raise OracleError("read", f'{place}: given no "id"; expected a text or an integer')
     return row
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of a row is a number, or null."""
+    if value is None or isinstance(value, float):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value of a row is a tensor: three lists of three numbers."""
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(row, list) and len(row) == 3 for row in value)
+        and all(number is not None and is_number(number) for row in value for number in row)
+    )
+
+
+def is_number_or_tensor(value: Any) -> bool:
+    """Whether a value of a row is a number, a tensor, or null."""
+    return is_number(value) or is_tensor(value)
+
+
+def number_in(value: Any, direction: Direction | None = None) -> float | None:
+    """The number that a row's value stands for, or None where it is null or not finite.
+
+    Args:
+        value: a number, a tensor (3, 3), or null.
+        direction: of a tensor; None for a third of its trace.
+    """
+    if value is None or not np.isfinite(value).all():
+        return None
+    return float(along(np.array(value, dtype=float), direction) if is_tensor(value) else value)

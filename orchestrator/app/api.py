@@ -20,6 +20,7 @@ from orchestrator.app.failures import INPUT_ERRORS, SURROUNDINGS, explained
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import validate
+from orchestrator.presentation.property_page import objectives_in_words
 from orchestrator.queries import queries
 from orchestrator.queries.trials import campaign_trials
 from orchestrator.store.store import (
@@ -47,7 +48,9 @@ class LaunchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(
+        description=f"As in a config file. objective.property is one of:\n{objectives_in_words()}"
+    )
 
 
 class ResumeRequest(BaseModel):

@@ -16,6 +16,7 @@ from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config
 from orchestrator.presentation.rendering import (
     best_table,
+    best_title,
     console,
     print_details,
     say,
@@ -103,7 +104,7 @@ def _run(
     else:
         rows = queries.best(store, name, 10)
         out = console()
-        out.print(best_table(rows, f"Best of {name}"))
+        out.print(best_table(rows, best_title(name, rows)))
         say(out, f"{stopped.state}: {stopped.reason}")
         for purpose, step in _next_steps(store, name, rows[:1]):
             out.print(f"{purpose + ':':<14} {step}", soft_wrap=True)
@@ -174,7 +175,7 @@ def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
         writer.writeheader()
         writer.writerows(rows)
         return DONE
-    console().print(best_table(rows, f"Best of {name}") if rows else "nothing measured yet")
+    console().print(best_table(rows, best_title(name, rows)) if rows else "nothing measured yet")
     return DONE
 
 

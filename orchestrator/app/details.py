@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from oracle.contract.property_table import HEADLINES, PROPERTY_TABLE, line_of
+from oracle.contract.property_table import HEADLINES, PROPERTY_TABLE, spec_of
 from orchestrator.campaign.hints import from_here
 from orchestrator.presentation.numbers import duration, plain, with_error
-from orchestrator.presentation.rendering import say, text_of
+from orchestrator.presentation.rendering import by_what, say, text_of
 
 Document = dict[str, Any]
 _TEMPERATURES = 4  # lines of the first property without being asked for more
@@ -90,7 +90,7 @@ def _instability(document: Document) -> str:
 
 def _headline(document: Document, name: str) -> Iterator[str]:
     """One line per temperature, or one where the property has none."""
-    unit = line_of(name).unit
+    unit = spec_of(name).unit
     std = document.get("std") if name == "kappa" else None
     std = (document.get("errors") or {}).get(name, std)
     values = document[name] if isinstance(document[name], list) else [document[name]]
@@ -138,7 +138,7 @@ def _main_lines(document: Document) -> Iterator[tuple[str, str]]:
 
 def _value(name: str, value: Any, temperatures: Sequence[float]) -> str:
     """Numbers with their unit; of a property per temperature, the first with its temperature."""
-    line = line_of(name)
+    line = spec_of(name)
     at = ""
     if isinstance(value, list):
         if not value or isinstance(value[0], list):
@@ -165,7 +165,7 @@ def _rest(document: Document) -> Iterator[str]:
     for name, value in document.items():
         if name in _SHOWN or name in scalars or value is None:
             continue
-        line = line_of(name)
+        line = spec_of(name)
         label = f"{line.label}{f', {line.unit}' if line.unit else ''}"
         if isinstance(value, dict):
             if value:
@@ -205,7 +205,8 @@ def _why(history: Document, document: Document) -> Iterator[str]:
         return
     standing = "not ranked" if history["rank"] is None else f"rank {history['rank']}"
     word = "confirmed" if history["confirmed"] else "not confirmed"
-    yield f"campaign {history['campaign']}: {standing}, {word}"
+    what = by_what(history["quantity"], " by ")
+    yield f"campaign {history['campaign']}: {standing}{what}, {word}"
     for trial in history["trials"]:
         yield f"  {trial['trial']}, round {trial['round']}: {_reason(trial)}"
         for line in _story(trial):

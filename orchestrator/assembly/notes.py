@@ -28,7 +28,18 @@ def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
         notes.append(f"space: {duplicates} records equal an earlier one and count once")
     if config.oracle.kind == "phonon-bte":
         notes += accuracy_notes(str(config.oracle.calculator), families_of(config, space))
-    return (*notes, *_size_notes(config))
+    return (*notes, *_size_notes(config), *_direction_notes(config))
+
+
+def _direction_notes(config: CampaignConfig) -> list[str]:
+    """In which frame a direction is, where crystals may have been given in others."""
+    direction = config.objective.direction
+    if direction is None or isinstance(direction, str) or config.space.kind != "pool":
+        return []
+    return [
+        "objective: direction: in the Cartesian frame of each crystal's standard conventional cell,"
+        " which may be another than that of its file"
+    ]
 
 
 def _size_notes(config: CampaignConfig) -> list[str]:

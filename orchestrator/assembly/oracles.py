@@ -175,7 +175,13 @@ def check_table(config: CampaignConfig, space: Space) -> list[str]:
         table = _table(Path(config.oracle.table))[0]
         for fidelity in _replay_fidelities(config.oracle):
             columns = _column(config.oracle, fidelity)
-            notes += check_rows(space, table, columns, log=config.objective.in_log)
+            notes += check_rows(
+                space,
+                table,
+                columns,
+                log=config.objective.in_log,
+                direction=config.objective.direction,
+            )
     except OracleError as error:
         raise ConfigError(f"oracle: {error.message}") from error
     return notes
@@ -183,7 +189,7 @@ def check_table(config: CampaignConfig, space: Space) -> list[str]:
 
 def _column(settings: ReplaySettings, fidelity: str) -> dict[str, Any]:
     if settings.fidelities is None:
-        names = ("column", "stable_column", "std_column", "confirm_column")
+        names = ("column", "stable_column", "std_column", "confirm_column", "unit")
         return {name: getattr(settings, name) for name in names}
     return dict(settings.fidelities[fidelity].model_dump())
 

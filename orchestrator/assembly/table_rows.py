@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agents.contract.protocol import Space
+from oracle.contract.directions import Direction
+from oracle.replay.table import is_tensor, number_in
 from oracle.runtime.errors import OracleError
 
 Rows = Mapping[str, Mapping[str, Any]]
@@ -30,7 +32,14 @@ def chosen_ids(space: Space, table: Rows) -> dict[str, str]:
     return {digest: names[0] for digest, names in found.items() if names}
 
 
-def check_rows(space: Space, table: Rows, columns: Columns, *, log: bool) -> list[str]:
+def check_rows(
+    space: Space,
+    table: Rows,
+    columns: Columns,
+    *,
+    log: bool,
+    direction: Direction | None = None,
+) -> list[str]:
     """Refuse rows that cannot be learned from, before a campaign begins.
 
     Args:
@@ -38,20 +47,26 @@ def check_rows(space: Space, table: Rows, columns: Columns, *, log: bool) -> lis
         table: rows by id.
         columns: of one fidelity.
         log: whether logarithms of the numbers are modelled.
+        direction: along which tensors are taken, or None.
 
     Returns:
         A line on materials that stand in several rows which agree, if there are any.
 
     Raises:
-        OracleError: stage ``read``; names the row whose number is not positive, or the rows that
-            give one material two different numbers.
+        OracleError: stage ``read``; names the row whose number is not positive, the row without a
+            tensor where a direction is asked for, or the rows that give one material two
+            different numbers.
     """
-    _check_positive([n for d in ids_by_material(space).values() for n in d], table, columns, log)
+    names = [n for d in ids_by_material(space).values() for n in d if n in table]
+    if direction is not None:
+        _check_tensors(names, table, columns)
+    if log:
+        _check_positive(names, table, columns, direction)
     several = 0
-    for names in ids_by_material(space).values():
-        rows = [table[name] for name in names if name in table]
+    for same in ids_by_material(space).values():
+        rows = [table[name] for name in same if name in table]
         for other in rows[1:]:
-            _check_agreement(rows[0], other, columns)
+            _check_agreement(rows[0], other, columns, direction)
         several += len(rows) > 1
     if not several:
         return []
@@ -61,34 +76,68 @@ def check_rows(space: Space, table: Rows, columns: Columns, *, log: bool) -> lis
     ]
 
 
-def _check_positive(names: Sequence[str], table: Rows, columns: Columns, log: bool) -> None:
+def _check_tensors(names: Sequence[str], table: Rows, columns: Columns) -> None:
+    """A direction is taken of tensors, which every row has to hold that has a value."""
+    for column in _value_columns(columns):
+        for name in names:
+            value = table[name].get(column)
+            if (
+                value is not None
+                and not is_tensor(value)
+                and not _is_unstable(table[name], columns)
+            ):
+                raise OracleError(
+                    "read",
+                    f"table: {column} of {name!r} is {value!r}, one number, of which "
+                    "objective.direction cannot be taken; expected a tensor of 3 x 3 numbers in "
+                    "every row, or no objective.direction",
+                )
+
+
+def _value_columns(columns: Columns) -> list[str]:
+    return [name for name in (columns["column"], columns["confirm_column"]) if name]
+
+
+def _check_positive(
+    names: Sequence[str], table: Rows, columns: Columns, direction: Direction | None
+) -> None:
     wrong = [
         (column, name)
-        for column in (columns["column"], columns["confirm_column"])
+        for column in _value_columns(columns)
         for name in names
-        if log and column and name in table and _is_not_positive(table[name], column, columns)
+        if _is_not_positive(table[name], column, columns, direction)
     ]
     if wrong:
         column, name = wrong[0]
         others = f" ({len(wrong) - 1} more rows like it)" if wrong[1:] else ""
         raise OracleError(
             "read",
-            f"table: {column} of {name!r} is {table[name][column]:g}{others}; expected a number "
+            f"table: {column} of {name!r} is {number_in(table[name][column], direction):g}{others}"
+            "; expected a number "
             "above 0, since its logarithm is modelled: correct or drop the row, or set "
             "objective.log: false",
         )
 
 
-def _is_not_positive(row: Mapping[str, Any], column: str, columns: Columns) -> bool:
-    if columns["stable_column"] and row.get(columns["stable_column"]) is False:
+def _is_unstable(row: Mapping[str, Any], columns: Columns) -> bool:
+    stable = columns["stable_column"]
+    return bool(stable) and row.get(stable) is False
+
+
+def _is_not_positive(
+    row: Mapping[str, Any], column: str, columns: Columns, direction: Direction | None
+) -> bool:
+    if _is_unstable(row, columns):
         return False  # its number is not looked at
-    number = row.get(column)
+    number = number_in(row.get(column), direction)
     return number is not None and number <= 0
 
 
-def _check_agreement(one: Mapping[str, Any], other: Mapping[str, Any], columns: Columns) -> None:
+def _check_agreement(
+    one: Mapping[str, Any], other: Mapping[str, Any], columns: Columns, direction: Direction | None
+) -> None:
     """Two rows of one material say the same within their errors."""
-    for column, (a, b) in _differing(one, other, columns):
+    for column, (a, b) in _differing(one, other, columns, direction):
         raise OracleError(
             "read",
             f"table: {one['id']!r} and {other['id']!r} are one material, but {column} is {a} and "
@@ -98,7 +147,7 @@ def _check_agreement(one: Mapping[str, Any], other: Mapping[str, Any], columns: 
 
 
 def _differing(
-    one: Mapping[str, Any], other: Mapping[str, Any], columns: Columns
+    one: Mapping[str, Any], other: Mapping[str, Any], columns: Columns, direction: Direction | None
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
     stable = columns["stable_column"]
     if stable and (one.get(stable) is False) != (other.get(stable) is False):
@@ -106,7 +155,7 @@ def _differing(
     if stable and one.get(stable) is False:
         return
     column, std = columns["column"], columns["std_column"]
-    a, b = _number(one.get(column)), _number(other.get(column))
+    a, b = (number_in(row.get(column), direction) for row in (one, other))
     if a is None or b is None:
         if a is not b:
             yield column, (one.get(column), other.get(column))
@@ -115,8 +164,3 @@ def _differing(
     allowed = _SIGMAS * math.hypot(*errors)
     if abs(a - b) > max(allowed, 1e-12 * abs(a)):
         yield column, (a, b)
-
-
-def _number(given: Any) -> float | None:
-    """A number that can be measured, or None."""
-    return float(given) if given is not None and math.isfinite(given) else None

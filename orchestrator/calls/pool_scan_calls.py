@@ -21,6 +21,7 @@ from surrogate.features.shards import ShardStore
 _MATERIALS: TypeAdapter[Any] = TypeAdapter(list[Material])
 _EVALUATIONS: TypeAdapter[Any] = TypeAdapter(list[Evaluation])
 _SETTINGS: TypeAdapter[Any] = TypeAdapter(SurrogateSettings)
+_OUTPUT = TypeAdapter(Output)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _fitted(recipe: str, cache: str) -> _Fitted:
     document = json.loads(Path(recipe).read_text())
     settings = _SETTINGS.validate_python(document["surrogate"])
     store = ShardStore(settings.features, Path(cache))
-    output = Output(**document["output"])
+    output = _OUTPUT.validate_python(document["output"])
     surrogate = build_surrogate(settings, (output,), document["fidelity"], document["seed"], store)
     surrogate.fit(
         _EVALUATIONS.validate_python(document["evaluations"]),

@@ -163,6 +163,7 @@ class Campaign:
             target=settings.target,
             log=settings.in_log,
             limits=limits(self.config.constraints or ()),
+            direction=settings.direction,
         )
 
     def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:

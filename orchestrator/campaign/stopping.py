@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.contract.objective import Objective
 from agents.contract.protocol import Space
+from oracle.contract.directions import in_words
 from oracle.contract.evaluation import Measured
 from orchestrator.campaign.confirmation import wanted
 from orchestrator.campaign.ranking import best_of, leaders
@@ -45,8 +46,9 @@ def valueless_reason(state: CampaignState, objective: Objective) -> str | None:
         return None
     given = ", ".join(sorted({name for outcome in measured for name in outcome.properties}))
     at = "" if objective.temperature is None else f" at {objective.temperature:g} K"
+    what = in_words(objective.property, objective.direction)
     return (
-        f"objective.property: none of the {len(measured)} measured has {objective.property}{at}; "
+        f"objective.property: none of the {len(measured)} measured has {what}{at}; "
         f"the oracle gave: {given or 'nothing'}"
     )
 

@@ -1,55 +1,14 @@
-"""What each oracle measures at each of its fidelities, and what can therefore be sought."""
+"""What can be sought and limited with an oracle and its fidelities, by the property table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from agents.contract.constraints import ON_MEASUREMENTS
 from agents.contract.settings import ConstraintSettings, ObjectiveSettings
+from oracle.contract.property_spec import PropertySpec
+from oracle.contract.property_table import PROPERTY_TABLE, names_of, sought, spec_of
 from orchestrator.config.oracle_settings import OracleSettings
-
-
-@dataclass(frozen=True)
-class Given:
-    """When an oracle gives a property.
-
-    Args:
-        fidelities: that give it; those of an oracle that has but one are not named.
-        per_temperature: whether it is one number per temperature.
-    """
-
-    fidelities: tuple[str, ...] = ()
-    per_temperature: bool = False
-
-    def at(self, fidelity: str) -> bool:
-        """Whether a fidelity gives it."""
-        return not self.fidelities or fidelity in self.fidelities
-
-
-_BOTH, _THIRD_ORDER = ("harmonic", "bte"), ("bte",)
-MEASURED: Mapping[str, Mapping[str, Given]] = {
-    "phonon-bte": {
-        "kappa": Given(_BOTH, per_temperature=True),
-        "heat_capacity": Given(_THIRD_ORDER, per_temperature=True),
-        "max_frequency_thz": Given(_BOTH),
-        "min_frequency_thz": Given(_BOTH),
-        "gruneisen_mean": Given(_BOTH),
-        "max_msd": Given(_THIRD_ORDER, per_temperature=True),
-        "anharmonicity": Given(_THIRD_ORDER, per_temperature=True),
-    },
-    "green": {
-        "conductance": Given(per_temperature=True),
-        "kappa": Given(per_temperature=True),
-    },
-    "interface": {
-        "interface_conductance": Given(per_temperature=True),
-        "interface_conductance_amm": Given(per_temperature=True),
-        "radiation_limit": Given(per_temperature=True),
-        "overlap": Given(),
-    },
-}
-"""What an objective may be, by the kind of the oracle."""
 
 
 def check_objective(
@@ -60,42 +19,64 @@ def check_objective(
     """The last fidelity measures what is sought, and all that constraints limit.
 
     Raises:
-        ValueError: a property that is never measured, or at which temperature is not said.
+        ValueError: a property that is never measured, a direction of what is no tensor, or at
+            which temperature is not said.
     """
     for constraint in constraints:
         if constraint.name in ON_MEASUREMENTS:
             _check_constraint(oracle, objective, constraint.name)
     if oracle.kind == "replay":  # its column is what the objective says it is
         return
-    name, known = objective.property, MEASURED[oracle.kind]
-    if name not in known:
+    name, spec, last = objective.property, spec_of(objective.property), _last(oracle)
+    if oracle.kind not in spec.oracles or not spec.can_be_sought:
         raise ValueError(
             f"objective.property: given {name!r}, which oracle.kind: {oracle.kind} does "
-            f"not measure; allowed: {', '.join(known)}"
+            f"not measure; allowed: {', '.join(_sought_at_any(oracle))}"
         )
-    last = _last(oracle)
-    if not known[name].at(last):
-        there = [other for other, given in known.items() if given.at(last)]
+    if not spec.given_at(oracle.kind, last):
         raise ValueError(
             f"objective.property: given {name!r}, but oracle.fidelities ends with {last}, which "
-            f"does not measure it; add {known[name].fidelities[0]} there, or seek one of: "
-            f"{', '.join(there)}"
+            f"does not measure it; add {spec.oracles[oracle.kind][0]} there, or seek one of: "
+            f"{', '.join(sought(oracle.kind, last))}"
+        )
+    if spec.requires and not getattr(oracle, spec.requires):
+        raise ValueError(
+            f"objective.property: given {name!r}, which is measured with oracle.{spec.requires}: "
+            "true alone; set it"
+        )
+    if objective.direction is not None and not spec.tensor_at(oracle.kind, last):
+        at = f" at its last fidelity, {last}," if last else ""
+        raise ValueError(
+            f"objective.direction: given {objective.direction}, but oracle.kind: {oracle.kind}"
+            f"{at} gives one number of {name} and no tensor; leave it out"
+            f"{_with_tensor(spec, oracle)}"
         )
     _check_chosen(oracle, objective, name)
     _check_range(objective.temperature, oracle.temperatures)
 
 
+def _sought_at_any(oracle: OracleSettings) -> list[str]:
+    return [n for n, s in PROPERTY_TABLE.items() if s.can_be_sought and oracle.kind in s.oracles]
+
+
+def _with_tensor(spec: PropertySpec, oracle: OracleSettings) -> str:
+    """Which fidelity to add where another one of the oracle gives the tensor."""
+    fidelities = spec.oracles[oracle.kind]
+    found = [fidelity for fidelity in fidelities if spec.tensor_at(oracle.kind, fidelity)]
+    return f", or end oracle.fidelities with {found[0]}" if found else ""
+
+
 def _check_constraint(oracle: OracleSettings, objective: ObjectiveSettings, name: str) -> None:
     """A limit on what is never measured would refuse nothing."""
+    last = _last(oracle)
     if oracle.kind == "replay":
-        given = name == objective.property
+        given = name in names_of(objective.property)
     else:
-        known = MEASURED[oracle.kind].get(name)
-        given = known is not None and known.at(_last(oracle))
+        given = spec_of(name).given_at(oracle.kind, last)
     if not given:
         where = f"oracle.kind: {oracle.kind}"
-        if _last(oracle):
-            where += f" at its last fidelity, {_last(oracle)},"
+        if last:
+            where += f" at its last fidelity, {last},"
         raise ValueError(
             f"constraints: given {name}, which {where} does not measure, so that it would refuse "
             "nothing; leave it out"
@@ -112,7 +93,7 @@ def _last(oracle: OracleSettings) -> str:
 
 def _check_chosen(oracle: OracleSettings, objective: ObjectiveSettings, name: str) -> None:
     """Of several temperatures, one is chosen."""
-    if oracle.kind == "replay" or not MEASURED[oracle.kind][name].per_temperature:
+    if oracle.kind == "replay" or not spec_of(name).per_temperature:
         return
     temperatures = list(oracle.temperatures)
     if objective.temperature is None and len(temperatures) > 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agents.contract.objective import Objective
-from oracle.contract.evaluation import Measured, scalar
+from oracle.contract.evaluation import Measured, quantity_of, scalar, unit_of
 from oracle.materials.superlattice import Superlattice
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import Ranked, ranking
@@ -45,7 +45,7 @@ def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Pat
     trials = [t for t in campaign.state.objective_trials() if t.is_finished and t.outcome]
     rows = ranking(campaign.state, objective)
     unit = _unit(campaign, trials)
-    name = _words(objective.property) + _at(objective)
+    name = objective.quantity
     quantity = f"{name} ({unit})" if unit else name
     by_candidate = {row.label.candidate: row for row in rows}
     figures: dict[str, Any] = {
@@ -75,20 +75,12 @@ def latest_page(home: Path, name: str) -> Path | None:
     return max(rounds_folder(home, name).glob(f"round-*/{PAGE}"), default=None)
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _at(objective: Objective) -> str:
-    return "" if objective.temperature is None else f" at {objective.temperature:g} K"
-
-
 def _unit(campaign: Campaign, trials: list[Trial]) -> str:
-    for trial in trials:
-        quantity = trial.outcome and trial.outcome.properties.get(campaign.objective.property)
-        if quantity:
-            return quantity.unit
-    return ""
+    """Of the first measured value: all have one unit."""
+    name = campaign.objective.property
+    measured = (t.outcome for t in trials if t.outcome and quantity_of(t.outcome, name))
+    first = next(measured, None)
+    return "" if first is None else unit_of(first, name)
 
 
 def named(formula: str, label: str | None) -> str:
@@ -179,8 +171,8 @@ def _plan_label(campaign: Campaign, row: Ranked) -> str | None:
 
 def _valued(objective: Objective, row: Ranked, evaluation: Measured) -> str:
     """The objective's value in words, for a title."""
-    unit = evaluation.properties[objective.property].unit
-    return f"{_words(objective.property)} = {row.value:.3g} {unit}".strip() + _at(objective)
+    unit = unit_of(evaluation, objective.property)
+    return f"{objective.quantity}: {row.value:.3g} {unit}".strip()
 
 
 def cumulative_of(

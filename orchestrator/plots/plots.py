@@ -16,6 +16,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from oracle.contract.property_table import spec_of
+
 Array = NDArray[np.float64]
 
 BLUE, ORANGE, GREY, RED = "#1f5fa8", "#e07b00", "#8a8f98", "#c0392b"
@@ -118,7 +120,7 @@ def cumulative_kappa(
         total: W/m/K, what the table says; None where that is the end of the curve.
         part: what the curve is of where it ends below the total.
     """
-    figure = go.Figure()
+    figure, kappa = go.Figure(), spec_of("kappa")
     end = float(np.asarray(cumulative)[-1])
     whole = end if total is None else total
     complete = end >= _ALL * whole
@@ -126,7 +128,7 @@ def cumulative_kappa(
         x=np.asarray(frequency).tolist(),
         y=np.asarray(cumulative).tolist(),
         mode="lines",
-        name="all of kappa" if complete else part,
+        name=f"all of {kappa.axis}" if complete else part,
         showlegend=not complete,
         line={"color": BLUE, "width": 2.5},
     )
@@ -136,11 +138,11 @@ def cumulative_kappa(
         x=[half],
         y=[end / 2],
         mode="markers",
-        name=f"half of {end:.3g} W/m/K below {half:.2f} THz",
+        name=f"half of {end:.3g} {kappa.unit} below {half:.2f} THz",
         marker={"color": ORANGE, "size": 9, "symbol": "circle"},
     )
-    note = "" if complete else f"{part} only, {end:.3g} of {whole:.3g} W/m/K"
-    quantity = f"cumulative kappa at {temperature:g} K (W/m/K)"
+    note = "" if complete else f"{part} only, {end:.3g} of {whole:.3g} {kappa.unit}"
+    quantity = f"cumulative {kappa.axis} at {temperature:g} K ({kappa.unit})"
     look(figure, "frequency (THz)", quantity, title=title, note=note)
     figure.update_xaxes(range=[0.0, float(np.max(frequency))])
     figure.update_yaxes(range=[0.0, 1.08 * max(whole, end)])

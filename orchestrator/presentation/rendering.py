@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from oracle.contract.property_table import spec_of
 from orchestrator.presentation.numbers import aligned, plain, with_error
 
 Document = dict[str, Any]
@@ -125,6 +126,17 @@ class FittingTable:
                 for first, text in zip(self.columns[0].cells, column.cells, strict=True):
                     if text:
                         yield Text(f" {first}  {column.header}: {text}")
+
+
+def best_title(name: str, rows: Sequence[Document]) -> str:
+    """Title of the table of the best: with what is sought, unless it is kappa as a whole."""
+    return f"Best of {name}{by_what(rows[0]['quantity'], ': ') if rows else ''}"
+
+
+def by_what(quantity: str, before: str) -> str:
+    """What is sought, after a text; nothing for kappa as a whole, which everyone expects."""
+    usual = spec_of("kappa").axis
+    return "" if quantity.startswith(f"{usual} at ") else f"{before}{quantity}"
 
 
 def best_table(rows: Sequence[Document], title: str) -> FittingTable:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from agents.contract.objective import Objective
-from oracle.contract.evaluation import EVALUATION, caution
+from oracle.contract.evaluation import EVALUATION, caution, unit_of
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Superlattice
@@ -113,15 +113,15 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         for t in campaign.state.objective_trials()  # not who had a cheaper look at it before
         if t.plan.candidate == label.candidate
     )
-    quantity = evaluation.properties[campaign.objective.property]
     screened = campaign.state.screened.get(label.candidate, {})
     return {
         "rank": row.rank,
         "candidate": label.candidate,
         "label": first.label,
         "formula": formula,
+        "quantity": campaign.objective.quantity,
         "value": row.value,
-        "unit": quantity.unit,
+        "unit": unit_of(evaluation, campaign.objective.property),
         "std": row.std,
         "fidelity": evaluation.fidelity,
         "stable": True,
@@ -248,6 +248,7 @@ def _why(campaign: Campaign, candidate: str) -> Document | None:
     )
     return {
         "campaign": campaign.name,
+        "quantity": campaign.objective.quantity,
         "rank": rank,
         "confirmed": label.confirmed if label else False,
         "demotions": label.demotions if label else 0,

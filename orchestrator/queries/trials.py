@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.contract.evaluation import Failed, Measured, Unstable, quantity_of, unit_of
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.state import Trial
 from orchestrator.store.store import Store
@@ -92,8 +92,8 @@ def _reason(trial: Trial) -> str | None:
 def _unit(campaign: Campaign, outcome: Any) -> str | None:
     if not isinstance(outcome, Measured):
         return None
-    quantity = outcome.properties.get(campaign.objective.property)
-    return None if quantity is None else quantity.unit
+    name = campaign.objective.property
+    return None if quantity_of(outcome, name) is None else unit_of(outcome, name)
 
 
 def _rejected(campaign: Campaign, formulas: dict[str, str]) -> Document:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from oracle.contract.evaluation import Measured
+from oracle.contract.evaluation import Measured, unit_of
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.metrics import best_metrics
 from orchestrator.campaign.ranking import best_of
@@ -184,7 +184,7 @@ def _best_tags(campaign: Campaign) -> dict[str, str]:
     if row is None:
         return {}
     evaluation, label = row.label.evaluation, row.label
-    unit = evaluation.properties[campaign.objective.property].unit
+    unit = unit_of(evaluation, campaign.objective.property)
     word = "confirmed" if label.confirmed else "not confirmed"
     value = with_error(row.value, row.std)
     return {

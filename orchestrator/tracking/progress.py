@@ -11,6 +11,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 
+from oracle.contract.evaluation import unit_of
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import best_of
 from orchestrator.campaign.state import CampaignState, Trial
@@ -262,7 +263,7 @@ def _best(campaign: Campaign) -> str:
     if row is None:
         return "none yet"
     evaluation = row.label.evaluation
-    unit = evaluation.properties[campaign.objective.property].unit
+    unit = unit_of(evaluation, campaign.objective.property)
     word = "confirmed" if row.label.confirmed else "not confirmed yet"
     value = with_error(row.value, row.std)
     return f"{evaluation.material.formula} {value} {unit} ({word})"

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.contract.directions import Direction
 from oracle.contract.evaluation import Failed, Measured, Unstable
 from oracle.materials.material import Material
 
@@ -20,15 +21,17 @@ class Output:
     """One number to be predicted.
 
     Args:
-        property: a key of ``Measured.properties``, for instance ``kappa``.
+        property: any name of a property, for instance ``kappa``.
         temperature: K, or None for a number without temperature.
         log: whether it is modelled as log10 of its value; positive quantities that span
             decades are.
+        direction: of a tensor; None for a third of its trace.
     """
 
     property: str
     temperature: float | None = None
     log: bool = True
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ class BaseSurrogate(ABC):
             (abs(math.log(other.temperature / asked)), other)
             for other in self._outputs
             if asked and other.temperature
-            if (other.property, other.log) == (output.property, output.log)
+            if replace(other, temperature=asked) == output
         ]
         if not near:
             raise ValueError(f"this surrogate was not made for {output}; see its `outputs`")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
+from oracle.contract.evaluation import Failed, Measured, Unstable, quantity_of, scalar
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Output
 
@@ -92,8 +92,9 @@ def one_unit(outcomes: Mapping[str, Outcome], name: str) -> None:
     """
     units: dict[str, str] = {}
     for evaluation in outcomes.values():
-        if isinstance(evaluation, Measured) and name in evaluation.properties:
-            units.setdefault(evaluation.properties[name].unit, _name(evaluation))
+        quantity = quantity_of(evaluation, name) if isinstance(evaluation, Measured) else None
+        if quantity is not None and quantity.unit:  # some tables do not say
+            units.setdefault(quantity.unit, _name(evaluation))
     if len(units) > 1:
         (first, one), (second, other) = list(units.items())[:2]
         raise ValueError(
@@ -108,7 +109,7 @@ def label_of(evaluation: Outcome, output: Output) -> tuple[float, float] | None:
     Raises:
         ValueError: it is not finite, or not positive though its logarithm is modelled.
     """
-    found = scalar(evaluation, output.property, output.temperature)
+    found = scalar(evaluation, output.property, output.temperature, output.direction)
     if not isinstance(evaluation, Measured) or found is None:
         return None
     return _checked(evaluation, output, *found)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from scipy import constants
 
+from oracle.contract.property_spec import Prior
+from oracle.contract.property_table import spec_of
 from surrogate.contract.protocol import Output
 from surrogate.features.descriptors import REFERENCE_TEMPERATURE, Array
 
 
 def prior_mean(output: Output, descriptors: Mapping[str, Array]) -> Array | None:
-    """First guess (n,) of an output on its modelled scale; None where physics offers none.
+    """First guess (n,) of an output on its modelled scale; None where the table names none.
 
     Slack's formula falls as 1/T; the highest frequency is taken as that of Debye's sphere.
 
@@ -21,13 +23,25 @@ def prior_mean(output: Output, descriptors: Mapping[str, Array]) -> Array | None
         output: what is predicted.
         descriptors: columns (n,) of `GLOBALS` by name; an entry may be NaN.
     """
-    if output.property == "kappa" and output.temperature:
-        guess = descriptors["log_slack"] + math.log10(REFERENCE_TEMPERATURE / output.temperature)
-    elif output.property == "bulk_modulus":
-        guess = descriptors["log_bulk_modulus"]
-    elif output.property == "max_frequency":
-        per_kelvin = constants.k / constants.h / constants.tera
-        guess = descriptors["log_debye"] + math.log10(per_kelvin)
-    else:
+    prior = spec_of(output.property).prior
+    if prior is None or (prior == "slack" and not output.temperature):
         return None
+    guess = _GUESSES[prior](output, descriptors)
     return guess if output.log else np.power(10.0, guess)
+
+
+def _slack(output: Output, descriptors: Mapping[str, Array]) -> Array:
+    assert output.temperature  # without one there is no guess
+    return descriptors["log_slack"] + math.log10(REFERENCE_TEMPERATURE / output.temperature)
+
+
+_THZ_PER_KELVIN = constants.k / constants.h / constants.tera
+_GUESSES: Mapping[Prior, Callable[[Output, Mapping[str, Array]], Array]] = {
+    "slack": _slack,
+    "bulk-modulus": lambda output, descriptors: descriptors["log_bulk_modulus"],
+    "debye-temperature": lambda output, descriptors: descriptors["log_debye"],
+    "debye-frequency": lambda output, descriptors: (
+        descriptors["log_debye"] + math.log10(_THZ_PER_KELVIN)
+    ),
+}
+"""log10 of the guesses by their names in the property table."""

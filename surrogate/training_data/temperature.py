@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracle.contract.evaluation import Measured
+from oracle.contract.property_table import spec_of
 from surrogate.contract.protocol import Output
 from surrogate.features.inputs import Inputs
 from surrogate.training_data.labels import Labels, Outcome, label_of, labels_of
@@ -20,9 +21,7 @@ from surrogate.training_data.scaling import TargetScale
 Array = NDArray[np.float64]
 Learn = Callable[[Problem], Model]
 _REFERENCE = 300.0  # K
-_SLOPES = {"kappa": (-1.0, 0.15)}
-"""Slope of log10 with log10 of temperature where three-phonon scattering alone limits kappa above
-the Debye temperature (Ziman, Electrons and Phonons, ch. 8), and how far crystals stray from it."""
+_STAYS = (0.0, 1.0)  # prior slope of what is not known to change with temperature, and its error
 _INTERVALS = 4  # most of one material's that are learned from
 _NOISE = 0.02  # of a slope between two temperatures, whose errors are nearly the same
 
@@ -92,7 +91,8 @@ class TemperatureHead:
                 rows.append(row[digest])
                 middles.append(middle)
                 slopes.append(slope)
-        prior, typical = _SLOPES.get(output.property, (0.0, 1.0)) if output.log else (0.0, 1.0)
+        known = spec_of(output.property).slope if output.log else None
+        prior, typical = known or _STAYS
         left = np.array(slopes) - prior
         scale = TargetScale.of(left, physical=prior != 0.0, typical=typical)
         at = np.array(rows, dtype=np.int64)
@@ -135,11 +135,11 @@ class TemperatureHeads:
     row: dict[str, int]
     inputs: Inputs
     learn: Learn
-    _known: dict[tuple[str, bool], TemperatureHead] = field(default_factory=dict)
+    _known: dict[Output, TemperatureHead] = field(default_factory=dict)
 
     def of(self, output: Output) -> TemperatureHead:
         """How a property runs; fitted when first asked for, as most campaigns never do."""
-        key = (output.property, output.log)
+        key = replace(output, temperature=None)
         if key not in self._known:
             self._known[key] = TemperatureHead.of(
                 output, self.outcomes, self.row, self.inputs, self.learn
@@ -205,7 +205,7 @@ def _slopes(output: Output, outcome: Outcome) -> list[tuple[float, float]]:
 
 
 def _at(output: Output, temperature: float) -> Output:
-    return Output(output.property, temperature, output.log)
+    return replace(output, temperature=temperature)
 
 
 def _columns(middles: Array) -> Array:

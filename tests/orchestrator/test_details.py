@@ -15,7 +15,7 @@ from ase.io import write
 from click.testing import CliRunner
 
 from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
-from oracle.contract.property_table import PROPERTY_TABLE, line_of
+from oracle.contract.property_table import PROPERTY_TABLE, spec_of
 from oracle.contract.report import evaluation_json
 from oracle.materials.crystal import Crystal
 from orchestrator.app.cli import main
@@ -87,7 +87,7 @@ def test_the_first_line_is_kappa_and_a_screen_holds_the_rest(run: Run) -> None:
 def test_everything_is_there_where_it_is_asked_for(run: Run) -> None:
     done = run("Al.cif", options=("-v",))
     assert done.stdout.startswith(run("Al.cif").stdout)
-    for word in ("elastic tensor, GPa", "relax_fmax", "phonopy", "velocity of sound"):
+    for word in ("elastic tensor, GPa", "relax_fmax", "phonopy", "sound velocity"):
         assert word in done.stdout
 
 
@@ -219,4 +219,4 @@ def test_a_caution_is_told_whole(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_property_that_is_not_in_the_table_keeps_its_name() -> None:
-    assert line_of("band_gap").label == "band gap"
+    assert spec_of("band_gap").label == "band gap"

@@ -85,8 +85,8 @@ def test_the_page_of_a_campaign_shows_the_rank_1_of_the_table(tmp_path: Path) ->
     figure = _figures(page)[0]
     (star,) = [t for t in figure["data"] if t["name"] == "rank 1"]
     assert star["y"] == [best["value"]]
-    assert "lowest kappa at 500 K" in figure["layout"]["title"]["text"]
-    assert figure["layout"]["yaxis"]["title"]["text"] == "kappa at 500 K (W/m/K)"
+    assert "lowest κ at 500 K" in figure["layout"]["title"]["text"]
+    assert figure["layout"]["yaxis"]["title"]["text"] == "κ at 500 K (W/m/K)"
     low, high = figure["layout"]["yaxis"]["range"]
     assert high - low < 6  # decades, with an error of 1e9 among the values
 

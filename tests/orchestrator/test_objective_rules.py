@@ -10,7 +10,8 @@ import pytest
 from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from oracle.contract.evaluation import Measured
+from oracle.contract.evaluation import Measured, scalar
+from oracle.contract.property_table import PROPERTY_TABLE
 from oracle.materials.crystal import Crystal
 from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons.settings import PhononSettings
@@ -19,7 +20,6 @@ from orchestrator.calls import oracle_calls
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import validate
-from orchestrator.config.objective_rules import MEASURED
 
 PROTOTYPES = {"kind": "prototypes", "prototypes": ["rocksalt"]}
 LAYERS = {"kind": "superlattice", "alphabet": {"S": "Si", "G": "Ge"}, "leads": ["S", "S"],
@@ -111,10 +111,21 @@ def test_the_table_says_what_the_oracle_gives(fidelity: Any, tmp_path: Path) -> 
         warnings.simplefilter("ignore")
         found = PhononBTE(settings, fidelity).evaluate(crystal, context=Context(tmp_path))
     assert isinstance(found, Measured), found
-    for name, given in MEASURED["phonon-bte"].items():
-        assert (name in found.properties) == given.at(fidelity), name
-        if given.at(fidelity):
-            assert found.properties[name].per_temperature == given.per_temperature, name
+    assert set(found.properties) <= set(PROPERTY_TABLE)
+    for name, spec in PROPERTY_TABLE.items():
+        if name == "force_calls":
+            continue
+        given = spec.given_at("phonon-bte", fidelity)
+        assert (name in found.properties) == given, name
+        if given:
+            quantity = found.properties[name]
+            assert quantity.unit == spec.unit, name
+            assert quantity.per_temperature == spec.per_temperature, name
+            assert (quantity.tensor == "cartesian-2") == (spec.shape == "tensor"), name
+            if spec.can_be_sought:
+                value = scalar(found, name, 300.0)
+                assert value is not None, name
+                assert value[0] > 0 or not spec.positive, name
 
 
 def test_a_first_round_without_any_value_ends_a_campaign(
