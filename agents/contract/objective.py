@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.directions import Direction, in_words
+from oracle.contract.directions import in_words
 from oracle.contract.evaluation import Failed, Measured, Unstable, quantity_of, scalar
+from oracle.contract.property_spec import Direction
 from oracle.contract.property_table import spec_of
 from surrogate.contract.protocol import Output
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from oracle.contract.directions import Direction, along
+from oracle.contract.directions import along
+from oracle.contract.property_spec import Direction
 from oracle.contract.property_table import names_of, spec_of
 from oracle.materials.material import Material
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from oracle.contract.directions import Direction, along
+from oracle.contract.directions import along
+from oracle.contract.property_spec import Direction
 from oracle.runtime.errors import OracleError
 from oracle.runtime.plain_json import parse_json
 

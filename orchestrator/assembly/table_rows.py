@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agents.contract.protocol import Space
-from oracle.contract.directions import Direction
+from oracle.contract.property_spec import Direction
 from oracle.replay.table import is_tensor, number_in
 from oracle.runtime.errors import OracleError
 

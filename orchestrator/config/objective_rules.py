@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from agents.contract.constraints import ON_MEASUREMENTS
 from agents.contract.settings import ConstraintSettings, ObjectiveSettings
-from oracle.contract.property_spec import PropertySpec
+from oracle.contract.property_spec import Direction, PropertySpec
 from oracle.contract.property_table import PROPERTY_TABLE, names_of, sought, spec_of
+from oracle.runtime.suggestions import did_you_mean
 from orchestrator.config.oracle_settings import OracleSettings
 
 
@@ -29,9 +30,11 @@ def check_objective(
         return
     name, spec, last = objective.property, spec_of(objective.property), _last(oracle)
     if oracle.kind not in spec.oracles or not spec.can_be_sought:
+        allowed = _sought_at_any(oracle)
         raise ValueError(
-            f"objective.property: given {name!r}, which oracle.kind: {oracle.kind} does "
-            f"not measure; allowed: {', '.join(_sought_at_any(oracle))}"
+            f"objective.property: given {name!r}, which oracle.kind: {oracle.kind} does not "
+            f"measure{' as a number' if oracle.kind in spec.oracles else ''}; "
+            f"{did_you_mean(name, allowed)}allowed: {', '.join(allowed)}"
         )
     if not spec.given_at(oracle.kind, last):
         raise ValueError(
@@ -47,12 +50,19 @@ def check_objective(
     if objective.direction is not None and not spec.tensor_at(oracle.kind, last):
         at = f" at its last fidelity, {last}," if last else ""
         raise ValueError(
-            f"objective.direction: given {objective.direction}, but oracle.kind: {oracle.kind}"
-            f"{at} gives one number of {name} and no tensor; leave it out"
+            f"objective.direction: given {_written(objective.direction)}, but oracle.kind: "
+            f"{oracle.kind}{at} gives one number of {name} and no tensor; leave it out"
             f"{_with_tensor(spec, oracle)}"
         )
     _check_chosen(oracle, objective, name)
     _check_range(objective.temperature, oracle.temperatures)
+
+
+def _written(direction: Direction) -> str:
+    """As in a config: ``[0, 0, 1]``."""
+    if isinstance(direction, str):
+        return direction
+    return f"[{', '.join(f'{x:g}' for x in direction)}]"
 
 
 def _sought_at_any(oracle: OracleSettings) -> list[str]:

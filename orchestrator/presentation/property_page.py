@@ -19,9 +19,8 @@ _HEADER = (
 
 def table() -> str:
     """The table of the page, in Markdown."""
-    return (
-        "\n".join((*_HEADER, *(_row(name, spec) for name, spec in PROPERTY_TABLE.items()))) + "\n"
-    )
+    rows = (_row(name, spec) for name, spec in PROPERTY_TABLE.items())
+    return "\n".join((*_HEADER, *rows)) + "\n"
 
 
 def objectives_in_words() -> str:

@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.directions import Direction
 from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.contract.property_spec import Direction
 from oracle.materials.material import Material
 
 Array = NDArray[np.float64]
