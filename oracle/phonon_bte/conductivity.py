@@ -110,29 +110,7 @@ def conductivity(
     off_diagonal = settings.coherence if coherence is None else coherence
     scatters = settings.isotope if isotope is None else isotope
     grid = settings.temperatures if temperatures is None else temperatures
-    phonons.mesh_numbers = list(mesh)
-    try:
-        # Without the averages, kappa depends on rounding: on how eigenvectors of degenerate modes
-        # (NaCl by 3 % on a 5x5x5 mesh, 0.1 % on 9x9x9) and the diagonal of the tetrahedra were
-        # chosen, and on what is left of the acoustic frequencies at the zone centre.
-        phonons.init_phph_interaction(
-            average_degenerate_weights=True,
-            symmetrize_tetrahedra=True,
-            exclude_gamma_acoustic=True,
-        )
-        phonons.run_thermal_conductivity(
-            is_LBTE=settings.transport == "lbte",
-            temperatures=list(grid),
-            is_isotope=scatters,
-            mass_variances=mass_variances(phonons.primitive.symbols) if scatters else None,
-            boundary_mfp=boundary_length(settings),
-            transport_type="SMM19" if off_diagonal else None,
-            log_level=0,
-        )
-    except MemoryError as error:
-        raise OracleError(
-            "bte", f"out of memory at mesh {mesh}; give a coarser mesh", transient=True
-        ) from error
+    _run(phonons, settings, mesh, off_diagonal=off_diagonal, isotope=scatters, temperatures=grid)
     found = phonons.thermal_conductivity
     particle, off = _parts(phonons, settings, off_diagonal)
     modes = _mode_kappa(found, len(grid), off_diagonal) / np.prod(mesh)
@@ -152,6 +130,41 @@ def conductivity(
     if checked and not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < HEAVY):
         raise OracleError("bte", f"kappa is not finite at mesh {mesh}; give a denser mesh")
     return result
+
+
+def _run(
+    phonons: Phono3py,
+    settings: PhononSettings,
+    mesh: tuple[int, int, int],
+    *,
+    off_diagonal: bool,
+    isotope: bool,
+    temperatures: tuple[float, ...],
+) -> None:
+    """Have phono3py solve the equation on a mesh; the result stays with `phonons`."""
+    phonons.mesh_numbers = list(mesh)
+    try:
+        # Without the averages, kappa depends on rounding: on how eigenvectors of degenerate modes
+        # (NaCl by 3 % on a 5x5x5 mesh, 0.1 % on 9x9x9) and the diagonal of the tetrahedra were
+        # chosen, and on what is left of the acoustic frequencies at the zone centre.
+        phonons.init_phph_interaction(
+            average_degenerate_weights=True,
+            symmetrize_tetrahedra=True,
+            exclude_gamma_acoustic=True,
+        )
+        phonons.run_thermal_conductivity(
+            is_LBTE=settings.transport == "lbte",
+            temperatures=list(temperatures),
+            is_isotope=isotope,
+            mass_variances=mass_variances(phonons.primitive.symbols) if isotope else None,
+            boundary_mfp=boundary_length(settings),
+            transport_type="SMM19" if off_diagonal else None,
+            log_level=0,
+        )
+    except MemoryError as error:
+        raise OracleError(
+            "bte", f"out of memory at mesh {mesh}; give a coarser mesh", transient=True
+        ) from error
 
 
 def boundary_length(settings: PhononSettings) -> float | None:

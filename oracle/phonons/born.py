@@ -23,6 +23,7 @@ from oracle.runtime.stages import StageStore
 from oracle.runtime.text_files import read_text
 
 if TYPE_CHECKING:
+    from phonopy.structure.atoms import PhonopyAtoms
     from pymatgen.core.structure import Structure
 
     from oracle.phonons.relax import Relaxed
@@ -46,6 +47,35 @@ def read_born(
 
     Raises:
         OracleError: stage ``read``; not such a file, or not of this crystal.
+    """
+    primitive, born, dielectric = _parsed(path, given)
+    match = _matched(
+        primitive.cell @ rotation.T,
+        primitive.positions @ rotation.T,
+        list(primitive.symbols),
+        conventional,
+    )
+    if match is None:
+        raise OracleError("read", f"{path}: its atoms do not lie on those of the structure")
+    charges = BornCharges(
+        dielectric=_tensor(rotation @ dielectric @ rotation.T),
+        charges=tuple(_tensor(rotation @ born[i] @ rotation.T) for i in match),
+    )
+    excess = charge_excess(charges)
+    if excess > _EXCESS:
+        raise OracleError(
+            "read",
+            f"{path}: its charges add up to {excess:.2f} e per atom; expected 0 for a crystal "
+            "without net charge: they may be of another crystal, or in another order",
+        )
+    return charges
+
+
+def _parsed(path: Path, given: Structure) -> tuple[PhonopyAtoms, Array, Array]:
+    """What a BORN file says: primitive cell, charges (n_primitive, 3, 3), dielectric tensor (3, 3).
+
+    Raises:
+        OracleError: stage ``read``; not such a file, or not of a crystal like the given one.
     """
     from phonopy import Phonopy
     from phonopy.file_IO import parse_BORN_from_strings
@@ -75,26 +105,7 @@ def read_born(
             f"{path}: charges of {len(born)} atoms, least dielectric constant "
             f"{np.linalg.eigvalsh(dielectric).min():.3g}; expected {len(primitive)} and at least 1",
         )
-    match = _matched(
-        primitive.cell @ rotation.T,
-        primitive.positions @ rotation.T,
-        list(primitive.symbols),
-        conventional,
-    )
-    if match is None:
-        raise OracleError("read", f"{path}: its atoms do not lie on those of the structure")
-    charges = BornCharges(
-        dielectric=_tensor(rotation @ dielectric @ rotation.T),
-        charges=tuple(_tensor(rotation @ born[i] @ rotation.T) for i in match),
-    )
-    excess = charge_excess(charges)
-    if excess > _EXCESS:
-        raise OracleError(
-            "read",
-            f"{path}: its charges add up to {excess:.2f} e per atom; expected 0 for a crystal "
-            "without net charge: they may be of another crystal, or in another order",
-        )
-    return charges
+    return primitive, born, dielectric
 
 
 def charge_excess(born: BornCharges) -> float:
