@@ -25,7 +25,7 @@ def agent_names(agents: tuple[AgentSettings, ...]) -> tuple[str, ...]:
     seen: dict[str, int] = {}
     names = []
     for agent in agents:
-        seen[agent.kind] = seen.get(agent.kind, 0) + 1
-        count = seen[agent.kind]
-        names.append(agent.kind if count == 1 else f"{agent.kind}-{count}")
+        kind = agent.kind.rpartition(":")[2]  # of an import path, the name of the class
+        count = seen[kind] = seen.get(kind, 0) + 1
+        names.append(kind if count == 1 else f"{kind}-{count}")
     return tuple(names)

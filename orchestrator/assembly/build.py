@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,15 +11,19 @@ from agents.proposers.bayesian import BayesianProposer
 from agents.proposers.defaults import agent_names, default_agents
 from agents.proposers.evolution import EvolutionProposer
 from agents.proposers.random_agent import RandomProposer
+from agents.proposers.settings import AgentSettings, OwnAgentSettings
 from agents.proposers.substitution import SubstitutionProposer
 from agents.proposers.tree_search import TreeSearchProposer
 from agents.spaces.interface_space import interface_space
 from agents.spaces.pool import PoolSpace
 from agents.spaces.prototypes import PrototypeSpace
+from agents.spaces.settings import OwnSpaceSettings
 from agents.spaces.superlattice_space import superlattice_space
+from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.superlattice import Superlattice
 from oracle.runtime.errors import OracleError
+from oracle.runtime.own_classes import made
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.run_settings import ExecutorSettings
@@ -30,6 +34,7 @@ from surrogate.contract.protocol import Output, Surrogate
 from surrogate.contract.settings import (
     GaussianProcessSettings,
     GraphEnsembleSettings,
+    OwnSurrogateSettings,
     SequenceProcessSettings,
 )
 from surrogate.features.crystal_features import CrystalFeatures, is_cached
@@ -74,6 +79,9 @@ def build_space(settings: Any) -> Space:
         ConfigError: it cannot be read, or has no members.
     """
     try:
+        if isinstance(settings, OwnSpaceSettings):
+            own: Space = made(settings, Space)
+            return own
         return SPACES[settings.kind](settings)
     except (OracleError, ValueError) as error:
         message = getattr(error, "message", str(error))
@@ -94,6 +102,9 @@ def build_proposers(
         config: names them, or leaves them to what the materials are.
         fidelity: of the objective.
         layers: whether the materials are layer sequences.
+
+    Raises:
+        ConfigError: one of the user's own cannot be made, or is no proposer.
     """
     pairs = config.space.kind == "interface"
     agents = config.agents or default_agents(layers=layers, pairs=pairs)
@@ -101,10 +112,18 @@ def build_proposers(
         "fidelity": fidelity,
         "near_duplicates": config.selection.near_duplicates,
     }
-    return {
-        name: PROPOSERS[settings.kind](settings, name=name, **common)
-        for name, settings in zip(agent_names(agents), agents, strict=True)
-    }
+    named = zip(agent_names(agents), agents, strict=True)
+    return {name: _proposer(settings, name, common) for name, settings in named}
+
+
+def _proposer(settings: AgentSettings, name: str, common: Mapping[str, Any]) -> Proposer:
+    if not isinstance(settings, OwnAgentSettings):
+        return PROPOSERS[settings.kind](settings, name=name, **common)
+    try:
+        own: Proposer = made(settings, Proposer, name=name, **common)
+    except OracleError as error:
+        raise ConfigError(f"agents: {error.message}") from error
+    return own
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
@@ -124,7 +143,7 @@ SOUGHT: dict[str, Literal["low", "high"]] = {"minimize": "low", "maximize": "hig
 
 
 def _default_surrogate(config: CampaignConfig, space: Space) -> Any:
-    if config.oracle.kind == "interface":
+    if isinstance(config.oracle, InterfaceSettings):
         return GaussianProcessSettings(features=config.oracle.calculator)
     return SequenceProcessSettings() if is_layered(space) else GraphEnsembleSettings()
 
@@ -132,7 +151,18 @@ def _default_surrogate(config: CampaignConfig, space: Space) -> Any:
 def build_surrogate(
     settings: Any, outputs: Sequence[Output], fidelity: str, seed: int, store: FeatureStore
 ) -> Surrogate:
-    """The surrogate that settings name, not fitted yet."""
+    """The surrogate that settings name, not fitted yet.
+
+    Raises:
+        ConfigError: one of the user's own cannot be made, or is no surrogate.
+    """
+    if isinstance(settings, OwnSurrogateSettings):
+        given: dict[str, Any] = {"seed": seed, "store": store}
+        try:
+            own: Surrogate = made(settings, Surrogate, outputs, fidelity, **given)
+        except OracleError as error:
+            raise ConfigError(f"surrogate: {error.message}") from error
+        return own
     return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
 
 
