@@ -11,7 +11,7 @@ from orchestrator.assembly.build import (
     build_proposers,
     build_space,
     build_surrogate,
-    is_layered,
+    kind_of,
     surrogate_settings,
 )
 from orchestrator.assembly.extras import check_surrogate
@@ -65,7 +65,7 @@ def prepare(config: CampaignConfig, *, recorded: bool = False) -> Prepared:
         )
     if not recorded and config.space.kind not in OF_SPACE:
         try:
-            config.check_kind(next(iter(space)).kind)
+            config.check_kind(kind_of(space))
         except ValueError as error:
             raise ConfigError(str(error)) from error
     check_surrogate(config, space)
@@ -81,7 +81,7 @@ def check_own(config: CampaignConfig, space: Space, fidelity: str) -> None:
     Raises:
         ConfigError: one cannot, or is none.
     """
-    build_proposers(config, fidelity, layers=is_layered(space))
+    build_proposers(config, fidelity, kind_of(space))
     settings = surrogate_settings(config, space)
     if isinstance(settings, OwnSurrogateSettings):
         sought = config.objective

@@ -53,7 +53,7 @@ class CampaignConfig(ClosedSettings):
     constraints: tuple[ConstraintSettings, ...] | None = None
     """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
     agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
-    """None: what `agents.proposers.defaults.default_agents` says of such materials."""
+    """None: what the profile of such materials in `orchestrator.config.kinds` says."""
     selection: SelectionSettings = SelectionSettings()
     surrogate: SurrogateSettings | None = None
     """None: a graph ensemble for crystals, a `sequence-process` for layer sequences, a Gaussian
