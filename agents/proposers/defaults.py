@@ -1,23 +1,8 @@
-"""Which agents a config has, and what they are called. Imports only pydantic."""
+"""What the agents of a config are called. Imports only pydantic."""
 
 from __future__ import annotations
 
-from agents.proposers.settings import (
-    AgentSettings,
-    BayesianSettings,
-    EvolutionSettings,
-    RandomSettings,
-    SubstitutionSettings,
-)
-
-
-def default_agents(*, layers: bool, pairs: bool = False) -> tuple[AgentSettings, ...]:
-    """The agents of a config that names none: for crystals, layer sequences or crystal pairs."""
-    if layers:
-        return (BayesianSettings(),)
-    if pairs:
-        return (BayesianSettings(), RandomSettings())
-    return (SubstitutionSettings(), EvolutionSettings(), BayesianSettings(), RandomSettings())
+from agents.proposers.settings import AgentSettings
 
 
 def agent_names(agents: tuple[AgentSettings, ...]) -> tuple[str, ...]:
@@ -25,7 +10,7 @@ def agent_names(agents: tuple[AgentSettings, ...]) -> tuple[str, ...]:
     seen: dict[str, int] = {}
     names = []
     for agent in agents:
-        seen[agent.kind] = seen.get(agent.kind, 0) + 1
-        count = seen[agent.kind]
-        names.append(agent.kind if count == 1 else f"{agent.kind}-{count}")
+        kind = agent.kind.rpartition(":")[2]  # of an import path, the name of the class
+        count = seen[kind] = seen.get(kind, 0) + 1
+        names.append(kind if count == 1 else f"{kind}-{count}")
     return tuple(names)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import (
+    Discriminator,
     Field,
+    Tag,
     model_validator,
 )
 
 from agents.contract.settings import Settings
+from oracle.runtime.own_classes import NAMED, OWN, OwnSettings, branch_of
 
 
 class RandomSettings(Settings):
@@ -59,11 +62,25 @@ class TreeSearchSettings(Settings):
     """Weight of how seldom a beginning was tried, against ranks from 0 to 1."""
 
 
-AgentSettings = Annotated[
+NamedAgentSettings = Annotated[
     RandomSettings
     | SubstitutionSettings
     | EvolutionSettings
     | BayesianSettings
     | TreeSearchSettings,
     Field(discriminator="kind"),
+]
+
+
+class OwnAgentSettings(OwnSettings):
+    """A proposer of the user's own.
+
+    Its class is called with `options`, and with ``name``, ``fidelity`` and ``near_duplicates`` as
+    `agents.proposers.base.BaseProposer` is.
+    """
+
+
+AgentSettings = Annotated[
+    Annotated[NamedAgentSettings, Tag(NAMED)] | Annotated[OwnAgentSettings, Tag(OWN)],
+    Discriminator(branch_of),
 ]

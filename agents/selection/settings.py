@@ -10,7 +10,6 @@ from pydantic import (
 from agents.contract.settings import Settings, Share
 
 _CRYSTAL_SHARES = (0.25, 0.1)
-_LAYER_SHARES = (0.0, 0.05)
 
 
 class SelectionSettings(Settings):
@@ -50,9 +49,9 @@ class SelectionSettings(Settings):
         """`audit_share`, where nothing is given that of crystals."""
         return _CRYSTAL_SHARES[1] if self.audit_share is None else self.audit_share
 
-    def resolved(self, *, layers: bool) -> SelectionSettings:
-        """With the shares that crystals, or layer sequences, have where none are given."""
-        holes, audits = _LAYER_SHARES if layers else _CRYSTAL_SHARES
+    def resolved(self, shares: tuple[float, float] = _CRYSTAL_SHARES) -> SelectionSettings:
+        """With shares of a kind of material, for holes and for audits, where none are given."""
+        holes, audits = shares
         update = {
             "hole_share": holes if self.hole_share is None else self.hole_share,
             "audit_share": audits if self.audit_share is None else self.audit_share,

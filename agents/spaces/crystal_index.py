@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from agents.chemistry.chemistry import dissimilarity, pettifor
+from agents.spaces.index import Index
 from oracle.materials.crystal import Crystal
 
 _SWAPS = 64  # neighbours given at most
@@ -28,7 +29,7 @@ class _Entry:
     volume: float  # Å³ per atom
 
 
-class CrystalIndex:
+class CrystalIndex(Index):
     """Likeness among the crystals of a space.
 
     Args:

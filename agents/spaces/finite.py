@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from agents.contract.protocol import Reading
 from agents.spaces.base import BaseSpace
 from agents.spaces.crystal_index import CrystalIndex
+from agents.spaces.index import Index
 from agents.spaces.sequence_index import SequenceIndex
-from oracle.materials.crystal import Crystal
+from oracle.materials.crystal import BaseMaterial
 from oracle.materials.material import Material
-from oracle.materials.superlattice import Superlattice
 
+INDICES: dict[str, Callable[[Mapping[int, Any]], Index]] = {
+    "crystal": CrystalIndex,
+    "superlattice": SequenceIndex,
+}
+"""By the kind of the material, whose members are given by their place; others have an `Index`."""
 _REMEMBERED = 256  # materials whose neighbours are kept
 
 
@@ -39,6 +44,7 @@ class FiniteSpace(BaseSpace):
         self._labels = tuple(names)
         self._index = index
         self._near: dict[int, list[int]] = {}
+        self._indices: dict[str, Index] = {}
         self.duplicates = len(materials) - len(kept)
         """How many materials equal an earlier one."""
 
@@ -58,7 +64,7 @@ class FiniteSpace(BaseSpace):
         return len(self._materials)
 
     def __contains__(self, material: object) -> bool:
-        return isinstance(material, Crystal | Superlattice) and material.digest in self._index
+        return isinstance(material, BaseMaterial) and material.digest in self._index
 
     def __iter__(self) -> Iterator[Material]:
         return iter(self._materials)
@@ -100,7 +106,7 @@ class FiniteSpace(BaseSpace):
         layer from one of the parents, the member nearest to the mix where it is none itself.
         """
         at, other = self.position(first), self.position(second)
-        if at is None or other is None or type(first) is not type(second):
+        if at is None or other is None or first.kind != second.kind:
             return []
         return [self._materials[i] for i in self._of(first).crossings(at, other, rng)]
 
@@ -111,19 +117,12 @@ class FiniteSpace(BaseSpace):
         Empty for sequences.
         """
         at = self.position(material)
-        if at is None or not isinstance(material, Crystal):
-            return []
-        return [self._materials[i] for i in self._crystals.strained(at)]
+        return [] if at is None else [self._materials[i] for i in self._of(material).strained(at)]
 
-    def _of(self, material: Material) -> CrystalIndex | SequenceIndex:
-        return self._crystals if isinstance(material, Crystal) else self._sequences
-
-    @functools.cached_property
-    def _crystals(self) -> CrystalIndex:
-        return CrystalIndex({i: m for i, m in enumerate(self._materials) if isinstance(m, Crystal)})
-
-    @functools.cached_property
-    def _sequences(self) -> SequenceIndex:
-        return SequenceIndex(
-            {i: m for i, m in enumerate(self._materials) if isinstance(m, Superlattice)}
-        )
+    def _of(self, material: Material) -> Index:
+        """What is known of the members of a material's kind; made when it is first asked for."""
+        kind = material.kind
+        if kind not in self._indices:
+            members = {i: m for i, m in enumerate(self._materials) if m.kind == kind}
+            self._indices[kind] = INDICES.get(kind, Index)(members)
+        return self._indices[kind]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.spaces.index import Index
 from oracle.materials.orders import group
 from oracle.materials.superlattice import Superlattice
 
@@ -14,7 +15,7 @@ _NEAR = 2  # exchanges of layers that count as one small change (an exchange of 
 _CHILDREN = 8  # mixes tried per pair of parents
 
 
-class SequenceIndex:
+class SequenceIndex(Index):
     """Hamming distances among the sequences of a space.
 
     Args:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
+    Discriminator,
     Field,
+    Tag,
     model_validator,
 )
 
 from agents.contract.settings import Settings
+from oracle.runtime.local_inputs import FileOrFormula, UserPath
+from oracle.runtime.own_classes import NAMED, OWN, OwnSettings, branch_of
 from oracle.runtime.suggestions import did_you_mean
 
 _SYMBOLS = """
@@ -95,7 +98,7 @@ class PoolSpaceSettings(Settings):
     """The user's own list: a folder of CIF or POSCAR files, an ASE database, or JSON lines."""
 
     kind: Literal["pool"] = "pool"
-    path: Path
+    path: UserPath
     on_error: Literal["stop", "skip"] = "stop"
     symmetries: tuple[LayerSymmetry, ...] = ()
     """Which sequences are one design: ``mirror`` (a sequence and its reverse), or an order of the
@@ -116,7 +119,7 @@ class SuperlatticeSpaceSettings(Settings):
     """All stacks of some layer materials between two leads."""
 
     kind: Literal["superlattice"] = "superlattice"
-    alphabet: dict[str, str]
+    alphabet: dict[str, FileOrFormula]
     """One character per layer material, and its crystal: an element or zincblende compound by
     formula, or the path of a structure file."""
     leads: tuple[str, str]
@@ -175,12 +178,22 @@ class InterfaceSpaceSettings(Settings):
     """All pairs of different crystals out of the user's own list."""
 
     kind: Literal["interface"] = "interface"
-    path: Path
+    path: UserPath
     """A folder of CIF or POSCAR files, an ASE database, or JSON lines, as of ``pool``."""
     on_error: Literal["stop", "skip"] = "stop"
 
 
-SpaceSettings = Annotated[
+NamedSpaceSettings = Annotated[
     PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings | InterfaceSpaceSettings,
     Field(discriminator="kind"),
+]
+
+
+class OwnSpaceSettings(OwnSettings):
+    """A space of the user's own; `options` are what its class is called with."""
+
+
+SpaceSettings = Annotated[
+    Annotated[NamedSpaceSettings, Tag(NAMED)] | Annotated[OwnSpaceSettings, Tag(OWN)],
+    Discriminator(branch_of),
 ]

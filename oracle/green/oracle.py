@@ -57,8 +57,8 @@ class GreenOracle(ComputingOracle[GreenSettings]):
             if known is not None:
                 outcomes[i] = known
                 continue
-            layered = isinstance(material, Superlattice) and material.stack is not None
-            name = material.stack.model_dump_json() if layered else ""  # type: ignore[union-attr]
+            stack = material.stack if isinstance(material, Superlattice) else None
+            name = "" if stack is None else stack.model_dump_json()
             groups.setdefault((name, len(material.formula)), []).append(i)
         for members in groups.values():
             chosen = [materials[i] for i in members]
@@ -71,7 +71,9 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         started = time.perf_counter()
         try:
             sequences = [_sequence(material) for material in materials]
-            stack = materials[0].stack  # type: ignore[union-attr]
+            first = materials[0]
+            assert isinstance(first, Superlattice)
+            stack = first.stack
             assert stack is not None
             device = self._device(stack, context)
             if not device.stable:

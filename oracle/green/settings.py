@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from oracle.runtime.local_inputs import PotentialName
 from oracle.runtime.temperatures import Temperature
 
 
@@ -18,7 +19,7 @@ class GreenSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["green"] = "green"
-    calculator: str = "tersoff"
+    calculator: PotentialName = "tersoff"
     """A name of `oracle.potentials.table.POTENTIALS` (among them ``tersoff`` and
     ``stillinger-weber``), ``library:/path/to/weights`` or ``package.module:factory``."""
     masses: str | None = Field(None, min_length=1, max_length=1)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from oracle.phonons.settings import PhononSettings
+from oracle.runtime.local_inputs import PotentialName
 from oracle.runtime.temperatures import Temperature
 
 _TIGHTER = 0.75  # spacing of the meshes of a confirmation
@@ -21,7 +22,7 @@ class InterfaceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["interface"] = "interface"
-    calculator: str = "7net-0"
+    calculator: PotentialName = "7net-0"
     """A name of `oracle.potentials.table.POTENTIALS`, ``library:/path/to/weights`` or
     ``package.module:factory``."""
     temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)

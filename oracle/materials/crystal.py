@@ -1,8 +1,9 @@
-"""A crystal."""
+"""What every kind of material has; and the crystal, which all others are made of."""
 
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,13 +19,47 @@ _LENGTH_DECIMALS = 3  # Å, in the digest only
 _ANGLE_DECIMALS = 2  # degrees, in the digest only
 
 
-class Crystal(BaseModel):
+class BaseMaterial(BaseModel):
+    """Something that can be measured, in its canonical form: equal materials have equal digests.
+
+    To add a kind, derive a class with a `kind` of its own, and add it to
+    `oracle.materials.material.MATERIALS`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    """Name of the kind."""
+
+    @property
+    @abstractmethod
+    def formula(self) -> str:
+        """What it is called in tables and file names."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256 that physically equal materials share."""
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether it says all that computing with it needs."""
+        return True
+
+    def constituents(self) -> tuple[Crystal, ...]:
+        """The crystals that it consists of as such: one, both of an interface, or none."""
+        return ()
+
+    def ingredients(self) -> tuple[Crystal, ...]:
+        """The crystals whose potential is needed to measure it."""
+        return self.constituents()
+
+
+class Crystal(BaseMaterial):
     """A crystal as its canonical primitive cell; build it with `Crystal.from_structure`.
 
     Tensors measured on it are given in the Cartesian frame of `conventional()`.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     kind: Literal["crystal"] = "crystal"
     lattice: tuple[Vector, Vector, Vector]
@@ -53,6 +88,10 @@ class Crystal(BaseModel):
         from pymatgen.core.structure import Structure
 
         return Structure(Lattice(self.lattice), list(self.species), list(self.positions))
+
+    def constituents(self) -> tuple[Crystal, ...]:
+        """The crystal itself."""
+        return (self,)
 
     def conventional(self) -> Structure:
         """The standardised conventional cell (International Tables setting, idealised)."""

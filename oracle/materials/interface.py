@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
-if TYPE_CHECKING:
-    pass
-
-from oracle.materials.crystal import Crystal
+from oracle.materials.crystal import BaseMaterial, Crystal
 from oracle.runtime.digests import digest_of
 
 
-class Interface(BaseModel):
+class Interface(BaseMaterial):
     """Two crystals that touch, of which only what they are in bulk is known.
 
     Which of them is on which side makes no difference: what the models of
     `oracle.interface.mismatch` let through is the same both ways.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     kind: Literal["interface"] = "interface"
     crystals: tuple[Crystal, Crystal]
@@ -32,6 +27,10 @@ class Interface(BaseModel):
     def _sorted(cls, given: tuple[Crystal, Crystal]) -> tuple[Crystal, Crystal]:
         first, second = given
         return given if first.digest <= second.digest else (second, first)
+
+    def constituents(self) -> tuple[Crystal, ...]:
+        """Both crystals."""
+        return self.crystals
 
     @property
     def formula(self) -> str:

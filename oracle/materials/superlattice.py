@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from oracle.materials.crystal import Crystal
+from oracle.materials.crystal import BaseMaterial, Crystal
 from oracle.materials.orders import orbit
 from oracle.runtime.digests import digest_of
 
@@ -65,10 +65,8 @@ class Stack(BaseModel):
         return left == right and reversible(tuple(crystal for _, crystal in self.layers))
 
 
-class Superlattice(BaseModel):
+class Superlattice(BaseMaterial):
     """A sequence of layers between two leads; one character per layer names its material."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: Literal["superlattice"] = "superlattice"
     sequence: str = Field(min_length=1)
@@ -116,6 +114,15 @@ class Superlattice(BaseModel):
                 )
         smallest = min(orbit(sequence, mirror=mirror, symmetries=symmetries))
         return cls(sequence=smallest, mirror=mirror, symmetries=symmetries, stack=stack)
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether it is said what the letters stand for."""
+        return self.stack is not None
+
+    def ingredients(self) -> tuple[Crystal, ...]:
+        """The crystals that layers are cut from, where it is said what letters stand for."""
+        return () if self.stack is None else tuple(self.stack.materials.values())
 
     def crystal(self) -> Crystal:
         """The sequence repeated without end, as a crystal that `phonon-bte` takes.

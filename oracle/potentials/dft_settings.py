@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 if TYPE_CHECKING:
     pass
 
+from oracle.runtime.local_inputs import PotentialName, UnpinnedPath
+
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 _ELEMENT = r"^[A-Z][a-z]?$"
 
@@ -72,8 +74,9 @@ class EspressoSettings(BaseModel):
     model_config = _CLOSED
 
     engine: Literal["espresso"] = "espresso"
-    pseudo_dir: Path
-    """Folder of the pseudopotentials; made absolute, because workers run in other folders."""
+    pseudo_dir: UnpinnedPath
+    """Folder of the pseudopotentials, relative to the config file; made absolute, because workers
+    run in other folders."""
     pseudopotentials: dict[Annotated[str, Field(pattern=_ELEMENT)], str] = Field(min_length=1)
     """File name in that folder by element, for instance ``Si: Si.upf``."""
     cutoff_ry: float = Field(60.0, ge=5, le=500)
@@ -117,7 +120,7 @@ class EspressoSettings(BaseModel):
 
 DftSettings = Annotated[GpawSettings | EspressoSettings, Field(discriminator="engine")]
 """What may stand where a potential's name stands, told apart by `engine`."""
-Potential = str | DftSettings
+Potential = PotentialName | DftSettings
 """What gives forces: a potential's name or import path, or settings of a DFT program."""
 _EXECUTION = {"cores", "mpi", "command", "pseudo_dir"}
 

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ase.calculators.calculator import Calculator
 from platformdirs import user_data_path
@@ -22,6 +23,8 @@ from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, SetupError, 
 from oracle.runtime.files import digest_of_path
 from oracle.runtime.sources import digest_of_import, imported
 from oracle.runtime.suggestions import did_you_mean
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -217,13 +220,21 @@ def _build_of(name: str) -> Callable[[], Calculator]:
         _existing(name, path)
         return lambda: family.load(path)
     if ":" in name:
-        return lambda: imported(name)
+        return _of_calculator(imported, name)
     spec = _spec(name)
     if spec.separate is not None:
         weights_digest(name)  # no other weights than the pinned ones are ever loaded
     elif not is_installed(spec.package):
         raise SetupError(f"calculator {name!r} needs {spec.package}; {spec.install}")
     return spec.build
+
+
+def _of_calculator(look: Callable[[str], T], name: str) -> T:
+    """What `look` finds of an import path; where it fails, the message says what was looked for."""
+    try:
+        return look(name)
+    except SetupError as error:
+        raise SetupError(f"calculator {error.message}") from error
 
 
 _SHARING = frozenset({"sevenn", "chgnet"})
@@ -259,7 +270,7 @@ def weights_digest(name: dft_settings.Potential) -> str:
         _folder(name, given[0])
         return digest_of_path(_existing(name, given[1]))
     if ":" in name:
-        return digest_of_import(name)
+        return _of_calculator(digest_of_import, name)
     spec = _spec(name)
     _folder(name, spec)
     path = weights_path(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import (
@@ -11,6 +10,8 @@ from pydantic import (
     Field,
     model_validator,
 )
+
+from oracle.runtime.local_inputs import UserPath
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +44,7 @@ class ReplaySettings(BaseModel):
     model_config = _CLOSED
 
     kind: Literal["replay"] = "replay"
-    table: Path
+    table: UserPath
     column: str | None = None
     stable_column: str | None = None
     std_column: str | None = None

@@ -1,9 +1,9 @@
-"""Calculators by import path, and the digest of the sources that make them what they are.
+"""What is named by import path, and the digest of the sources that make it what it is.
 
-A calculator of the user's own has no weights whose digest would tell two versions of it apart, so
-its sources are read: its module or, where it is in a package, all of that; and whatever of the
-user's own these import. Installed libraries are left out. A module that reads other files says so
-by a literal list of paths, relative to itself::
+A calculator or an oracle of the user's own has no weights whose digest would tell two versions of
+it apart, so its sources are read: its module or, where it is in a package, all of that; and
+whatever of the user's own these import. Installed libraries are left out. A module that reads other
+files says so by a literal list of paths, relative to itself::
 
     PHONOSCOUT_DEPENDS = ("weights.pt", "parameters/")
 """
@@ -18,7 +18,7 @@ import importlib.util
 import sys
 import sysconfig
 from collections.abc import Iterator
-from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ModuleSpec
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +33,20 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def imported(name: str) -> Any:
-    """What the factory of ``package.module:factory`` returns.
+    """What ``package.module:name`` names.
 
     Raises:
         SetupError: it cannot be imported, or its sources have changed since its digest was taken.
-        Exception: whatever the factory raises.
     """
     module, _, attribute = name.partition(":")
     before = digest_of_import(name)
     try:
-        factory = getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except RAISED_BY_LIBRARIES as error:  # a module may raise anything while it is imported
-        raise SetupError(f"calculator {name!r} cannot be imported ({in_words(error)})") from error
+        raise SetupError(f"{name!r} cannot be imported ({in_words(error)})") from error
     if _digest(name) != before:
-        raise SetupError(f"calculator {name!r}: its source has changed meanwhile; start again")
-    return factory()
+        raise SetupError(f"{name!r}: its source has changed meanwhile; start again")
+    return found
 
 
 @functools.lru_cache(maxsize=16)
@@ -108,20 +107,27 @@ def _missing(name: str, top: str) -> str:
     known = top in sys.modules or top in sys.builtin_module_names or _spec(top) is not None
     if known:
         return (
-            f"calculator {name!r}: no file holds the source of {top}, so that results of two "
-            "versions of it could not be told apart; put the factory into a file"
+            f"{name!r}: no file holds the source of {top}, so that results of two "
+            "versions of it could not be told apart; put it into a file"
         )
     return (
-        f"calculator {name!r} cannot be imported: there is no module {top!r}; install it, or put "
-        "its folder on PYTHONPATH"
+        f"{name!r} cannot be imported: there is no module {top!r}; install it, put "
+        "its folder on PYTHONPATH, or work in that folder"
     )
 
 
 def _spec(top: str) -> ModuleSpec | None:
+    """Where a module lies; the working folder is looked through last, and stays on the path."""
     try:
-        return importlib.util.find_spec(top)
+        found = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return None
+    here = str(Path.cwd())
+    if found is None and here not in sys.path:
+        found = PathFinder.find_spec(top, [here])
+        if found is not None:
+            sys.path.append(here)  # workers are told of it as of all the path
+    return found
 
 
 def _origin(top: str) -> Path | None:
@@ -166,7 +172,7 @@ def _parsed(path: Path, name: str) -> ast.Module:
     try:
         return ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:
-        raise SetupError(f"calculator {name!r}: {path}: {in_words(error)}") from error
+        raise SetupError(f"{name!r}: {path}: {in_words(error)}") from error
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
@@ -187,7 +193,7 @@ def _declared(tree: ast.Module, path: Path, label: str, name: str) -> Iterator[t
         for text in _literal(node, path, name):
             file = path.parent / Path(text).expanduser()
             if not file.exists():
-                raise SetupError(f"calculator {name!r}: {DEPENDS} names {text!r}: no such file")
+                raise SetupError(f"{name!r}: {DEPENDS} names {text!r}: no such file")
             yield f"{label}: {text}", file
 
 
@@ -199,7 +205,7 @@ def _literal(node: ast.stmt, path: Path, name: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise SetupError(
-            f"calculator {name!r}: {DEPENDS} in {path.name} is not written out; expected "
+            f"{name!r}: {DEPENDS} in {path.name} is not written out; expected "
             'a tuple of paths such as ("weights.pt",), because it is read without being run'
         )
     return list(texts)

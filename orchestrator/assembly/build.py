@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from agents.contract.protocol import Proposer, Space
 from agents.proposers.bayesian import BayesianProposer
-from agents.proposers.defaults import agent_names, default_agents
+from agents.proposers.defaults import agent_names
 from agents.proposers.evolution import EvolutionProposer
 from agents.proposers.random_agent import RandomProposer
+from agents.proposers.settings import AgentSettings, OwnAgentSettings
 from agents.proposers.substitution import SubstitutionProposer
 from agents.proposers.tree_search import TreeSearchProposer
 from agents.spaces.interface_space import interface_space
 from agents.spaces.pool import PoolSpace
 from agents.spaces.prototypes import PrototypeSpace
+from agents.spaces.settings import OwnSpaceSettings
 from agents.spaces.superlattice_space import superlattice_space
 from oracle.materials.crystal import Crystal
-from oracle.materials.superlattice import Superlattice
 from oracle.runtime.errors import OracleError
+from oracle.runtime.own_classes import made
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
+from orchestrator.config.kinds import KINDS
 from orchestrator.config.run_settings import ExecutorSettings
 from orchestrator.executors.protocol import Executor
 from orchestrator.executors.ray_executor import RayExecutor
 from orchestrator.executors.serial_executor import SerialExecutor
 from surrogate.contract.protocol import Output, Surrogate
 from surrogate.contract.settings import (
-    GaussianProcessSettings,
-    GraphEnsembleSettings,
+    OwnSurrogateSettings,
     SequenceProcessSettings,
 )
 from surrogate.features.crystal_features import CrystalFeatures, is_cached
@@ -74,46 +76,56 @@ def build_space(settings: Any) -> Space:
         ConfigError: it cannot be read, or has no members.
     """
     try:
+        if isinstance(settings, OwnSpaceSettings):
+            own: Space = made(settings, Space)
+            return own
         return SPACES[settings.kind](settings)
     except (OracleError, ValueError) as error:
         message = getattr(error, "message", str(error))
         raise ConfigError(f"space: {message}") from error
 
 
-def is_layered(space: Space) -> bool:
-    """Whether a space holds layer sequences rather than crystals."""
-    return isinstance(next(iter(space)), Superlattice)
+def kind_of(space: Space) -> str:
+    """The kind of the materials of a space."""
+    return next(iter(space)).kind
 
 
-def build_proposers(
-    config: CampaignConfig, fidelity: str, *, layers: bool = False
-) -> dict[str, Proposer]:
+def build_proposers(config: CampaignConfig, fidelity: str, kind: str) -> dict[str, Proposer]:
     """Proposers by name, in the order of the config.
 
     Args:
         config: names them, or leaves them to what the materials are.
         fidelity: of the objective.
-        layers: whether the materials are layer sequences.
+        kind: of the materials.
+
+    Raises:
+        ConfigError: one of the user's own cannot be made, or is no proposer.
     """
-    pairs = config.space.kind == "interface"
-    agents = config.agents or default_agents(layers=layers, pairs=pairs)
+    agents = config.agents or KINDS[kind].default_agents
     common: dict[str, Any] = {
         "fidelity": fidelity,
         "near_duplicates": config.selection.near_duplicates,
     }
-    return {
-        name: PROPOSERS[settings.kind](settings, name=name, **common)
-        for name, settings in zip(agent_names(agents), agents, strict=True)
-    }
+    named = zip(agent_names(agents), agents, strict=True)
+    return {name: _proposer(settings, name, common) for name, settings in named}
+
+
+def _proposer(settings: AgentSettings, name: str, common: Mapping[str, Any]) -> Proposer:
+    if not isinstance(settings, OwnAgentSettings):
+        return PROPOSERS[settings.kind](settings, name=name, **common)
+    try:
+        own: Proposer = made(settings, Proposer, name=name, **common)
+    except OracleError as error:
+        raise ConfigError(f"agents: {error.message}") from error
+    return own
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
-    """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`.
+    """The surrogate's settings; by default those of the profile of the materials' kind.
 
-    For pairs of crystals, a Gaussian process on what the oracle's own potential says of both. A
-    `sequence-process` is told which end of the labels is sought, unless its settings say so.
+    A `sequence-process` is told which end of the labels is sought, unless its settings say so.
     """
-    chosen = config.surrogate or _default_surrogate(config, space)
+    chosen = config.surrogate or KINDS[kind_of(space)].default_surrogate(config.oracle)
     if isinstance(chosen, SequenceProcessSettings) and chosen.sought is None:
         return chosen.model_copy(update={"sought": SOUGHT.get(config.objective.goal)})
     return chosen
@@ -123,16 +135,21 @@ SOUGHT: dict[str, Literal["low", "high"]] = {"minimize": "low", "maximize": "hig
 """The end of the labels that is sought, by goal."""
 
 
-def _default_surrogate(config: CampaignConfig, space: Space) -> Any:
-    if config.oracle.kind == "interface":
-        return GaussianProcessSettings(features=config.oracle.calculator)
-    return SequenceProcessSettings() if is_layered(space) else GraphEnsembleSettings()
-
-
 def build_surrogate(
     settings: Any, outputs: Sequence[Output], fidelity: str, seed: int, store: FeatureStore
 ) -> Surrogate:
-    """The surrogate that settings name, not fitted yet."""
+    """The surrogate that settings name, not fitted yet.
+
+    Raises:
+        ConfigError: one of the user's own cannot be made, or is no surrogate.
+    """
+    if isinstance(settings, OwnSurrogateSettings):
+        given: dict[str, Any] = {"seed": seed, "store": store}
+        try:
+            own: Surrogate = made(settings, Surrogate, outputs, fidelity, **given)
+        except OracleError as error:
+            raise ConfigError(f"surrogate: {error.message}") from error
+        return own
     return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
 
 

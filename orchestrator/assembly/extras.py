@@ -5,9 +5,10 @@ from __future__ import annotations
 from agents.contract.protocol import Space
 from oracle.potentials.table import is_installed, weights_digest
 from oracle.runtime.errors import OracleError
-from orchestrator.assembly.build import is_layered, surrogate_settings
+from orchestrator.assembly.build import kind_of, surrogate_settings
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
+from orchestrator.config.kinds import KINDS
 
 _BASELINES = ("random-forest", "gradient-boosting")
 
@@ -23,8 +24,8 @@ def check_surrogate(config: CampaignConfig, space: Space) -> None:
         raise ConfigError(
             f"surrogate.kind: {settings.kind!r} needs matminer; pip install 'phonoscout[baselines]'"
         )
-    if settings.features == "none" or is_layered(space):
-        return  # layers are described without a potential
+    if settings.features == "none" or not KINDS[kind_of(space)].from_potential:
+        return
     try:
         weights_digest(settings.features)
     except OracleError as error:

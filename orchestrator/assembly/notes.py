@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from agents.contract.protocol import Space
 from agents.spaces.families import family_of
 from oracle.materials.crystal import Crystal
+from oracle.phonons.settings import PhononSettings
 from oracle.potentials.accuracy import AccuracyStatement, known_accuracy
 from orchestrator.config.config import CampaignConfig
 
@@ -26,7 +27,7 @@ def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
         notes.append(f"space: all pairs of {crystals} crystals, each computed once")
     if duplicates and config.space.kind in ("pool", "interface"):
         notes.append(f"space: {duplicates} records equal an earlier one and count once")
-    if config.oracle.kind == "phonon-bte":
+    if isinstance(config.oracle, PhononSettings):
         notes += accuracy_notes(str(config.oracle.calculator), families_of(config, space))
     return (*notes, *_size_notes(config), *_direction_notes(config))
 
@@ -69,7 +70,7 @@ def _notes_on_reading(config: CampaignConfig, space: Space) -> list[str]:
         )
     if remarks:
         notes.append(f"space: {len(remarks)} remarks on reading: {_some(remarks)}")
-    if charges and config.oracle.kind == "phonon-bte" and config.oracle.born is None:
+    if charges and isinstance(config.oracle, PhononSettings) and config.oracle.born is None:
         notes.append(
             f"space: {_some(charges)}: charges of one crystal, which a campaign does not use; "
             "oracle.born: {engine: espresso, ...} computes them for each, and "

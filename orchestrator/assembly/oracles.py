@@ -11,6 +11,7 @@ from typing import Any
 from agents.contract.protocol import Space
 from agents.contract.settings import ObjectiveSettings
 from agents.spaces.interface_space import InterfaceSpace
+from oracle.contract.own_oracle import OwnOracle, OwnOracleSettings
 from oracle.contract.protocol import Oracle
 from oracle.green.oracle import GreenOracle
 from oracle.interface.oracle import InterfaceOracle
@@ -24,7 +25,7 @@ from oracle.runtime.errors import OracleError
 from orchestrator.assembly.table_rows import check_rows, chosen_ids
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
-from orchestrator.config.oracle_settings import OracleSettings
+from orchestrator.config.oracle_settings import AnyOracleSettings
 
 _ONLY_FIDELITY = "table"
 
@@ -116,8 +117,14 @@ ORACLES: Mapping[str, OracleKind] = {
 }
 
 
-def fidelities_of(settings: OracleSettings) -> Sequence[str]:
-    """Names of the fidelities that settings ask for, cheapest first."""
+def fidelities_of(settings: AnyOracleSettings) -> Sequence[str]:
+    """Names of the fidelities that settings ask for, cheapest first.
+
+    Raises:
+        OracleError: an oracle of the user's own cannot be made.
+    """
+    if isinstance(settings, OwnOracleSettings):
+        return (OwnOracle(settings).fidelity,)
     return ORACLES[settings.kind].fidelities(settings)
 
 
@@ -129,9 +136,10 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
     """
     settings = config.oracle
     try:
-        ORACLES[settings.kind].check(settings, space)
+        if not isinstance(settings, OwnOracleSettings):
+            ORACLES[settings.kind].check(settings, space)
         ids: Mapping[str, str] = {}
-        if settings.kind == "replay":
+        if isinstance(settings, ReplaySettings):
             ids = chosen_ids(space, _table(Path(settings.table))[0])
         return {
             name: build_oracle(settings, name, ids, config.objective)
@@ -142,7 +150,7 @@ def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
 
 
 def build_oracle(
-    settings: OracleSettings,
+    settings: AnyOracleSettings,
     fidelity: str,
     ids: Mapping[str, str] | None = None,
     objective: ObjectiveSettings | None = None,
@@ -158,6 +166,8 @@ def build_oracle(
     Raises:
         OracleError: unknown potential, or a table that does not fit.
     """
+    if isinstance(settings, OwnOracleSettings):
+        return OwnOracle(settings)
     answers = None if objective is None else Answers(ids or {}, objective.property)
     return ORACLES[settings.kind].build(settings, fidelity, answers)
 
@@ -168,7 +178,7 @@ def check_table(config: CampaignConfig, space: Space) -> list[str]:
     Raises:
         ConfigError: naming the row.
     """
-    if config.oracle.kind != "replay":
+    if not isinstance(config.oracle, ReplaySettings):
         return []
     notes: list[str] = []
     try:

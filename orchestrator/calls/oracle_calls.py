@@ -15,10 +15,10 @@ from oracle.potentials.dft_settings import Potential
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 from orchestrator.assembly.oracles import build_oracle
-from orchestrator.config.oracle_settings import OracleSettings
+from orchestrator.config.oracle_settings import AnyOracleSettings
 from orchestrator.executors.protocol import CallContext
 
-_SETTINGS: TypeAdapter[Any] = TypeAdapter(OracleSettings)
+_SETTINGS: TypeAdapter[Any] = TypeAdapter(AnyOracleSettings)
 _POTENTIAL: TypeAdapter[Any] = TypeAdapter(Potential)
 _MATERIAL: TypeAdapter[Any] = TypeAdapter(Material)
 

@@ -16,7 +16,7 @@ from orchestrator.campaign.hints import resume_command
 from orchestrator.campaign.state import CampaignState, Outcome, Trial, apply
 from orchestrator.config.config import REFUSED, STEERED, CampaignConfig, input_paths
 from orchestrator.config.errors import ConfigError
-from orchestrator.config.loading import differences, input_digests, set_key, validate
+from orchestrator.config.loading import differences, input_digests, local_inputs, set_key, validate
 from orchestrator.store.store import NewEvent, Store
 
 
@@ -188,17 +188,24 @@ class Campaign:
             keys = [(trial.plan.digest, trial.plan.method) for trial in trials]
             self.record(ev.FailuresForgotten(trials=names), forget=keys)
 
-    def proposed(self, overrides: Sequence[str]) -> CampaignConfig:
+    def proposed(self, overrides: Sequence[str], *, remote: bool = False) -> CampaignConfig:
         """The settings that ``key.path=value`` changes would give; nothing is recorded.
+
+        Args:
+            overrides: the changes; relative paths are taken from the working folder.
+            remote: whether they came over HTTP, from where neither relative paths nor import paths
+                are taken.
 
         Raises:
             ConfigError: as for `steer`.
         """
-        raw = self.config.model_dump(mode="json")
+        before = self.config
+        raw = before.model_dump(mode="json")
         for override in overrides:
             set_key(raw, override)
-        config = validate(raw, "--set", base=Path.cwd(), recorded=True)
-        changes = _changes(self.config, config)
+        base, known = (None, local_inputs(before)) if remote else (Path.cwd(), frozenset[str]())
+        config = validate(raw, "--set", base, recorded=True, remote=remote, known=known)
+        changes = _changes(before, config)
         self._check_changes(changes)
         if any(key.startswith("constraints") for key in changes):
             validate(config.model_dump(mode="json"), "--set")

@@ -16,7 +16,10 @@ from agents.contract.settings import ConstraintSettings, ObjectiveSettings
 from agents.proposers.settings import AgentSettings
 from agents.selection.settings import SelectionSettings
 from agents.spaces.settings import SpaceSettings
+from oracle.contract.own_oracle import OwnOracleSettings
+from oracle.phonons.settings import PhononSettings
 from oracle.runtime.errors import OracleError
+from oracle.runtime.local_inputs import InputPath, marked
 from oracle.runtime.plain_yaml import parse_yaml
 from oracle.runtime.text_files import read_text
 from orchestrator.config.budget_settings import BudgetSettings, ClosedSettings, ConfirmationSettings
@@ -24,7 +27,7 @@ from orchestrator.config.errors import ConfigError
 from orchestrator.config.healing_settings import DftSettings
 from orchestrator.config.kinds import OF_SPACE, check_kind
 from orchestrator.config.objective_rules import check_objective
-from orchestrator.config.oracle_settings import OracleSettings
+from orchestrator.config.oracle_settings import AnyOracleSettings
 from orchestrator.config.run_settings import ExecutorSettings, TrackingSettings
 from surrogate.contract.settings import SurrogateSettings
 
@@ -50,12 +53,12 @@ class CampaignConfig(ClosedSettings):
     constraints: tuple[ConstraintSettings, ...] | None = None
     """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
     agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
-    """None: what `agents.proposers.defaults.default_agents` says of such materials."""
+    """None: what the profile of such materials in `orchestrator.config.kinds` says."""
     selection: SelectionSettings = SelectionSettings()
     surrogate: SurrogateSettings | None = None
     """None: a graph ensemble for crystals, a `sequence-process` for layer sequences, a Gaussian
     process for pairs of crystals."""
-    oracle: OracleSettings
+    oracle: AnyOracleSettings
     dft: DftSettings = DftSettings()
     confirmation: ConfirmationSettings = ConfirmationSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -74,12 +77,13 @@ class CampaignConfig(ClosedSettings):
         if not (info.context or {}).get("recorded"):
             if self.space.kind in OF_SPACE:
                 self.check_kind(OF_SPACE[self.space.kind])
-            elif self.oracle.kind not in _OF_POOLS:
+            elif self.space.kind == "pool" and self.oracle.kind == "interface":
                 raise ValueError(
-                    f"oracle.kind: given {self.oracle.kind!r} with space.kind 'pool'; allowed: "
+                    "oracle.kind: given 'interface' with space.kind 'pool'; allowed: "
                     f"{', '.join(_OF_POOLS)}"
                 )
-            check_objective(self.oracle, self.objective, self.constraints or ())
+            if not isinstance(self.oracle, OwnOracleSettings):  # which measures who knows what
+                check_objective(self.oracle, self.objective, self.constraints or ())
         return self
 
     def check_kind(self, kind: str) -> None:
@@ -99,7 +103,7 @@ class CampaignConfig(ClosedSettings):
 
     def _check_healing(self) -> None:
         """Only potentials that can be fine-tuned have their holes healed."""
-        if self.oracle.kind != "phonon-bte":
+        if not isinstance(self.oracle, PhononSettings):
             raise ValueError(
                 f"dft.engine: given with oracle.kind: {self.oracle.kind}, which has no potential; "
                 "expected oracle.kind: phonon-bte"
@@ -133,17 +137,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
-    """Full keys that hold paths, with the paths."""
-    if config.space.kind in ("pool", "interface"):
-        yield "space.path", Path(config.space.path)
-    if config.space.kind == "superlattice":
-        for letter, material in sorted(config.space.alphabet.items()):
-            if is_file(material):
-                yield f"space.alphabet.{letter}", Path(material)
-    if config.oracle.kind == "replay":
-        yield "oracle.table", Path(config.oracle.table)
-
-
-def is_file(material: Any) -> bool:
-    """Whether a layer's material is a path rather than a formula."""
-    return isinstance(material, str) and ("/" in material or Path(material).suffix != "")
+    """Full keys of the paths whose content is pinned, with the paths."""
+    for key, value, mark in marked(config, InputPath):
+        if mark.pinned and mark.is_path(str(value)):
+            yield key, Path(value)

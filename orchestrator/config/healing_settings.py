@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from oracle.potentials.dft_settings import Potential
+from oracle.runtime.local_inputs import PotentialName
 
 _BARE = {"gpaw"}
 """Engines whose settings all have defaults, so that their name says enough."""
@@ -30,7 +31,7 @@ class DftSettings(BaseModel):
     """
     threshold: float = Field(default=0.05, gt=0)
     """eV/Å; a supercell with less expected force error is no hole and is not labelled."""
-    committee: tuple[str, ...] = Field(default=("chgnet",), min_length=1)
+    committee: tuple[PotentialName, ...] = Field(default=("chgnet",), min_length=1)
     """Potentials of other families, whose disagreement with the campaign's own is looked at."""
     materials: int = Field(default=6, ge=1)
     """Candidates that are looked at in a round: the leaders, then those evaluated last."""

@@ -1,9 +1,26 @@
-"""What goes with which kind of material: oracles, surrogates, agents and constraints."""
+"""What goes with which kind of material: one profile each, which configs are read by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from agents.proposers.settings import (
+    BayesianSettings,
+    EvolutionSettings,
+    NamedAgentSettings,
+    RandomSettings,
+    SubstitutionSettings,
+)
+from oracle.interface.settings import InterfaceSettings
+from oracle.runtime.local_inputs import names_code
+from surrogate.contract.settings import (
+    GaussianProcessSettings,
+    GraphEnsembleSettings,
+    NamedSurrogateSettings,
+    SequenceProcessSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -15,6 +32,10 @@ class KindRules:
         oracles: that measure them.
         surrogates: that learn from them.
         agents: that propose them.
+        default_agents: those of a config that names none.
+        default_surrogate: that of a config that names none, by the settings of the oracle.
+        from_potential: whether surrogates describe them by what a potential says of crystals.
+        shares: of a batch for holes and for audits, where a config gives none.
         constraints: that mean something of them; None for all.
     """
 
@@ -22,6 +43,10 @@ class KindRules:
     oracles: tuple[str, ...]
     surrogates: tuple[str, ...]
     agents: tuple[str, ...]
+    default_agents: tuple[NamedAgentSettings, ...]
+    default_surrogate: Callable[[Any], NamedSurrogateSettings]
+    from_potential: bool = True
+    shares: tuple[float, float] = (0.25, 0.1)
     constraints: tuple[str, ...] | None = None
 
 
@@ -29,18 +54,38 @@ _DESCRIPTORS = ("gaussian-process", "multi-fidelity", "random-forest", "gradient
 """Surrogates that learn from descriptors, which every kind has."""
 _ANY_AGENT = ("bayesian", "random", "substitution", "evolution")
 
-KINDS: Mapping[str, KindRules] = {
+
+def _of_both_crystals(oracle: Any) -> NamedSurrogateSettings:
+    """A process on what the oracle's own potential says of both crystals of a pair."""
+    if isinstance(oracle, InterfaceSettings):
+        return GaussianProcessSettings(features=oracle.calculator)
+    return GaussianProcessSettings()
+
+
+KINDS: dict[str, KindRules] = {
     "crystal": KindRules(
         described="crystals",
         oracles=("phonon-bte", "replay"),
         surrogates=("graph-ensemble", *_DESCRIPTORS),
         agents=(*_ANY_AGENT, "tree-search"),
+        default_agents=(
+            SubstitutionSettings(),
+            EvolutionSettings(),
+            BayesianSettings(),
+            RandomSettings(),
+        ),
+        default_surrogate=lambda oracle: GraphEnsembleSettings(),
     ),
     "superlattice": KindRules(
         described="layer sequences",
         oracles=("green", "replay"),
         surrogates=("sequence-process", "graph-ensemble", *_DESCRIPTORS),
         agents=(*_ANY_AGENT, "tree-search"),
+        default_agents=(BayesianSettings(),),
+        default_surrogate=lambda oracle: SequenceProcessSettings(),
+        from_potential=False,
+        # What is improbable to be best among sequences need not be known.
+        shares=(0.0, 0.05),
     ),
     # A pair has descriptors of both crystals, but no graph, and no sequence to be completed.
     "interface": KindRules(
@@ -48,6 +93,8 @@ KINDS: Mapping[str, KindRules] = {
         oracles=("interface",),
         surrogates=_DESCRIPTORS,
         agents=_ANY_AGENT,
+        default_agents=(BayesianSettings(), RandomSettings()),
+        default_surrogate=_of_both_crystals,
         constraints=("dynamically_stable", "non_metal", "max_atoms"),
     ),
 }
@@ -82,6 +129,11 @@ def check_kind(
     Raises:
         ValueError: one is not, with those that are.
     """
+    if kind not in KINDS:
+        raise ValueError(
+            f"{source} holds materials of kind {kind!r}, which has no profile; expected one of "
+            f"{', '.join(KINDS)}"
+        )
     rules = KINDS[kind]
     _check("oracle.kind", oracle, rules.oracles, "measures", rules, source)
     if surrogate is not None:
@@ -96,6 +148,8 @@ def check_kind(
 def _check(
     key: str, given: str, allowed: tuple[str, ...], verb: str, rules: KindRules, source: str
 ) -> None:
+    if names_code(given):
+        return  # what is the user's own may be made for any kind
     if given not in allowed:
         raise ValueError(
             f"{key}: given {given!r}, but {source} holds {rules.described}; what {verb} them: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,15 @@ from pydantic import (
 )
 
 from agents.spaces.pool_content import content_sha256
+from agents.spaces.settings import OwnSpaceSettings
 from oracle.runtime.errors import OracleError
+from oracle.runtime.local_inputs import CodePath, InputPath, marked
 from oracle.runtime.plain_yaml import parse_yaml
-from orchestrator.config.config import CampaignConfig, input_paths, is_file, read_yaml
+from oracle.runtime.sources import digest_of_import
+from orchestrator.config.config import CampaignConfig, input_paths, read_yaml
 from orchestrator.config.config_values import check_values
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.messages import one_line
-
-INPUTS = ("space.path", "oracle.table")
-"""Keys that hold paths: relative to the config file, and pinned by the SHA-256 of the content."""
 
 
 def load_config(
@@ -51,7 +51,13 @@ def load_config(
 
 
 def validate(
-    raw: dict[str, Any], source: str, base: Path | None = None, *, recorded: bool = False
+    raw: dict[str, Any],
+    source: str,
+    base: Path | None = None,
+    *,
+    recorded: bool = False,
+    remote: bool = False,
+    known: Collection[str] = (),
 ) -> CampaignConfig:
     """The validated config; relative input paths are taken from `base`.
 
@@ -61,15 +67,16 @@ def validate(
         base: folder of relative input paths; None leaves them as they are.
         recorded: whether a campaign has begun with it, so that it is too late to refuse what it
             seeks.
+        remote: whether it came over HTTP, from where relative paths and import paths are refused.
+        known: paths and import paths that are allowed nevertheless: those a campaign has already.
 
     Raises:
         ConfigError: anything that is not allowed.
     """
     try:
         check_values(raw, {})
-        if base is not None:
-            raw = _absolute_inputs(raw, base)
-        config = CampaignConfig.model_validate(raw, context={"recorded": recorded})
+        context = {"recorded": recorded, "base": base, "remote": remote, "known": known}
+        config = CampaignConfig.model_validate(raw, context=context)
         check_values(raw, config.model_dump())
     except ValidationError as error:
         raise ConfigError(one_line(error, CampaignConfig, source)) from error
@@ -78,19 +85,10 @@ def validate(
     return config
 
 
-def _absolute_inputs(raw: dict[str, Any], base: Path) -> dict[str, Any]:
-    result = dict(raw)
-    for key in INPUTS:
-        section, _, field = key.partition(".")
-        values = result.get(section)
-        if isinstance(values, dict) and isinstance(values.get(field), str):
-            result[section] = {**values, field: str((base / values[field]).resolve())}
-    space = result.get("space")
-    if isinstance(space, dict) and isinstance(space.get("alphabet"), dict):
-        named = space["alphabet"].items()
-        layers = {k: str((base / v).resolve()) if is_file(v) else v for k, v in named}
-        result["space"] = {**space, "alphabet": layers}
-    return result
+def local_inputs(config: CampaignConfig) -> frozenset[str]:
+    """All paths and import paths that a config names."""
+    named = [*marked(config, CodePath), *marked(config, InputPath)]
+    return frozenset(str(value) for _, value, _ in named)
 
 
 def set_key(raw: dict[str, Any], override: str) -> None:
@@ -138,6 +136,8 @@ def input_digests(
 ) -> dict[str, str]:
     """SHA-256 of the content of every input: of a file, or of a folder's structure files.
 
+    That of a space of the user's own is of its sources.
+
     Args:
         config: names them.
         recorded: what a campaign began with. Earlier versions took every file of a folder; such a
@@ -148,7 +148,10 @@ def input_digests(
     """
     known = recorded or {}
     try:
-        return {key: _content_digest(path, known.get(key)) for key, path in input_paths(config)}
+        found = {key: _content_digest(path, known.get(key)) for key, path in input_paths(config)}
+        if isinstance(config.space, OwnSpaceSettings):
+            found["space.kind"] = digest_of_import(config.space.kind)
+        return found
     except OracleError as error:
         raise ConfigError(error.message) from error
 

@@ -6,8 +6,9 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
+from oracle.runtime.own_classes import OwnSettings
 from oracle.runtime.suggestions import did_you_mean
 from orchestrator.config.config_words import described, is_union, keys_of, unwrapped
 
@@ -147,6 +148,8 @@ class _Place:
 
     def go(self, part: int | str) -> None:
         """One step of a location."""
+        if part in _branches(self.annotation):
+            return
         models = _models(self.annotation)
         tagged = [m for m in models if part in _tags(m)]
         if len(models) > 1 and tagged:
@@ -181,7 +184,17 @@ def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> _Place:
     return place
 
 
+def _branches(annotation: Any) -> list[str]:
+    """The tags of a union's branches, which are in no config."""
+    plain, marks = unwrapped(annotation)
+    below = typing.get_args(plain) if is_union(plain) else ()
+    own = [mark.tag for mark in marks if isinstance(mark, Tag)]
+    return [*own, *(tag for part in below for tag in _branches(part))]
+
+
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    if issubclass(model, OwnSettings):
+        return ("package.module:name",)
     fields = [model.model_fields[name] for name in _DISCRIMINATORS if name in model.model_fields]
     return tuple(tag for found in fields for tag in typing.get_args(found.annotation))
 

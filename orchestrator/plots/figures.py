@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +135,18 @@ def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
 def _of_best(
     campaign: Campaign, rows: Sequence[Ranked], artefacts: Path, quantity: str
 ) -> dict[str, Any]:
-    """Bands with density of states and cumulative kappa, where the first of the table has them."""
+    """What is drawn of the best, by the kind of its material."""
     if not rows:
         return {}
+    kind = rows[0].label.evaluation.material.kind
+    return DRAWN.get(kind, of_spectra)(campaign, rows[:_DRAWN], artefacts, quantity)
+
+
+def of_spectra(
+    campaign: Campaign, rows: Sequence[Ranked], artefacts: Path, quantity: str
+) -> dict[str, Any]:
+    """Bands with density of states and cumulative kappa, where the first of the table has them."""
     evaluation = rows[0].label.evaluation
-    if isinstance(evaluation.material, Superlattice):
-        return _of_sequences(campaign, rows[:_DRAWN], artefacts, quantity)
     path = artefacts / evaluation.artefacts.get("phonons", "")
     if not path.is_file() or not isinstance(evaluation, Measured):
         return {}
@@ -225,3 +231,10 @@ def _of_sequences(
             title=f"{name}, {_valued(campaign.objective, best[0], first)}",
         )
     return figures
+
+
+DRAWN: dict[str, Callable[[Campaign, Sequence[Ranked], Path, str], dict[str, Any]]] = {
+    "superlattice": _of_sequences,
+}
+"""What is drawn of the best candidates by the kind of their material; else `of_spectra`. Given the
+campaign, the best of its ranking, the folder of artefacts, and the quantity with its unit."""

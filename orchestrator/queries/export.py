@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from oracle.materials.interface import Interface
 from oracle.materials.material import Material, crystals_of
 from oracle.structure_files.structure_io import write_cif
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import ranking
 from orchestrator.config.errors import ConfigError
+from orchestrator.queries.material_files import files_of
 from orchestrator.queries.queries import best, evaluation_document
 from orchestrator.store.store import Store
 
@@ -53,12 +53,13 @@ def export_best(store: Store, name: str, directory: Path, form: str, k: int) -> 
         evaluation = row.label.evaluation
         formula = evaluation.material.formula.replace(" | ", "-")
         stem = f"{row.rank:03d}-{formula}-{row.label.candidate}"
-        if not crystals_of(evaluation.material):
-            raise ConfigError(f"campaign {name}: layer sequences have no {form}; use --format json")
+        crystals, files = crystals_of(evaluation.material), files_of(evaluation.material.kind)
+        if not crystals:
+            raise ConfigError(f"campaign {name}: {files.plural} have no {form}; use --format json")
         if form == "cif":
             written += _write_cifs(store, evaluation, directory, stem)
-        elif isinstance(evaluation.material, Interface):
-            raise ConfigError(f"campaign {name}: interfaces have no {form}; use cif or json")
+        elif not files.inputs_of_programs:
+            raise ConfigError(f"campaign {name}: {files.plural} have no {form}; use cif or json")
         else:
             written += _copy_artefacts(store, evaluation, directory / stem)
     if not written:
@@ -75,8 +76,9 @@ def _write_cifs(store: Store, evaluation: Any, directory: Path, stem: str) -> li
         if str(relative).endswith(".cif") and (path := store.home / "artefacts" / relative).exists()
     ]
     written = []
-    for k, crystal in enumerate(crystals_of(material)):
-        side = f"-{k + 1}-{crystal.formula}" if isinstance(material, Interface) else ""
+    crystals = crystals_of(material)
+    for k, crystal in enumerate(crystals):
+        side = f"-{k + 1}-{crystal.formula}" if len(crystals) > 1 else ""
         path = directory / f"{stem}{side}.cif"
         if k < len(relaxed):
             shutil.copyfile(relaxed[k], path)

@@ -11,15 +11,14 @@ import yaml
 
 from agents.contract.objective import Objective
 from oracle.contract.evaluation import EVALUATION, caution, unit_of
-from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
-from oracle.materials.superlattice import Superlattice
 from oracle.runtime.files import write_whole
 from orchestrator.campaign import hints
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.events import Belief
 from orchestrator.campaign.ranking import Ranked, best_of, ranking
 from orchestrator.campaign.state import CampaignState
+from orchestrator.queries.material_files import files_of
 from orchestrator.store.store import Store
 
 Document = dict[str, Any]
@@ -145,14 +144,15 @@ def structure_of(home: Path, material: Material, formula: str) -> str | None:
 
     None where the CIF is not there and the home cannot be written.
     """
-    if not isinstance(material, Crystal):
+    if not files_of(material.kind).cif:
         return material.formula
+    (crystal,) = material.constituents()
     path = home / "structures" / f"{formula}-{material.digest[:12]}.cif"
 
     def write() -> None:
         from oracle.structure_files.structure_io import write_cif
 
-        write_cif(material.conventional(), path)
+        write_cif(crystal.conventional(), path)
 
     return _on_demand(path, write)
 
@@ -163,9 +163,9 @@ def file_of(home: Path, material: Material, formula: str) -> str | None:
     JSON holds designs of layers and pairs of crystals. None for sequences whose letters stand for
     nothing: those are only looked up.
     """
-    if isinstance(material, Crystal):
+    if files_of(material.kind).cif:
         return structure_of(home, material, formula)
-    if isinstance(material, Superlattice) and material.stack is None:
+    if not material.is_defined:
         return None
     name = formula[:40].replace(" | ", "-")
     path = home / "structures" / f"{name}-{material.digest[:12]}.json"

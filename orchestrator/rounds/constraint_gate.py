@@ -12,6 +12,7 @@ from agents.selection.batch import Plan, Selected
 from agents.spaces.finite import FiniteSpace
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
+from oracle.phonons.settings import PhononSettings
 from orchestrator.config.config import CampaignConfig
 from orchestrator.executors.protocol import Executor
 
@@ -42,7 +43,8 @@ class Screener:
         self._space = space
         self._executor = executor
         self._cache = cache
-        potential = config.oracle.calculator if config.oracle.kind == "phonon-bte" else None
+        settings = config.oracle
+        potential = settings.calculator if isinstance(settings, PhononSettings) else None
         self._potential = potential if isinstance(potential, str) else None
         self.reserves: Sequence[Selected] = ()
         """Candidates of the last plan that were not chosen, best first."""

@@ -22,7 +22,7 @@ from orchestrator.assembly.build import (
     build_features,
     build_proposers,
     build_surrogate,
-    is_layered,
+    kind_of,
     surrogate_settings,
 )
 from orchestrator.calls.recipe import Recipe
@@ -32,6 +32,7 @@ from orchestrator.campaign.confirmation import level_for, wanted
 from orchestrator.campaign.metrics import calibration_of, credits_of
 from orchestrator.campaign.state import CampaignState
 from orchestrator.config.config import CampaignConfig
+from orchestrator.config.kinds import KINDS
 from orchestrator.executors.protocol import Executor
 from orchestrator.rounds.constraint_gate import Screener
 from orchestrator.rounds.low_fidelity import (
@@ -102,9 +103,9 @@ class Planner:
 
     def __post_init__(self) -> None:
         fidelity = list(self.oracles)[-1]
-        layers = is_layered(self.space)
-        self._selection = self.config.selection.resolved(layers=layers)
-        self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity, layers=layers)
+        kind = kind_of(self.space)
+        self._selection = self.config.selection.resolved(KINDS[kind].shares)
+        self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity, kind)
         self._screener = Screener(self.config, self.space, self.executor, self.cache)
         # What no constraint will ever let through need not be looked at by the surrogate.
         self.space = self._screener.admissible(self.space)

@@ -36,8 +36,8 @@ def estimate(config: CampaignConfig) -> dict[str, Any]:
     prepared = prepare(config)
     calls = _calls(config, prepared)
     rounds = -(-calls // config.budget.batch)
-    confirmations = _confirmations(config, calls)
     prices = prices_of(config, prepared)
+    confirmations = _confirmations(config, prepared, calls)
     parallel = _parallel(config, prepared, prices, calls, confirmations)
     serial = {"planning": _planning(config, prepared, prices, rounds)}
     workers = _workers(config)
@@ -98,14 +98,11 @@ def _calls(config: CampaignConfig, prepared: Prepared) -> int:
     return calls if prepared.space.size is None else min(calls, prepared.space.size)
 
 
-def _confirmations(config: CampaignConfig, calls: int) -> int:
+def _confirmations(config: CampaignConfig, prepared: Prepared, calls: int) -> int:
     """Calls at tighter settings: for some leaders more than one, and some lose their place."""
     settings = config.confirmation
-    if config.oracle.kind == "replay":
-        columns = config.oracle.fidelities or {}
-        last = list(columns.values())[-1].confirm_column if columns else None
-        if (config.oracle.confirm_column or last) is None:
-            return 0
+    if list(prepared.oracles.values())[-1].tightened(1) is None:
+        return 0
     return min(math.ceil(_AGAIN * settings.leaders), settings.max_calls, calls)
 
 
@@ -114,7 +111,7 @@ def _parallel(
 ) -> dict[str, float]:
     """Seconds of one core of what the workers do."""
     # Each worker makes layers ready for itself; force constants of crystals are shared.
-    makers = min(_workers(config), config.budget.batch) if config.oracle.kind == "green" else 1
+    makers = min(_workers(config), config.budget.batch) if prices.each_worker else 1
     again = prices.confirmation_once_s * makers + prices.confirmation_s * confirmations
     found = {
         "evaluations": prices.once_s * makers + prices.call_s * calls,
@@ -124,8 +121,7 @@ def _parallel(
         first = 2 * config.budget.batch * prices.look_s
         share = config.budget.cheap_share * prices.call_s * calls
         found["cheaper_fidelities"] = max(share, first) if config.budget.cheap_share else 0.0
-    if config.oracle.kind == "phonon-bte":
-        found["screening"] = prices.screening_s * calls * _EARLIER_SCREENED
+    found["screening"] = prices.screening_s * calls * _EARLIER_SCREENED
     found["features"] = prices.feature_s * _with_features(config, prepared)
     if config.dft.heals:
         found |= prices.healing
@@ -167,15 +163,15 @@ def _assumptions(
 ) -> list[str]:
     """What the figures rest on, one line each."""
     found = [f"workers: {workers}, of which a batch keeps {at_once} busy", *prices.assumptions]
-    if config.oracle.kind != "replay":
-        found.insert(0, _machine(config, prices))
+    if prices.timed is not None:
+        found.insert(0, _machine(prices))
     if config.budget.wall_time is not None:
         found.append(f"budget.wall_time ends it after {config.budget.wall_time / 60:g} min")
     return found
 
 
-def _machine(config: CampaignConfig, prices: CallPrices) -> str:
-    potential = str(getattr(config.oracle, "calculator", ""))
+def _machine(prices: CallPrices) -> str:
+    potential = str(prices.timed)
     try:
         text = f"forces of 64 atoms {seconds_of_64_atoms(potential):.2g} s ({potential})"
     except Exception:  # a potential that does not know sodium or chlorine

@@ -8,11 +8,10 @@ from typing import Any
 
 from agents.contract.protocol import Space
 from oracle.materials.crystal import Crystal
-from oracle.materials.material import crystals_of
-from oracle.materials.superlattice import Superlattice
-from orchestrator.assembly.build import surrogate_settings
+from orchestrator.assembly.build import kind_of, surrogate_settings
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
+from orchestrator.config.kinds import KINDS
 from orchestrator.executors.protocol import CallFailed, Executor
 
 _LOOKED_AT = 200  # materials of the space, of which the smallest are taken
@@ -52,9 +51,9 @@ def try_named(executor: Executor, config: CampaignConfig, space: Space, potentia
 
 def _learned_from(config: CampaignConfig, space: Space) -> list[str]:
     """Potentials whose features a surrogate learns from."""
-    features = getattr(surrogate_settings(config, space), "features", "none")
-    crystals = crystals_of(next(iter(space)))  # sequences are described without a potential
-    return [features] if crystals and features != "none" else []
+    features = surrogate_settings(config, space).features
+    described = KINDS[kind_of(space)].from_potential
+    return [features] if described and features != "none" else []
 
 
 def _small_crystals(space: Space) -> list[Crystal]:
@@ -65,7 +64,4 @@ def _small_crystals(space: Space) -> list[Crystal]:
 
 def _crystals(space: Space) -> Iterator[Crystal]:
     for material in itertools.islice(iter(space), _LOOKED_AT):
-        if isinstance(material, Superlattice) and material.stack is not None:
-            yield from material.stack.materials.values()
-            return
-        yield from crystals_of(material)
+        yield from material.ingredients()

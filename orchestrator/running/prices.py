@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from agents.contract.protocol import Space
-from agents.spaces.interface_space import InterfaceSpace
+from oracle.contract.own_oracle import OwnOracleSettings
 from oracle.energetics.speed import seconds_of_forces, slowness
 from oracle.green.effort import green_effort
+from oracle.green.settings import GreenSettings
+from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import crystals_of
 from oracle.materials.superlattice import Superlattice
 from oracle.phonons.effort import Effort, as_given, harmonic_effort, phonon_effort, slower
+from oracle.phonons.settings import PhononSettings
 from oracle.potentials.dft_settings import Potential
 from oracle.potentials.table import calculator
+from oracle.replay.settings import ReplaySettings
 from oracle.runtime.threads import one_thread
 from orchestrator.assembly.prepared import Prepared
 from orchestrator.config.config import CampaignConfig
@@ -57,6 +62,8 @@ class CallPrices:
         recorded_s: charged for a call that only looks a number up.
         memory_gib: of a worker.
         slowness: of the machine's linear algebra.
+        each_worker: whether every worker does for itself what comes before the first call.
+        timed: the potential whose forces were timed, or None.
         assumptions: one line each.
     """
 
@@ -71,6 +78,8 @@ class CallPrices:
     recorded_s: float = 0.0
     memory_gib: float = 0.5
     slowness: float = 1.0
+    each_worker: bool = False
+    timed: Potential | None = None
     assumptions: tuple[str, ...] = ()
 
 
@@ -89,15 +98,7 @@ class Kind:
 
 def prices_of(config: CampaignConfig, prepared: Prepared) -> CallPrices:
     """Prices of a campaign's calls; times forces, but starts nothing."""
-    if config.oracle.kind == "replay":
-        return _replayed(config)
-    if config.oracle.kind == "green":
-        return _layered(config, prepared.space)
-    kinds = kinds_of(prepared.space)
-    timed = Timed(config.oracle.calculator)
-    if config.oracle.kind == "interface":
-        return _paired(config, prepared.space, kinds, timed)
-    return _conducting(config, kinds, timed)
+    return _PRICES.get(config.oracle.kind, _unknown)(config.oracle, config, prepared.space)
 
 
 def kinds_of(space: Space) -> list[Kind]:
@@ -138,20 +139,25 @@ class Timed:
         return self._known[key]
 
 
-def _replayed(config: CampaignConfig) -> CallPrices:
-    assert config.oracle.kind == "replay"
-    columns = config.oracle.fidelities or {}
-    recorded = list(columns.values())[-1].cost_s if columns else 0.0
+def _unknown(settings: OwnOracleSettings, config: CampaignConfig, space: Space) -> CallPrices:
+    """An oracle of the user's own, of which nothing is known."""
+    text = f"{settings.kind}: what a call takes is not known, and counts as nothing here"
+    return CallPrices(0.0, assumptions=(text,))
+
+
+def _replayed(settings: ReplaySettings, config: CampaignConfig, space: Space) -> CallPrices:
+    columns = settings.fidelities or {}
+    last = list(columns.values())[-1] if columns else None
+    recorded = 0.0 if last is None else last.cost_s
     text = "replay: answers are looked up"
     if recorded:
         text += f"; each is charged with its recorded {recorded:g} s (recorded_hours)"
     return CallPrices(0.0, recorded_s=recorded, assumptions=(text,))
 
 
-def _conducting(config: CampaignConfig, kinds: list[Kind], timed: Timed) -> CallPrices:
+def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) -> CallPrices:
     """Evaluations of `phonon-bte`."""
-    assert config.oracle.kind == "phonon-bte"
-    settings, slow = config.oracle, slowness()
+    kinds, timed, slow = kinds_of(space), Timed(settings.calculator), slowness()
     efforts = [(kind.share, phonon_effort(kind.example, settings, timed)) for kind in kinds]
     harmonic = _mean([(share, e.harmonic) for share, e in efforts], slow)
     conductive = _mean([(share, e.conductive) for share, e in efforts], slow)
@@ -172,6 +178,7 @@ def _conducting(config: CampaignConfig, kinds: list[Kind], timed: Timed) -> Call
         healing=_healing(config, cell, kinds, timed),
         memory_gib=max(harmonic.memory_gib, conductive.memory_gib, confirming.memory_gib),
         slowness=slow,
+        timed=settings.calculator,
         assumptions=(parts,) if not ends_early else (),
     )
 
@@ -211,39 +218,38 @@ def _healing(
     }
 
 
-def _paired(config: CampaignConfig, space: Space, kinds: list[Kind], timed: Timed) -> CallPrices:
+def _paired(settings: InterfaceSettings, config: CampaignConfig, space: Space) -> CallPrices:
     """Evaluations of pairs, each crystal of which is computed once."""
-    assert config.oracle.kind == "interface"
-    assert isinstance(space, InterfaceSpace)
-    plain, slow = config.oracle.harmonic(), slowness()
+    kinds, timed = kinds_of(space), Timed(settings.calculator)
+    plain, slow = settings.harmonic(), slowness()
     each = _mean(
         [(k.share, harmonic_effort(as_given(k.example), plain, timed)) for k in kinds], slow
     )
-    finer = (config.oracle.overlap_spacing / config.oracle.mesh_spacing) ** 3 / 8
+    finer = (settings.overlap_spacing / settings.mesh_spacing) ** 3 / 8
     spectra = _SPECTRA * max(finer, 0.1) * slow
-    pairs = min(config.budget.oracle_calls, space.size)
-    crystals = min(len(space.crystals), 2 * pairs)
+    pairs = min(config.budget.oracle_calls, space.size or config.budget.oracle_calls)
+    crystals = min(space.reading.crystals or 2 * pairs, 2 * pairs)
     return CallPrices(
         call_s=_PAIR,
         once_s=crystals * (_total(each) + spectra),
         confirmation_s=_PAIR + spectra * 2.4,
-        look_s=_PAIR if len(config.oracle.fidelities) > 1 else 0.0,
+        look_s=_PAIR if len(settings.fidelities) > 1 else 0.0,
         feature_s=_features(config, _mean_over(kinds, lambda c: _cell_s(plain.calculator, c))),
         memory_gib=each.memory_gib,
         slowness=slow,
+        timed=settings.calculator,
         assumptions=(f"{crystals} crystals are computed once: {_total(each):.3g} s each",),
     )
 
 
-def _layered(config: CampaignConfig, space: Space) -> CallPrices:
+def _layered(settings: GreenSettings, config: CampaignConfig, space: Space) -> CallPrices:
     """Evaluations of layer sequences."""
-    assert config.oracle.kind == "green"
     first = next(iter(space))
     assert isinstance(first, Superlattice)
     assert first.stack is not None  # `green` cannot measure others
     slow = slowness()
-    normal = green_effort(first, config.oracle, Timed(config.oracle.calculator))
-    tight = green_effort(first, config.oracle.tightened(), Timed(config.oracle.calculator))
+    normal = green_effort(first, settings, Timed(settings.calculator))
+    tight = green_effort(first, settings.tightened(), Timed(settings.calculator))
     return CallPrices(
         call_s=normal.design_s * slow,
         once_s=normal.forces_s + normal.leads_s * slow,
@@ -251,10 +257,21 @@ def _layered(config: CampaignConfig, space: Space) -> CallPrices:
         confirmation_once_s=tight.leads_s * slow,
         memory_gib=normal.memory_gib,
         slowness=slow,
+        each_worker=True,
+        timed=settings.calculator,
         assumptions=(
             f"once for all sequences: {normal.force_calls:.0f} force calls, and both leads",
         ),
     )
+
+
+_PRICES: Mapping[str, Callable[[Any, CampaignConfig, Space], CallPrices]] = {
+    "phonon-bte": _conducting,
+    "green": _layered,
+    "interface": _paired,
+    "replay": _replayed,
+}
+"""By the kind of the oracle, whose settings come first."""
 
 
 def _cell_s(potential: Potential, crystal: Crystal) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from oracle.contract.own_oracle import OwnOracleSettings
 from oracle.potentials.table import FAMILIES
 from orchestrator.assembly.build import build_executor
 from orchestrator.assembly.environment import library_versions
@@ -226,6 +227,8 @@ def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
 
 
 def _what_changes(config: CampaignConfig) -> str:
+    if isinstance(config.oracle, OwnOracleSettings):
+        return f"the source of {config.oracle.kind} was edited, or what it says of its method"
     potential = getattr(config.oracle, "calculator", None)
     if isinstance(potential, str) and ":" in potential and potential.split(":")[0] not in FAMILIES:
         return (

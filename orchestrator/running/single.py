@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from rich.console import Console
 
+from oracle.contract.own_oracle import OwnOracleSettings
 from oracle.contract.report import evaluation_json
 from oracle.green.settings import GreenSettings
 from oracle.interface.settings import InterfaceSettings
@@ -21,6 +22,7 @@ from oracle.phonons.axes import Axes, axes_of
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
+from oracle.runtime.local_inputs import names_code
 from oracle.runtime.plain_json import parse_json
 from oracle.runtime.suggestions import did_you_mean
 from oracle.runtime.text_files import read_text
@@ -36,8 +38,8 @@ from orchestrator.executors.worker import nothing_printed
 from orchestrator.presentation.progress_frame import Ticking
 from orchestrator.presentation.rendering import say
 
-Computing = PhononSettings | GreenSettings | InterfaceSettings
-_SETTINGS: dict[str, type[PhononSettings] | type[GreenSettings] | type[InterfaceSettings]] = {
+Computing = PhononSettings | GreenSettings | InterfaceSettings | OwnOracleSettings
+_SETTINGS: dict[str, type[Computing]] = {
     "phonon-bte": PhononSettings,
     "green": GreenSettings,
     "interface": InterfaceSettings,
@@ -102,7 +104,7 @@ def _material(
     """
     design = _design(structure)
     if isinstance(design, Interface):
-        if not isinstance(settings, InterfaceSettings):
+        if not isinstance(settings, InterfaceSettings | OwnOracleSettings):
             raise ConfigError(
                 f"{structure}: holds an interface, and oracle.kind is {settings.kind!r}; expected "
                 "--set kind=interface"
@@ -193,17 +195,19 @@ def oracle_settings(path: Path | None, overrides: Sequence[str]) -> tuple[Comput
     for override in overrides:
         set_key(raw, override)
     kind = raw.get("kind", "phonon-bte")
-    if kind not in _SETTINGS:
+    own = isinstance(kind, str) and names_code(kind)
+    if kind not in _SETTINGS and not own:
         near = did_you_mean(kind, _SETTINGS)
         raise ConfigError(
             f"oracle.kind: given {kind!r}; {near}evaluate needs {' or '.join(_SETTINGS)}"
         )
-    model = _SETTINGS[kind]
+    model = OwnOracleSettings if own else _SETTINGS[kind]
     by_hand = any(text.partition("=")[0].strip() == "born" for text in overrides)
     charges = take_choice(raw, Path.cwd() if path is None or by_hand else path.parent)
     source = str(path or "--set")
     try:
-        settings = model.model_validate(raw)
+        base = None if path is None else path.resolve().parent
+        settings = model.model_validate(raw, context={"base": base})
         check_values(raw, settings.model_dump())
     except ValidationError as error:
         raise ConfigError(one_line(error, model, source)) from error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from oracle.runtime.local_inputs import PotentialName
+from oracle.runtime.own_classes import NAMED, OWN, OwnSettings, branch_of
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    features: str = "7net-0"
+    features: PotentialName = "7net-0"
     """The frozen potential whose view of a crystal the surrogate learns from: a name of
     ``oracle.potentials`` or ``package.module:factory``. Layer sequences need none."""
     phonons: bool = False
@@ -105,7 +108,7 @@ class MultiFidelitySettings(_Settings):
     """Columns of the covariance's root beyond `exact_limit`, of each of two processes."""
 
 
-SurrogateSettings = Annotated[
+NamedSurrogateSettings = Annotated[
     GraphEnsembleSettings
     | GaussianProcessSettings
     | MultiFidelitySettings
@@ -113,4 +116,23 @@ SurrogateSettings = Annotated[
     | RandomForestSettings
     | GradientBoostingSettings,
     Field(discriminator="kind"),
+]
+
+
+class OwnSurrogateSettings(OwnSettings):
+    """A surrogate of the user's own.
+
+    Its class is called with `options`, and with outputs, fidelity, ``seed`` and ``store`` as
+    `surrogate.models.base.BaseSurrogate` is.
+    """
+
+    features: PotentialName = "none"
+    """The potential whose features of crystals ``store`` computes."""
+    phonons: bool = False
+    """As for the other surrogates."""
+
+
+SurrogateSettings = Annotated[
+    Annotated[NamedSurrogateSettings, Tag(NAMED)] | Annotated[OwnSurrogateSettings, Tag(OWN)],
+    Discriminator(branch_of),
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from oracle.materials.crystal import Crystal
+from oracle.runtime.errors import SetupError
 from surrogate.features.crystal_features import CrystalFeatures, features_of
 from surrogate.features.descriptors import GLOBAL_SPREADS, columns
 from surrogate.features.inputs import Group, Inputs
@@ -50,7 +51,16 @@ class FeatureStore:
         self._known: dict[str, CrystalFeatures] = {}
 
     def get(self, crystals: Sequence[Crystal]) -> list[CrystalFeatures]:
-        """Features in the order of the crystals; equal crystals are computed once."""
+        """Features in the order of the crystals; equal crystals are computed once.
+
+        Raises:
+            OracleError: stage ``read``; the potential is not installed, or is ``none``.
+        """
+        if self._potential == "none":
+            raise SetupError(
+                "surrogate.features is none, but the surrogate asks for features of crystals; "
+                "expected the name of a potential, for instance 7net-0"
+            )
         missing = {c.digest: c for c in crystals if c.digest not in self._known}
         if missing:
             computed = self._mapper(self._compute, list(missing.values()))

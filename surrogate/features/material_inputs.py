@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
@@ -17,6 +19,68 @@ from surrogate.features.sequence_features import Chains
 _KEEP = 4  # stacked pools remembered
 
 
+class KindInputs(ABC):
+    """Inputs of the materials of one kind.
+
+    To derive one, say what `inputs` are; `begin` only where they depend on what is learned from.
+
+    Args:
+        store: features of crystals.
+    """
+
+    def __init__(self, store: FeatureStore) -> None:
+        self.store = store
+
+    def begin(self, materials: Sequence[Any]) -> bool:
+        """Look at a training set, which may be empty; whether inputs are others from now on."""
+        return False
+
+    @abstractmethod
+    def inputs(self, materials: Sequence[Any]) -> Inputs:
+        """Inputs of at least one material, in their order."""
+
+
+class CrystalInputs(KindInputs):
+    """Crystals: what a potential says of them."""
+
+    def inputs(self, materials: Sequence[Crystal]) -> Inputs:
+        """See `KindInputs`."""
+        return self.store.inputs(materials)
+
+
+class PairInputs(KindInputs):
+    """Interfaces: what a potential says of both crystals."""
+
+    def inputs(self, materials: Sequence[Interface]) -> Inputs:
+        """See `KindInputs`."""
+        return pair_inputs(materials, self.store.inputs)
+
+
+class SequenceInputs(KindInputs):
+    """Layer sequences: descriptors averaged over the symmetries of the first."""
+
+    _chains: Chains | None = None
+
+    def begin(self, materials: Sequence[Superlattice]) -> bool:
+        """The training set says how long sequences are, and which letters they have."""
+        before, self._chains = self._chains, _chains(materials) if materials else None
+        return self._chains != before
+
+    def inputs(self, materials: Sequence[Superlattice]) -> Inputs:
+        """See `KindInputs`."""
+        if self._chains is None:
+            self._chains = _chains(materials)
+        return self._chains.inputs([m.sequence for m in materials])
+
+
+KIND_INPUTS: dict[str, Callable[[FeatureStore], KindInputs]] = {
+    "crystal": CrystalInputs,
+    "superlattice": SequenceInputs,
+    "interface": PairInputs,
+}
+"""By the kind of the material."""
+
+
 class MaterialInputs:
     """Inputs of any materials; remembers the stacked arrays of the last pools it was asked for.
 
@@ -26,15 +90,14 @@ class MaterialInputs:
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
-        self._chains: Chains | None = None
+        self._kinds: dict[str, KindInputs] = {}
         self._stacked: OrderedDict[tuple[str, ...], Inputs] = OrderedDict()
 
     def begin(self, materials: Sequence[Material]) -> None:
-        """Let a training set decide what descriptors of sequences there are."""
-        layers = [m for m in materials if isinstance(m, Superlattice)]
-        chains = _chains(layers) if layers else None
-        if chains != self._chains:
-            self._chains = chains
+        """Let a training set decide what descriptors there are."""
+        kinds = dict.fromkeys([*self._kinds, *(m.kind for m in materials)])
+        changed = [self._of(kind).begin([m for m in materials if m.kind == kind]) for kind in kinds]
+        if any(changed):
             self._stacked.clear()
 
     def __call__(self, materials: Sequence[Material]) -> Inputs:
@@ -53,21 +116,18 @@ class MaterialInputs:
         return inputs
 
     def _made(self, materials: Sequence[Material]) -> Inputs:
-        crystals = [m for m in materials if isinstance(m, Crystal)]
-        layers = [m for m in materials if isinstance(m, Superlattice)]
-        pairs = [m for m in materials if isinstance(m, Interface)]
-        if len(crystals) == len(materials) > 0:
-            return self._store.inputs(crystals)
-        if len(pairs) == len(materials) > 0:
-            return pair_inputs(pairs, self._store.inputs)
-        if len(layers) == len(materials) > 0:
-            if self._chains is None:
-                self._chains = _chains(layers)
-            return self._chains.inputs([m.sequence for m in layers])
-        raise ValueError(
-            f"a surrogate learns from materials of one kind; given: {len(crystals)} crystals, "
-            f"{len(layers)} sequences and {len(pairs)} interfaces"
-        )
+        counts = Counter(material.kind for material in materials)
+        if len(counts) != 1:
+            given = ", ".join(f"{count} of {kind}" for kind, count in counts.items())
+            raise ValueError(
+                f"a surrogate learns from materials of one kind; given: {given or 'none'}"
+            )
+        return self._of(materials[0].kind).inputs(materials)
+
+    def _of(self, kind: str) -> KindInputs:
+        if kind not in self._kinds:
+            self._kinds[kind] = KIND_INPUTS[kind](self._store)
+        return self._kinds[kind]
 
 
 def _chains(layers: Sequence[Superlattice]) -> Chains:

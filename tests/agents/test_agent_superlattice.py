@@ -124,7 +124,10 @@ def test_a_small_space_is_listed_and_a_large_one_is_not() -> None:
 
 def test_neighbours_keep_the_constraints() -> None:
     given_rules = rules_of(settings_of(length=12, composition={"a": 6, "b": 6}, min_thickness=2))
-    silicon, germanium = next(iter(superlattice_space(settings_of(length=2)))).stack.layers  # type: ignore[union-attr]
+    first = next(iter(superlattice_space(settings_of(length=2))))
+    assert isinstance(first, Superlattice)
+    assert first.stack is not None
+    silicon, germanium = first.stack.layers
     space = LazySuperlattices(given_rules, Stack(layers=(silicon, germanium), leads=("a", "b")))
     start = space.sample(1, np.random.default_rng(3))[0]
     near = space.neighbours(start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from ase.build import bulk
 from ase.io import write
+from pymatgen.core.composition import Composition
 
 from oracle.contract.protocol import Oracle
 from oracle.materials.crystal import Crystal
@@ -174,3 +176,52 @@ def test_oracle_block(tmp_path: Path) -> None:
     silicon = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0.0, 0.0, 0.0]])
     found = oracle.evaluate(Crystal.from_structure(silicon), context=Context(tmp_path))
     assert found.properties["mean_mass"].value == pytest.approx(28.085, abs=0.01)
+
+
+def test_the_campaign_of_ones_own_classes(tmp_path: Path) -> None:
+    """The files and the config as they are printed, launched where they lie, in Ray's workers."""
+    _, proposer, oracle = _blocks("python")
+    (config,) = _blocks("yaml")
+    (tmp_path / "my_proposer.py").write_text(proposer)
+    (tmp_path / "my_oracle.py").write_text(oracle)
+    (tmp_path / "heavy.yaml").write_text(config)
+    done = _in_folder(tmp_path, "launch", "heavy.yaml")
+    assert done.returncode == 0, done.stderr
+    rows = best(Store(tmp_path / "home"), "heavy", 6)
+    masses = {
+        row["formula"]: float(Composition(row["formula"]).weight / 2)  # one atom of each
+        for row in rows
+    }
+    assert len(rows) == 6
+    assert {row["formula"]: row["value"] for row in rows} == pytest.approx(masses)
+    assert rows[0]["formula"] == "RbI"
+    assert (rows[0]["agent"], rows[0]["round"]) == ("HeaviestFirst", 1)
+    # `best` names files with which the same is computed again.
+    words = ("evaluate", rows[0]["file"], "--oracle", rows[0]["oracle"], "--json")
+    again = json.loads(_in_folder(tmp_path, *words).stdout)
+    assert again["mean_mass"] == pytest.approx(rows[0]["value"])
+    serial = ("--set", "executor.kind=serial", "--set", "budget.oracle_calls=8")
+    resumed = _in_folder(tmp_path, "resume", "heavy", *serial)
+    assert resumed.returncode == 0, resumed.stderr
+    assert status(Store(tmp_path / "home"), "heavy")["oracle_calls"] == 8
+    (tmp_path / "my_oracle.py").write_text(oracle.replace("/ composition", "/ 2 / composition"))
+    edited = _in_folder(tmp_path, "resume", "heavy", "--set", "budget.oracle_calls=9")
+    assert edited.returncode == 2
+    assert "the method of mass is not the one it was launched with" in edited.stderr
+    assert "my_oracle:MeanMass" in edited.stderr
+
+
+def _in_folder(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command as the installed program starts it: the working folder is not on the path."""
+    program = (
+        "import sys; from orchestrator.app.cli import main; sys.argv[0] = 'phonoscout'; main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-P", "-c", program, *words],
+        cwd=folder,
+        env={**os.environ, "PHONOSCOUT_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )

@@ -419,7 +419,8 @@ def test_charges_of_aluminium_arsenide_split_its_optical_modes(tmp_path: Path) -
     charges = np.array(born["charges"])
     np.testing.assert_allclose(charges.sum(axis=0), 0.0, atol=1e-8)
     assert 0 < born["excess"] < 0.05
-    names = [site.specie.symbol for site in found.material.conventional()]  # type: ignore[union-attr]
+    assert isinstance(found.material, Crystal)
+    names = [site.specie.symbol for site in found.material.conventional()]
     for name, charge in zip(names, charges, strict=True):
         expected = 2.18 if name == "Al" else -2.18
         np.testing.assert_allclose(charge, expected * np.eye(3), atol=0.05)

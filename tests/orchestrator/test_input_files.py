@@ -14,6 +14,7 @@ import yaml
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
+from oracle.phonons.settings import PhononSettings
 from orchestrator.assembly.build import build_space
 from orchestrator.assembly.notes import campaign_notes
 from orchestrator.config.config import CampaignConfig
@@ -59,7 +60,9 @@ def test_files_in_any_encoding(tmp_path: Path, folder: Path, encoding: str) -> N
     path.write_bytes(("# früher\n" + yaml.safe_dump(_raw(folder))).encode(encoding))
     assert load_config(path).name == "salts"
     path.write_bytes("calculator: chgnet # früher\n".encode(encoding))
-    assert oracle_settings(path, [])[0].calculator == "chgnet"
+    settings = oracle_settings(path, [])[0]
+    assert isinstance(settings, PhononSettings)
+    assert settings.calculator == "chgnet"
 
 
 def _load(path: Path) -> object:

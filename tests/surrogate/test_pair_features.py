@@ -52,7 +52,7 @@ def test_crystals_are_described_once_however_many_pairs_they_are_in() -> None:
 def test_interfaces_and_crystals_are_not_mixed(synthetic: FeatureStore) -> None:
     crystal = _crystal(2.5)
     pair = Interface(crystals=(crystal, _crystal(3.0)))
-    with pytest.raises(ValueError, match="1 crystals, 1 sequences and 1 interfaces"):
+    with pytest.raises(ValueError, match="1 of crystal, 1 of interface, 1 of superlattice"):
         MaterialInputs(synthetic)([crystal, pair, Superlattice(sequence="01")])
 
 
