@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("orchestrator", "agents", "surrogate", "oracle")
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
 NAMES = sorted(set(re.findall(r"`([^`]+)`", GLOSSARY)))
-ROWS = re.findall(
+_ROW = re.compile(r"^\| (?!word )([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", flags=re.MULTILINE)
+ROWS = _ROW.findall(GLOSSARY)
     r"^\| (?!word )([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", GLOSSARY, flags=re.MULTILINE
 )
 
