@@ -18,8 +18,6 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
 NAMES = sorted(set(re.findall(r"`([^`]+)`", GLOSSARY)))
 _ROW = re.compile(r"^\| (?!word )([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", flags=re.MULTILINE)
 ROWS = _ROW.findall(GLOSSARY)
-    r"^\| (?!word )([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", GLOSSARY, flags=re.MULTILINE
-)
 
 
 @cache
