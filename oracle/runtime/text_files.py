@@ -48,7 +48,9 @@ def read_bytes(path: Path) -> bytes:
             end), not readable, or larger than `LARGEST`.
     """
     if not path.is_file():
-        raise OracleError("read", f"{path} does not exist or is no file; expected a regular file")
+        raise OracleError(
+            "read", f"{path} does not exist or is not a file; expected a regular file"
+        )
     opener = _UNPACK.get(path.suffix.lower(), open)
     try:
         with cast(BinaryIO, opener(path, "rb")) as stream:

@@ -75,9 +75,9 @@ def test_what_does_not_contradict_itself_is_read(crystal: Structure, tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"c": 6.6}, "has not the symmetry of its space group 'Fm-3m'"),
-        ({"angle": 80}, "has not the symmetry"),
-        ({"number": 216}, "is number 225, and its number says 216"),
+        ({"c": 6.6}, "does not have the symmetry of its space group 'Fm-3m'"),
+        ({"angle": 80}, "does not have the symmetry"),
+        ({"number": 216}, "is number 225, but the number given is 216"),
     ],
 )
 def test_a_cif_whose_symmetry_is_not_its_cells(

@@ -176,12 +176,12 @@ def bad(folder: Path, name: str) -> Path:
     ("name", "cause"),
     [
         ("absent.cif", "does not exist"),
-        ("folder.cif", "is no file"),
+        ("folder.cif", "is not a file"),
         ("molecule.xyz", "periodic in 0 of 3"),
         ("slab.extxyz", "periodic in 2 of 3"),
         ("overlap.extxyz", "two atoms of NaCl are less than 0.5 Å apart"),
         ("many.extxyz", "3 compounds"),
-        ("unknown.extxyz", "is no element"),
+        ("unknown.extxyz", "is not an element"),
         ("nanometres.cif", "two atoms of Cu are less than 0.5 Å apart"),
         ("partial.cif", "partial occupancies"),
         ("partial.cif.gz", "partial occupancies"),
@@ -212,5 +212,5 @@ def test_a_placeholder_is_no_element_whatever_its_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(DummySpecies, "Z", number)
-    with pytest.raises(OracleError, match="'X' is no element"):
+    with pytest.raises(OracleError, match="'X' is not an element"):
         read_structure(bad(tmp_path, "unknown.extxyz"))

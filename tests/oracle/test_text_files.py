@@ -88,9 +88,9 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.cif")
-    with pytest.raises(OracleError, match="is no file"):
+    with pytest.raises(OracleError, match="is not a file"):
         read_structure(tmp_path / "a.cif")
-    with pytest.raises(OracleError, match="is no file"):
+    with pytest.raises(OracleError, match="is not a file"):
         read_text(tmp_path / "a.cif")
 
 

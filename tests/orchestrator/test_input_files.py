@@ -80,7 +80,7 @@ def _settings(path: Path) -> object:
         (b"[" * 3000, "nested too deeply"),
         (b"a: &a [*a]\n", "refers to what holds it"),
         (b"- 1\n", "expected a mapping"),
-        (None, "is no file"),
+        (None, "is not a file"),
     ],
 )
 def test_files_that_are_refused_on_one_line(
