@@ -205,7 +205,7 @@ def test_killed_program_is_taken_for_a_want_of_memory(program: Any) -> None:
     Path(settings.command).write_text("#!/bin/sh\nkill -9 $$\n")
     error = _refusal(settings)
     assert error.transient
-    assert "killed, mostly for want of memory" in error.message
+    assert "killed, mostly for lack of memory" in error.message
 
 
 def test_nothing_is_left_in_the_temporary_folder(

@@ -12,7 +12,7 @@ from pymatgen.core.structure import Structure
 
 from oracle.contract.evaluation import Failed, Measured, scalar
 from oracle.contract.protocol import Oracle
-from oracle.green.device import Device, make
+from oracle.green.device import Device, prepare_device
 from oracle.green.oracle import GreenOracle
 from oracle.green.settings import GreenSettings
 from oracle.materials.crystal import Crystal
@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _device(home: Path, stack: Stack, settings: GreenSettings = SMALL) -> Device:
     store = StageStore(home / "stages")
-    return make(stack, settings, ForceField(settings.calculator, store, Context(home)))
+    return prepare_device(stack, settings, ForceField(settings.calculator, store, Context(home)))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_parameters_give_the_published_crystals() -> None:
 def test_perfect_lead_counts_its_modes(device: Device) -> None:
     """Transmission of one wave vector is the number of modes that run to the right."""
     found = device.many(["SSSS"])[0].transmission
-    onsite = device.blocks.onsite("SSSSS"[: device.blocks.reach + 2 * device.blocks.seen])
+    onsite = device.blocks.onsite("SSSSS"[: device.blocks.reach + 2 * device.blocks.neighbourhood])
     across = device.blocks.coupling("SSSS"[: 2 * device.blocks.reach])
     phases = np.exp(2j * np.pi * np.arange(6000) / 6000)[:, None, None]
     modes = np.zeros(len(found))
@@ -108,7 +108,7 @@ def test_no_force_on_shifting_all(device: Device) -> None:
     """The sum rule holds for mixed neighbourhoods as well."""
     lib = device.blocks.at(np.zeros((1, 2)))
     whole = "S" * 8 + "GSGGS" + "S" * 8
-    width, sees = lib.size, lib.seen
+    width, sees = lib.size, lib.neighbourhood
     first = 10
     root = np.sqrt(np.repeat(device.hosts.masses["S"], 3))
     total = np.zeros((width, 3), dtype=complex)

@@ -235,7 +235,7 @@ def test_irreducible_points_stand_for_all(context: Context, axis: int) -> None:
     np.testing.assert_allclose(reduced.density, whole.density, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(reduced.crossing, whole.crossing, rtol=1e-6, atol=1e-12)
     side = side_of(SILICON, QUICK, 0.3, forces, at_once)
-    assert isinstance(side.found, Bulk)
+    assert isinstance(side.bulk, Bulk)
     np.testing.assert_allclose(
-        side.found.spectrum.density.sum() * QUICK.frequency_step, 6 / 40, rtol=0.1
+        side.bulk.spectrum.density.sum() * QUICK.frequency_step, 6 / 40, rtol=0.1
     )

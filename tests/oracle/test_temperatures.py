@@ -215,7 +215,7 @@ def test_a_mesh_too_coarse_for_the_cold_is_refused_before_third_order(
     found = oracle.evaluate(SILICON, context=Context(folder))
     assert isinstance(found, Failed)
     assert found.stage == "bte"
-    assert "at 1 K no mode of the mesh [6, 6, 6] holds heat" in found.message
+    assert "at 1 K no mode of the mesh [6, 6, 6] is thermally populated" in found.message
     assert "denser mesh" in found.message
 
 
