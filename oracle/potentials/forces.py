@@ -107,7 +107,7 @@ class ForceField:
             if threads < 2 or not copies_may_share(self.potential):
                 each = (self._several([atoms], stage) for atoms in structures)
                 return self._gathered((f for (f,) in each), len(structures), done)
-            with ThreadPoolExecutor(threads, initializer=_use_one_thread) as pool:
+            with ThreadPoolExecutor(threads, initializer=_single) as pool:
                 try:
                     each = pool.map(lambda atoms: self._several([atoms], stage), structures)
                     return self._gathered((f for (f,) in each), len(structures), done)
@@ -283,8 +283,8 @@ def check_elements(potential: Potential, crystals: Iterable[Crystal]) -> None:
                 ready.get_forces()
 
 
-def _use_one_thread() -> None:
-    """Make torch use one thread in the calling thread, which has a setting of its own."""
+def _single() -> None:
+    """Give torch one thread in this thread, whose setting is its own."""
     import torch
 
     torch.set_num_threads(1)

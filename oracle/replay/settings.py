@@ -19,11 +19,12 @@ class ReplayFidelity(BaseModel):
     """One fidelity of a replay table.
 
     Args:
-        column: name of the number.
-        stable_column: name of the boolean that says dynamically stable; absent means stable.
-        cost_s: seconds one evaluation is charged with.
-        std_column: name of the number's standard error.
-        confirm_column: name of the number at tighter settings, which confirms a leader.
+        column: of the number.
+        stable_column: of the boolean that says whether a material is dynamically stable; None means
+            that all are.
+        cost_s: seconds that one evaluation is charged.
+        std_column: of the number's standard error.
+        confirm_column: of the number at tighter settings, which confirms a leader.
     """
 
     model_config = _CLOSED
@@ -36,7 +37,7 @@ class ReplayFidelity(BaseModel):
 
 
 class ReplaySettings(BaseModel):
-    """The oracle `replay`: answers are looked up in a JSON-lines table keyed by ``id``."""
+    """The oracle `replay`: results are read from a JSON-lines table by ``id``."""
 
     model_config = _CLOSED
 
@@ -47,7 +48,7 @@ class ReplaySettings(BaseModel):
     std_column: str | None = None
     confirm_column: str | None = None
     fidelities: dict[str, ReplayFidelity] | None = None
-    """Cheapest first; the objective is always the last."""
+    """Cheapest first; the objective always belongs to the last."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ReplaySettings:

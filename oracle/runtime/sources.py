@@ -1,9 +1,9 @@
-"""Calculators by import path, and the digest of the sources that make them what they are.
+"""Calculators by import path, and the digest of their sources.
 
-A calculator of the user's own has no weights whose digest would tell two versions of it apart, so
-its sources are read: its module or, where it is in a package, all of that; and whatever of the
-user's own these import. Installed libraries are left out. A module that reads other files says so
-by a literal list of paths, relative to itself::
+A calculator of the user's own has no weights whose digest would tell two versions apart, so the
+digest is taken of its sources: its module or the whole package that contains it, and all of the
+user's own modules that these import. Installed libraries are left out. A module that reads other
+files declares them in a literal list of paths, relative to itself::
 
     PHONOSCOUT_DEPENDS = ("weights.pt", "parameters/")
 """
@@ -26,7 +26,7 @@ from oracle.runtime.errors import RAISED_BY_LIBRARIES, SetupError, in_words
 from oracle.runtime.files import digest_of_path
 
 DEPENDS = "PHONOSCOUT_DEPENDS"
-"""Name of the constant by which a module names further files that change its numbers."""
+"""Name of the constant in which a module lists further files that change its numbers."""
 _SUFFIXES = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)
 _OWN = ("oracle", "surrogate", "agents", "orchestrator")
 _ROOT = Path(__file__).resolve().parents[2]
@@ -46,16 +46,18 @@ def imported(name: str) -> Any:
     except RAISED_BY_LIBRARIES as error:  # a module may raise anything while it is imported
         raise SetupError(f"calculator {name!r} cannot be imported ({in_words(error)})") from error
     if _digest(name) != before:
-        raise SetupError(f"calculator {name!r}: its source has changed meanwhile; start again")
+        raise SetupError(
+            f"calculator {name!r}: its source was changed while it was being loaded; start again"
+        )
     return factory()
 
 
 @functools.lru_cache(maxsize=16)
 def digest_of_import(name: str) -> str:
-    """SHA-256 of an import path with its sources, the same wherever these lie.
+    """SHA-256 of an import path and its sources, independent of the folder they are in.
 
     Raises:
-        SetupError: there is no such module, or no file that holds it.
+        SetupError: there is no such module, or no file that contains it.
     """
     return _digest(name)
 
@@ -66,25 +68,25 @@ def _digest(name: str) -> str:
 
 
 def _sources(name: str) -> Iterator[tuple[str, Path]]:
-    """Every file that counts, with a name that does not depend on where it lies."""
+    """Every relevant file, with a name that does not depend on its folder."""
     module = name.partition(":")[0]
-    line = [module.partition(".")[0]]
-    seen = set(line)
-    while line:
-        top = line.pop()
+    queue = [module.partition(".")[0]]
+    queued = set(queue)
+    while queue:
+        top = queue.pop()
         for label, path in _files(top, module, name):
             yield label, path
             if path.suffix not in SOURCE_SUFFIXES or not _is_users(top):
                 continue
             tree = _parsed(path, name)
             yield from _declared(tree, path, label, name)
-            fresh = sorted({x for x in _imports(tree) if x not in seen and _is_users(x)})
-            seen.update(fresh)
-            line += fresh
+            fresh = sorted({x for x in _imports(tree) if x not in queued and _is_users(x)})
+            queued.update(fresh)
+            queue += fresh
 
 
 def _files(top: str, module: str, name: str) -> list[tuple[str, Path]]:
-    """The files of a top-level module or package; of this program's own only the module named."""
+    """The files of a top-level module or package; only the named module of phonoscout itself."""
     if top in _OWN and _lies_in(top, _ROOT):
         own = _ROOT.joinpath(*module.split("."))
         path = own / "__init__.py" if own.is_dir() else own.with_suffix(".py")
@@ -105,8 +107,8 @@ def _files(top: str, module: str, name: str) -> list[tuple[str, Path]]:
 
 
 def _missing(name: str, top: str) -> str:
-    known = top in sys.modules or top in sys.builtin_module_names or _spec(top) is not None
-    if known:
+    exists = top in sys.modules or top in sys.builtin_module_names or _spec(top) is not None
+    if exists:
         return (
             f"calculator {name!r}: no file holds the source of {top}, so that results of two "
             "versions of it could not be told apart; put the factory into a file"
@@ -137,7 +139,7 @@ def _lies_in(top: str, folder: Path) -> bool:
 
 
 def _is_users(top: str) -> bool:
-    """Whether a module is the user's: neither Python's, nor installed, nor of this program."""
+    """Whether a module is the user's own: neither Python's nor installed nor phonoscout's."""
     if top in sys.stdlib_module_names or (top in _OWN and _lies_in(top, _ROOT)):
         return False
     spec, origin = _spec(top), _origin(top)
@@ -156,10 +158,10 @@ def _installed() -> tuple[Path, ...]:
     """Folders of Python's own modules and of installed packages."""
     paths = sysconfig.get_paths()
     named = {Path(paths[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found = {
+    searched = {
         Path(p).resolve() for p in sys.path if Path(p).name in ("site-packages", "dist-packages")
     }
-    return tuple(sorted(named | found))
+    return tuple(sorted(named | searched))
 
 
 def _parsed(path: Path, name: str) -> ast.Module:
@@ -170,7 +172,7 @@ def _parsed(path: Path, name: str) -> ast.Module:
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
-    """Top-level names that a module imports, wherever in it."""
+    """Top-level names that a module imports anywhere."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -179,7 +181,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _declared(tree: ast.Module, path: Path, label: str, name: str) -> Iterator[tuple[str, Path]]:
-    """Files that a module declares."""
+    """Files that a module declares in `DEPENDS`."""
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if not any(isinstance(target, ast.Name) and target.id == DEPENDS for target in targets):
@@ -199,7 +201,7 @@ def _literal(node: ast.stmt, path: Path, name: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise SetupError(
-            f"calculator {name!r}: {DEPENDS} in {path.name} is not written out; expected "
-            'a tuple of paths such as ("weights.pt",), because it is read without being run'
+            f"calculator {name!r}: {DEPENDS} in {path.name} is not written out; expected a literal "
+            'tuple of paths such as ("weights.pt",), because it is read without running the module'
         )
     return list(texts)
