@@ -107,7 +107,7 @@ class Failed(_Record):
     message: str
     permanent: bool
     unexpected: bool = False
-    """Whether a library raised an unknown error; it is permanent once a second attempt repeats it."""
+    """Whether a library raised an unknown error, which a second attempt makes permanent."""
     properties: dict[str, Quantity] = Field(default_factory=dict)
 
 

@@ -225,26 +225,24 @@ class Pipeline:
             ),
         )  # fmt: skip
         supercells.set_constants(phonons, crystal.fc2, third.scattering)
-        transport = self._timed("bte", lambda: self._solve(phonons, mesh))
+        solved = self._timed("bte", lambda: self._solve(phonons, mesh))
         temperatures = np.array(settings.temperatures)
         self.artefacts["kappa"] = kappa_files.write_kappa(
-            self.folder, phonons, transport, temperatures
+            self.folder, phonons, solved, temperatures
         )
-        error = np.hypot(third.error, convergence.error(transport, phonons, settings))
-        self._remember(phonons, third, transport, error)
-        properties = properties | conductive_properties(transport, error, settings.temperatures)
+        error = np.hypot(third.error, convergence.error(solved, phonons, settings))
+        self._remember(phonons, third, solved, error)
+        properties = properties | conductive_properties(solved, error, settings.temperatures)
         properties["anharmonicity"] = Quantity(
             value=_one_or_all(unexplained), unit="", per_temperature=len(unexplained) > 1
         )
-        properties |= self._mechanical(small, crystal, third, transport)
+        properties |= self._mechanical(small, crystal, third, solved)
         properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
             self.folder, phonons, crystal.fc2, third.scattering, large=large
         )
-        self._write_plots(
-            plots | {"cumulative_kappa": cumulative(transport, settings.temperatures)}
-        )
+        self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
         doubts = self._cautions(crystal.stability, unexplained, error)
         return Result(
             "bte",
@@ -254,14 +252,14 @@ class Pipeline:
         )
 
     def _remember(
-        self, phonons: Phono3py, third: ThirdOrder, transport: conductivity.Transport, error: Array
+        self, phonons: Phono3py, third: ThirdOrder, solved: conductivity.Transport, error: Array
     ) -> None:
         """Add supercells, meshes and errors to the provenance.
 
-        Supercells are rows in terms of lattice vectors, as in settings; in phonopy they are columns.
+        Supercells are rows in terms of lattice vectors, as in settings; phonopy has columns.
         """
         self.provenance |= {
-            "mesh": list(transport.mesh),
+            "mesh": list(solved.mesh),
             "supercell": np.asarray(phonons.supercell_matrix).T.tolist(),
             "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).T.tolist(),
             "fc3_cutoff": third.cutoff,
@@ -276,17 +274,15 @@ class Pipeline:
         small: Phono3py,
         crystal: Harmonic,
         third: ThirdOrder,
-        transport: conductivity.Transport,
+        solved: conductivity.Transport,
     ) -> dict[str, Quantity]:
         """Grüneisen parameter, elasticity, phase space and mean square displacements."""
         temperatures = self.settings.temperatures
         modes = gruneisen.mode_gruneisen(small, third.fc2, third.fc3, _GRUNEISEN_MESH)
         self.artefacts["gruneisen"] = modes.write(self.folder)
         mean = modes.mean(self._reference)
-        room = phase_space.phase_space(
-            crystal.phonons, reciprocal.coarsened(transport.mesh, _JUDGING)
-        )
-        msd = harmonic.max_msd(crystal.dynamics, temperatures, transport.mesh)
+        room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(solved.mesh, _JUDGING))
+        msd = harmonic.max_msd(crystal.dynamics, temperatures, solved.mesh)
         properties = {
             "gruneisen_mean": Quantity(value=mean, unit=""),
             "max_msd": Quantity(value=msd.tolist(), unit="Å²", per_temperature=True),
