@@ -121,8 +121,8 @@ def _value(quantity: Quantity | None, rotation: Array | None) -> Any:
 
 
 def _q_point(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> Any:
-    q_point = getattr(evaluation, "q_point", None)
-    return q_point if axes is None or q_point is None else axes.reduced(q_point)
+    found = getattr(evaluation, "q_point", None)
+    return found if axes is None or found is None else axes.reduced(found)
 
 
 def _provenance(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> dict[str, Any]:

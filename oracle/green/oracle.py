@@ -105,17 +105,17 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         )
 
     def _measured(
-        self, material: Any, transport: Transport, device: Device, cost: float, context: Context
+        self, material: Any, found: Transport, device: Device, cost: float, context: Context
     ) -> Measured:
         """The evaluation of a stable design, stored with its transmission."""
         sequence, leads = material.sequence, material.stack.leads
         length = device.length(sequence) * 1e-10
-        with_leads = leads[0] + sequence + leads[1]
+        whole = leads[0] + sequence + leads[1]
         record = self._record(material, "transmission", cost, **device.details)
         store = self._store(context)
         kind, key = "evaluations", self._key(material)
         home = store.path(kind, key).relative_to(context.workdir)
-        frequencies, values = device.midpoints.tolist(), transport.transmission.tolist()
+        frequencies, values = device.midpoints.tolist(), found.transmission.tolist()
         record["artefacts"] = {"transmission": str(home / "transmission.json")}
         quantities = {
             "conductance": (1.0, "W/m²/K"),
@@ -127,8 +127,8 @@ class GreenOracle(ComputingOracle[GreenSettings]):
             properties={
                 **{
                     name: Quantity(
-                        value=(transport.conductance * factor).tolist(),
-                        std=None if transport.std is None else (transport.std * factor).tolist(),
+                        value=(found.conductance * factor).tolist(),
+                        std=None if found.std is None else (found.std * factor).tolist(),
                         unit=unit,
                         per_temperature=True,
                     )
@@ -137,7 +137,7 @@ class GreenOracle(ComputingOracle[GreenSettings]):
                 "transmission": Quantity(value=values, unit="modes/cell"),
                 "frequencies": Quantity(value=frequencies, unit="THz"),
                 "interfaces": Quantity(
-                    value=float(sum(a != b for a, b in itertools.pairwise(with_leads))),
+                    value=float(sum(a != b for a, b in itertools.pairwise(whole))),
                     unit="",
                 ),
                 "length": Quantity(value=length * 1e10, unit="Å"),

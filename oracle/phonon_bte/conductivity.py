@@ -115,9 +115,9 @@ def conductivity(
     grid = settings.temperatures if temperatures is None else temperatures
     phonons.mesh_numbers = list(mesh)
     try:
-        # Without the averages kappa depends on rounding: through the choice of eigenvectors of
-        # degenerate modes (NaCl by 3 % on a 5x5x5 mesh, 0.1 % on 9x9x9) and of the tetrahedra's
-        # diagonal, and through acoustic frequencies at the zone centre, which are not exactly 0.
+        # Without the averages, kappa depends on rounding: on how eigenvectors of degenerate modes
+        # (NaCl by 3 % on a 5x5x5 mesh, 0.1 % on 9x9x9) and the diagonal of the tetrahedra were
+        # chosen, and on what is left of the acoustic frequencies at the zone centre.
         phonons.init_phph_interaction(
             average_degenerate_weights=True,
             symmetrize_tetrahedra=True,
@@ -136,20 +136,20 @@ def conductivity(
         raise OracleError(
             "bte", f"out of memory at mesh {mesh}; give a coarser mesh", transient=True
         ) from error
-    solved = phonons.thermal_conductivity
+    found = phonons.thermal_conductivity
     particle, off = _parts(phonons, settings, off_diagonal)
-    modes = _mode_kappa(solved, len(grid), off_diagonal) / np.prod(mesh)
+    modes = _mode_kappa(found, len(grid), off_diagonal) / np.prod(mesh)
     result = Transport(
         mesh=mesh,
         particle=_symmetrised(phonons, particle),
         coherence=None if off is None else _symmetrised(phonons, off),
-        frequencies=np.asarray(solved.frequencies, dtype=np.float64),
-        weights=np.asarray(solved.grid_weights, dtype=np.float64),
+        frequencies=np.asarray(found.frequencies, dtype=np.float64),
+        weights=np.asarray(found.grid_weights, dtype=np.float64),
         mode_kappa=modes,
-        velocities=np.asarray(solved.group_velocities, dtype=np.float64),
-        linewidths=_linewidths(solved, boundary_length(settings)),
+        velocities=np.asarray(found.group_velocities, dtype=np.float64),
+        linewidths=_linewidths(found, boundary_length(settings)),
         isotope_linewidths=(
-            None if solved.gamma_isotope is None else np.asarray(solved.gamma_isotope)[0]
+            None if found.gamma_isotope is None else np.asarray(found.gamma_isotope)[0]
         ),
     )
     if checked and not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < HEAVY):

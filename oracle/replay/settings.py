@@ -19,12 +19,11 @@ class ReplayFidelity(BaseModel):
     """One fidelity of a replay table.
 
     Args:
-        column: of the number.
-        stable_column: of the boolean that says whether a material is dynamically stable; None means
-            that all are.
-        cost_s: seconds that one evaluation is charged.
-        std_column: of the number's standard error.
-        confirm_column: of the number at tighter settings, which confirms a leader.
+        column: name of the number.
+        stable_column: name of the boolean that says dynamically stable; absent means stable.
+        cost_s: seconds one evaluation is charged with.
+        std_column: name of the number's standard error.
+        confirm_column: name of the number at tighter settings, which confirms a leader.
     """
 
     model_config = _CLOSED
