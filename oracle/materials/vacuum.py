@@ -65,8 +65,8 @@ def _slab(structure: Structure) -> Vacuum:
         _free(structure.frac_coords @ plane * spacing, radii, float(spacing))
         for plane, spacing in zip(_PLANES, spacings, strict=True)
     ]
-    chosen = int(np.argmax(np.round(np.array(free) / spacings, 6)))
-    return Vacuum(float(spacings[chosen]), float(spacings[chosen] - free[chosen]), wire=False)
+    widest = int(np.argmax(np.round(np.array(free) / spacings, 6)))
+    return Vacuum(float(spacings[widest]), float(spacings[widest] - free[widest]), wire=False)
 
 
 def _free(heights: Array, radii: Array, period: float) -> float:

@@ -111,13 +111,13 @@ def _refuse_molecules(crystal: Crystal) -> None:
 
 def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Relaxed:
     structure = crystal.conventional()
-    given = Atoms(
+    unrelaxed = Atoms(
         [site.specie.symbol for site in structure],
         scaled_positions=structure.frac_coords,
         cell=structure.lattice.matrix,
         pbc=True,
     )
-    with field.attached(given, "relax") as atoms:
+    with field.attached(unrelaxed, "relax") as atoms:
         checked(atoms.get_forces(), len(atoms), "relax", settings.calculator)
         atoms.set_constraint(FixSymmetry(atoms, symprec=1e-3))
         filtered = FrechetCellFilter(atoms)
@@ -131,10 +131,10 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
                 raise OracleError(
                     "relax", f"{crystal.formula}: forces are not finite; check the structure"
                 )
-            if not 0.2 < atoms.get_volume() / given.get_volume() < 5.0:
+            if not 0.2 < atoms.get_volume() / unrelaxed.get_volume() < 5.0:
                 break
         energy = float(atoms.get_potential_energy()) / len(atoms)
-    change = _change(given, atoms, settings.volume_change)
+    change = _change(unrelaxed, atoms, settings.volume_change)
     if not converged and change is None:
         raise OracleError(
             "relax",

@@ -42,18 +42,18 @@ def deviation(stated: Amounts, actual: Amounts) -> float | None:
         None where the two are different materials.
     """
     stated_total, actual_total = sum(stated.values()), sum(actual.values())
-    whole = all(abs(amount - round(amount)) < 1e-6 for amount in stated.values())
+    integral = all(abs(amount - round(amount)) < 1e-6 for amount in stated.values())
     worst = 0.0
     for symbol in stated.keys() | actual.keys():
         ours = actual.get(symbol, 0.0) / actual_total
         theirs = stated.get(symbol, 0.0) / stated_total
         if min(ours, theirs) == 0:
-            if whole or max(ours, theirs) > _TRACE:
+            if integral or max(ours, theirs) > _TRACE:
                 return None
             worst = max(worst, max(ours, theirs))
             continue
         worst = max(worst, abs(ours - theirs) / max(ours, theirs))
-    return None if worst > (1e-6 if whole else _MEASURED) else worst
+    return None if worst > (1e-6 if integral else _MEASURED) else worst
 
 
 def is_remarkable(difference: float) -> bool:

@@ -67,9 +67,11 @@ def test_what_does_not_contradict_itself_is_read(crystal: Structure, tmp_path: P
     write_cif(crystal, tmp_path / "x.cif")
     Poscar(crystal).write_file(tmp_path / "POSCAR")
     for name in ("x.cif", "POSCAR"):
-        found = read_structure(tmp_path / name)
-        assert found.composition.reduced_composition == crystal.composition.reduced_composition
-        assert found.volume / len(found) == pytest.approx(crystal.volume / len(crystal), rel=1e-6)
+        structure = read_structure(tmp_path / name)
+        assert structure.composition.reduced_composition == crystal.composition.reduced_composition
+        assert structure.volume / len(structure) == pytest.approx(
+            crystal.volume / len(crystal), rel=1e-6
+        )
 
 
 @pytest.mark.parametrize(

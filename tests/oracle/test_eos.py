@@ -70,7 +70,7 @@ def test_known_solids(
 
 
 def test_stiffer_and_lighter_vibrate_faster() -> None:
-    found = [
+    temperatures = [
         equation_of_state(crystal, POTENTIAL)
         for crystal in (
             rocksalt("Pb", "Te", 6.5),
@@ -79,9 +79,9 @@ def test_stiffer_and_lighter_vibrate_faster() -> None:
             diamond("C", 3.57),
         )
     ]
-    debye = [eos.debye_temperature for eos in found]
+    debye = [eos.debye_temperature for eos in temperatures]
     assert debye == sorted(debye)
-    assert found[-1].slack_kappa(300) > 10 * found[1].slack_kappa(300)
+    assert temperatures[-1].slack_kappa(300) > 10 * temperatures[1].slack_kappa(300)
 
 
 @pytest.mark.parametrize("factor", [0.85, 0.93, 1.07, 1.15])

@@ -21,7 +21,7 @@ from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 from oracle.runtime.stages import StageStore
 
-# What the libraries warn of while a test makes a model is none of this project's matter.
+# Warnings of the libraries while a test makes a model are not the concern of this project.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -165,7 +165,7 @@ def test_stress_is_that_of_the_energy(name: str) -> None:
     atoms = _rattled()
     atoms.calc = calculator(name)
     stress = atoms.get_stress()
-    found = []
+    stresses = []
     for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
         energies = []
         for step in (-0.005, 0.005):
@@ -175,8 +175,8 @@ def test_stress_is_that_of_the_energy(name: str) -> None:
             strained = _rattled()
             strained.set_cell(strained.cell.array @ (np.eye(3) + strain), scale_atoms=True)
             energies.append(_energy(name, strained))
-        found.append((energies[1] - energies[0]) / 0.01 / atoms.get_volume())
-    np.testing.assert_allclose(stress, found, atol=0.01 * np.abs(stress).max())
+        stresses.append((energies[1] - energies[0]) / 0.01 / atoms.get_volume())
+    np.testing.assert_allclose(stress, stresses, atol=0.01 * np.abs(stress).max())
 
 
 def test_a_force_field_takes_it(name: str, tmp_path: Path) -> None:
@@ -217,9 +217,9 @@ def test_loading_leaves_the_process_as_it_was(name: str, tmp_path: Path) -> None
     environment.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     ran = subprocess.run(words, check=True, env=environment, stdout=subprocess.PIPE)
     assert ran.stdout == b""
-    before, after, told = json.loads(path.read_text())
+    before, after, warned = json.loads(path.read_text())
     assert after == before
-    assert told == []
+    assert warned == []
 
 
 def test_a_folder_without_a_matgl_model_is_refused_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Equal materials meet by digest, whatever way they are written."""
+"""Equal materials have equal digests, however they are described."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def test_lead_layers_at_the_ends_only_shift_a_design(sequence: str) -> None:
 def test_between_unequal_leads_nothing_is_folded() -> None:
     silicon, germanium = (_diamond(a, x) for a, x in ((5.43, "Si"), (5.66, "Ge")))
     stack = Stack(layers=(("G", germanium), ("S", silicon)), leads=("S", "G"))
-    found = {Superlattice.from_sequence(x, stack=stack).digest for x in ("SGG", "GGS", "GSG")}
-    assert len(found) == 3
+    digests = {Superlattice.from_sequence(x, stack=stack).digest for x in ("SGG", "GGS", "GSG")}
+    assert len(digests) == 3
 
 
 @functools.lru_cache

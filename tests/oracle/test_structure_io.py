@@ -1,4 +1,4 @@
-"""Structure files come in as they are meant, or not at all."""
+"""Structure files are read as they are meant, or refused."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def test_formats_of_ase_and_pymatgen(tmp_path: Path, name: str) -> None:
         write(plain, atoms)
     if plain != path:
         path.write_bytes(gzip.compress(plain.read_bytes()))
-    found = read_structure(path)
-    assert found.composition.reduced_formula == "GaAs"
-    assert found.lattice.volume == pytest.approx(5.7**3, rel=1e-6)
-    assert Crystal.from_structure(found).spacegroup == ("F-43m", 216)
+    structure = read_structure(path)
+    assert structure.composition.reduced_formula == "GaAs"
+    assert structure.lattice.volume == pytest.approx(5.7**3, rel=1e-6)
+    assert Crystal.from_structure(structure).spacegroup == ("F-43m", 216)
 
 
 @pytest.mark.parametrize("suffix", ["json", "yaml"])

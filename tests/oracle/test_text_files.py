@@ -1,4 +1,4 @@
-"""Files as they come: encodings, packed ones, bombs, pipes, and YAML that grows."""
+"""Unusual files: encodings, compressed files and bombs, pipes, and YAML that expands."""
 
 from __future__ import annotations
 
