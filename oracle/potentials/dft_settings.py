@@ -116,9 +116,9 @@ class EspressoSettings(BaseModel):
 
 
 DftSettings = Annotated[GpawSettings | EspressoSettings, Field(discriminator="engine")]
-"""Settings of a DFT program, which may replace the name of a potential; `engine` says which."""
+"""What may stand where a potential's name stands, told apart by `engine`."""
 Potential = str | DftSettings
-"""A source of forces: the name or import path of a potential, or settings of a DFT program."""
+"""What gives forces: a potential's name or import path, or settings of a DFT program."""
 _EXECUTION = {"cores", "mpi", "command", "pseudo_dir"}
 
 

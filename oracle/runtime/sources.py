@@ -1,9 +1,9 @@
-"""Calculators by import path, and the digest of their sources.
+"""Calculators by import path, and the digest of the sources that make them what they are.
 
-A calculator of the user's own has no weights whose digest would tell two versions apart, so the
-digest is taken of its sources: its module or the whole package that contains it, and all of the
-user's own modules that these import. Installed libraries are left out. A module that reads other
-files declares them in a literal list of paths, relative to itself::
+A calculator of the user's own has no weights whose digest would tell two versions of it apart, so
+its sources are read: its module or, where it is in a package, all of that; and whatever of the
+user's own these import. Installed libraries are left out. A module that reads other files says so
+by a literal list of paths, relative to itself::
 
     PHONOSCOUT_DEPENDS = ("weights.pt", "parameters/")
 """
@@ -46,9 +46,7 @@ def imported(name: str) -> Any:
     except RAISED_BY_LIBRARIES as error:  # a module may raise anything while it is imported
         raise SetupError(f"calculator {name!r} cannot be imported ({in_words(error)})") from error
     if _digest(name) != before:
-        raise SetupError(
-            f"calculator {name!r}: its source was changed while it was being loaded; start again"
-        )
+        raise SetupError(f"calculator {name!r}: its source has changed meanwhile; start again")
     return factory()
 
 
@@ -201,7 +199,7 @@ def _literal(node: ast.stmt, path: Path, name: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise SetupError(
-            f"calculator {name!r}: {DEPENDS} in {path.name} is not written out; expected a literal "
-            'tuple of paths such as ("weights.pt",), because it is read without running the module'
+            f"calculator {name!r}: {DEPENDS} in {path.name} is not written out; expected "
+            'a tuple of paths such as ("weights.pt",), because it is read without being run'
         )
     return list(texts)
