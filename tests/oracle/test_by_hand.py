@@ -87,7 +87,7 @@ def test_the_particle_part_goes_as_one_over_temperature_when_hot(silicon: Phono3
 
 @needs_silicon
 def test_zeros_that_are_left_out_change_nothing(silicon: Phono3py) -> None:
-    """Constants beyond a cutoff are zero; the sums may skip them."""
+    """Force constants beyond a cutoff are zero, and sums may skip them."""
     settings = PhononSettings(isotope=False, coherence=False)
     fc2, fc3 = np.array(silicon.fc2), np.array(silicon.fc3)
     small = np.abs(fc3).max(axis=(3, 4, 5)) < 1e-2 * np.abs(fc3).max()
@@ -117,7 +117,7 @@ def test_joint_densities_count_all_pairs_of_modes(silicon: Phono3py) -> None:
 
 @needs_silicon
 def test_phase_space_shrinks_as_frequencies_grow(silicon: Phono3py) -> None:
-    """It is a mean of delta functions of frequency: twice as stiff, half as much."""
+    """It is a mean of delta functions of frequency, and so halves when frequencies double."""
     phonons = Phono3py(
         silicon.unitcell,
         supercell_matrix=silicon.supercell_matrix,

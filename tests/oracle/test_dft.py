@@ -175,7 +175,7 @@ def test_missing_binary_folder_and_pseudopotential(program: Any, tmp_path: Path)
         error = _refusal(settings.model_copy(update=change))
         assert error.stage == "read"
         assert words in error.message
-    # The settings lack it, so it is no fault of the material.
+    # It is missing in the settings, so the failure is not due to the material.
     error = _refusal(settings, bulk("Ge"))
     assert (error.stage, error.transient) == (
         "read",
@@ -221,7 +221,7 @@ def test_nothing_is_left_in_the_temporary_folder(
 def test_command_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     folder = tmp_path / "scratch"
     folder.mkdir()
-    # The command leaves a file as long as it lives, and a child of its own.
+    # The command makes a file when it begins and one when it ends, and starts a child process.
     command = ["sh", "-c", f"touch {tmp_path}/begun; sleep 60; touch {tmp_path}/ended"]
     process = subprocess.Popen(
         [sys.executable, tether.__file__, str(folder), *command], stdin=subprocess.PIPE
@@ -284,7 +284,7 @@ def test_killed_run_goes_on_with_its_last_supercell(
     with pytest.raises(KeyboardInterrupt):
         [field.forces(cell, "fc3") for cell in cells]
     alive = True
-    # Another number of cores is no other calculation.
+    # Another number of cores is not another calculation.
     again = ForceField(
         GpawSettings(cutoff_ev=300, cores=2, mpi="sh {cores}"), store, Context(tmp_path)
     )
@@ -427,7 +427,7 @@ def test_charges_of_aluminium_arsenide_split_its_optical_modes(tmp_path: Path) -
         np.testing.assert_allclose(charge, expected * np.eye(3), atol=0.05)
     np.testing.assert_allclose(born["dielectric"], np.eye(3) * born["dielectric"][0][0], atol=1e-6)
     assert 8.2 < born["dielectric"][0][0] < 10
-    # What a user goes on with holds them, and its longitudinal mode lies where it should.
+    # The files with which a user continues contain them, and the longitudinal mode is correct.
     path = tmp_path / evaluation.artefacts["phono3py"]
     loaded = phono3py.load(path, produce_fc=False, log_level=0)
     assert loaded.nac_params is not None

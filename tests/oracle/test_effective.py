@@ -34,7 +34,7 @@ SEED = "fedcba9876543210" * 4
 
 
 class Springs:
-    """Stands for a force field whose forces are linear in the displacements.
+    """A stand-in for a force field with forces that are linear in the displacements.
 
     Args:
         full: (3n, 3n), eV/Å².
@@ -79,7 +79,7 @@ def test_a_harmonic_crystal_keeps_its_constants(argon: tuple[Phono3py, np.ndarra
     np.testing.assert_allclose(effective.fc2, fc2, atol=1e-8 * np.abs(fc2).max())
     assert effective.converged
     assert field.calls == 2 * SETTINGS.finite_temperature_pairs
-    # Beginning elsewhere ends there too: even where the first guess has only imaginary modes.
+    # The result does not depend on the first guess, even if that has only imaginary modes.
     again = effective_second_order(made, -fc2, SETTINGS, field, SEED)  # type: ignore[arg-type]
     np.testing.assert_allclose(again.fc2, fc2, atol=1e-6 * np.abs(fc2).max())
 
@@ -98,7 +98,7 @@ def test_displacements_obey_equipartition_when_hot(argon: tuple[Phono3py, np.nda
 
 @pytest.mark.slow
 def test_temperature_stabilises_cubic_strontium_titanate(tmp_path: Path) -> None:
-    """At rest 7net-0 lets the octahedra tilt; above 105 K the real crystal is cubic."""
+    """With 7net-0 the octahedra tilt at rest; above 105 K the real crystal is cubic."""
     cubic = Structure.from_spacegroup(
         "Pm-3m",
         Lattice.cubic(3.92),

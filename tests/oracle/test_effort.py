@@ -1,4 +1,4 @@
-"""Estimates without a run agree with what a run then counts."""
+"""Estimates of effort agree with what an actual evaluation counts."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ SILICON = kappa_models.Acoustics(8949.0, 5343.0, 20.02, 28.0855, 2, 1.06, 162.0)
 
 
 def _argon() -> Atoms:
-    """Argon without pressure: elastic constants are those of energy and of waves alike."""
+    """Argon at zero pressure, where elastic constants from energies and from waves agree."""
     atoms = bulk("Ar", "fcc", a=5.26, cubic=True)
     atoms.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=7.0, ro=5.5, smooth=True)
     lengths = np.linspace(5.15, 5.35, 81)
@@ -65,7 +65,7 @@ def test_long_waves_have_the_stiffness_of_strained_cells() -> None:
 
 
 def _strained(atoms: Atoms) -> np.ndarray:
-    """Stiffness (6, 6) in GPa by finite strains; the lattice of one atom has no inner strain."""
+    """Stiffness (6, 6) in GPa by finite strains; one atom per cell has no internal relaxation."""
     cell, step = atoms.cell.array.copy(), 1e-3
     stiffness = np.zeros((6, 6))
     for column, (i, j) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
@@ -98,7 +98,7 @@ def test_cahill_reaches_its_closed_form_at_high_temperature() -> None:
     limit = 0.5 * (np.pi / 6) ** (1 / 3) * constants.k * density ** (2 / 3) * sum(SILICON.branches)
     assert kappa_models.cahill(SILICON, 20000.0) == pytest.approx(limit, rel=1e-3)
     assert 0.7 * limit < kappa_models.cahill(SILICON, 300.0) < limit
-    # The two minima rest on the same idea and differ by their averages.
+    # The two minimum models rest on the same idea and differ in how they average.
     assert kappa_models.clarke(SILICON) == pytest.approx(limit, rel=0.3)
 
 

@@ -153,7 +153,7 @@ def test_gruneisen_is_clipped() -> None:
 
 def test_slack_formula_falls_as_one_over_temperature() -> None:
     assert curve().slack_kappa(600) == pytest.approx(curve().slack_kappa(300) / 2)
-    # Morelli & Slack's own silicon: θ_a = 395 K, γ = 1.06, δ = 2.71 Å, measured 166 W/m/K.
+    # Silicon in Morelli & Slack: θ_a = 395 K, γ = 1.06, δ = 2.71 Å, measured 166 W/m/K.
     silicon = curve(bulk_modulus_derivative=2 * (1.06 + 5 / 6))
     ratio = (395 / silicon.acoustic_debye_temperature) ** 3
     gamma = 1.06

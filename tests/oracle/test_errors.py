@@ -1,4 +1,4 @@
-"""Whose fault a failure was: the material's, the machine's, or nobody knows yet."""
+"""Whether a failure is due to the material, to the machine, or as yet unknown."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ SHARING = ("7net-0", "7net-mf-0", "chgnet")
 
 
 def _shaken(number: int) -> list[Atoms]:
-    """Rocksalt cells of 8 atoms with all atoms displaced at random."""
+    """Rock-salt cells of 8 atoms, all of which are displaced at random."""
     rng = np.random.default_rng(1)
     cells = []
     for _ in range(number):
@@ -37,7 +37,7 @@ def _field(folder: Path, potential: str, atoms_at_once: int | None, threads: int
 
 
 def test_forces_are_kept_one_by_one(tmp_path: Path) -> None:
-    """A killed evaluation loses the supercell it was at, no more."""
+    """A killed evaluation loses only the supercell that it was computing."""
     (atoms,) = _shaken(1)
     first, second = (_field(tmp_path, "7net-0", None) for _ in range(2))
     forces = first.forces(atoms, "fc2")

@@ -91,7 +91,7 @@ def test_quantum_of_conductance() -> None:
 
 
 def _random_blocks(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
-    """An onsite block and a coupling of one cell that a positive matrix is made of."""
+    """Onsite block and coupling of one cell, such that the whole matrix is positive."""
     across = rng.normal(size=(size, size)) * 0.5
     onsite = rng.normal(size=(size, size)) * 0.3
     onsite = onsite @ onsite.T + 4 * np.eye(size)
@@ -110,7 +110,7 @@ def test_agrees_with_ase(seed: int) -> None:
     sequence = "LL" + "".join(rng.choice(list("ab"), length)) + "LL"
     squared = np.linspace(2.0, 8.0, 25)
     on = {"L": lead_on, **kinds}
-    # ase takes the central region with one cell of the lead on both sides, and two per lead.
+    # ase expects one cell of each lead in the central region, and two cells per lead.
     n = len(sequence) * size
     middle = np.zeros((n, n))
     for i, x in enumerate(sequence):

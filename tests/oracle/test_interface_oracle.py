@@ -77,7 +77,7 @@ def test_what_is_measured(evaluation: Measured, context: Context) -> None:
         assert 0 < cold < warm < 1e10
     diffuse, most = (np.array(evaluation.properties[name].value) for name in CONDUCTANCES)
     assert np.all(diffuse < most)
-    # Mismatch models put Si | Ge at 0.2 to 0.4 GW/m²/K at room temperature.
+    # Mismatch models give 0.2 to 0.4 GW/m²/K for Si | Ge at room temperature.
     assert 1e8 < diffuse[1] < 6e8
     assert all((context.workdir / path).is_file() for path in evaluation.artefacts.values())
     assert set(evaluation.artefacts) == {"first", "second", "spectra"}
@@ -156,7 +156,7 @@ def test_imaginary_modes_of_a_side_are_kept(
     assert outcome.reason in ("Si: imaginary phonon modes", "Ge: imaginary phonon modes")
     assert (outcome.min_frequency, outcome.q_point) == (-2.0, (0.5, 0.5, 0.0))
     monkeypatch.undo()
-    # What is stored of a crystal says the same of it in other pairs.
+    # The stored result of a crystal is also used in its other pairs.
     first = PAIR.crystals[0]
     again = oracle.evaluate(Interface(crystals=(first, first)), context=Context(tmp_path))
     assert isinstance(again, Unstable)

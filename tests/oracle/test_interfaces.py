@@ -72,7 +72,7 @@ def test_equal_sides_pass_half_diffusely_and_overlap_wholly() -> None:
 
 
 def test_diffuse_mismatch_of_debye_media() -> None:
-    """A share v2^-2 / (v1^-2 + v2^-2) goes on where both have Debye spectra."""
+    """A fraction v2^-2 / (v1^-2 + v2^-2) is transmitted where both have Debye spectra."""
     left, right = _debye(40.0), _debye(60.0)
     within = left.frequencies < 6.0
     left, right = (replace(s, crossing=np.where(within, s.crossing, 0.0)) for s in (left, right))
@@ -103,7 +103,7 @@ def test_disjoint_spectra_pass_nothing() -> None:
 
 
 def test_acoustic_mismatch_of_one_medium_is_ballistic() -> None:
-    """At high temperature every mode through the plane carries k_B per second and hertz."""
+    """At high temperature every mode across the plane contributes k_B per unit of frequency."""
     medium = _medium(5000.0)
     conductance = acoustic_mismatch(medium, medium, np.array([1e5]))[0]
     expected = 0.0

@@ -50,7 +50,7 @@ STRUCTURES = {
 
 
 def _rewritten(structure: Structure, seed: int) -> tuple[Structure, np.ndarray]:
-    """The same crystal in another cell, origin, order and orientation, and the rotation."""
+    """The crystal in another cell, origin, order and orientation, and the rotation to it."""
     rng = np.random.default_rng(seed)
     copy = structure.get_primitive_structure() if seed % 2 else structure.copy()
     copy.translate_sites(list(range(len(copy))), rng.random(3))

@@ -23,7 +23,7 @@ QUICK = PhononSettings(mesh=(4, 4, 4), bands=False)
 
 
 class Faulty(Calculator):  # type: ignore[misc]
-    """Harmless for a while, then wrong in a way that a subclass chooses."""
+    """Correct for some calls, then wrong in a way that a subclass chooses."""
 
     implemented_properties = ("energy", "forces", "stress")
 
@@ -37,7 +37,7 @@ class Faulty(Calculator):  # type: ignore[misc]
         self.results = {"energy": 0.0, "forces": self.forces(), "stress": np.zeros(6)}
 
     def forces(self) -> np.ndarray:
-        """What the calculator claims."""
+        """The forces that the calculator returns."""
         return np.zeros((len(self.atoms), 3))
 
 

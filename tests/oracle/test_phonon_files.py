@@ -22,7 +22,7 @@ from oracle.runtime.context import Context
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing in the oracle may catch it."""
+    """Simulates the end of the process; nothing in the oracle may catch it."""
 
 
 class Argon(LennardJones):  # type: ignore[misc]
@@ -35,7 +35,7 @@ class Argon(LennardJones):  # type: ignore[misc]
         super().__init__(sigma=3.4, epsilon=0.0104, rc=5.2, ro=4.0, smooth=True)
 
     def calculate(self, atoms: object = None, *rest: object, **more: object) -> None:
-        # Before the result exists: ASE would remember it, which a dead process cannot.
+        # Raised before there is a result: ASE would keep it, but a killed process could not.
         if len(atoms if atoms is not None else self.atoms) > 4:  # type: ignore[arg-type]
             Argon.supercells += 1
             if Argon.supercells == Argon.kill_at:
@@ -94,7 +94,7 @@ def test_phono3py_goes_on_from_the_files_and_gets_the_same(
     phonons.run_thermal_conductivity(temperatures=[20.0], is_isotope=True)
     again = np.asarray(phonons.thermal_conductivity.kappa)[0, 0, :3]
     ours = np.diag(np.array(evaluation.properties["kappa_particle"].value[0]))
-    # Cells lose digits in the file; on this coarse mesh that moves kappa by 2e-4.
+    # Cells are rounded in the file; on this coarse mesh that changes kappa by 2e-4.
     np.testing.assert_allclose(again, ours, rtol=1e-3)
 
 
@@ -129,7 +129,7 @@ def test_a_second_evaluation_and_a_tighter_one_reuse_the_first(
     # Another mesh needs no forces at all.
     _measured(settings.model_copy(update={"mesh": (5, 5, 5)}), tmp_path)
     assert Argon.supercells == 0
-    # Other snapshots need theirs; relaxation and second order are there.
+    # Other snapshots need new forces; relaxation and second order are already stored.
     _measured(settings.model_copy(update={"snapshot_seed": 1}), tmp_path)
     assert 0 < Argon.supercells < needed
 

@@ -72,7 +72,7 @@ def test_each_temperature_has_the_error_that_it_has_alone(
         value, expected = scalar(together, "kappa", t), scalar(alone[t], "kappa", t)
         assert value is not None
         assert expected is not None
-        # Pairs are drawn, and noise is corrected, as the temperature nearest to 300 K wants it.
+        # The number of pairs and the correction for noise depend on the temperature nearest 300 K.
         assert value[0] == pytest.approx(expected[0], rel=5e-3)
         assert value[1] == pytest.approx(expected[1], rel=0.05)
     errors = together.provenance["relative_error"]["total"]

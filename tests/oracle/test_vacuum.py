@@ -104,7 +104,7 @@ def test_what_fills_its_cell_has_no_vacuum(structure: Structure) -> None:
 
 
 def test_one_sheet_has_one_conductivity_however_much_vacuum(tmp_path: Path) -> None:
-    """kappa goes with one over the height; what the caution says to multiply by takes it back."""
+    """kappa is inversely proportional to the height; the factor in the caution compensates."""
     overrides = [
         "calculator=tersoff",
         "bands=false",
