@@ -104,7 +104,7 @@ def _laughs(levels: int) -> str:
     ("text", "cause"),
     [
         (_laughs(9), "more than 1,000,000 values"),
-        ("a: &a [*a]", "refers to what holds it"),
+        ("a: &a [*a]", "refers to a value that contains it"),
         ("[" * 5000, "nested too deeply"),
         ("a: [1", "expected"),
         ("a: 2026-13-45", "month"),
