@@ -21,7 +21,7 @@ from ase.transport.calculators import TransportCalculator
 from numpy.typing import NDArray
 
 from benchmarks.superlattice_table import silicon_germanium
-from oracle.green.device import Device, make
+from oracle.green.device import Device, prepare_device
 from oracle.green.settings import GreenSettings
 from oracle.potentials.forces import ForceField
 from oracle.runtime.context import Context
@@ -36,7 +36,7 @@ def through_ase(device: Device, sequence: str) -> NDArray[np.float64]:
     """Transmission (n_frequencies,) as `Device.many` gives it, averaged over wave vectors."""
     chain = device.chain(sequence)
     lib, lead = device.blocks, device.stack.leads[0]
-    bulk = lib.onsite(lead * (lib.reach + 2 * lib.seen))
+    bulk = lib.onsite(lead * (lib.reach + 2 * lib.neighbourhood))
     deep = lib.coupling(lead * 2 * (lib.reach + lib.settings.neighbours))
     onsite = [bulk, *[lib.onsite(key) for key in chain.onsite], bulk]
     coupling = [lib.coupling(key) for key in chain.coupling]
@@ -66,7 +66,7 @@ def main(workdir: Path, threads: int) -> None:
     context = Context(workdir)
     field = ForceField(settings.calculator, StageStore(workdir / "stages"), context)
     started = time.perf_counter()
-    device = make(silicon_germanium(), settings, field)
+    device = prepare_device(silicon_germanium(), settings, field)
     print(f"before the first sequence {time.perf_counter() - started:.1f} s")
     rng = np.random.default_rng(0)
     batch = ["".join(rng.choice(list("GS"), LENGTH)) for _ in range(BATCH)]

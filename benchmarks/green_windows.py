@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.superlattice_table import LAYERS, silicon_germanium
-from oracle.green.device import make
+from oracle.green.device import prepare_device
 from oracle.green.settings import GreenSettings
 from oracle.potentials.forces import ForceField
 from oracle.runtime.context import Context
@@ -33,7 +33,7 @@ def main(workdir: Path, number: int) -> None:
         settings = GreenSettings(frequencies=40, q_mesh=(6, 6), neighbours=neighbours)
         field = ForceField(settings.calculator, StageStore(workdir / "stages"), Context(workdir))
         started = time.perf_counter()
-        device = make(silicon_germanium(), settings, field)
+        device = prepare_device(silicon_germanium(), settings, field)
         found.append([x.conductance[0] / 1e6 for x in device.many(sequences)])
         print(
             f"{neighbours} neighbours: {', '.join(f'{x:.3f}' for x in found[-1])} MW/m²/K, "

@@ -21,7 +21,7 @@ import torch
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from oracle.green.device import make
+from oracle.green.device import prepare_device
 from oracle.green.settings import GreenSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.superlattice import Stack, Superlattice
@@ -56,7 +56,7 @@ def main(out: Path, workdir: Path, threads: int) -> None:
         workdir, progress=lambda stage, share: print(f"{stage} {share:.0%}", flush=True)
     )
     field = ForceField(settings.calculator, StageStore(workdir / "stages"), context)
-    device = make(stack, settings, field)
+    device = prepare_device(stack, settings, field)
     prepared = time.perf_counter() - started
     found = device.many(sequences)
     seconds = time.perf_counter() - started

@@ -1,1 +1,1 @@
-"""The physics: what a material is, and what measuring it gives."""
+"""The physics: what a material is, and how its properties are computed."""

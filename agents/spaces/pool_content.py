@@ -46,7 +46,7 @@ def pool_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        missing = "is no file or folder" if path.exists() else "does not exist"
+        missing = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise OracleError("read", f"{path} {missing}; space.path names a file or a folder")
     found = [file for file in files_below(path) if _is_read(file)]
     if not found:

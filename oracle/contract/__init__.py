@@ -1,1 +1,1 @@
-"""What an oracle is, and what it answers."""
+"""What an oracle is, and what its evaluations contain."""

@@ -1,4 +1,4 @@
-"""What the oracles that compute have in common: the digest of a method, and what outcomes carry."""
+"""What oracles that compute have in common: method digest, storage, and fields of evaluations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ComputingSettings(Protocol):
         ...
 
     def model_dump(self, *, mode: str = ...) -> dict[str, Any]:
-        """As JSON where the mode is ``json``."""
+        """The settings as plain values; as JSON if the mode is ``json``."""
         ...
 
 
@@ -42,12 +42,12 @@ S = TypeVar("S", bound=ComputingSettings)
 
 
 class ComputingOracle(Generic[S]):
-    """An oracle whose outcomes are computed with a potential, and kept by content.
+    """An oracle whose evaluations are computed with a potential and stored by content.
 
     Args:
-        settings: all that changes the science.
-        fidelity: its name.
-        identity: what the digest of the method is of, besides the potential's weights.
+        settings: all that changes the numbers.
+        fidelity: name of the fidelity.
+        identity: what the method digest is taken of, besides the potential's weights.
 
     Raises:
         OracleError: stage ``read``; unknown potential or one that is not installed.
@@ -61,7 +61,7 @@ class ComputingOracle(Generic[S]):
 
     @property
     def settings(self) -> S:
-        """What it was made with."""
+        """The settings of the oracle."""
         return self._settings
 
     @property
@@ -75,32 +75,37 @@ class ComputingOracle(Generic[S]):
         return self._method
 
     def _tighter(self, level: int) -> S:
-        """The settings, `level` times tightened."""
+        """The settings, tightened `level` times."""
         settings = self._settings
         for _ in range(level):
             settings = settings.tightened()
         return settings
 
     def _field(self, context: Context) -> ForceField:
-        """The potential, with the stages of the context's home."""
+        """The potential, which stores its forces in the context's home."""
         return ForceField(self._settings.calculator, self._store(context), context)
 
     def _store(self, context: Context) -> StageStore:
-        """Where stages and outcomes are kept, by content."""
+        """Where stages and evaluations are stored by content."""
         return StageStore(context.workdir / "stages")
 
     def _key(self, material: Material) -> str:
-        """What a stored outcome is found by."""
+        """Digest under which an evaluation is stored."""
         return digest_of([material.model_dump(mode="json"), self._method])
 
     def _stored(self, store: StageStore, kind: str, material: Material) -> Outcome | None:
-        """A finished evaluation, or None where there is none, or it is damaged or another's."""
+        """A stored evaluation; None where there is none, or where the stored one is damaged.
+
+        One that belongs to another material or method counts as damaged.
+        """
 
         def read(folder: Path) -> Outcome:
-            found = EVALUATION.validate_json(content(folder, _FILE))
-            if (found.material, found.method) != (material, self._method):
-                raise Damaged(folder / _FILE, f"it is of another material or method: {found.key}")
-            return found
+            evaluation = EVALUATION.validate_json(content(folder, _FILE))
+            if (evaluation.material, evaluation.method) != (material, self._method):
+                raise Damaged(
+                    folder / _FILE, f"it is of another material or method: {evaluation.key}"
+                )
+            return evaluation
 
         folder = store.path(kind, self._key(material))
         return read_whole(folder, read) if folder.is_dir() else None
@@ -112,7 +117,7 @@ class ComputingOracle(Generic[S]):
     def _record(
         self, material: Material, stage: str, cost_s: float, **provenance: Any
     ) -> dict[str, Any]:
-        """What every outcome carries."""
+        """The fields that all evaluations share."""
         settings = self._settings.model_dump(mode="json")
         return {
             "material": material,
@@ -127,18 +132,18 @@ class ComputingOracle(Generic[S]):
     def _failed(
         self, material: Material, error: Exception, cost_s: float, relief: str, **fields: Any
     ) -> Failed:
-        """The outcome where something was raised.
+        """The failed evaluation for an exception.
 
         Args:
             material: that was to be evaluated.
-            error: any; libraries raise all kinds of things on structures they were not made for.
+            error: of any class; libraries raise all kinds of errors on unusual structures.
             cost_s: seconds spent.
-            relief: what to do where memory ran out.
-            fields: further fields of the outcome.
+            relief: what the user can do if memory ran out.
+            fields: further fields of the evaluation.
         """
         failure = as_oracle_error(error, relief)
         if failure.unexpected:
-            calculator.cache_clear()  # another attempt is to begin with a fresh one
+            calculator.cache_clear()  # so that another attempt begins with a fresh calculator
         return Failed(
             **self._record(material, failure.stage, cost_s),
             message=failure.message,

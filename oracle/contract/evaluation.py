@@ -1,4 +1,4 @@
-"""What the oracle said of a material. Instability is knowledge; a failure names its stage."""
+"""Evaluations: the recorded answers of oracles, which are measured, unstable or failed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FROZEN = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
 
 TensorKind = Literal["cartesian-2", "voigt-4"]
-"""(..., 3, 3) in Cartesian coordinates; (..., 6, 6) of fourth rank in Voigt notation, ordered xx,
-yy, zz, yz, xz, xy, without factors of two (as stiffnesses are written, not compliances)."""
+"""(..., 3, 3) in Cartesian coordinates, or (..., 6, 6) of fourth rank in Voigt notation, ordered
+xx, yy, zz, yz, xz, xy, without factors of two (as for stiffnesses, not for compliances)."""
 
 
 class Quantity(BaseModel):
     """A number or array with its unit and error.
 
-    An array's first dimension is temperature when `per_temperature` is set. Tensors are in the
+    The first dimension of an array is temperature if `per_temperature` is set. Tensors are in the
     frame of the crystal's conventional cell.
     """
 
@@ -34,15 +34,15 @@ class Quantity(BaseModel):
     """A float or nested lists of floats."""
     unit: str
     std: Any = None
-    """Estimated standard error, a float in the same unit (of the scalar that `scalar` gives), or
-    one float per temperature; None when unknown."""
+    """Estimated standard error in the same unit, of the scalar that `scalar` gives: a float, or one
+    float per temperature; None when unknown."""
     per_temperature: bool = False
     tensor: TensorKind | None = None
-    """How its components turn with the crystal; see `tensor_kind` where it is not said."""
+    """How components rotate with the crystal; None in earlier records, see `tensor_kind`."""
 
     @property
     def tensor_kind(self) -> TensorKind | None:
-        """The kind of tensor, by its shape in records that do not say."""
+        """The kind of tensor; in records that do not state it, it follows from the shape."""
         if self.tensor is not None or not isinstance(self.value, (list, tuple)):
             return self.tensor
         shape = np.asarray(self.value, dtype=float).shape[-2:]
@@ -51,17 +51,17 @@ class Quantity(BaseModel):
 
 
 class _Record(BaseModel):
-    """What every outcome carries."""
+    """The fields that all evaluations share."""
 
     model_config = _FROZEN
 
     material: Material
     fidelity: str
-    """``harmonic``, ``bte``, ``dft``, or a name of the replay table's."""
+    """``harmonic``, ``bte``, ``dft``, or a name given to a column of a replay table."""
     method: str
-    """The oracle's `method_digest`: all that changes the science."""
+    """The `method_digest` of the oracle: all that changes the numbers."""
     cost_s: float
-    """Seconds the outcome cost when it was first obtained."""
+    """Seconds that the evaluation took when it was first made."""
     stage: str
     """The last stage reached."""
     provenance: dict[str, Any] = Field(default_factory=dict)
@@ -78,38 +78,38 @@ class _Record(BaseModel):
 
 
 class Measured(_Record):
-    """The material is dynamically stable and was measured."""
+    """The material is dynamically stable, and its properties were computed."""
 
     status: Literal["measured"] = "measured"
     temperature: tuple[float, ...] = ()
-    """K; the first dimension of every quantity `per_temperature`."""
+    """K; the first dimension of every quantity with `per_temperature`."""
     properties: dict[str, Quantity]
     low_confidence: str | None = None
-    """Why the numbers should not be trusted, or None; the worst temperature is named."""
+    """The caution: why the numbers should not be trusted, at which temperature most; or None."""
     cautions: tuple[str | None, ...] = ()
-    """The same for each of several temperatures; empty where there is one, or nothing differs."""
+    """The caution at each of several temperatures; empty where there is one, or nothing differs."""
 
 
 class Unstable(_Record):
-    """The material has imaginary modes (or left its prototype); no conductivity exists for it."""
+    """The material has imaginary phonon modes, or left its prototype; it has no conductivity."""
 
     status: Literal["unstable"] = "unstable"
     min_frequency: float | None = None
-    """Lowest frequency, THz; imaginary modes are negative. None where a table does not say."""
+    """Lowest frequency, THz; imaginary ones are negative. None where a table does not state it."""
     q_point: tuple[float, float, float] | None = None
-    """Where in the zone it lies, in reduced coordinates of the primitive cell."""
+    """Wave vector of the lowest frequency, in reduced coordinates of the primitive cell."""
     reason: str = "imaginary phonon modes"
     properties: dict[str, Quantity] = Field(default_factory=dict)
 
 
 class Failed(_Record):
-    """No outcome: `permanent` for this material and method, or worth another attempt."""
+    """There is no result; the failure is `permanent` for this material and method, or may pass."""
 
     status: Literal["failed"] = "failed"
     message: str
     permanent: bool
     unexpected: bool = False
-    """Whether a library raised what nobody foresaw: permanent once a fresh attempt repeats it."""
+    """Whether a library raised an unknown error, which a second attempt makes permanent."""
     properties: dict[str, Quantity] = Field(default_factory=dict)
 
 
@@ -211,8 +211,8 @@ def caution(
 
     Args:
         evaluation: any outcome.
-        temperature: K; between two that were measured, the doubts of both count. None asks for the
-            doubts at all of them.
+        temperature: K; between two of the evaluation's temperatures, the cautions of both count.
+            None asks for the cautions at all of them.
     """
     if not isinstance(evaluation, Measured):
         return None
@@ -223,8 +223,8 @@ def caution(
     if not len(near):
         above = int(np.clip(np.searchsorted(grid, temperature), 1, len(grid) - 1))
         near = np.array([above - 1, above])
-    found = dict.fromkeys(text for i in near if (text := each[i]) is not None)
-    return "; ".join(found) or None
+    distinct = dict.fromkeys(text for i in near if (text := each[i]) is not None)
+    return "; ".join(distinct) or None
 
 
 def _at_temperature(

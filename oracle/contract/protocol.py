@@ -1,4 +1,4 @@
-"""The interface of everything that can measure a material."""
+"""The interface of everything that can evaluate a material."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from oracle.runtime.context import Context
 
 @runtime_checkable
 class Oracle(Protocol):
-    """Measures one property set of a material at one fidelity.
+    """Evaluates materials at one fidelity.
 
-    `evaluate` never raises for a reason that lies in the material or the method: it returns
-    `Failed`. Its random numbers come from material and method, never from the caller.
+    `evaluate` never raises for a reason that lies in the material or the method; it returns
+    `Failed` instead. Its random numbers follow from material and method, never from the caller.
     """
 
     @property
@@ -24,20 +24,20 @@ class Oracle(Protocol):
 
     @property
     def method_digest(self) -> str:
-        """SHA-256 of all that changes the science: potential weights and settings."""
+        """SHA-256 of all that changes the numbers: the potential's weights and settings."""
         ...
 
     def evaluate(self, material: Material, *, context: Context) -> Measured | Unstable | Failed:
-        """The outcome for one material."""
+        """The evaluation of one material."""
         ...
 
     def tightened(self, level: int) -> Oracle | None:
         """The oracle that confirms a leader: the same at tighter settings.
 
         Args:
-            level: 0 for this oracle itself; each further level is tighter than the last.
+            level: 0 for this oracle itself; each further level is tighter than the one before.
 
         Returns:
-            An oracle, or None where there is none so tight.
+            The oracle, or None where there is none of that level.
         """
         ...

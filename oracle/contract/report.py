@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from oracle.phonons.axes import Axes
 
 Array = NDArray[np.float64]
-_ROUNDING = 1e-10  # of a tensor's largest component, what rotations and sums leave of a zero
+_ROUNDING = 1e-10  # relative to a tensor's largest component; smaller ones are due to rounding
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _PROMISED = tuple(name for name, spec in PROPERTY_TABLE.items() if spec.promised)
 
@@ -28,19 +28,20 @@ def evaluation_json(
     """The document of ``phonoscout evaluate --json``.
 
     Args:
-        evaluation: any outcome.
-        rotation: (3, 3), takes the frame in which tensors are wanted to that of the crystal's
-            conventional cell (see `oracle.materials.crystal.canonicalize`); None leaves them
-            there.
+        evaluation: any.
+        rotation: (3, 3), takes the frame in which tensors are to be given to that of the crystal's
+            conventional cell (see `oracle.materials.crystal.canonicalize`); None gives them in the
+            latter.
         axes: of the file that was evaluated. Tensors are given in its frame, ``q_point`` in
-            reciprocal vectors of its lattice, and ``provenance.axes`` tells sizes along its axes.
+            reciprocal vectors of its lattice, and ``provenance.axes`` has supercells and mesh along
+            its axes.
 
     Returns:
-        Keys that the outcome has no value for hold None. ``temperature`` is (n,), ``kappa`` and
-        its parts (n, 3, 3) in ``kappa_unit``, ``heat_capacity`` (n,) in k_B per atom, ``max_msd``
-        (n,) in Å². ``std`` is the standard error of a third of kappa's trace, (n,); ``errors`` has
-        those of other properties by name. Components of a tensor that are zero but for the
-        arithmetic's rounding are zero.
+        The document; keys without a value are None. ``temperature`` is (n,), ``kappa`` and its
+        parts (n, 3, 3) in ``kappa_unit``, ``heat_capacity`` (n,) in k_B per atom, ``max_msd`` (n,)
+        in Å². ``std`` is the standard error of a third of the trace of kappa, (n,); ``errors`` has
+        those of other properties by name. Components of a tensor that are zero up to rounding are
+        exactly zero.
     """
     rotation = rotation if axes is None else axes.rotation
     properties = evaluation.properties
@@ -80,11 +81,11 @@ def evaluation_json(
 
 
 def turned(quantity: Quantity, rotation: Array) -> Any:
-    """A quantity's value in another frame; scalars stay what they are.
+    """A quantity's value in another frame; scalars do not change.
 
     Args:
         quantity: in the frame of the crystal's conventional cell.
-        rotation: (3, 3), orthogonal, takes the wanted frame to that one.
+        rotation: (3, 3), orthogonal, takes the other frame to that one.
     """
     kind = quantity.tensor_kind
     if kind is None:
@@ -92,13 +93,13 @@ def turned(quantity: Quantity, rotation: Array) -> Any:
     values = np.asarray(quantity.value, dtype=float)
     if kind == "cartesian-2":
         return (rotation.T @ values @ rotation).tolist()
-    # A Voigt matrix is no tensor: it turns as the tensor of fourth rank that it stands for.
+    # A Voigt matrix is not a tensor; the tensor of fourth rank that it stands for is rotated.
     rows, columns = np.array(_VOIGT).T
     place = np.zeros((3, 3), dtype=int)
     place[rows, columns] = place[columns, rows] = range(6)
     fourth = values[..., place[:, :, None, None], place[None, None, :, :]]
-    found = np.einsum("pi,qj,rk,sl,...pqrs->...ijkl", *[rotation] * 4, fourth, optimize=True)
-    return found[..., rows[:, None], columns[:, None], rows, columns].tolist()
+    rotated = np.einsum("pi,qj,rk,sl,...pqrs->...ijkl", *[rotation] * 4, fourth, optimize=True)
+    return rotated[..., rows[:, None], columns[:, None], rows, columns].tolist()
 
 
 def _value(quantity: Quantity | None, rotation: Array | None) -> Any:
@@ -113,7 +114,7 @@ def _q_point(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> Any
 
 
 def _provenance(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> dict[str, Any]:
-    """The record in the canonical axes in which all was computed, and its sizes in the file's."""
+    """The provenance along canonical axes, with supercells and mesh along the file's axes added."""
     record = dict(evaluation.provenance)
     return record if axes is None else record | {"axes": axes.record(record)}
 
@@ -127,7 +128,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _without_rounding(value: Any) -> Any:
-    """Matrices (..., n, n) whose components far below the largest of each are exactly zero."""
+    """Matrices (..., n, n) in which components far below the largest one are exactly zero."""
     values = np.asarray(value, dtype=float)
     largest = np.abs(values).max(axis=(-2, -1), keepdims=True)
     return np.where(np.abs(values) < _ROUNDING * largest, 0.0, values).tolist()

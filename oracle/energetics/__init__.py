@@ -1,1 +1,1 @@
-"""Energies of crystals: equations of state, polymorphs and elements."""
+"""Energies of crystals: equations of state, competing polymorphs and elements."""

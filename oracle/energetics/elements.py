@@ -1,12 +1,12 @@
-"""Reference states of the elements: what a compound would fall apart into.
+"""Reference states of the elements, into which a compound may decompose.
 
-Most metals stand in ASE's table of experimental ground states; the others are listed here, by
-space group, lattice and one atom per orbit (Wyckoff, Crystal Structures, vol. 1, and Mehl et al.,
-Comput. Mater. Sci. 136, S1 (2017)). Where an element has several entries the lowest counts.
-Approximations: sulfur as chains like selenium's (its rings have 32 atoms in the cell; PBE
-tells them apart by less than 0.05 eV/atom), fluorine in chlorine's structure, hydrogen as
-molecules on a hexagonal lattice, praseodymium and neodymium as simple hexagonal metals,
-everything without magnetic order beyond what the potential has learned.
+Most metals are in ASE's table of experimental ground states; the others are listed here by space
+group, lattice and one atom per orbit (Wyckoff, Crystal Structures, vol. 1, and Mehl et al.,
+Comput. Mater. Sci. 136, S1 (2017)). Where an element has several entries, the one of lowest energy
+counts. Approximations: sulfur has chains like selenium (rings need 32 atoms per cell; the two
+differ by less than 0.05 eV/atom in PBE), fluorine has the structure of chlorine, hydrogen consists
+of molecules on a hexagonal lattice, praseodymium and neodymium are simple hexagonal metals, and
+there is no magnetic order beyond what the potential has learned.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ _STATES: dict[str, tuple[_State, ...]] = {
 
 
 def reference_structures(symbol: str) -> list[Structure]:
-    """Plausible ground states of an element; empty where none is known."""
+    """Plausible ground-state structures of an element; empty where none is known."""
     if symbol in _STATES:
         return [state.structure(symbol) for state in _STATES[symbol]]
     try:
@@ -128,11 +128,16 @@ def reference_structures(symbol: str) -> list[Structure]:
 def element_energy(symbol: str, potential: str, cache_dir: Path) -> float | None:
     """Energy of the lowest reference state of an element, eV/atom.
 
-    Relaxed with the potential and kept under its weights' digest; two processes that compute it at
-    once write the same file.
+    It is relaxed with the potential and stored under the digest of its weights. Two processes that
+    compute it at the same time write the same file.
+
+    Args:
+        symbol: of the element.
+        potential: as for `oracle.potentials.table.calculator`.
+        cache_dir: folder of stored energies.
 
     Returns:
-        The energy, or None for an element without known structure.
+        The energy, or None for an element without a known structure.
 
     Raises:
         OracleError: stage ``relax``; the potential fails on every reference state.
@@ -153,4 +158,4 @@ def element_energy(symbol: str, potential: str, cache_dir: Path) -> float | None
 
 @functools.lru_cache(maxsize=128)
 def _reference_crystals(symbol: str) -> tuple[Crystal, ...]:
-    return tuple(Crystal.from_structure(found) for found in reference_structures(symbol))
+    return tuple(Crystal.from_structure(s) for s in reference_structures(symbol))

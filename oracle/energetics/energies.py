@@ -1,8 +1,8 @@
-"""Energies of crystals with a potential, computed once and kept as JSON.
+"""Energies of crystals from a potential, computed once and stored as JSON.
 
-A kept energy is exactly what a new calculation would give: it is filed under the exact canonical
+A stored energy is exactly what a new calculation would give. It is stored under the exact canonical
 form (not its rounded digest) and the potential's weights, and computed on one thread, because the
-sums of a potential depend on how they are shared out.
+rounding of sums depends on how they are divided among threads.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from oracle.runtime.files import report_damage, write_whole
 from oracle.runtime.threads import one_thread
 
 VERSION = 1
-"""Part of every key: raise it when the same crystal would get another energy."""
-_FORCE_TOLERANCE = 0.04  # eV/Å; leaves less than 1 meV/atom
-_ACCEPTED = 0.2  # eV/Å; what is still worth an energy when the steps are used up
+"""Part of every key; to be raised when the energy of the same crystal would change."""
+_FORCE_TOLERANCE = 0.04  # eV/Å; the energy is then converged to better than 1 meV/atom
+_ACCEPTED = 0.2  # eV/Å; largest residual force with which an energy is accepted after all steps
 _STEPS = 60
 _STAGES = ("eos", "relaxed", "relaxed-as-given")
-_CHECK = "sha256"  # of the other entries of a file
+_CHECK = "sha256"  # key of the digest of a file's other entries
 
 
 def curve(crystal: Crystal, potential: Potential, cache_dir: Path) -> EquationOfState:
-    """`oracle.energetics.eos.equation_of_state`, kept.
+    """`oracle.energetics.eos.equation_of_state`, computed or read from the store.
 
     Raises:
         OracleError: stage ``eos``.
@@ -51,14 +51,14 @@ def curve(crystal: Crystal, potential: Potential, cache_dir: Path) -> EquationOf
 def relaxed_energy(
     crystal: Crystal, potential: Potential, cache_dir: Path, *, scaled: bool = True
 ) -> float:
-    """Energy of the crystal relaxed within its space group, eV/atom, kept.
+    """Energy of a crystal relaxed within its space group, eV/atom, computed or read from the store.
 
     Args:
         crystal: any crystal.
         potential: as for `oracle.potentials.table.calculator`.
-        cache_dir: where energies are kept.
-        scaled: whether to begin at the minimum of the energy-volume curve, as a guessed lattice
-            parameter needs and a molecular crystal does not bear.
+        cache_dir: folder of stored energies.
+        scaled: whether relaxation begins at the minimum of the energy-volume curve, which helps
+            where the lattice parameter is a guess but would tear molecules apart.
 
     Raises:
         OracleError: stage ``eos`` or ``relax``.
@@ -81,7 +81,7 @@ def relaxed_energy(
 
 
 def _relax(atoms: Atoms, potential: Potential, formula: str) -> float:
-    """Energy per atom (eV) after cell and positions have been relaxed in place."""
+    """Energy per atom (eV) after relaxing cell and positions in place."""
     from ase.constraints import FixSymmetry
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
@@ -101,7 +101,7 @@ def _relax(atoms: Atoms, potential: Potential, formula: str) -> float:
 
 
 def forget_failures(cache_dir: Path) -> int:
-    """Remove kept failures, which are then computed again; says how many."""
+    """Remove stored failures, so that they are computed again; returns their number."""
     count = 0
     for stage in _STAGES:
         for path in (cache_dir / stage).rglob("*.json"):
@@ -119,7 +119,7 @@ def _kept(
     cache_dir: Path,
     compute: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Read the numbers of a stage, or compute and write them; a failure is kept as well."""
+    """Read the numbers of a stage, or compute and store them; a failure is stored as well."""
     key = digest_of(
         {
             "stage": stage,
@@ -129,20 +129,20 @@ def _kept(
         }
     )
     path = cache_dir / stage / key[:2] / f"{key}.json"
-    found = _read(path)
-    if found is None:
-        found = _attempt(stage, crystal.formula, potential, compute)
-        write_whole(path, json.dumps(found | {_CHECK: digest_of(found)}).encode())
-    if "error" in found:
-        raise OracleError(*found["error"])
-    return found
+    document = _read(path)
+    if document is None:
+        document = _attempt(stage, crystal.formula, potential, compute)
+        write_whole(path, json.dumps(document | {_CHECK: digest_of(document)}).encode())
+    if "error" in document:
+        raise OracleError(*document["error"])
+    return document
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The numbers of a file; None where there is none, or it is damaged."""
+    """The numbers in a file; None where the file is missing or damaged."""
     try:
         document = json.loads(path.read_bytes())
-        # Files of earlier versions hold no digest.
+        # Files of earlier versions have no digest.
         digest = document.pop(_CHECK, None)
         if digest not in (None, digest_of(document)):
             raise ValueError("its content is not what was written")
@@ -157,19 +157,19 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _attempt(
     stage: str, formula: str, potential: Potential, compute: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    calculator(potential)  # a potential that is missing is the user's error, not the crystal's
+    calculator(potential)  # raises here if it is missing, which is no failure of the crystal
     try:
         with one_thread():
-            found = recurring(compute)
+            numbers = recurring(compute)
     except OracleError as error:
         if error.transient:
             raise
         return {"error": [error.stage, error.message]}
     except (ArithmeticError, ValueError, RuntimeError, LookupError) as error:
         raise_if_of_the_machine(error)
-        # Potentials refuse elements they do not know, each in its own way.
+        # Potentials differ in what they raise for elements they do not know.
         cause = " ".join(str(error).split())[:200]
         return {"error": [stage, f"{potential} failed on {formula}: {cause}"]}
-    if not all(math.isfinite(number) for number in found.values()):
-        return {"error": [stage, f"{potential} gives no finite energy of {formula}"]}
-    return found
+    if not all(math.isfinite(number) for number in numbers.values()):
+        return {"error": [stage, f"{potential} gives an energy of {formula} that is not finite"]}
+    return numbers

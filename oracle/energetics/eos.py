@@ -1,7 +1,7 @@
-"""Energy against volume at fixed shape: lattice parameter, stiffness and a first idea of kappa.
+"""Energy against volume at fixed shape: lattice parameter, stiffness and an estimate of kappa.
 
-Costs a dozen energies of the primitive cell, so it serves where a relaxation would be too dear:
-to start relaxations near their end, to compare polymorphs, and as the prior of surrogates.
+It costs a dozen energies of the primitive cell, and so serves where a relaxation would cost too
+much: to start relaxations near their end, to compare polymorphs, and for the prior of surrogates.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from oracle.runtime.errors import OracleError
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
-_STEP = 1.05  # ratio of neighbouring lattice parameters while the minimum is looked for
-_STEPS = 7  # in either direction, thus 0.71 to 1.41 of the given lattice parameter
-# Volumes of the fit, relative to the minimum's: wide enough to average over the ripples of a uMLP.
+_STEP = 1.05  # ratio of successive lattice parameters in the search for the minimum
+_STEPS = 7  # in either direction, thus 0.71 to 1.41 times the given lattice parameter
+# Volumes of the fit relative to the minimum, wide enough to average over the noise of a potential.
 _STRAINS = (0.9, 0.95, 1.0, 1.05, 1.1)
-_POISSON = 0.25  # of a Cauchy solid; Toher et al. assume the same
-_GRUNEISEN_RANGE = (0.5, 3.0)  # beyond it, B' is noise of the potential
+_POISSON = 0.25  # Poisson ratio of a Cauchy solid, as assumed by Toher et al.
+_GRUNEISEN_RANGE = (0.5, 3.0)  # values beyond it are due to noise of the potential
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class EquationOfState:
     atoms: int
 
     def structure(self, crystal: Crystal) -> Structure:
-        """The primitive cell of the crystal the curve is of, at the volume of the minimum."""
+        """The primitive cell of the crystal that the curve belongs to, at the minimum's volume."""
         structure = crystal.structure()
         structure.scale_lattice(self.volume_per_atom * len(structure))
         return structure
@@ -66,8 +66,8 @@ class EquationOfState:
     def debye_temperature(self) -> float:
         """Debye temperature of all branches, K, from the bulk modulus and a Poisson ratio of 1/4.
 
-        Blanco, Francisco & Luaña, Comput. Phys. Commun. 158, 57 (2004), eqs. 16 and 17; assessed
-        by Toher et al., Phys. Rev. B 90, 174107 (2014).
+        Blanco, Francisco & Luaña, Comput. Phys. Commun. 158, 57 (2004), eqs. 16 and 17; tested by
+        Toher et al., Phys. Rev. B 90, 174107 (2014).
         """
         s = _POISSON
         transverse = (2 / 3 * (1 + s) / (1 - 2 * s)) ** 1.5
@@ -82,7 +82,7 @@ class EquationOfState:
 
     @property
     def acoustic_debye_temperature(self) -> float:
-        """Debye temperature of the acoustic branches, K: smaller by the cube root of the atoms."""
+        """Debye temperature of the acoustic branches, K: ``debye_temperature / atoms^(1/3)``."""
         return self.debye_temperature / float(self.atoms ** (1 / 3))
 
     @property
@@ -110,10 +110,10 @@ class EquationOfState:
 
 
 def equation_of_state(crystal: Crystal, potential: Potential) -> EquationOfState:
-    """The energy-volume curve of a crystal at its shape and fractional coordinates.
+    """The energy-volume curve of a crystal at fixed shape and fractional coordinates.
 
-    The lattice parameter of the crystal may be wrong by a third: the minimum is looked for by
-    the sign of the pressure, then fitted.
+    The lattice parameter of the crystal may be wrong by a third: the minimum is bracketed by the
+    sign of the pressure, then fitted.
 
     Args:
         crystal: any crystal; its primitive cell is scaled.
@@ -148,7 +148,7 @@ def equation_of_state(crystal: Crystal, potential: Potential) -> EquationOfState
         raise OracleError(
             "eos",
             f"{crystal.formula}: its energy-volume curve has no smooth minimum with {potential}; "
-            "expected a solid: check the structure or take another potential",
+            "expected a solid: check the structure or use another potential",
         )
     energy, volume, modulus, derivative = fit
     return EquationOfState(
@@ -163,7 +163,7 @@ def equation_of_state(crystal: Crystal, potential: Potential) -> EquationOfState
 
 
 def _zero_pressure(pressure: Callable[[float], float], formula: str) -> float:
-    """Scale of the lattice vectors, near 1 if there is one, at which the pressure vanishes."""
+    """Scale of the lattice vectors at which the pressure vanishes; of several, one near 1."""
     outwards = [*range(_STEPS), *range(-1, -_STEPS - 1, -1)]
     inwards = [*range(-1, -_STEPS - 1, -1), *range(_STEPS)]
     for k in outwards if pressure(1.0) > 0 else inwards:
@@ -173,11 +173,11 @@ def _zero_pressure(pressure: Callable[[float], float], formula: str) -> float:
     else:
         raise OracleError(
             "eos",
-            f"{formula}: no volume without pressure between {_STEP**-_STEPS:.2f} and "
+            f"{formula}: the pressure does not vanish between {_STEP**-_STEPS:.2f} and "
             f"{_STEP**_STEPS:.2f} times the given lattice parameter; expected a bound crystal: "
             "check the structure",
         )
-    # Almost linear in V^(-2/3), as in `_birch_murnaghan`.
+    # The scaled pressure is almost linear in V^(-2/3), as in `_birch_murnaghan`.
     p, q = pressure(low) * low**5, pressure(high) * high**5
     return float((low**-2 + (high**-2 - low**-2) * p / (p - q)) ** -0.5)
 
@@ -192,9 +192,9 @@ def _birch_murnaghan(
     of single-precision energies out of the bulk modulus.
 
     Args:
-        volumes: (n,) Å³ per atom.
-        energies: (n,) eV per atom.
-        pressures: (n,) eV/Å³.
+        volumes: (n,), Å³ per atom.
+        energies: (n,), eV per atom.
+        pressures: (n,), eV/Å³.
     """
     x = volumes ** (-2 / 3)
     slope = np.polynomial.Polynomial.fit(x, 1.5 * pressures * volumes ** (5 / 3), 2).convert()
@@ -210,15 +210,15 @@ def _birch_murnaghan(
 def lowest_energy(
     slope: np.polynomial.Polynomial, low: float, high: float
 ) -> tuple[float, float, float, float] | None:
-    """The only minimum of a third-order Birch-Murnaghan curve, or None where it has not just one.
+    """The minimum of a third-order Birch-Murnaghan curve, or None where it does not have just one.
 
     Args:
-        slope: of the energy in eV per atom against ``x = V^(-2/3)``, V in Å³ per atom.
-        low: end of the range of x.
-        high: its other end.
+        slope: derivative of the energy in eV per atom by ``x = V^(-2/3)``, V in Å³ per atom.
+        low: lower end of the range of x.
+        high: its upper end.
 
     Returns:
-        x in Å⁻², volume in Å³ per atom, bulk modulus in eV/Å³, its derivative by pressure.
+        x in Å⁻², volume in Å³ per atom, bulk modulus in eV/Å³, and its derivative by pressure.
     """
     curvature = slope.deriv()
     minima = [

@@ -1,6 +1,6 @@
-"""Whether a crystal is a phantom: a better polymorph of it exists, or it falls into its elements.
+"""Whether a crystal is likely to exist: its energy above other polymorphs, and of formation.
 
-The same potential gives all energies, so that its systematic errors cancel as far as they can.
+All energies come from the same potential, so that its systematic errors largely cancel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from oracle.energetics.energies import curve, relaxed_energy
 from oracle.materials.crystal import Crystal
 from oracle.runtime.errors import OracleError, raise_if_of_the_machine
 
-_WINDOW = 0.15  # eV/atom; relaxing shape and positions seldom gains more than this over the curve
+_WINDOW = 0.15  # eV/atom; relaxing shape and positions seldom lowers the energy by more than this
 _RAW_ENERGIES = frozenset({"7net-0", "7net-l3i5", "7net-mf-0"})
 """Potentials that learned the uncorrected GGA and GGA+U energies of the Materials Project; CHGNet
 learned the corrected ones."""
@@ -24,14 +24,14 @@ learned the corrected ones."""
 
 @dataclass(frozen=True)
 class Thermochemistry:
-    """Energies of a crystal relative to what it might become, eV/atom.
+    """Energies of a crystal relative to its polymorphs and its elements, eV/atom.
 
     Args:
         energy_per_atom: of the crystal, relaxed within its space group.
-        energy_above_best_polymorph: 0 when the crystal itself is the best.
-        best_polymorph: label of the best competitor, or None when it is the crystal itself.
-        formation_energy: from the elements, negative for a compound that does not fall apart;
-            None where the reference state of an element is not known.
+        energy_above_best_polymorph: 0 when the crystal itself is the most stable one.
+        best_polymorph: name of the most stable competitor, or None when it is the crystal itself.
+        formation_energy: from the elements, negative for a compound that does not decompose into
+            them; None where the reference state of an element is unknown.
     """
 
     energy_per_atom: float
@@ -43,14 +43,14 @@ class Thermochemistry:
 def thermochemistry(
     crystal: Crystal, competitors: Mapping[str, Crystal], potential: str, cache_dir: Path
 ) -> Thermochemistry:
-    """Energies of a crystal against its polymorphs and its elements.
+    """Energies of a crystal relative to its polymorphs and its elements.
 
     Args:
-        crystal: in question; its lattice parameter may be a guess.
-        competitors: the same composition in other structures, by label; those without a
-            minimum of energy are left out.
+        crystal: its lattice parameter may be a guess.
+        competitors: the same composition in other structures, by name; those whose energy has no
+            minimum are left out.
         potential: as for `oracle.potentials.table.calculator`.
-        cache_dir: where energies are kept, for all crystals of a home.
+        cache_dir: folder of stored energies, for all crystals of a home.
 
     Raises:
         OracleError: stage ``eos`` or ``relax``; the potential fails on the crystal or an element.
@@ -71,29 +71,29 @@ def thermochemistry(
 def _rivals(
     competitors: Mapping[str, Crystal], potential: str, cache_dir: Path
 ) -> dict[str, float]:
-    """Relaxed energies (eV/atom) of the competitors that could be the best; may be empty."""
+    """Relaxed energies (eV/atom) of the competitors that could be most stable; may be empty."""
     unrelaxed: dict[str, float] = {}
     for name, rival in competitors.items():
         try:
             unrelaxed[name] = curve(rival, potential, cache_dir).energy_per_atom
         except OracleError as error:
             raise_if_of_the_machine(error)
-            continue  # a structure without a minimum is no rival
+            continue  # a structure without a minimum is no competitor
     limit = min(unrelaxed.values(), default=0.0) + _WINDOW
-    found: dict[str, float] = {}
+    relaxed: dict[str, float] = {}
     for name, energy in unrelaxed.items():
         if energy > limit:
             continue
         try:
-            found[name] = relaxed_energy(competitors[name], potential, cache_dir)
+            relaxed[name] = relaxed_energy(competitors[name], potential, cache_dir)
         except OracleError as error:
             raise_if_of_the_machine(error)
-            found[name] = energy  # relaxation only lowers it: an upper bound
-    return found
+            relaxed[name] = energy  # an upper bound, since relaxation only lowers it
+    return relaxed
 
 
 def _formation(crystal: Crystal, energy: float, potential: str, cache_dir: Path) -> float | None:
-    """Formation energy, eV/atom, or None."""
+    """Formation energy, eV/atom; None where the reference state of an element is unknown."""
     total = energy * len(crystal.species) + correction(crystal, energy, potential)
     for symbol, count in sorted(Counter(crystal.species).items()):
         reference = element_energy(symbol, potential, cache_dir)
@@ -104,11 +104,11 @@ def _formation(crystal: Crystal, energy: float, potential: str, cache_dir: Path)
 
 
 def correction(crystal: Crystal, energy: float, potential: str) -> float:
-    """What the energy (eV) of the primitive cell lacks to be comparable with the elements'.
+    """Correction (eV) that makes the energy of the primitive cell comparable with the elements'.
 
-    Oxides, halides and other compounds of anions are too weakly bound in GGA, and energies with
-    a Hubbard U stand on another level: Wang et al., Sci. Rep. 11, 15496 (2021). Zero for
-    potentials that learned corrected energies, or of which it is not known.
+    Oxides, halides and other compounds of anions are too weakly bound in GGA, and energies with a
+    Hubbard U have another zero: Wang et al., Sci. Rep. 11, 15496 (2021). The correction is zero for
+    potentials that were trained on corrected energies, or of which this is not known.
 
     Args:
         crystal: any crystal.
@@ -130,7 +130,7 @@ def correction(crystal: Crystal, energy: float, potential: str) -> float:
         parameters={"run_type": "GGA+U" if hubbards else "GGA", "hubbards": hubbards},
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells when it has to guess oxidation states
+        warnings.simplefilter("ignore")  # about oxidation states that have to be guessed
         try:
             return float(sum(a.value for a in scheme.get_adjustments(entry)))
         except CompatibilityError as error:

@@ -1,4 +1,4 @@
-"""How fast this machine is: forces of a potential, and plain linear algebra."""
+"""The speed of this machine: forces of a potential, and plain linear algebra."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from oracle.runtime.threads import one_thread
 
 _CALLS = 3  # timed calls, after one that loads and compiles
 _DISPLACEMENT = 0.03  # Å
-_SIZE = 400  # of a symmetric matrix
+_SIZE = 400  # rows of the symmetric matrix whose eigenvectors are timed
 _REFERENCE = 0.0175
-"""Seconds of its eigenvectors on one core where the constants of `oracle.phonons.effort` were
-measured."""
+"""Seconds that these take on one core of the machine on which the constants of
+`oracle.phonons.effort` were measured."""
 
 
 def seconds_of_forces(potential: Potential, atoms: Atoms, calls: int = _CALLS) -> float:
-    """Seconds per forces of a periodic structure on one thread, as the oracle asks for them.
+    """Seconds that computing the forces of a periodic structure takes on one thread.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
-        atoms: displaced a little, so that no symmetry is used.
-        calls: of which the fastest counts, after one that is not timed; others share the machine.
+        atoms: are displaced a little, so that no symmetry is used.
+        calls: number of timed calls, after one that is not timed; the fastest counts, because other
+            processes may slow down the others.
     """
-    taken = []
+    durations = []
     with contextlib.redirect_stdout(io.StringIO()), one_thread():
         for seed in range(calls + 1):
             moved = atoms.copy()
@@ -38,24 +39,24 @@ def seconds_of_forces(potential: Potential, atoms: Atoms, calls: int = _CALLS) -
             moved.calc = calculator(potential)
             begin = time.perf_counter()
             moved.get_forces()
-            taken.append(time.perf_counter() - begin)
-    return min(taken[1:])
+            durations.append(time.perf_counter() - begin)
+    return min(durations[1:])
 
 
 def seconds_of_64_atoms(potential: Potential) -> float:
-    """The same of 64 atoms of NaCl, the measure that `phonoscout potentials --measure` prints."""
+    """`seconds_of_forces` for 64 atoms of NaCl, as `phonoscout potentials --measure` prints."""
     from ase.build import bulk
 
     return seconds_of_forces(potential, bulk("NaCl", "rocksalt", a=5.65, cubic=True) * (2, 2, 2))
 
 
 def slowness() -> float:
-    """How much longer linear algebra takes here, on one core, than where effort was measured."""
+    """Time of linear algebra on one core, relative to the machine of the constants of effort."""
     random = np.random.default_rng(0).standard_normal((_SIZE, _SIZE))
-    taken = []
+    durations = []
     with threadpool_limits(1):
         for _ in range(_CALLS):
             begin = time.perf_counter()
             np.linalg.eigh(random + random.T)
-            taken.append(time.perf_counter() - begin)
-    return min(taken) / _REFERENCE
+            durations.append(time.perf_counter() - begin)
+    return min(durations) / _REFERENCE

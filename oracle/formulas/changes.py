@@ -1,4 +1,4 @@
-"""How two conductivities are compared, where one of them may be none."""
+"""Comparison of two conductivities, either of which may be unusable."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 HEAVY = 1e6
-"""W/m/K; above it the lifetimes are those of a mesh too coarse to scatter."""
+"""W/m/K; larger values mean that the mesh was too coarse for modes to scatter."""
 UNKNOWN = 4.0
-"""Change of the logarithm of a conductivity that is stated where it cannot be told: a factor of
-50."""
+"""Change of the natural logarithm that is reported where it is unknown: a factor of about 50."""
 
 
 def change(value: Array, reference: Array) -> Array:
-    """Logarithm of the ratio of two conductivities, elementwise.
+    """Natural logarithm of the ratio of two conductivities, elementwise.
 
-    Where either is not a conductivity, because its mesh is too coarse for the temperature, nothing
-    is known: `UNKNOWN`.
+    `UNKNOWN` where either is not a possible conductivity because its mesh is too coarse for the
+    temperature.
     """
-    known = usable(value) & usable(reference)
-    ratio = np.divide(value, reference, where=known, out=np.ones(known.shape))
-    return np.where(known, np.log(ratio), UNKNOWN)
+    both_usable = usable(value) & usable(reference)
+    ratio = np.divide(value, reference, where=both_usable, out=np.ones(both_usable.shape))
+    return np.where(both_usable, np.log(ratio), UNKNOWN)
 
 
 def usable(value: Array) -> NDArray[np.bool_]:
-    """Whether numbers (W/m/K) can be conductivities, elementwise."""
+    """Whether values (W/m/K) are possible conductivities, elementwise."""
     return np.asarray((value > 0) & (value < HEAVY))

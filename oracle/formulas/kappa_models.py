@@ -1,6 +1,7 @@
-"""Models of the lattice conductivity that need no third order: cheap, and right to a factor.
+"""Models of the lattice thermal conductivity that need no third-order force constants.
 
-All lengths, masses and energies are in SI units inside; arguments say what they are given in.
+They are cheap, and right within a factor of a few. Calculations are in SI units; the units of
+arguments are stated with each.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _KB, _HBAR = constants.k, constants.hbar
 
 @dataclass(frozen=True)
 class Acoustics:
-    """What the models need to know of a crystal.
+    """What the models need to know about a crystal.
 
     Args:
         longitudinal: velocity of sound, m/s.
@@ -61,7 +62,7 @@ class Acoustics:
 
 
 def slack(crystal: Acoustics, temperature: float) -> float:
-    """Slack's formula for a crystal whose velocities of sound are known, W/m/K.
+    """Slack's formula for a crystal whose sound velocities are known, W/m/K.
 
     Args:
         crystal: acoustic properties.
@@ -99,10 +100,10 @@ def slack_formula(
 
 
 def cahill(crystal: Acoustics, temperature: float) -> float:
-    """Minimum conductivity of modes that lose their energy in half a period, W/m/K.
+    """Minimum conductivity of modes that lose their energy within half a period, W/m/K.
 
-    ``(π/6)^(1/3) k_B n^(2/3) sum_i v_i (T/θ_i)² ∫ x³ e^x / (e^x - 1)² dx`` to θ_i/T: Cahill, Watson
-    and Pohl, Phys. Rev. B 46, 6131 (1992), eq. 3.
+    ``(π/6)^(1/3) k_B n^(2/3) sum_i v_i (T/θ_i)² ∫ x³ e^x / (e^x - 1)² dx``, the integral from 0 to
+    θ_i/T: Cahill, Watson and Pohl, Phys. Rev. B 46, 6131 (1992), eq. 3.
 
     Args:
         crystal: acoustic properties.
@@ -120,8 +121,8 @@ def cahill(crystal: Acoustics, temperature: float) -> float:
 def clarke(crystal: Acoustics) -> float:
     """Minimum conductivity at high temperature, W/m/K.
 
-    ``0.87 k_B m^(-2/3) E^(1/2) ρ^(1/6)`` with the mean mass m of an atom: Clarke, Surf. Coat.
-    Technol. 163, 67 (2003), eq. 11.
+    ``0.87 k_B m^(-2/3) E^(1/2) ρ^(1/6)`` with the mean atomic mass m, Young's modulus E and the
+    mass density ρ: Clarke, Surf. Coat. Technol. 163, 67 (2003), eq. 11.
 
     Args:
         crystal: acoustic properties.
@@ -160,10 +161,10 @@ def _branch(crystal: Acoustics, v: float, temperature: float, *, longitudinal: b
     umklapp = _HBAR * squared * frequency**2 * temperature / (mass * v**2 * theta)
     umklapp *= np.exp(-theta / (3 * temperature))
     weight = mode_capacity(x) * x**2
-    together = 1 / (normal + umklapp)
-    direct, shared, lost = (
+    total_time = 1 / (normal + umklapp)
+    direct, normal_part, resistive_part = (
         float(np.trapezoid(rate * weight, x))
-        for rate in (together, together * normal, together * normal * umklapp)
+        for rate in (total_time, total_time * normal, total_time * normal * umklapp)
     )
     prefactor = _KB**4 * temperature**3 / (2 * np.pi**2 * _HBAR**3 * v) / 3
-    return prefactor * (direct + shared**2 / lost)
+    return prefactor * (direct + normal_part**2 / resistive_part)

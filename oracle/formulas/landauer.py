@@ -1,4 +1,4 @@
-"""Conductance of harmonic channels from their transmission."""
+"""Landauer conductance of phonon channels from their transmission."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Array = NDArray[np.float64]
 
 
 def window(frequencies: Array, temperatures: Array) -> Array:
-    """What a channel of full transmission adds to the conductance per frequency, W/K/THz.
+    """What a channel with a transmission of 1 adds to the conductance per frequency, W/K/THz.
 
     ``h f dn/dT`` with the Bose-Einstein distribution n: Rego and Kirczenow, Phys. Rev. Lett. 81,
     232 (1998).
@@ -33,10 +33,10 @@ def conductance(frequencies: Array, transmission: Array, temperatures: Array, st
     """Landauer conductance, W/K.
 
     Args:
-        frequencies: (n,), THz, one in each of equal intervals that begin at zero.
-        transmission: (..., n).
+        frequencies: (n,), THz, one in each of n equal intervals, the first of which begins at 0.
+        transmission: (..., n), summed over channels.
         temperatures: (m,), K.
-        step: THz, length of the intervals.
+        step: THz, width of the intervals.
 
     Returns:
         (..., m).

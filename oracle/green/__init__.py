@@ -1,1 +1,1 @@
-"""The oracle of kind ``green``: Green's functions of phonons through superlattices."""
+"""The oracle of kind ``green``: phonon transmission through superlattices by Green's functions."""

@@ -1,4 +1,4 @@
-"""One stack made ready: leads, blocks and meshes, shared by all its sequences."""
+"""What all sequences of one stack share: leads, blocks and meshes."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_NOTHING = 1e-10  # of the largest constant; what is below couples nothing
-_UNSTABLE = 0.1  # THz; down to minus this is numerical noise of acoustic modes
-_GOLDEN = 0.6180339887498949  # multiples of it fill an interval evenly, however many
+_NOTHING = 1e-10  # relative to the largest coupling; smaller ones count as zero
+_UNSTABLE = 0.1  # THz; imaginary frequencies up to this are numerical noise of acoustic modes
+_GOLDEN = 0.6180339887498949  # its multiples, modulo 1, fill an interval evenly
 _PHASES = np.exp(2j * np.pi * np.arange(24) / 24)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What went through one sequence.
+class Transport:
+    """Transmission and conductance of one sequence.
 
     Args:
         transmission: (n_frequencies,), modes per in-plane cell, averaged over wave vectors and
             the interval around each frequency.
         conductance: (n_temperatures,), W/m²/K.
-        std: (n_temperatures,), its estimated error from both meshes; None where the mesh of wave
-            vectors is too small to tell.
+        std: (n_temperatures,), estimated error of the conductance due to both meshes, W/m²/K; None
+            where the mesh of wave vectors is too small to estimate it.
     """
 
     transmission: Array
@@ -49,21 +49,21 @@ class Found:
 
 @dataclass(frozen=True)
 class Device:
-    """Everything but the sequence.
+    """What all sequences of one stack share.
 
     Args:
         stack: what the letters stand for.
         settings: of the oracle.
-        hosts: the same, relaxed.
+        hosts: the layers of the stack, relaxed.
         blocks: library of blocks at the wave vectors of `mesh`.
         mesh: transverse wave vectors.
-        frequencies: (n_q, n), THz; one in each of n equal intervals, at another place in them for
-            each wave vector, so that edges of bands are averaged over.
-        surfaces: (2, n_q, n, size, size), surface functions of left and right lead.
-        said: about reach and strains, as JSON.
-        lowest: THz, the lowest frequency of the strained layers as crystals; negative where
+        frequencies: (n_q, n), THz; one in each of n equal intervals, at another position within
+            them for each wave vector, so that band edges are averaged over.
+        surfaces: (2, n_q, n, size, size), surface Green's functions of the left and right lead.
+        details: reach of force constants, strains and meshes, as JSON.
+        lowest: lowest frequency of the strained layers as periodic crystals, THz; negative if
             imaginary.
-        top: THz, where the intervals of frequency end.
+        top: upper end of the intervals of frequency, THz.
     """
 
     stack: Stack
@@ -73,25 +73,25 @@ class Device:
     mesh: QMesh
     frequencies: Array
     surfaces: NDArray[np.complex128]
-    said: dict[str, Any]
+    details: dict[str, Any]
     lowest: float
     top: float
 
     def chain(self, sequence: str) -> Chain:
-        """The principal layers of a sequence, with as much of the leads as differs from bulk."""
+        """The principal layers of a sequence, with the parts of the leads that differ from bulk."""
         lib = self.blocks
-        r, seen, m = lib.reach, lib.seen, lib.settings.neighbours
+        r, near, m = lib.reach, lib.neighbourhood, lib.settings.neighbours
         left, right = self.stack.leads
-        inner = left * seen + sequence + right * seen
+        inner = left * near + sequence + right * near
         inner += right * (-len(inner) % r)
-        full = left * (r + seen) + inner + right * (r + seen)
-        starts = range(r + seen, r + seen + len(inner), r)
-        onsite = tuple(full[i - seen : i + r + seen] for i in starts)
+        full = left * (r + near) + inner + right * (r + near)
+        starts = range(r + near, r + near + len(inner), r)
+        onsite = tuple(full[i - near : i + r + near] for i in starts)
         coupling = tuple(full[i - m : i + 2 * r + m] for i in (starts[0] - r, *starts))
         return Chain(onsite, coupling)
 
-    def many(self, sequences: Sequence[str]) -> list[Found]:
-        """Transmission and conductance of sequences of equal length, together."""
+    def many(self, sequences: Sequence[str]) -> list[Transport]:
+        """Transmission and conductance of several sequences of equal length, computed together."""
         chains = [self.chain(sequence) for sequence in sequences]
         onsite = {x: self.blocks.onsite(x) for x in sorted({k for c in chains for k in c.onsite})}
         coupling = {
@@ -107,7 +107,7 @@ class Device:
             self.blocks.forces.context.check("transmission")
             cut = np.ix_(range(number), rows, rows)
             other = np.ix_(range(number), columns, columns)
-            found = transmission(
+            transmitted = transmission(
                 chains,
                 Blocks(
                     torch.as_tensor(self.frequencies[i] ** 2, device=device),
@@ -122,31 +122,33 @@ class Device:
                     torch.as_tensor(self.surfaces[1, i][other], device=device),
                 ),
             )
-            total += weight * found.cpu().numpy()
+            modes = transmitted.cpu().numpy()
+            total += weight * modes
             step = self.top / number
-            parts.append(conductance(self.frequencies[i], found.cpu().numpy(), temperatures, step))
+            parts.append(conductance(self.frequencies[i], modes, temperatures, step))
             self.blocks.forces.context.progress("transmission", (i + 1) / len(self.mesh.weights))
         each = np.array(parts) / (self.hosts.area * 1e-20)
         value = np.einsum("q,qkt->kt", self.mesh.weights, each)
         std = self.mesh.error(each)
         return [
-            Found(total[k], value[k], None if std is None else std[k]) for k in range(len(chains))
+            Transport(total[k], value[k], None if std is None else std[k])
+            for k in range(len(chains))
         ]
 
     @functools.cached_property
-    def alone(self) -> Array | None:
-        """What the left lead lets through by itself (n_frequencies,); None where leads differ."""
+    def lead_transmission(self) -> Array | None:
+        """Transmission (n_frequencies,) of the perfect lead; None where the leads differ."""
         left, right = (self.stack.synonyms[lead] for lead in self.stack.leads)
         return self.many([left])[0].transmission if left == right else None
 
     @property
     def stable(self) -> bool:
-        """Whether no layer has imaginary modes in the lead's plane."""
+        """Whether no layer has imaginary modes when strained to the left lead."""
         return self.lowest > -_UNSTABLE
 
     @property
     def midpoints(self) -> Array:
-        """Middles (n,) of the intervals of frequency, THz."""
+        """Midpoints (n,) of the intervals of frequency, THz."""
         number = self.frequencies.shape[1]
         return np.asarray((np.arange(number) + 0.5) * self.top / number)
 
@@ -155,21 +157,21 @@ class Device:
         return float(sum(self.hosts.layers[x].cell[2, 2] for x in sequence))
 
 
-def make(stack: Stack, settings: GreenSettings, field: ForceField) -> Device:
-    """Relax, compute what no sequence changes, or read it back.
+def prepare_device(stack: Stack, settings: GreenSettings, field: ForceField) -> Device:
+    """Relax the layers of a stack and compute what its sequences share, or read it from the store.
 
     Raises:
         OracleError: a stage cannot be completed.
     """
     hosts = prepare(stack, settings, field)
-    lib, said = library(hosts, settings, field)
+    lib, details = library(hosts, settings, field)
     mesh = q_mesh(settings.q_mesh, hosts.operations)
     lib = lib.at(mesh.points)
     lowest, tops = _extremes(lib, stack)
     top = min(tops[lead] for lead in stack.leads)
     places = (0.5 + np.arange(len(mesh.weights)) * _GOLDEN) % 1.0
     frequencies = (np.arange(settings.frequencies) + places[:, None]) * top / settings.frequencies
-    said |= {
+    details |= {
         "strains": {x: list(strain) for x, strain in hosts.strains.items()},
         "area_A2": hosts.area,
         "layer_A": {x: float(layer.cell[2, 2]) for x, layer in hosts.layers.items()},
@@ -177,25 +179,28 @@ def make(stack: Stack, settings: GreenSettings, field: ForceField) -> Device:
         "q_points": len(mesh.weights),
     }
     if lowest > -_UNSTABLE:
-        both = [_lead(lead, i, lib, frequencies, field) for i, lead in enumerate(stack.leads)]
-        said["surface_residual"] = max(float(np.median(residual)) for _, residual in both)
-        ends = np.stack([surface for surface, _ in both])
+        leads = [_lead(lead, i, lib, frequencies, field) for i, lead in enumerate(stack.leads)]
+        details["surface_residual"] = max(float(np.median(residual)) for _, residual in leads)
+        ends = np.stack([surface for surface, _ in leads])
     else:
         ends = np.zeros((2, 0), dtype=complex)
-    return Device(stack, settings, hosts, lib, mesh, frequencies, ends, said, lowest, top)
+    return Device(stack, settings, hosts, lib, mesh, frequencies, ends, details, lowest, top)
 
 
 def _lead(
     letter: str, side: int, lib: BlockLibrary, frequencies: Array, field: ForceField
 ) -> tuple[NDArray[np.complex128], Array]:
-    """Surface functions (n_q, n, size, size) of one lead, once per lead, frequencies and q."""
+    """Surface Green's functions (n_q, n, size, size) of one lead, and their residuals (n_q, n).
+
+    They are computed once for each lead and set of frequencies and wave vectors, and stored.
+    """
     onsite, across = _bulk(lib, letter)
     key = digest_of(
         [onsite.real.tolist(), onsite.imag.tolist(), across.real.tolist(), across.imag.tolist(),
          frequencies.tolist(), side]
     )  # fmt: skip
-    found = field.store.load("surfaces", key)
-    if found is None:
+    stored = field.store.load("surfaces", key)
+    if stored is None:
         deeper = across if side else across.conj().swapaxes(1, 2)
         parts = []
         for i in range(len(onsite)):
@@ -208,18 +213,19 @@ def _lead(
         }
         field.store.save("surfaces", key, arrays, {})
         return arrays["surface"], arrays["residual"]
-    stored: dict[str, Any] = dict(found[0])
-    return stored["surface"], stored["residual"]
+    read: dict[str, Any] = dict(stored[0])
+    return read["surface"], read["residual"]
 
 
 def _bulk(lib: BlockLibrary, letter: str) -> tuple[Any, Any]:
-    onsite = lib.onsite(letter * (lib.reach + 2 * lib.seen))
+    """Blocks within and between principal layers of a periodic crystal of one letter."""
+    onsite = lib.onsite(letter * (lib.reach + 2 * lib.neighbourhood))
     across = lib.coupling(letter * (2 * lib.reach + 2 * lib.settings.neighbours))
     return onsite, across
 
 
 def _extremes(lib: BlockLibrary, stack: Stack) -> tuple[float, dict[str, float]]:
-    """Lowest frequency of all layers as crystals, and the highest of each, THz."""
+    """Lowest frequency of all layers as periodic crystals, and the highest of each, THz."""
     lowest, tops = np.inf, {}
     at_gamma = lib.at(np.zeros((1, 2)))
     for letter in sorted({x for x, _ in stack.layers}):
@@ -238,7 +244,7 @@ def _extremes(lib: BlockLibrary, stack: Stack) -> tuple[float, dict[str, float]]
 
 
 def _coupled(couplings: list[NDArray[np.complex128]]) -> tuple[list[int], list[int]]:
-    """Degrees of freedom that couple to the next principal layer, and to the one before."""
+    """Degrees of freedom that couple to the next principal layer, and to the previous one."""
     size = np.max([np.abs(x).max(axis=0) for x in couplings], axis=0)
     mask = size > _NOTHING * size.max()
     if not mask.any():

@@ -1,4 +1,4 @@
-"""What transmission through layer sequences will take, without running it."""
+"""What transmission through layer sequences will cost, estimated without running it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from oracle.green.settings import GreenSettings
 from oracle.materials.layering import Sites, in_plane_basis, operations, reduced, sites
 from oracle.materials.superlattice import Superlattice
 
-_PADDING = 2  # end layers repeated around a window, on both sides together
-_REACH = 1  # layers; constants that reach further make it longer
+_PADDING = 2  # layers that are added to a window, both sides together
+_REACH = 1  # layers; force constants of longer reach make calculations longer
 _SETTLING = 20  # steps of a window's relaxation
-_LEAD = 1.4e-8  # s per wave vector, frequency and cube of degrees of freedom, of one lead
-_LEAD_LEAST = 2.2e-3  # s per wave vector and frequency
-_LAYER = 8e-9  # the same of one layer of a sequence
-_LAYER_LEAST = 5e-5
+_LEAD = 1.4e-8  # s per lead, wave vector, frequency and cubed number of degrees of freedom
+_LEAD_LEAST = 2.2e-3  # s per lead, wave vector and frequency, in addition
+_LAYER = 8e-9  # like `_LEAD`, for one layer of a sequence
+_LAYER_LEAST = 5e-5  # like `_LEAD_LEAST`, for one layer of a sequence
 _INTERPRETER = 0.7  # GiB
 
 
 @dataclass(frozen=True)
 class GreenEffort:
-    """What a campaign on one stack takes.
+    """What a campaign on one stack costs.
 
     Args:
-        force_calls: of all windows, which all sequences share.
-        forces_s: seconds of one core for them.
-        leads_s: seconds of one core for the surface functions of both leads.
-        design_s: seconds of one core for a sequence.
-        memory_gib: of a process.
+        force_calls: number of force calculations for all windows, which all sequences share.
+        forces_s: seconds on one core for them.
+        leads_s: seconds on one core for the surface Green's functions of both leads.
+        design_s: seconds on one core for one sequence.
+        memory_gib: memory of a process, GiB.
     """
 
     force_calls: float
@@ -50,11 +50,11 @@ def green_effort(
     Args:
         example: any sequence of the stack.
         settings: of the oracle.
-        seconds: times the potential's forces of a structure.
+        seconds: gives the seconds that the forces of a structure take.
 
     Raises:
         ValueError: no stack.
-        OracleError: stage ``read``; a material that layers cannot be cut from.
+        OracleError: stage ``read``; a material from which layers cannot be cut.
     """
     stack = example.stack
     if stack is None:
@@ -69,24 +69,24 @@ def green_effort(
     window = _window(largest, (width + _PADDING) * stack.cells, settings)
     calls = 6 * atoms * ((_REACH + 1) * windows + kinds)
     forces = (calls + windows * _SETTLING / _wide(largest, settings)) * seconds(window)
-    points = len(q_mesh(settings.q_mesh, operations(layers)).weights)
-    places = points * settings.frequencies
+    wave_vectors = len(q_mesh(settings.q_mesh, operations(layers)).weights)
+    points = wave_vectors * settings.frequencies
     size = 3 * atoms * _REACH
-    lead = 2 * places * (_LEAD_LEAST + _LEAD * size**3)
+    lead = 2 * points * (_LEAD_LEAST + _LEAD * size**3)
     count = len(example.sequence) + 4
-    design = places * count * (_LAYER_LEAST + _LAYER * size**3)
-    memory = _INTERPRETER + 40 * places * size**2 * 16 / 2**30
+    design = points * count * (_LAYER_LEAST + _LAYER * size**3)
+    memory = _INTERPRETER + 40 * points * size**2 * 16 / 2**30
     return GreenEffort(calls, forces, lead, design, memory)
 
 
 def _wide(layer: Sites, settings: GreenSettings) -> int:
-    """In-plane cells of a structure whose forces are computed."""
+    """Number of in-plane cells of a structure whose forces are computed."""
     lengths = np.linalg.norm(layer.cell[:2], axis=1)
     return int(np.prod([np.ceil(settings.in_plane_length / x - 1e-6) for x in lengths]))
 
 
 def _window(layer: Sites, height: int, settings: GreenSettings) -> Atoms:
-    """A structure as large as those whose forces are computed."""
+    """A structure of the size of those whose forces are computed."""
     lengths = np.linalg.norm(layer.cell[:2], axis=1)
     na, nb = (int(np.ceil(settings.in_plane_length / x - 1e-6)) for x in lengths)
     atoms = Atoms(list(layer.symbols), cell=layer.cell, scaled_positions=layer.positions, pbc=True)

@@ -1,4 +1,4 @@
-"""Layers of a stack on the in-plane lattice of the left lead."""
+"""The layers of a stack, strained to the in-plane lattice of the left lead and relaxed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Hosts:
-    """What the letters of a stack stand for, relaxed, in one primitive in-plane cell.
+    """The relaxed layers that the letters of a stack stand for, in one primitive in-plane cell.
 
     Args:
         layers: letter to the atoms of one layer, `Stack.cells` conventional cells thick, strained
-            to the plane of the left lead and relaxed along the stacking axis.
+            to the in-plane lattice of the left lead and relaxed along the stacking axis.
         masses: letter to the masses of these atoms, amu.
-        strains: letter to the principal in-plane strains it takes.
+        strains: letter to the principal in-plane strains of the layer.
         operations: isometries that map every layer onto itself.
     """
 
@@ -51,13 +51,13 @@ class Hosts:
 
     @property
     def area(self) -> float:
-        """Å², of the in-plane cell."""
+        """Area of the in-plane cell, Å²."""
         a, b = next(iter(self.layers.values())).cell[:2, :2]
         return float(abs(a[0] * b[1] - a[1] * b[0]))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of exact cells and positions."""
+        """SHA-256 of the exact cells and positions."""
         return digest_of(
             [
                 [x, layer.cell.tolist(), layer.positions.tolist(), layer.symbols]
@@ -67,10 +67,10 @@ class Hosts:
 
 
 def prepare(stack: Stack, settings: GreenSettings, field: ForceField) -> Hosts:
-    """Relax the left lead, strain all other layers to its plane and relax their thickness.
+    """Relax the left lead, strain all other layers to its in-plane lattice, relax their thickness.
 
     Raises:
-        OracleError: stage ``read``, a layer that does not match in plane, or cannot be cut; stage
+        OracleError: stage ``read``, a layer that does not match in plane or cannot be cut; stage
             ``relax``, a relaxation that fails.
     """
     free = {x: _free(crystal, settings, field) for x, crystal in stack.layers}
@@ -93,7 +93,7 @@ def prepare(stack: Stack, settings: GreenSettings, field: ForceField) -> Hosts:
 
 
 def _free(crystal: Crystal, settings: GreenSettings, field: ForceField) -> Sites:
-    """The conventional cell of a crystal, relaxed without any constraint but its symmetry."""
+    """The conventional cell of a crystal, relaxed under no constraint but its symmetry."""
     phonon = PhononSettings(
         calculator=settings.calculator,
         relax_fmax=settings.relax_fmax,
@@ -108,14 +108,18 @@ def _free(crystal: Crystal, settings: GreenSettings, field: ForceField) -> Sites
 
 
 def _same_sites(host: str, free: dict[str, Sites]) -> None:
-    """With masses exchanged alone, all layers must have the sites of the host."""
+    """Check that all layers have the sites of the host, from which they differ only in masses.
+
+    Raises:
+        OracleError: stage ``read``; the host is not in the stack, or a layer has other sites.
+    """
     if host not in free:
         raise OracleError(
             "read", f"masses: {host!r} is not among the layers; expected one of {sorted(free)}"
         )
     for x, layer in free.items():
-        here, there = layer.positions, free[host].positions
-        if here.shape != there.shape or np.abs(here - there).max() > 0.05:
+        own, expected = layer.positions, free[host].positions
+        if own.shape != expected.shape or np.abs(own - expected).max() > 0.05:
             raise OracleError(
                 "read",
                 f"masses: layer {x!r} has other sites than the host {host!r}; "
@@ -124,23 +128,27 @@ def _same_sites(host: str, free: dict[str, Sites]) -> None:
 
 
 def _strain(letter: str, layer: Sites, plane: Array, limit: float) -> tuple[float, float]:
-    """Principal strains that take a layer's in-plane vectors to others."""
+    """Principal strains that take a layer's in-plane vectors to those of `plane`.
+
+    Raises:
+        OracleError: stage ``read``; one of them is above the limit.
+    """
     deformation = np.linalg.solve(layer.cell[:2, :2], plane[:, :2])
     low, high = sorted(float(s) - 1.0 for s in np.linalg.svd(deformation, compute_uv=False))
     if max(abs(low), abs(high)) > limit:
         lengths = " and ".join(f"{x:.3f}" for x in np.linalg.norm(layer.cell[:2], axis=1))
-        wanted = " and ".join(f"{x:.3f}" for x in np.linalg.norm(plane, axis=1))
+        required = " and ".join(f"{x:.3f}" for x in np.linalg.norm(plane, axis=1))
         raise OracleError(
             "read",
             f"layer {letter!r} does not match the left lead in plane: {lengths} Å against "
-            f"{wanted} Å needs strains of {100 * low:+.1f} and {100 * high:+.1f} %, allowed are "
-            f"{100 * limit:g} %: choose another lead, or raise strain_max",
+            f"{required} Å needs strains of {100 * low:+.1f} and {100 * high:+.1f} %; expected at "
+            f"most {100 * limit:g} %: choose another lead, or raise strain_max",
         )
     return low, high
 
 
 def atoms_of(layers: list[Sites]) -> Atoms:
-    """Layers on one another as a periodic structure; the order of the atoms is kept."""
+    """A periodic structure of layers stacked on one another; the order of the atoms is kept."""
     height, positions = 0.0, []
     symbols: list[str] = []
     for layer in layers:
@@ -154,7 +162,7 @@ def atoms_of(layers: list[Sites]) -> Atoms:
 
 
 def settle(atoms: Atoms, settings: GreenSettings, field: ForceField) -> Atoms:
-    """Relax atoms and thickness with the in-plane lattice fixed.
+    """Relax positions and thickness while the in-plane lattice is fixed, or read the stored result.
 
     Raises:
         OracleError: stage ``relax``; not converged, or the calculator fails.
@@ -169,13 +177,14 @@ def settle(atoms: Atoms, settings: GreenSettings, field: ForceField) -> Atoms:
             "steps": settings.relax_steps,
         }
     )
-    found = field.store.load("settle", key)
-    if found is not None:
-        numbers = atoms.numbers
-        return Atoms(numbers, positions=found[0]["positions"], cell=found[0]["cell"], pbc=True)
+    stored = field.store.load("settle", key)
+    if stored is not None:
+        numbers, arrays = atoms.numbers, stored[0]
+        return Atoms(numbers, positions=arrays["positions"], cell=arrays["cell"], pbc=True)
     with field.attached(atoms, "relax") as ready:
         checked(ready.get_forces(), len(ready), "relax", settings.calculator)
-        # Of the cell one number is free: filters with exact strains cost ten times the forces here.
+        # Only one component of the cell is free; filters with exact strains need ten times as many
+        # force calculations here.
         filtered = UnitCellFilter(ready, mask=[False, False, True, False, False, False])
         optimizer = LBFGS(filtered, logfile=None, maxstep=0.1)
         converged = False
@@ -183,19 +192,19 @@ def settle(atoms: Atoms, settings: GreenSettings, field: ForceField) -> Atoms:
             converged = bool(reached)
             field.context.check("relax")
         if not converged:
-            left = float(np.abs(filtered.get_forces()).max())
+            residual = float(np.abs(filtered.get_forces()).max())
             raise OracleError(
                 "relax",
-                f"{atoms.get_chemical_formula()} between its leads: {left:.2g} eV/Å are left after "
-                f"{optimizer.nsteps} steps; expected {settings.relax_fmax:g}: raise relax_steps or "
-                "relax_fmax",
+                f"{atoms.get_chemical_formula()} between its leads: {residual:.2g} eV/Å are left "
+                f"after {optimizer.nsteps} steps; expected {settings.relax_fmax:g}: raise "
+                "relax_steps or relax_fmax",
             )
     field.store.save("settle", key, {"positions": ready.positions, "cell": ready.cell.array}, {})
     return Atoms(atoms.numbers, positions=ready.positions, cell=ready.cell.array, pbc=True)
 
 
 def _settled(layer: Sites, settings: GreenSettings, field: ForceField) -> Sites:
-    """One layer, periodically repeated along the axis, relaxed in the given plane."""
+    """One layer, periodically repeated along the stacking axis, after `settle`."""
     atoms = settle(atoms_of([layer]), settings, field)
     scaled = atoms.get_scaled_positions(wrap=False)
     scaled[:, 2] -= scaled[:, 2].min() - layer.positions[:, 2].min()
@@ -203,7 +212,7 @@ def _settled(layer: Sites, settings: GreenSettings, field: ForceField) -> Sites:
 
 
 def _repeated(layer: Sites, times: int) -> Sites:
-    """A layer of several cells."""
+    """A layer that is several cells thick."""
     if times == 1:
         return layer
     blocks = []
@@ -217,7 +226,7 @@ def _repeated(layer: Sites, times: int) -> Sites:
 
 
 def _marked(layers: dict[str, Sites], masses: dict[str, Array]) -> list[Sites]:
-    """Layers whose symbols tell masses, for symmetry where masses alone are exchanged."""
+    """Layers whose symbols include masses, so that symmetry tells unequal masses apart."""
     return [
         Sites(layer.cell, layer.positions, tuple(f"{s}{m:.4f}" for s, m in zip(
             layer.symbols, masses[x], strict=True)))

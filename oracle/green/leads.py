@@ -1,8 +1,8 @@
-"""Surface functions of half-infinite leads, without a finite broadening where it matters.
+"""Surface Green's functions of semi-infinite leads, from which a finite broadening is removed.
 
-Decimation (Lopez Sancho, Lopez Sancho and Rubio, J. Phys. F 15, 851, 1985) needs an imaginary
-part that leaves an error of its own size. Newton's method then solves Dyson's equation of the
-surface, ``g (z - D - V g V^+) = 1``, on the real axis, from that start.
+Decimation (Lopez Sancho, Lopez Sancho and Rubio, J. Phys. F 15, 851, 1985) needs an imaginary part,
+which causes an error of the same size. Starting from its result, Newton's method then solves
+Dyson's equation of the surface, ``g (z - D - V g V^+) = 1``, on the real axis.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 Tensor = torch.Tensor
-_BROADENING = 1e-7  # of the squared bandwidth
+_BROADENING = 1e-7  # relative to the squared bandwidth
 _STEPS = 3  # of Newton's method
 _ITERATIONS = 60
 
@@ -23,13 +23,13 @@ def surfaces(
     Args:
         squared: (p,), squared frequencies.
         onsite: (p, n, n) or (n, n), block of a cell.
-        towards: (p, n, n) or (n, n), block from a cell to the next one away from the lead's end,
-            that is deeper into the lead.
+        towards: (p, n, n) or (n, n), block that couples a cell to the next one deeper into the
+            lead.
         refine: whether the broadening is removed.
 
     Returns:
-        The surface functions (p, n, n), and the residual (p,) of Dyson's equation without
-        broadening, which is small unless a band begins or ends there.
+        The surface Green's functions (p, n, n), and the relative residual (p,) of Dyson's equation
+        without broadening, which is small except at band edges.
     """
     size = onsite.shape[-1]
     onsite = onsite.expand(len(squared), size, size)
@@ -41,15 +41,15 @@ def surfaces(
     residual = _residual(real, onsite, towards, surface)
     for _ in range(_STEPS if refine else 0):
         better = _newton(real, onsite, towards, surface)
-        left = _residual(real, onsite, towards, better)
-        improved = left < residual
+        smaller = _residual(real, onsite, towards, better)
+        improved = smaller < residual
         surface = torch.where(improved[:, None, None], better, surface)
-        residual = torch.where(improved, left, residual)
+        residual = torch.where(improved, smaller, residual)
     return surface, residual
 
 
 def _decimated(z: Tensor, onsite: Tensor, towards: Tensor) -> Tensor:
-    """Surface functions at complex squared frequencies, which double the lead at each step."""
+    """Surface functions at complex squared frequencies; each step doubles the lead's length."""
     alpha, beta = towards, towards.mH
     surface, bulk = z - onsite, z - onsite
     for _ in range(_ITERATIONS):
@@ -65,18 +65,18 @@ def _decimated(z: Tensor, onsite: Tensor, towards: Tensor) -> Tensor:
 
 
 def _dyson(z: Tensor, onsite: Tensor, towards: Tensor, surface: Tensor) -> Tensor:
-    """What the surface function becomes with one more cell before it."""
+    """The surface function after one more cell is added to the lead."""
     return torch.linalg.inv(z - onsite - towards @ surface @ towards.mH)
 
 
 def _residual(z: Tensor, onsite: Tensor, towards: Tensor, surface: Tensor) -> Tensor:
     change = _dyson(z, onsite, towards, surface) - surface
-    found = torch.linalg.matrix_norm(change) / torch.linalg.matrix_norm(surface)
-    return torch.nan_to_num(found, nan=float("inf"))
+    relative = torch.linalg.matrix_norm(change) / torch.linalg.matrix_norm(surface)
+    return torch.nan_to_num(relative, nan=float("inf"))
 
 
 def _newton(z: Tensor, onsite: Tensor, towards: Tensor, surface: Tensor) -> Tensor:
-    """One step: the linearised Dyson equation ``X - A X B = R`` solved by eigenvectors."""
+    """One Newton step: solve the linearised Dyson equation ``X - A X B = R`` by eigenvectors."""
     image = _dyson(z, onsite, towards, surface)
     a, b = image @ towards, towards.mH @ image
     left, p = torch.linalg.eig(a)

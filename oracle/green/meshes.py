@@ -1,4 +1,4 @@
-"""Transverse wave vectors, reduced by time reversal and by what maps every layer onto itself."""
+"""Transverse wave vectors, reduced by time reversal and the symmetry that all layers share."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class QMesh:
 
     Args:
         points: (n, 2), in reciprocal lattice vectors.
-        weights: (n,), with sum 1.
-        halves: (n,), 0 or 1: two subsets like the fields of a chessboard.
+        weights: (n,), their sum is 1.
+        halves: (n,), 0 or 1: two subsets, arranged like the squares of a chessboard.
     """
 
     points: Array
@@ -42,46 +42,46 @@ class QMesh:
 
 
 def q_mesh(shape: tuple[int, int], operations: tuple[Operation, ...]) -> QMesh:
-    """A mesh half a step off Γ; equivalent points are taken once.
+    """A mesh shifted by half a step from Γ, without equivalent points.
 
-    Transmission is the same at q and -q (time reversal, and what goes from left to right goes
-    from right to left), and at q and its image under an operation that keeps left and right.
-    With one point along an axis, that is zero.
+    Transmission is the same at q and -q (by time reversal and because it is equal in both
+    directions), and at q and its image under an operation that does not exchange left and right.
+    A single point along an axis is at zero.
 
     Args:
-        shape: points along both axes.
-        operations: of the layers; those that turn the axis round are ignored.
+        shape: number of points along both axes.
+        operations: of the layers; those that reverse the stacking axis are ignored.
     """
     na, nb = shape
     size = np.array(shape)
     twice = np.array([[i, j] for i in range(1 - na, na, 2) for j in range(1 - nb, nb, 2)])
-    # A wave exp(2 pi i q.x) seen after x -> x @ W has q -> W^-T q.
+    # Under x -> x @ W, a wave exp(2 pi i q.x) becomes one with W^-T q.
     matrices = [
         np.rint(np.linalg.inv(o.rotation)).astype(np.int64) for o in operations if not o.reverses
     ]
-    seen: dict[tuple[int, int], int] = {}
-    kept: list[NDArray[np.int64]] = []
+    representative: dict[tuple[int, int], int] = {}
+    irreducible: list[NDArray[np.int64]] = []
     counts: list[int] = []
     for point in twice:
         name = (int(point[0]), int(point[1]))
-        if name in seen:
-            counts[seen[name]] += 1
+        if name in representative:
+            counts[representative[name]] += 1
             continue
-        index = len(kept)
-        kept.append(point)
+        index = len(irreducible)
+        irreducible.append(point)
         counts.append(1)
         for matrix in [np.eye(2, dtype=np.int64), *matrices]:
             image = matrix @ (point / (2.0 * size))
             for sign in (1, -1):
                 scaled = sign * image * 2.0 * size
-                whole = np.rint(scaled).astype(np.int64)
-                if np.abs(scaled - whole).max() > 1e-6:
+                integers = np.rint(scaled).astype(np.int64)
+                if np.abs(scaled - integers).max() > 1e-6:
                     continue  # the mesh does not have this symmetry
-                folded = (whole + size - 1) % (2 * size) - size + 1
-                seen.setdefault((int(folded[0]), int(folded[1])), index)
-    indices = (np.array(kept) + size - 1) // 2
+                folded = (integers + size - 1) % (2 * size) - size + 1
+                representative.setdefault((int(folded[0]), int(folded[1])), index)
+    indices = (np.array(irreducible) + size - 1) // 2
     return QMesh(
-        points=np.array(kept) / (2.0 * size),
+        points=np.array(irreducible) / (2.0 * size),
         weights=np.array(counts) / len(twice),
         halves=indices.sum(axis=1) % 2,
     )

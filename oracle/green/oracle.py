@@ -10,7 +10,7 @@ from typing import Any
 
 from oracle.contract.computing import ComputingOracle, Outcome
 from oracle.contract.evaluation import Measured, Unstable, make_quantity
-from oracle.green.device import Device, Found, make
+from oracle.green.device import Device, Transport, prepare_device
 from oracle.green.settings import GreenSettings
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Stack, Superlattice
@@ -19,11 +19,11 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 VERSION = 1
-"""Raise it when the same design and settings would get other numbers."""
+"""To be raised when the numbers of the same design and settings would change."""
 
 
 class GreenOracle(ComputingOracle[GreenSettings]):
-    """Landauer conductance of layers between half-infinite leads.
+    """Landauer conductance of layers between semi-infinite leads.
 
     Args:
         settings: all that changes the science.
@@ -42,32 +42,32 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         return GreenOracle(self._tighter(level))
 
     def evaluate(self, material: Material, *, context: Context) -> Outcome:
-        """The outcome for one sequence."""
+        """The evaluation of one sequence."""
         return self.evaluate_many([material], context=context)[0]
 
     def evaluate_many(self, materials: Sequence[Material], *, context: Context) -> list[Outcome]:
-        """Outcomes in the order given; sequences of one stack and length are done together.
+        """Evaluations in the given order; those of one stack and length are computed together.
 
         What they share is computed once, so that a thousand cost little more than a hundred.
         """
         outcomes: dict[int, Outcome] = {}
         groups: dict[tuple[str, int], list[int]] = {}
         for i, material in enumerate(materials):
-            known = self._stored(self._store(context), "evaluations", material)
-            if known is not None:
-                outcomes[i] = known
+            stored = self._stored(self._store(context), "evaluations", material)
+            if stored is not None:
+                outcomes[i] = stored
                 continue
             stack = material.stack if isinstance(material, Superlattice) else None
             name = "" if stack is None else stack.model_dump_json()
             groups.setdefault((name, len(material.formula)), []).append(i)
         for members in groups.values():
-            chosen = [materials[i] for i in members]
-            for i, outcome in zip(members, self._group(chosen, context), strict=True):
+            group = [materials[i] for i in members]
+            for i, outcome in zip(members, self._group(group, context), strict=True):
                 outcomes[i] = outcome
         return [outcomes[i] for i in range(len(materials))]
 
     def _group(self, materials: Sequence[Material], context: Context) -> list[Outcome]:
-        """Outcomes of materials that share stack and length."""
+        """Evaluations of materials that share stack and length."""
         started = time.perf_counter()
         try:
             sequences = [_sequence(material) for material in materials]
@@ -78,26 +78,26 @@ class GreenOracle(ComputingOracle[GreenSettings]):
             device = self._device(stack, context)
             if not device.stable:
                 return [self._unstable(m, device, started) for m in materials]
-            found = device.many(sequences)
+            transports = device.many(sequences)
             share = (time.perf_counter() - started) / len(materials)
             return [
                 self._measured(m, x, device, share, context)
-                for m, x in zip(materials, found, strict=True)
+                for m, x in zip(materials, transports, strict=True)
             ]
         except Exception as error:
             cost, relief = time.perf_counter() - started, "give fewer sequences at once"
             return [self._failed(m, error, cost, relief) for m in materials]
 
     def _device(self, stack: Stack, context: Context) -> Device:
-        """The stack made ready, from this process's memory or the stored stages."""
+        """What all sequences of a stack share, from this process's memory or the stored stages."""
         field = self._field(context)
         key = digest_of([stack.model_dump(mode="json"), self._method, str(context.workdir)])
-        if key not in _MADE:
-            made = make(stack, self._settings, field)
-            _MADE.clear()
-            _MADE[key] = made
-        _MADE[key].blocks.forces = field  # its deadline and progress are this evaluation's
-        return _MADE[key]
+        if key not in _LAST_DEVICE:
+            device = prepare_device(stack, self._settings, field)
+            _LAST_DEVICE.clear()
+            _LAST_DEVICE[key] = device
+        _LAST_DEVICE[key].blocks.forces = field  # with deadline and progress of this evaluation
+        return _LAST_DEVICE[key]
 
     def _unstable(self, material: Any, device: Device, started: float) -> Unstable:
         return Unstable(
@@ -107,13 +107,13 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         )
 
     def _measured(
-        self, material: Any, found: Found, device: Device, cost: float, context: Context
+        self, material: Any, found: Transport, device: Device, cost: float, context: Context
     ) -> Measured:
-        """The outcome, stored with its transmission."""
+        """The evaluation of a stable design, stored with its transmission."""
         sequence, leads = material.sequence, material.stack.leads
         length = device.length(sequence) * 1e-10
         whole = leads[0] + sequence + leads[1]
-        record = self._record(material, "transmission", cost, **device.said)
+        record = self._record(material, "transmission", cost, **device.details)
         store = self._store(context)
         kind, key = "evaluations", self._key(material)
         home = store.path(kind, key).relative_to(context.workdir)
@@ -148,8 +148,8 @@ class GreenOracle(ComputingOracle[GreenSettings]):
                 "modes_per_cell": values,
                 "cell_area_A2": device.hosts.area,
             }
-            if device.alone is not None:
-                document["lead_modes_per_cell"] = device.alone.tolist()
+            if device.lead_transmission is not None:
+                document["lead_modes_per_cell"] = device.lead_transmission.tolist()
             (folder / "transmission.json").write_text(json.dumps(document))
             self._keep(folder, outcome)
         return outcome
@@ -167,5 +167,5 @@ def _sequence(material: Material) -> str:
     return material.sequence
 
 
-_MADE: dict[str, Device] = {}
-"""The last stack of this process: all sequences of a campaign share it."""
+_LAST_DEVICE: dict[str, Device] = {}
+"""The device of the last stack in this process, by key; all sequences of a campaign share it."""

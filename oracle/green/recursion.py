@@ -1,13 +1,14 @@
 """Transmission through many sequences at once by recursive Green's functions.
 
-Sequences that begin alike share the functions of their left parts, those that end alike of their
-right parts; where both meet, Caroli's formula (Caroli, Combescot, Nozieres and Saint-James, J.
-Phys. C 4, 916, 1971) needs the two surface functions and the block between them:
+Sequences that begin alike share the surface functions of their left parts, and those that end alike
+share the surface functions of their right parts. Where both meet, Caroli's formula (Caroli,
+Combescot, Nozieres and Saint-James, J. Phys. C 4, 916, 1971) needs the two surface functions and
+the block between them:
 
     T = Tr[Gamma Q A Q^+],  Q = (1 - g_R Sigma)^-1,  Sigma = V^+ g_L V,
     Gamma = i (Sigma - Sigma^+),  A = i (g_R - g_R^+).
 
-Only the atoms that couple to the next principal layer enter, on either side of the cut.
+Only atoms that couple to the next principal layer enter, on either side of the cut.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Tensor = torch.Tensor
 
 @dataclass(frozen=True)
 class Chain:
-    """A design as keys of blocks, from the last cell of the left lead to that of the right.
+    """A design as a sequence of block keys, from the left lead to the right lead.
 
     Args:
         onsite: keys of the principal layers between the leads, left to right.
@@ -35,7 +36,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Matrices at one or many points, by key; the points are the first dimension.
+    """Blocks of the dynamical matrix by key, at one or more points, the first dimension.
 
     Args:
         squared: (p,), squared frequencies.
@@ -61,36 +62,38 @@ def transmission(chains: Sequence[Chain], blocks: Blocks, limit: int = 200_000_0
     """Transmission (n_chains, p) of chains of equal length.
 
     Args:
-        chains: what is between the leads.
-        blocks: at the points.
-        limit: bytes that the largest intermediate result may take; points are done in portions.
+        chains: the designs between the leads.
+        blocks: at p points.
+        limit: largest size of an intermediate result, bytes; points are processed in portions.
     """
-    plan = _Plan(chains)
+    schedule = _Schedule(chains)
     size = max(next(iter(blocks.onsite.values())).shape[-1], 1)
-    each = 16 * (plan.widest * size * size + 6 * len(chains) * len(blocks.columns) ** 2)
+    each = 16 * (schedule.widest * size * size + 6 * len(chains) * len(blocks.columns) ** 2)
     step = max(1, limit // each)
     parts = []
     for start in range(0, len(blocks.squared), step):
-        parts.append(_portion(plan, _points(blocks, slice(start, start + step))))
+        parts.append(_portion(schedule, _points(blocks, slice(start, start + step))))
     return torch.cat(parts, dim=1)
 
 
 @dataclass(frozen=True)
 class _Level:
-    """One step of the recursion: which states it starts from and which blocks it adds."""
+    """One step of the recursion: the states from which it starts, and the blocks that it adds."""
 
     source: Tensor
     onsite: Tensor
     coupling: Tensor
 
 
-class _Plan:
-    """Distinct left parts, right parts and meetings of many chains."""
+class _Schedule:
+    """The distinct left parts, right parts and junctions of many chains, each computed once."""
 
     def __init__(self, chains: Sequence[Chain]) -> None:
         length = len(chains[0].onsite)
         if any(len(c.onsite) != length or len(c.coupling) != length + 1 for c in chains):
-            raise ValueError("chains: expected all of the same length, with one coupling more")
+            raise ValueError(
+                "chains: expected all of the same length, each with one coupling more than layers"
+            )
         meeting = (length + 1) // 2  # the coupling at which both parts meet
         self.onsite = sorted({key for chain in chains for key in chain.onsite})
         self.coupling = sorted({key for chain in chains for key in chain.coupling})
@@ -118,7 +121,7 @@ class _Plan:
 
 
 def _levels(steps: list[list[tuple[int, int]]]) -> tuple[list[_Level], list[int]]:
-    """Levels of the tree of all lists of steps, and the leaf each list ends in."""
+    """Levels of the tree that all lists of steps form, and the leaf in which each list ends."""
     states = [0] * len(steps)
     levels = []
     for i in range(len(steps[0])):
@@ -131,7 +134,7 @@ def _levels(steps: list[list[tuple[int, int]]]) -> tuple[list[_Level], list[int]
 
 
 def _points(blocks: Blocks, part: slice) -> Blocks:
-    """The same at some of the points."""
+    """The blocks at some of the points."""
 
     def cut(x: Tensor) -> Tensor:
         return x if len(x) == 1 else x[part]
@@ -147,33 +150,34 @@ def _points(blocks: Blocks, part: slice) -> Blocks:
     )
 
 
-def _portion(plan: _Plan, blocks: Blocks) -> Tensor:
-    onsite = torch.stack([blocks.onsite[key] for key in plan.onsite], dim=1)
-    coupling = torch.stack([blocks.coupling[key] for key in plan.coupling], dim=1)
+def _portion(schedule: _Schedule, blocks: Blocks) -> Tensor:
+    """Transmission (n_chains, p) at the points of `blocks`."""
+    onsite = torch.stack([blocks.onsite[key] for key in schedule.onsite], dim=1)
+    coupling = torch.stack([blocks.coupling[key] for key in schedule.coupling], dim=1)
     left = blocks.left[:, None]
-    for level in plan.left:
+    for level in schedule.left:
         across = coupling[:, level.coupling]
         energy = across.mH @ left[:, level.source] @ across
         left = _added(blocks, onsite[:, level.onsite], energy, blocks.columns, blocks.rows)
     right = blocks.right[:, None]
-    for level in plan.right:
+    for level in schedule.right:
         across = coupling[:, level.coupling]
         energy = across @ right[:, level.source] @ across.mH
         right = _added(blocks, onsite[:, level.onsite], energy, blocks.rows, blocks.columns)
-    across = coupling[:, plan.across]
-    sigma = across.mH @ left[:, plan.ends] @ across
+    across = coupling[:, schedule.across]
+    sigma = across.mH @ left[:, schedule.ends] @ across
     gamma = 1j * (sigma - sigma.mH)
     spectral = 1j * (right - right.mH)
-    partners = right[:, plan.partners]
+    partners = right[:, schedule.partners]
     eye = torch.eye(partners.shape[-1], dtype=partners.dtype, device=partners.device)
-    q = torch.linalg.inv(eye - partners @ sigma[:, plan.pairs])
-    emitted = gamma[:, plan.pairs] @ q
-    received = q @ spectral[:, plan.partners]
+    q = torch.linalg.inv(eye - partners @ sigma[:, schedule.pairs])
+    emitted = gamma[:, schedule.pairs] @ q
+    received = q @ spectral[:, schedule.partners]
     return (emitted * received.conj()).sum(dim=(-2, -1)).real.T
 
 
 def _added(blocks: Blocks, onsite: Tensor, energy: Tensor, near: Tensor, far: Tensor) -> Tensor:
-    """Surface function at the `far` side of one principal layer more."""
+    """Surface function at the `far` side after one more principal layer."""
     size = onsite.shape[-1]
     eye = torch.eye(size, dtype=onsite.dtype, device=onsite.device)
     matrix = blocks.squared[:, None, None, None] * eye - onsite

@@ -1,4 +1,4 @@
-"""What a user may set of the oracle `green`. Only pydantic is imported here."""
+"""Settings of the oracle `green`. Only pydantic is imported here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oracle.runtime.temperatures import Temperature
 class GreenSettings(BaseModel):
     """The oracle `green`: harmonic phonon transmission through layers between two leads.
 
-    The values of all fields enter the method's digest.
+    The values of all fields enter the method digest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,32 +23,33 @@ class GreenSettings(BaseModel):
     """A name of `oracle.potentials.table.POTENTIALS` (among them ``tersoff`` and
     ``stillinger-weber``), ``library:/path/to/weights`` or ``package.module:factory``."""
     masses: str | None = Field(None, min_length=1, max_length=1)
-    """Letter of a host: all layers then have its force constants and differ in masses alone."""
+    """Letter of a host whose force constants all layers have; they then differ only in masses."""
     temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
     """K, strictly ascending."""
 
     frequencies: int = Field(80, ge=4)
-    """Midpoints of equal intervals between zero and the highest frequency of both leads."""
+    """Number of equal intervals between zero and the highest frequency that both leads have."""
     q_mesh: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (12, 12)
-    """Points along the in-plane reciprocal vectors; half a step off Γ, reduced by symmetry."""
+    """Number of points along the in-plane reciprocal vectors, shifted by half a step from Γ and
+    reduced by symmetry."""
 
     relax_fmax: float = Field(1e-4, gt=0)
     """Largest force at which relaxation ends, eV/Å (stress times volume counts as force)."""
     relax_steps: int = Field(500, ge=1)
     displacement: float = Field(0.01, gt=0, le=0.2)
-    """Å, the length by which atoms are displaced to both sides."""
+    """Length by which atoms are displaced in both directions, Å."""
     strain_max: float = Field(0.06, gt=0, le=0.5)
-    """Largest in-plane strain that a layer takes on the lattice of the left lead; a right lead
-    of another material has to match as well."""
+    """Largest in-plane strain with which a layer may be matched to the left lead; it holds for a
+    right lead of another material as well."""
     in_plane_length: float = Field(11.0, gt=0)
-    """Å; force constants are computed in cells at least this wide."""
+    """Least width of the cells in which force constants are computed, Å."""
     neighbours: int = Field(1, ge=0, le=3)
-    """Layers on either side of a pair whose kind its force constants depend on."""
+    """Number of layers on either side of a pair of layers on which its force constants depend."""
     reach_tolerance: float = Field(1e-3, gt=0, lt=1)
-    """Force constants between layers that far apart are left out whose norm is below this share
-    of the norm within a layer; what lies above enlarges the principal layer."""
+    """Force constants between two layers are left out if their norm, relative to that within a
+    layer, is below this; larger ones make the principal layer thicker."""
     reach_max: int = Field(3, ge=1, le=4)
-    """Most layers that a principal layer may have."""
+    """Largest number of layers in a principal layer."""
 
     @model_validator(mode="after")
     def _consistent(self) -> GreenSettings:

@@ -1,8 +1,8 @@
-"""Force constants of a few neighbouring layers as they lie at an interface, computed once.
+"""Force constants of a few neighbouring layers, for instance at an interface, computed once.
 
-A window is a short sequence of layers. It is built with its end layers repeated, relaxed in the
-plane of the lead, and its middle layers' atoms are displaced one by one. Long sequences are put
-together from windows, see `oracle.green.library`.
+A window is a short sequence of layers. It is padded with copies of its end layers and relaxed with
+the in-plane lattice of the lead; then the atoms of its middle layers are displaced one by one. Long
+sequences are assembled from windows, see `oracle.green.library`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from oracle.potentials.table import weights_digest
 from oracle.runtime.digests import digest_of
 
 Array = NDArray[np.float64]
-_PADDING = 1  # layers by which the end layers of a window are repeated on either side
+_PADDING = 1  # number of copies of the end layers on either side of a window
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,15 @@ class Window:
     """Force constants of the middle layers of a window.
 
     Args:
-        constants: (n_moved, 3, n_atoms, n_cells, 3), eV/Å²; first the atom that is moved (in cell
-            0), then the atom and in-plane cell that feel it.
-        vectors: (n_cells, 2), the cells, in in-plane lattice vectors.
+        constants: (n_moved, 3, n_atoms, n_cells, 3), eV/Å²; first the atom that is displaced (in
+            cell 0) and the direction, then the atom, cell and direction of the force.
+        vectors: (n_cells, 2), the in-plane cells, in in-plane lattice vectors.
         shape: repetitions of the in-plane cell.
         flat: (n_atoms, 2), in-plane positions in lattice vectors.
         plane: (2, 2), rows, in-plane lattice vectors, Å.
-        starts: first atom of each layer of the whole structure, and the number of atoms.
-        first: index of the first middle layer.
+        starts: index of the first atom of each layer of the padded window, then the number of
+            atoms.
+        first: index of the first middle layer in the padded window.
     """
 
     constants: Array
@@ -50,17 +51,17 @@ class Window:
 def compute(
     letters: str, middle: int, hosts: Hosts, settings: GreenSettings, field: ForceField
 ) -> Window:
-    """Force constants of the `middle` innermost layers of a window, from the store if there.
+    """Force constants of the `middle` innermost layers of a window, computed or from the store.
 
     Args:
         letters: of the window, left to right.
-        middle: how many layers in its centre are displaced.
+        middle: number of layers in its centre whose atoms are displaced.
         hosts: what the letters stand for.
         settings: of the oracle.
-        field: gives forces.
+        field: computes forces.
 
     Raises:
-        OracleError: stage ``relax`` or ``fc2``.
+        OracleError: stage ``relax`` or ``fc2``; it cannot be completed.
     """
     padded = letters[0] * _PADDING + letters + letters[-1] * _PADDING
     first = (len(padded) - middle) // 2
@@ -82,13 +83,13 @@ def compute(
             "steps": settings.relax_steps,
         }
     )
-    found = field.store.load("windows", key)
-    if found is None:
+    stored = field.store.load("windows", key)
+    if stored is None:
         atoms = settle(atoms_of(layers), settings, field)
         arrays = _displaced(atoms, moved, grid, settings, field)
         field.store.save("windows", key, arrays, {"letters": letters})
     else:
-        arrays = found[0]
+        arrays = stored[0]
     return Window(arrays["constants"], grid, (na, nb), arrays["flat"], plane, starts, first)
 
 
@@ -119,33 +120,40 @@ def _displaced(
 
 
 def fourier(window: Window, i: int, j: int, q: Array) -> NDArray[np.complex128]:
-    """Coupling of two layers for waves in the plane.
+    """Fourier transform of the force constants between two layers.
 
     Args:
-        window: of which layer i (a middle one) and j are, counted in its whole structure.
-        i: layer whose atoms are moved.
-        j: layer whose atoms feel it.
+        window: that contains both layers, which are counted in the padded window.
+        i: the layer whose atoms are displaced, one in the middle.
+        j: the layer on whose atoms the forces act.
         q: (n, 2), in in-plane reciprocal lattice vectors.
 
     Returns:
-        (n, 3 n_i, 3 n_j), eV/Å²; phases by the in-plane cell, not by the position in it.
+        (n, 3 n_i, 3 n_j), eV/Å²; phases depend on the in-plane cell, not on positions within it.
     """
     begin = window.starts[window.first]
     rows = slice(window.starts[i] - begin, window.starts[i + 1] - begin)
     columns = slice(window.starts[j], window.starts[j + 1])
     constants = window.constants[rows][:, :, columns]
-    here = window.flat[window.starts[i] : window.starts[i + 1]]
-    there = window.flat[columns]
-    phases = _phases(window, here, there, q)
+    moved = window.flat[window.starts[i] : window.starts[i + 1]]
+    forced = window.flat[columns]
+    phases = _phases(window, moved, forced, q)
     summed = np.einsum("iajrb,qijr->qiajb", constants, phases, optimize=True)
-    return np.asarray(summed.reshape(len(q), 3 * len(here), 3 * len(there)))
+    return np.asarray(summed.reshape(len(q), 3 * len(moved), 3 * len(forced)))
 
 
-def _phases(window: Window, here: Array, there: Array, q: Array) -> NDArray[np.complex128]:
-    """(n_q, n_here, n_there, n_cells), averaged over the nearest images of each pair."""
+def _phases(window: Window, moved: Array, forced: Array, q: Array) -> NDArray[np.complex128]:
+    """Phases (n_q, n_i, n_j, n_cells), averaged over the nearest images of each pair of atoms.
+
+    Args:
+        window: gives in-plane lattice and cells.
+        moved: (n_i, 2), in-plane positions of displaced atoms, in lattice vectors.
+        forced: (n_j, 2), those of atoms on which forces act.
+        q: (n_q, 2), in reciprocal lattice vectors.
+    """
     shifts = np.array([(i, j) for i in (-2, -1, 0, 1) for j in (-2, -1, 0, 1)])
     images = window.vectors[:, None] + shifts[None] * np.array(window.shape)
-    apart = there[None, :, None, None] + images[None, None] - here[:, None, None, None]
+    apart = forced[None, :, None, None] + images[None, None] - moved[:, None, None, None]
     lengths = np.linalg.norm(apart @ window.plane, axis=-1)
     nearest = lengths < lengths.min(axis=-1, keepdims=True) + 1e-3
     weights = nearest / nearest.sum(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Phonons of one crystal as one side of an interface: computed once, used in every pair."""
+"""Phonon spectra of one crystal as a side of an interface, computed once for all its pairs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 VERSION = 1
-"""Raise it when the same crystal and settings would get other spectra."""
-_ABOVE = 1.05  # the highest frequency of a dense mesh lies little above that of the gate's mesh
+"""To be raised when the spectra of the same crystal and settings would change."""
+_ABOVE = 1.05  # by which factor a dense mesh may exceed the highest frequency of the gate's mesh
 
 
 @dataclass(frozen=True)
 class Bulk:
-    """What is known of a crystal that is stable.
+    """Phonon spectra of a stable crystal.
 
     Args:
-        spectrum: on the mesh that was asked for.
-        coarse: on the mesh that tells its error.
-        acoustics: None where long waves are unstable.
+        spectrum: on the requested mesh.
+        coarse: on a coarser mesh, to estimate the error.
+        acoustics: sound velocities; None where long waves are elastically unstable.
         mesh: of `spectrum`, points along the reciprocal axes.
     """
 
@@ -46,13 +46,13 @@ class Bulk:
 
 
 @dataclass(frozen=True)
-class Soft:
-    """Why a crystal is no side of any interface.
+class UnstableBulk:
+    """Why a crystal cannot be a side of an interface.
 
     Args:
         reason: in words.
-        lowest: frequency, THz; None where it was not looked at.
-        q_point: where that lies.
+        lowest: lowest frequency, THz; None where frequencies were not computed.
+        q_point: its wave vector, in reduced coordinates of the primitive cell.
     """
 
     reason: str
@@ -62,10 +62,10 @@ class Soft:
 
 @dataclass(frozen=True)
 class Side:
-    """One crystal, relaxed, and its phonons."""
+    """One relaxed crystal and its phonon spectra, or why it has none."""
 
     relaxed: Relaxed
-    found: Bulk | Soft
+    bulk: Bulk | UnstableBulk
 
 
 def side_of(
@@ -75,13 +75,13 @@ def side_of(
     forces: ForceField,
     timed: Timed,
 ) -> Side:
-    """Relaxation, second order and spectra of a crystal, or what is stored of them.
+    """Relaxation, second-order force constants and spectra of a crystal, or those in the store.
 
     Args:
         crystal: any.
         settings: of the oracle.
         spacing: of the mesh, 1/Å with 2π.
-        forces: gives forces and keeps all stages.
+        forces: computes forces and stores all stages.
         timed: runs the stages ``relax``, ``fc2``, ``stability`` and ``spectra``.
 
     Raises:
@@ -91,7 +91,8 @@ def side_of(
         plain = settings.harmonic()
         relaxed = timed("relax", lambda: relax(crystal, plain, forces))
         if relaxed.change is not None:
-            return Side(relaxed, Soft(f"left its prototype in relaxation: {relaxed.change}"))
+            reason = f"left its prototype in relaxation: {relaxed.change}"
+            return Side(relaxed, UnstableBulk(reason))
         key = digest_of(
             {
                 "version": VERSION,
@@ -106,15 +107,17 @@ def side_of(
         stored = forces.store.load("spectra", key)
         if stored is not None:
             return Side(relaxed, _read(*stored, settings.frequency_step))
-        made = second_order(relaxed, plain, forces, timed)
-        found = timed("spectra", lambda: _spectra(made.dynamics, made.stability, settings, spacing))
-        forces.store.save("spectra", key, *_written(found))
-        return Side(relaxed, found)
+        harmonic = second_order(relaxed, plain, forces, timed)
+        bulk = timed(
+            "spectra", lambda: _spectra(harmonic.dynamics, harmonic.stability, settings, spacing)
+        )
+        forces.store.save("spectra", key, *_written(bulk))
+        return Side(relaxed, bulk)
 
 
 @contextlib.contextmanager
 def _naming(formula: str) -> Iterator[None]:
-    """Errors say of which of the two crystals they are."""
+    """Make errors state which of the two crystals they belong to."""
     try:
         yield
     except OracleError as error:
@@ -128,9 +131,9 @@ def _naming(formula: str) -> Iterator[None]:
 
 def _spectra(
     dynamics: Any, stability: Stability, settings: InterfaceSettings, spacing: float
-) -> Bulk | Soft:
+) -> Bulk | UnstableBulk:
     if not stability.stable:
-        return Soft("imaginary phonon modes", stability.lowest, stability.q_point)
+        return UnstableBulk("imaginary phonon modes", stability.lowest, stability.q_point)
     step = settings.frequency_step
     number = math.ceil(_ABOVE * stability.highest / step) + 1
     mesh = _odd(mesh_of(dynamics.primitive.cell, spacing))
@@ -138,39 +141,39 @@ def _spectra(
         spectrum_of(dynamics, points, step=step, number=number, axis=settings.axis)
         for points in (mesh, _odd(coarsened(mesh, COARSE)))
     )
-    # Nothing here asks for anharmonicity.
+    # The models of interfaces do not need the Grüneisen parameter.
     elastic = acoustics(dynamics, gruneisen=math.nan)
     return Bulk(fine, coarse, None if elastic is None else elastic[1], mesh)
 
 
 def _odd(mesh: Mesh) -> Mesh:
-    """At least as dense, but without points on the boundary of the zone.
+    """A mesh at least as dense, but without points on the zone boundary.
 
-    There bands cross, and to which of two that are one a velocity belongs is not determined.
+    Bands are degenerate there, so that their velocities are not determined.
     """
     a, b, c = (n + 1 - n % 2 for n in mesh)
     return a, b, c
 
 
-def _written(found: Bulk | Soft) -> tuple[dict[str, Any], dict[str, Any]]:
+def _written(bulk: Bulk | UnstableBulk) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arrays and facts for the store."""
-    if isinstance(found, Soft):
-        return {}, {"soft": dataclasses.asdict(found)}
+    if isinstance(bulk, UnstableBulk):
+        return {}, {"soft": dataclasses.asdict(bulk)}
     arrays = {
         f"{name}_{part}": getattr(spectrum, part)
-        for name, spectrum in (("fine", found.spectrum), ("coarse", found.coarse))
+        for name, spectrum in (("fine", bulk.spectrum), ("coarse", bulk.coarse))
         for part in ("density", "crossing")
     }
-    elastic = None if found.acoustics is None else dataclasses.asdict(found.acoustics)
-    return arrays, {"acoustics": elastic, "mesh": found.mesh}
+    elastic = None if bulk.acoustics is None else dataclasses.asdict(bulk.acoustics)
+    return arrays, {"acoustics": elastic, "mesh": bulk.mesh}
 
 
-def _read(arrays: dict[str, Any], facts: dict[str, Any], step: float) -> Bulk | Soft:
-    """What `_written` has written."""
+def _read(arrays: dict[str, Any], facts: dict[str, Any], step: float) -> Bulk | UnstableBulk:
+    """The inverse of `_written`."""
     if "soft" in facts:
-        told = facts["soft"]
-        q_point = told["q_point"] and tuple(told["q_point"])
-        return Soft(told["reason"], told["lowest"], q_point)
+        unstable = facts["soft"]
+        q_point = unstable["q_point"] and tuple(unstable["q_point"])
+        return UnstableBulk(unstable["reason"], unstable["lowest"], q_point)
     fine, coarse = (
         Spectrum(arrays[f"{name}_density"], arrays[f"{name}_crossing"], step)
         for name in ("fine", "coarse")

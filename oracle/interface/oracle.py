@@ -1,4 +1,4 @@
-"""The oracle `interface`: what passes between two crystals, from the bulk phonons of each."""
+"""The oracle `interface`: conductance between two crystals, from the bulk phonons of each."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 
 VERSION = 1
-"""Raise it when the same interface and settings would get other numbers."""
+"""To be raised when the numbers of the same interface and settings would change."""
 Fidelity = Literal["overlap", "mismatch"]
 Array = NDArray[np.float64]
-_DOUBTFUL = 0.25  # relative error
+_DOUBTFUL = 0.25  # relative error above which results carry a caution
 
 
 class InterfaceOracle(ComputingOracle[InterfaceSettings]):
-    """Overlap and mismatch conductances of two crystals.
+    """Overlap of the spectra and mismatch conductances of two crystals.
 
-    Relaxation, force constants and spectra of a crystal are stored by content, so that N
-    crystals cost N harmonic calculations in however many pairs they are.
+    Relaxation, force constants and spectra of a crystal are stored by content, so that N crystals
+    cost N harmonic calculations, however many pairs they form.
 
     Args:
-        settings: all that changes the science.
+        settings: all that changes the numbers.
         fidelity: ``overlap`` for the coarse mesh of wave vectors, ``mismatch`` for the dense one.
 
     Raises:
@@ -56,7 +56,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
 
     def __init__(self, settings: InterfaceSettings, fidelity: Fidelity = "mismatch") -> None:
         self._dense = fidelity == "mismatch"
-        # Neither the other fidelity's mesh nor who asks for which changes anything in this one.
+        # The mesh of the other fidelity, and the list of fidelities, do not change this one.
         other = "overlap_spacing" if self._dense else "mesh_spacing"
         super().__init__(
             settings,
@@ -74,15 +74,15 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
         return InterfaceOracle(self._tighter(level), "mismatch" if self._dense else "overlap")
 
     def evaluate(self, material: Material, *, context: Context) -> Outcome:
-        """The outcome for one pair; finished stages under ``context.workdir`` are reused."""
+        """The evaluation of one pair; finished stages under ``context.workdir`` are reused."""
         started = time.perf_counter()
         forces = self._field(context)
         try:
             if not isinstance(material, Interface):
                 raise OracleError("read", "got a single material; interface needs two crystals")
             key = self._key(material)
-            known = self._stored(forces.store, "evaluations", material)
-            return known or self._new(material, forces, key, started)
+            stored = self._stored(forces.store, "evaluations", material)
+            return stored or self._new(material, forces, key, started)
         except Exception as error:
             return self._failed(
                 material,
@@ -103,9 +103,9 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
         with store.directory("evaluations", key) as folder:
             for crystal in material.crystals:
                 side = side_of(crystal, settings, spacing, forces, clock)
-                sides.append((crystal, side.relaxed, side.found))
-                if not isinstance(side.found, Bulk):
-                    break  # of an interface that cannot be, the other crystal does not matter
+                sides.append((crystal, side.relaxed, side.bulk))
+                if not isinstance(side.bulk, Bulk):
+                    break  # without one side, the other is not needed
             home = store.path("evaluations", key).relative_to(forces.context.workdir)
             written = _write_cifs(folder, [relaxed for _, relaxed, _ in sides])
             calls = {"force_calls": make_quantity("force_calls", forces.calls)}
@@ -117,9 +117,9 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
             cost = time.perf_counter() - started
             record = self._record(material, stage, cost, seconds=clock.seconds)
             if isinstance(soft, Bulk):
-                stable = [(c, found) for c, _, found in sides if isinstance(found, Bulk)]
+                stable = [(c, bulk) for c, _, bulk in sides if isinstance(bulk, Bulk)]
                 written |= _write_spectra(folder, stable)
-                record["provenance"]["meshes"] = [list(found.mesh) for _, found in stable]
+                record["provenance"]["meshes"] = [list(bulk.mesh) for _, bulk in stable]
                 outcome = _measured(stable, settings, calls, record)
             else:
                 outcome = Unstable(
@@ -141,7 +141,7 @@ def _measured(
     calls: dict[str, Quantity],
     record: dict[str, Any],
 ) -> Measured:
-    """All that two stable crystals let one say."""
+    """The evaluation of an interface between two stable crystals."""
     temperatures = np.array(settings.temperatures)
     fine, coarse = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
     found = {
@@ -180,12 +180,12 @@ def _measured(
 def _with_error(
     fine: list[Spectrum], coarse: list[Spectrum], model: Callable[[Spectrum, Spectrum], Array]
 ) -> tuple[Array, Array]:
-    """What a model gives on the dense meshes, and the error that they leave in it.
+    """The result of a model on the dense meshes, and its error due to these meshes.
 
-    Half the change that a coarser mesh on either side makes; the two sides count as independent,
-    so that their errors do not cancel by chance.
+    The error is half the change due to a coarser mesh on either side. The two sides count as
+    independent, so that their errors do not cancel by chance.
     """
-    from oracle.materials.reciprocal import SHARE  # phono3py takes a second to import
+    from oracle.materials.reciprocal import SHARE
 
     value = model(fine[0], fine[1])
     left = model(coarse[0], fine[1]) - value
@@ -194,14 +194,14 @@ def _with_error(
 
 
 def _on_one_grid(sides: Iterable[list[Spectrum]]) -> tuple[list[Spectrum], list[Spectrum]]:
-    """Dense and coarse spectra of both sides, all as long as the longest."""
+    """Dense and coarse spectra of both sides, all padded to the longest."""
     pairs = list(sides)
     number = max(len(s.density) for pair in pairs for s in pair)
     return [p[0].padded(number) for p in pairs], [p[1].padded(number) for p in pairs]
 
 
 def _write_cifs(folder: Path, crystals: list[Relaxed]) -> dict[str, str]:
-    """The relaxed crystals; returns artefact names to file names."""
+    """Write the relaxed crystals; returns artefact names to file names."""
     written = {}
     for name, relaxed in zip(("first", "second"), crystals, strict=False):
         atoms = Atoms(
@@ -213,7 +213,7 @@ def _write_cifs(folder: Path, crystals: list[Relaxed]) -> dict[str, str]:
 
 
 def _write_spectra(folder: Path, sides: list[tuple[Crystal, Any]]) -> dict[str, str]:
-    """Densities of states and modes through the plane, for plots."""
+    """Write the spectra of both sides, for plots; returns artefact names to file names."""
     (dense, _) = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
     document = {
         "formulas": [crystal.formula for crystal, _ in sides],

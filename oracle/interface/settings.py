@@ -1,4 +1,4 @@
-"""What a user may set of the oracle `interface`. Nothing heavy is imported here."""
+"""Settings of the oracle `interface`. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from oracle.phonons.settings import PhononSettings
 from oracle.runtime.local_inputs import PotentialName
 from oracle.runtime.temperatures import Temperature
 
-_TIGHTER = 0.75  # spacing of the meshes of a confirmation
+_TIGHTER = 0.75  # factor on the spacing of meshes for a confirmation
 
 
 class InterfaceSettings(BaseModel):
-    """The oracle `interface`: what two crystals let through, from the phonons of each in bulk.
+    """The oracle `interface`: conductance between two crystals, from the bulk phonons of each.
 
-    The values of all fields but `fidelities` enter the method's digest.
+    The values of all fields but `fidelities` enter the method digest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,8 +30,8 @@ class InterfaceSettings(BaseModel):
     fidelities: tuple[Literal["overlap", "mismatch"], ...] = Field(
         ("overlap", "mismatch"), min_length=1
     )
-    """What a campaign may ask for, cheapest first; the objective is measured at the last. Both
-    measure the same, on meshes of `overlap_spacing` and of `mesh_spacing`."""
+    """Fidelities that a campaign may use, cheapest first; the objective belongs to the last. Both
+    give the same properties, on meshes of `overlap_spacing` and of `mesh_spacing`."""
     axis: Literal[0, 1, 2] = 2
     """Cartesian axis of each conventional cell that is normal to the interface: 2 is normal to
     (001) in any crystal, 0 and 1 to (100) and (010) where the edges are at right angles."""
@@ -45,17 +45,17 @@ class InterfaceSettings(BaseModel):
     displacement: float = Field(0.03, gt=0, le=0.2)
 
     stability_tolerance: float = Field(0.1, ge=0)
-    """THz; frequencies down to minus this count as numerical noise of acoustic modes."""
+    """Largest imaginary frequency that counts as numerical noise of acoustic modes, THz."""
     stability_spacing: float = Field(0.12, gt=0)
-    """1/Å (2π included); the stability gate's mesh is at least this dense."""
+    """Largest spacing of the mesh of the stability gate, 1/Å (2π included)."""
 
     frequency_step: float = Field(0.25, gt=0)
-    """THz; intervals in which modes of both crystals are compared. Narrower ones make overlaps
-    smaller, since densities of states have edges."""
+    """Width of the frequency intervals in which modes of both crystals are compared, THz. Narrower
+    intervals make overlaps smaller, since densities of states have edges."""
     overlap_spacing: float = Field(0.18, gt=0)
-    """1/Å (2π included); spacing of the mesh of wave vectors of the fidelity ``overlap``."""
+    """Spacing of the mesh of wave vectors of the fidelity ``overlap``, 1/Å (2π included)."""
     mesh_spacing: float = Field(0.09, gt=0)
-    """1/Å; the same of the fidelity ``mismatch``."""
+    """Spacing of the mesh of wave vectors of the fidelity ``mismatch``, 1/Å (2π included)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> InterfaceSettings:
@@ -75,7 +75,7 @@ class InterfaceSettings(BaseModel):
         return self
 
     def harmonic(self) -> PhononSettings:
-        """What relaxation and second order are done with; stages are shared with `phonon-bte`."""
+        """Settings of relaxation and second order, whose stages are shared with `phonon-bte`."""
         return PhononSettings(
             calculator=self.calculator,
             relax_fmax=self.relax_fmax,
@@ -83,7 +83,7 @@ class InterfaceSettings(BaseModel):
             volume_change=self.volume_change,
             fc2_length=self.fc2_length,
             fc2_atoms=self.fc2_atoms,
-            fc3_length=self.fc2_length,  # which would widen the supercell of second order
+            fc3_length=self.fc2_length,  # a longer one would widen the second-order supercell
             fc3_atoms=self.fc2_atoms,
             displacement=self.displacement,
             stability_tolerance=self.stability_tolerance,

@@ -1,1 +1,1 @@
-"""What can be measured: crystals, superlattices and interfaces, and their canonical forms."""
+"""What can be evaluated: crystals, superlattices and interfaces, and their canonical forms."""

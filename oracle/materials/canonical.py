@@ -1,4 +1,4 @@
-"""The canonical form of a crystal: one cell, origin, orientation and order of atoms for all."""
+"""The canonical form of a crystal: one choice of cell, origin, orientation and order of atoms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from oracle.runtime.errors import OracleError
 
 _TOLERANCES = (1e-6, 1e-5, 1e-4, 1e-3)  # Å, tried before SYMPREC
 _Cell = tuple[Array, Array, list[int]]
-_CHUNK = 200_000  # atoms in the descriptions compared at once: bounds memory for large cells
+_CHUNK = 200_000  # atoms in the descriptions compared at once; bounds the memory for large cells
 
 
 def conventional_cell(structure: Structure) -> Structure:
@@ -50,7 +50,7 @@ def spacegroup_of(structure: Structure) -> tuple[str, int]:
 
 
 def point_group(structure: Structure) -> NDArray[np.int64]:
-    """Rotations (n, 3, 3) of a structure's space group; they act on columns of coordinates."""
+    """Rotations (n, 3, 3) of a structure's space group; they act on fractional column vectors."""
     cell = _spglib_cell(structure)
     dataset = spglib.get_symmetry_dataset(cell, symprec=_tolerance(cell))
     if dataset is None:
@@ -65,7 +65,7 @@ class CanonicalCell(NamedTuple):
         lattice: row vectors, Å.
         species: symbols, one per atom.
         positions: fractional coordinates in [0, 1), one per atom.
-        from_standard: (3, 3), the map from spglib's standardised frame to that of the cell.
+        from_standard: (3, 3), maps spglib's standardised Cartesian frame to that of the cell.
     """
 
     lattice: tuple[Vector, Vector, Vector]
@@ -77,10 +77,10 @@ class CanonicalCell(NamedTuple):
 def canonical_cell(structure: Structure) -> CanonicalCell:
     """The canonical primitive cell.
 
-    The cell is reduced to the primitive one, idealised at `SYMPREC` and Niggli-reduced. What
-    is left open, the automorphisms of the lattice (at most 48) and the origin, is settled by
-    taking the alphabetically smallest list of atoms. Enantiomorphs are thus equal: they
-    conduct heat alike.
+    The cell is reduced to the primitive one, idealised at `SYMPREC` and Niggli-reduced. This
+    leaves the automorphisms of the lattice (at most 48) and the origin undetermined; of all
+    these descriptions, the one with the lexicographically smallest list of atoms is taken.
+    Enantiomorphs are thus equal: they conduct heat alike.
 
     Raises:
         OracleError: stage ``read``; partial occupancies, unknown elements, overlapping atoms.
@@ -93,12 +93,14 @@ def canonical_cell(structure: Structure) -> CanonicalCell:
     basis = lattice if reduced is None else np.asarray(reduced)
     in_basis = positions @ lattice @ np.linalg.inv(basis)
     transform, origin, order = _smallest_description(basis, in_basis, numbers)
-    chosen = wrapped_positions((in_basis - in_basis[origin]) @ np.linalg.inv(transform))[order]
+    canonical_positions = wrapped_positions(
+        (in_basis - in_basis[origin]) @ np.linalg.inv(transform)
+    )[order]
     rows = canonical_rows(Lattice(transform @ basis).parameters)
     return CanonicalCell(
         lattice=rows,
         species=tuple(Element.from_Z(int(numbers[i])).symbol for i in order),
-        positions=tuple((float(x), float(y), float(z)) for x, y, z in chosen),
+        positions=tuple((float(x), float(y), float(z)) for x, y, z in canonical_positions),
         from_standard=np.linalg.solve(transform @ basis, np.array(rows)).T,
     )
 
@@ -106,9 +108,9 @@ def canonical_cell(structure: Structure) -> CanonicalCell:
 def canonical_rows(parameters: Sequence[float]) -> tuple[Vector, Vector, Vector]:
     """Row vectors (Å) of a lattice as they are stored.
 
-    The parameters are rounded, not the rows that follow from them: rounded rows have other
-    lengths, so that the canonical form of a canonical form would differ in its last digit, and a
-    choice that symmetry leaves open, such as that of phono3py's tetrahedra, with it.
+    The parameters are rounded, not the rows that follow from them. Rounding the rows would change
+    their lengths, and the canonical form of a canonical form would differ in its last digit; so
+    might choices that symmetry leaves open, such as that of phono3py's tetrahedra.
 
     Args:
         parameters: a, b, c (Å) and alpha, beta, gamma (degrees).
@@ -121,10 +123,10 @@ def canonical_rows(parameters: Sequence[float]) -> tuple[Vector, Vector, Vector]
 
 
 def _tolerance(cell: _Cell) -> float:
-    """The smallest tolerance (Å) at which spglib finds the symmetry that it finds at `SYMPREC`.
+    """The smallest tolerance (Å) at which spglib finds the same symmetry as at `SYMPREC`.
 
-    spglib takes an origin that lies within the tolerance of a lattice point to lie on it, and so
-    moves the atoms of a perfectly symmetric crystal by as much as the tolerance allows.
+    spglib treats an origin within the tolerance of a lattice point as lying on it, and so moves the
+    atoms even of a perfectly symmetric crystal, by up to the tolerance.
     """
     widest = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
     for tolerance in _TOLERANCES:
@@ -135,7 +137,7 @@ def _tolerance(cell: _Cell) -> float:
 
 
 def standard_rotation(structure: Structure) -> Array:
-    """Rotation (3, 3) from the frame of a structure to that of its conventional cell."""
+    """Rotation (3, 3) from the Cartesian frame of a structure to that of its conventional cell."""
     cell = _spglib_cell(structure)
     dataset = spglib.get_symmetry_dataset(cell, symprec=_tolerance(cell))
     return np.eye(3) if dataset is None else np.asarray(dataset.std_rotation_matrix)
@@ -163,7 +165,7 @@ def _check(structure: Structure) -> None:
 def _unimodular() -> NDArray[np.int64]:
     """All integer matrices (n, 3, 3) with entries -1, 0, 1 and determinant ±1.
 
-    They hold every automorphism of a Niggli-reduced lattice.
+    They include every automorphism of a Niggli-reduced lattice.
     """
     matrices = np.array(list(itertools.product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
     determinants = np.rint(np.linalg.det(matrices)).astype(int)
@@ -188,8 +190,8 @@ def _smallest_description(
     rarest = min(counts, key=lambda z: (counts[z], z))
     origins = np.flatnonzero(numbers == rarest)
     matrices = _automorphisms(basis)
-    # One integer per atom that sorts like (number, x, y, z): all descriptions of a chunk of
-    # automorphisms are compared at once.
+    # One integer per atom that sorts like (atomic number, x, y, z), so that all descriptions of a
+    # chunk of automorphisms can be compared at once.
     base = 10**POSITION_DECIMALS
     weights = np.array([base**2, base, 1])
     chunk = max(1, _CHUNK // (len(origins) * len(numbers)))

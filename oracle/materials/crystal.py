@@ -58,7 +58,7 @@ class BaseMaterial(BaseModel):
 class Crystal(BaseMaterial):
     """A crystal as its canonical primitive cell; build it with `Crystal.from_structure`.
 
-    Tensors measured on it are given in the Cartesian frame of `conventional()`.
+    Its tensors are given in the Cartesian frame of `conventional()`.
     """
 
     kind: Literal["crystal"] = "crystal"
@@ -83,7 +83,7 @@ class Crystal(BaseMaterial):
 
     def structure(self) -> Structure:
         """The primitive cell as a pymatgen structure."""
-        # pymatgen takes half a second to import, which a mere query of results need not pay.
+        # pymatgen takes half a second to import; queries of stored results do without it.
         from pymatgen.core.lattice import Lattice
         from pymatgen.core.structure import Structure
 
@@ -113,7 +113,7 @@ class Crystal(BaseMaterial):
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the rounded canonical form: equal for physically equal crystals."""
+        """SHA-256 of the rounded canonical form; physically equal crystals have the same."""
         rows = np.array(self.lattice)
         lengths = np.linalg.norm(rows, axis=1)
         cosines = (rows @ rows.T / np.outer(lengths, lengths))[[1, 0, 0], [2, 2, 1]]
@@ -129,11 +129,11 @@ class Crystal(BaseMaterial):
 
 
 def canonicalize(structure: Structure) -> tuple[Crystal, Array]:
-    """The crystal, and the rotation that takes the given frame into its frame.
+    """The canonical crystal of a structure, and the rotation between their frames.
 
     Returns:
-        The crystal and an orthogonal matrix ``R (3, 3)``: a vector ``v`` of the given frame
-        is ``R @ v`` in the frame of ``conventional()``.
+        The crystal, and an orthogonal matrix ``R (3, 3)``: a vector ``v`` in the frame of the
+        structure is ``R @ v`` in the frame of ``conventional()``.
 
     Raises:
         OracleError: as for `Crystal.from_structure`.

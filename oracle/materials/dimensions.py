@@ -1,4 +1,4 @@
-"""In how many directions a structure is a solid, and in how many it is surrounded by vacuum."""
+"""In how many directions a structure extends without end, as opposed to ending at vacuum."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from pymatgen.core.structure import Structure
 Shift = tuple[int, int, int]
 Contacts = list[list[tuple[int, Shift]]]
 _SLACK = 1.0
-"""Å beyond the sum of two radii. Contacts in crystals scatter by about 0.7 Å around that sum (S.
+"""Å added to the sum of two radii. Contacts in crystals scatter by about 0.7 Å around that sum (S.
 Alvarez, Dalton Trans. 42, 8617 (2013)), and functionals without dispersion widen them further."""
-_UNLISTED = 2.5  # Å; a radius where no crystal was ever looked at, that of most heavy atoms
+_UNLISTED = 2.5  # Å; radius of elements that the table lacks, as that of most heavy atoms
 
 
 def periodic_directions(structure: Structure) -> int:
     """The number of directions in which the atoms are in contact without end.
 
-    Two atoms are in contact where their distance is below the sum of their van-der-Waals radii and
-    1 Å. So crystals of molecules, of noble gases or of layers count as solids in three directions;
-    whatever has vacuum around it does not.
+    Two atoms are in contact if their distance is below the sum of their van der Waals radii plus
+    1 Å. Crystals of molecules, noble gases or layers thus extend in three directions, whereas
+    structures with vacuum around them do not.
 
     Args:
-        structure: ordered; it is taken as periodic in all three directions, vacuum included.
+        structure: ordered; its cell, vacuum included, is taken as periodic in three directions.
 
     Returns:
         3 for a crystal, 2 for a slab or sheet, 1 for a wire, tube or chain, 0 for a molecule or
-        atom in a box. Of several separate parts the one with the most directions counts.
+        atom in a box. If there are several separate parts, the largest number counts.
     """
     contacts = _contacts(structure)
     return max(_rank(loops) for loops in _loops_of_parts(contacts))
 
 
 def _contacts(structure: Structure) -> Contacts:
-    """For each atom the atoms in contact, with the lattice translation of the image."""
+    """For each atom, the atoms in contact with it and the lattice translations of their images."""
     symbols = [site.specie.symbol for site in structure]
     cell, positions = structure.lattice.matrix, structure.frac_coords
     atoms = Atoms(symbols, cell=cell, scaled_positions=positions, pbc=True)
@@ -53,13 +53,13 @@ def _contacts(structure: Structure) -> Contacts:
 
 
 def _radius(symbol: str) -> float:
-    """Van-der-Waals radius of an element, Å."""
-    known = float(vdw_radii[atomic_numbers[symbol]])
-    return known if np.isfinite(known) else _UNLISTED
+    """Van der Waals radius of an element, Å."""
+    radius = float(vdw_radii[atomic_numbers[symbol]])
+    return radius if np.isfinite(radius) else _UNLISTED
 
 
 def _loops_of_parts(contacts: Contacts) -> Iterator[set[Shift]]:
-    """For each connected part the translations by which a walk along contacts comes back."""
+    """For each connected part, the translations by which its atoms touch their own images."""
     cells: dict[int, NDArray[np.int64]] = {}
     for start in range(len(contacts)):
         if start not in cells:
@@ -68,16 +68,16 @@ def _loops_of_parts(contacts: Contacts) -> Iterator[set[Shift]]:
 
 
 def _walk(start: int, contacts: Contacts, cells: dict[int, NDArray[np.int64]]) -> set[Shift]:
-    """Visit all atoms of a part; note the cell in which each was met first."""
+    """Visit all atoms of a part, and note the cell in which each was first reached."""
     loops: set[Shift] = set()
-    line = deque([start])
-    while line:
-        atom = line.popleft()
+    queue = deque([start])
+    while queue:
+        atom = queue.popleft()
         for other, shift in contacts[atom]:
             reached = cells[atom] + shift
             if other not in cells:
                 cells[other] = reached
-                line.append(other)
+                queue.append(other)
             else:
                 a, b, c = reached - cells[other]
                 loops.add((int(a), int(b), int(c)))

@@ -12,21 +12,21 @@ from oracle.runtime.digests import digest_of
 
 
 class Interface(BaseMaterial):
-    """Two crystals that touch, of which only what they are in bulk is known.
+    """Two crystals that touch, of which only the bulk properties are known.
 
-    Which of them is on which side makes no difference: what the models of
-    `oracle.interface.mismatch` let through is the same both ways.
+    Their order makes no difference: in the models of `oracle.interface.mismatch`, the conductance
+    is the same in both directions.
     """
 
     kind: Literal["interface"] = "interface"
     crystals: tuple[Crystal, Crystal]
-    """Sorted by digest, in whatever order they are given."""
+    """Sorted by digest, whatever the order in which they are given."""
 
     @field_validator("crystals")
     @classmethod
-    def _sorted(cls, given: tuple[Crystal, Crystal]) -> tuple[Crystal, Crystal]:
-        first, second = given
-        return given if first.digest <= second.digest else (second, first)
+    def _sorted(cls, pair: tuple[Crystal, Crystal]) -> tuple[Crystal, Crystal]:
+        first, second = pair
+        return pair if first.digest <= second.digest else (second, first)
 
     def constituents(self) -> tuple[Crystal, ...]:
         """Both crystals."""

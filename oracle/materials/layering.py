@@ -1,4 +1,4 @@
-"""How crystals are cut into layers that lie on one another, and which operations respect that.
+"""Layers cut from crystals and stacked on one another, and the operations that map them to layers.
 
 A layer is one conventional cell: its third axis is the stacking axis and must be perpendicular to
 the other two. Only pymatgen and spglib are needed, no potential.
@@ -20,7 +20,7 @@ from oracle.runtime.errors import OracleError
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 _CLOSE = 1e-3  # fractional; sites nearer than this are the same
-_SQUARE = 1e-3  # cosine; the stacking axis is perpendicular up to this
+_SQUARE = 1e-3  # largest cosine at which the stacking axis counts as perpendicular
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Sites:
 
     Args:
         cell: (3, 3), row vectors, Å.
-        positions: (n, 3), fractional in [0, 1), by rising height.
+        positions: (n, 3), fractional in [0, 1), sorted by height.
         symbols: (n,).
     """
 
@@ -40,10 +40,10 @@ class Sites:
 
 @dataclass(frozen=True)
 class Operation:
-    """An isometry of the layers that keeps the stacking axis or turns it round.
+    """An isometry of the layers that keeps or reverses the stacking axis.
 
-    In fractional coordinates of the in-plane lattice, ``x -> x @ rotation + shift``; heights stay,
-    or are mirrored within each layer where `reverses`.
+    In fractional coordinates of the in-plane lattice, ``x -> x @ rotation + shift``. Heights are
+    kept or, where `reverses`, mirrored within each layer.
     """
 
     rotation: Integers
@@ -52,7 +52,7 @@ class Operation:
 
 
 def sites_of(cell: Array, positions: Array, symbols: tuple[str, ...]) -> Sites:
-    """Atoms by rising height.
+    """The atoms of a cell, sorted by height.
 
     Raises:
         OracleError: stage ``read``; the stacking axis is not perpendicular to the plane.
@@ -62,7 +62,7 @@ def sites_of(cell: Array, positions: Array, symbols: tuple[str, ...]) -> Sites:
     if slanted > _SQUARE:
         raise OracleError(
             "read",
-            f"the third axis of the conventional cell of {''.join(symbols)} stands "
+            f"the third axis of the conventional cell of {''.join(symbols)} is at "
             f"{np.degrees(np.arccos(slanted)):.1f}° to the plane; expected 90°: layers can be cut "
             "from cubic, tetragonal, orthorhombic and hexagonal crystals",
         )
@@ -74,16 +74,16 @@ def sites_of(cell: Array, positions: Array, symbols: tuple[str, ...]) -> Sites:
 
 @functools.lru_cache(maxsize=64)
 def sites(crystal: Crystal) -> Sites:
-    """Atoms of the idealised conventional cell, by rising height."""
+    """Atoms of the idealised conventional cell, sorted by height."""
     structure = crystal.conventional()
     symbols = tuple(site.specie.symbol for site in structure)
     return sites_of(structure.lattice.matrix, structure.frac_coords, symbols)
 
 
 def in_plane_basis(cells: tuple[Sites, ...]) -> Array:
-    """Rows (2, 2) of the smallest in-plane lattice that all crystals share.
+    """Row vectors (2, 2) of the smallest in-plane lattice that all crystals share.
 
-    Given in fractions of the conventional in-plane vectors; Lagrange-Gauss reduced.
+    They are in fractions of the conventional in-plane vectors, and Lagrange-Gauss reduced.
     """
     first = cells[0]
     level = np.abs(first.positions[:, 2] - first.positions[0, 2]) < _CLOSE
@@ -94,7 +94,7 @@ def in_plane_basis(cells: tuple[Sites, ...]) -> Array:
     points = [np.array(s) % 1.0 + np.array(c) for s in shifts for c in corners]
     points = [p for p in points if np.abs(p).max() > _CLOSE]
     lengths = [float(p @ metric @ p) for p in points]
-    # Ties are broken by direction, so that the choice does not hang on noise.
+    # Ties are broken by direction, so that the choice does not depend on numerical noise.
     order = sorted(range(len(points)), key=lambda i: (round(lengths[i], 4), *(-points[i]).round(4)))
     a = points[order[0]]
     for i in order[1:]:
@@ -106,46 +106,46 @@ def in_plane_basis(cells: tuple[Sites, ...]) -> Array:
 
 
 def reduced(cell: Sites, basis: Array) -> Sites:
-    """The atoms of one primitive in-plane cell; positions in that basis, heights as before."""
+    """The atoms of one primitive in-plane cell; positions in its basis, heights unchanged."""
     inverse = np.linalg.inv(basis)
-    kept: list[int] = []
-    found: list[Array] = []
+    indices: list[int] = []
+    distinct: list[Array] = []
     for i, position in enumerate(cell.positions):
         flat = position[:2] @ inverse
         flat = (flat + _CLOSE) % 1.0 - _CLOSE
         if not any(
-            abs(position[2] - other[2]) < _CLOSE and _same(flat, other[:2]) for other in found
+            abs(position[2] - other[2]) < _CLOSE and _same(flat, other[:2]) for other in distinct
         ):
-            kept.append(i)
-            found.append(np.array([*flat, position[2]]))
+            indices.append(i)
+            distinct.append(np.array([*flat, position[2]]))
     full = np.eye(3)
     full[:2, :2] = basis
-    return Sites(full @ cell.cell, np.array(found), tuple(cell.symbols[i] for i in kept))
+    return Sites(full @ cell.cell, np.array(distinct), tuple(cell.symbols[i] for i in indices))
 
 
 def operations(cells: tuple[Sites, ...]) -> tuple[Operation, ...]:
-    """Operations that map every crystal's layer onto itself, with one shift for all.
+    """Operations that map every crystal's layer onto itself, with the same shift for all.
 
     Args:
-        cells: all in one in-plane lattice (after `reduced`).
+        cells: all in the same in-plane lattice (after `reduced`).
     """
-    found = []
+    allowed = []
     for reverses in (False, True):
         for rotation in _lattice_rotations(cells[0].cell[:2]):
             for shift in _shifts(cells[0], rotation, reverses):
                 if all(_maps(cell, rotation, shift, reverses) for cell in cells):
-                    found.append(Operation(rotation, shift, reverses))
+                    allowed.append(Operation(rotation, shift, reverses))
                     break
-    return tuple(found)
+    return tuple(allowed)
 
 
 @functools.lru_cache(maxsize=64)
 def reversible(layers: tuple[Crystal, ...]) -> bool:
-    """Whether a sequence of these layers that is turned round is the same seen from behind.
+    """Whether any sequence of these layers equals its reverse, turned upside down.
 
-    So where an isometry maps the layer of every material onto itself upside down: in diamond
-    and rocksalt it exists, in zincblende along [001] it does not, because the layer ends with
-    the other element than it begins with.
+    It does if one isometry turns the layer of every material upside down and maps it onto itself.
+    Diamond and rock salt have such an isometry. Zinc blende along [001] has none, because its
+    layer begins with one element and ends with the other.
 
     Raises:
         OracleError: stage ``read``; see `sites_of`.
@@ -155,12 +155,12 @@ def reversible(layers: tuple[Crystal, ...]) -> bool:
 
 
 def periodic(layers: Sequence[Crystal], lead: Crystal, in_plane: float | None) -> Crystal:
-    """The crystal whose cell is a sequence of layers, each of its own volume per atom.
+    """The crystal whose cell is a sequence of layers, each with its own volume per atom.
 
     Args:
-        layers: a conventional cell of each, in their order.
-        lead: gives the plane.
-        in_plane: Å, lattice parameter in the plane; None takes the lead's.
+        layers: one conventional cell of each is stacked, in this order.
+        lead: its in-plane lattice is that of all layers.
+        in_plane: lattice parameter in the plane, Å; None takes the lead's.
 
     Raises:
         OracleError: stage ``read``; see `sites_of`.
@@ -187,20 +187,20 @@ def periodic(layers: Sequence[Crystal], lead: Crystal, in_plane: float | None) -
 
 
 def _lattice_rotations(rows: Array) -> list[Integers]:
-    """Integer matrices W with ``x -> x @ W`` an isometry of the plane; the identity first."""
+    """Integer matrices W for which ``x -> x @ W`` is an isometry of the plane, identity first."""
     metric = rows @ rows.T
     scale = np.abs(metric).max()
-    found = []
+    rotations = []
     for entries in itertools.product((0, 1, -1), repeat=4):
         matrix = np.array(entries, dtype=np.int64).reshape(2, 2)
         if np.abs(matrix @ metric @ matrix.T - metric).max() < 1e-4 * scale:
-            found.append(matrix)
-    found.sort(key=lambda m: not np.array_equal(m, np.eye(2)))
-    return found
+            rotations.append(matrix)
+    rotations.sort(key=lambda m: not np.array_equal(m, np.eye(2)))
+    return rotations
 
 
 def _shifts(cell: Sites, rotation: Integers, reverses: bool) -> list[Array]:
-    """Shifts that take the first atom to one of its kind at the right height."""
+    """Shifts that take the first atom to one of the same element at the right height."""
     heights = _heights(cell, reverses)
     image = cell.positions[0, :2] @ rotation
     return [
@@ -217,26 +217,26 @@ def _heights(cell: Sites, reverses: bool) -> Array:
 
 
 def _maps(cell: Sites, rotation: Integers, shift: Array, reverses: bool) -> bool:
-    """Whether an operation maps the atoms of a layer onto atoms of their kind."""
+    """Whether an operation maps the atoms of a layer onto atoms of the same elements."""
     return permutation(cell, Operation(rotation, shift, reverses)) is not None
 
 
 def permutation(cell: Sites, operation: Operation) -> tuple[int, ...] | None:
-    """Where each atom of a layer goes, or None where one finds no atom of its kind."""
+    """The index that each atom of a layer is mapped to; None if one meets no equal atom."""
     images = cell.positions[:, :2] @ operation.rotation + operation.shift
-    found: list[int] = []
+    targets: list[int] = []
     for i, height in enumerate(_heights(cell, operation.reverses)):
-        match = [
+        equal_atoms = [
             j
             for j, symbol in enumerate(cell.symbols)
             if symbol == cell.symbols[i]
             and abs(cell.positions[j, 2] - height) < _CLOSE
             and _same(images[i], cell.positions[j, :2])
         ]
-        if not match:
+        if not equal_atoms:
             return None
-        found.append(match[0])
-    return tuple(found)
+        targets.append(equal_atoms[0])
+    return tuple(targets)
 
 
 def _same(a: Array, b: Array) -> bool:

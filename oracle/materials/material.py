@@ -1,7 +1,7 @@
-"""What can be measured: crystals, layer sequences and interfaces, each in one canonical form.
+"""What can be evaluated: crystals, superlattices and interfaces, each in its canonical form.
 
-Equal materials must meet by themselves, whatever cell, origin, atom order or orientation they
-were written in, because an evaluation is looked up by the digest of its material.
+An evaluation is looked up by the digest of its material. Equal materials must therefore have equal
+digests, whatever cell, origin, order of atoms or orientation they were described in.
 """
 
 from __future__ import annotations
@@ -41,5 +41,5 @@ Material = Annotated[SerializeAsAny[BaseMaterial], PlainValidator(_read)]
 
 
 def crystals_of(material: Material) -> tuple[Crystal, ...]:
-    """The crystals that a material consists of as such: one, both of an interface, or none."""
+    """The bulk crystals that a material is made of: one, both of an interface, or none."""
     return material.constituents()

@@ -1,4 +1,4 @@
-"""Orders of layers that are the same design."""
+"""Permutations of layers that give the same design."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import functools
 def orbit(
     sequence: str, *, mirror: bool, symmetries: tuple[tuple[int, ...], ...] = ()
 ) -> frozenset[str]:
-    """All sequences that are the same design as one, itself included."""
+    """All sequences that are the same design as the given one, which is included."""
     orders = [*symmetries, *([tuple(range(len(sequence) - 1, -1, -1))] if mirror else [])]
-    found, fresh = {sequence}, [sequence]
-    while fresh:
-        last = fresh.pop()
+    images, unexplored = {sequence}, [sequence]
+    while unexplored:
+        current = unexplored.pop()
         for order in orders:
-            image = "".join(last[i] for i in order)
-            if image not in found:
-                found.add(image)
-                fresh.append(image)
-    return frozenset(found)
+            image = "".join(current[i] for i in order)
+            if image not in images:
+                images.add(image)
+                unexplored.append(image)
+    return frozenset(images)
 
 
 Order = tuple[int, ...]
-_MOST_IMAGES = 512  # a larger group is left to the canonical form of a design
+_MOST_IMAGES = 512  # larger groups are handled only by the canonical form of a design
 
 
 @functools.lru_cache(maxsize=32)
 def group(orders: tuple[Order, ...], length: int) -> tuple[Order, ...]:
-    """All permutations that generators make; the identity alone where there are too many."""
+    """All permutations that the generators make; the identity alone if these are too many."""
     identity = tuple(range(length))
-    found, fresh = {identity}, [identity]
-    while fresh:
-        last = fresh.pop()
+    members, unexplored = {identity}, [identity]
+    while unexplored:
+        current = unexplored.pop()
         for order in orders:
-            image = tuple(last[i] for i in order)
-            if image not in found:
-                found.add(image)
-                fresh.append(image)
-        if len(found) > _MOST_IMAGES:
+            image = tuple(current[i] for i in order)
+            if image not in members:
+                members.add(image)
+                unexplored.append(image)
+        if len(members) > _MOST_IMAGES:
             return (identity,)
-    return tuple(sorted(found))
+    return tuple(sorted(members))

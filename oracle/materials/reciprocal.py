@@ -9,25 +9,26 @@ Array = NDArray[np.float64]
 
 Mesh = tuple[int, int, int]
 COARSE = 1.6
-"""Ratio of spacings of the mesh that tells the mesh's own error to the result's."""
+"""Ratio of the spacing of the mesh that serves to estimate the error to that of the final mesh."""
 SHARE = 0.5
-"""Of the change from the coarse to the final mesh, what is left; between 1/N and 1/N² decay."""
+"""Estimated error of the final mesh, as a fraction of the change from the coarse to the final mesh.
+It lies between the fractions that follow from errors decaying as 1/N and as 1/N²."""
 
 
 def coarsened(mesh: Mesh, ratio: float) -> Mesh:
-    """A mesh with about `ratio` times the spacing, of three points at least."""
+    """A mesh with about `ratio` times the spacing, and at least three points along each vector."""
     a, b, c = (max(3, round(n / ratio)) for n in mesh)
     return a, b, c
 
 
 def refined(mesh: Mesh) -> Mesh:
-    """A mesh a quarter denser, by at least two points along each vector."""
+    """A mesh with a quarter more points, and at least two more, along each vector."""
     a, b, c = (n + max(2, round(n / 4)) for n in mesh)
     return a, b, c
 
 
 def mesh_of(cell: Array, spacing: float) -> tuple[int, int, int]:
-    """Mesh of a primitive cell (3, 3) whose points are at most `spacing` apart (1/Å, with 2π)."""
+    """Mesh for a primitive cell (3, 3) with points at most `spacing` apart (1/Å, 2π included)."""
     lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell), axis=0)
     a, b, c = (max(1, int(np.ceil(length / spacing - 1e-6))) for length in lengths)
     return a, b, c

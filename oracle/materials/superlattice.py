@@ -1,4 +1,4 @@
-"""A superlattice, periodic or not."""
+"""A superlattice: layers between two leads, in any order."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from oracle.runtime.digests import digest_of
 
 
 class Stack(BaseModel):
-    """What the letters of a sequence stand for, and what lies on either side of it."""
+    """What the letters of a sequence stand for, and the leads on either side of it."""
 
     model_config = ConfigDict(frozen=True)
 
     layers: tuple[tuple[str, Crystal], ...] = Field(min_length=1)
-    """Letter and material, by letter; layers are cut along the third axis of the conventional
-    cell."""
+    """(letter, material), sorted by letter; the third axis of the conventional cell is the stacking
+    axis."""
     leads: tuple[str, str]
-    """Letters of the half-infinite crystals on the left and on the right."""
+    """Letters of the semi-infinite crystals on the left and on the right."""
     cells: int = Field(1, ge=1)
     """Conventional cells per layer along the stacking axis."""
     in_plane: float | None = Field(None, gt=0)
-    """Å, in-plane lattice parameter of the conventional cell; None takes that of the left lead."""
+    """In-plane lattice parameter of the conventional cell, Å; None takes that of the left lead."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Stack:
@@ -44,7 +44,7 @@ class Stack(BaseModel):
 
     @functools.cached_property
     def synonyms(self) -> dict[str, str]:
-        """Each letter to the first letter of the same material."""
+        """Each letter to the first letter that stands for the same material."""
         first: dict[str, str] = {}
         return {x: first.setdefault(crystal.digest, x) for x, crystal in self.layers}
 
@@ -52,13 +52,13 @@ class Stack(BaseModel):
     def symmetric(self) -> bool:
         """Whether a reversed sequence is the same design.
 
-        So with the same material on both sides, unless turning the layers round changes them: see
-        `oracle.materials.layering.reversible`.
+        It is if both leads are of the same material and turning the layers upside down leaves them
+        unchanged; see `oracle.materials.layering.reversible`.
 
         Raises:
-            OracleError: stage ``read``; a material that layers cannot be cut from.
+            OracleError: stage ``read``; a material from which layers cannot be cut.
         """
-        # spglib takes half a second to import, which a mere query of results need not pay.
+        # spglib takes half a second to import; queries of stored results do without it.
         from oracle.materials.layering import reversible
 
         left, right = (self.synonyms[lead] for lead in self.leads)
@@ -73,10 +73,10 @@ class Superlattice(BaseMaterial):
     mirror: bool = False
     """Whether a sequence and its reverse are the same design (equal leads on both sides)."""
     symmetries: tuple[tuple[int, ...], ...] = ()
-    """Further orders of the layers that are the same design: generators, each a permutation;
-    layer i of the image is layer ``permutation[i]`` of the original."""
+    """Permutations of the layers that give the same design, as generators of a group; layer i of
+    the image is layer ``permutation[i]`` of the original."""
     stack: Stack | None = None
-    """What the letters stand for; None for sequences that are only looked up."""
+    """What the letters stand for; None for sequences that are only looked up in a table."""
 
     @classmethod
     def from_sequence(
@@ -87,22 +87,24 @@ class Superlattice(BaseMaterial):
         symmetries: tuple[tuple[int, ...], ...] = (),
         stack: Stack | None = None,
     ) -> Superlattice:
-        """The canonical form: of equal designs, the alphabetically smallest.
+        """The canonical form: the alphabetically smallest of all sequences that are one design.
 
         Args:
             sequence: one letter per layer.
-            mirror: whether the reverse is the same; with a `stack`, its leads say so.
+            mirror: whether the reverse is the same design; where there is a `stack`, this follows
+                from it, see `Stack.symmetric`.
             symmetries: see the field.
             stack: see the field.
 
         Raises:
-            ValueError: a letter that the stack does not hold, or a permutation of other length.
+            ValueError: a letter that the stack lacks, or a permutation of another length.
         """
         if stack is not None:
             unknown = sorted(set(sequence) - set(stack.materials))
             if unknown:
                 raise ValueError(
-                    f"sequence {sequence!r} holds {unknown}; the stack has {[*stack.materials]}"
+                    f"sequence {sequence!r} has the letters {unknown}, which the stack lacks; "
+                    f"expected letters among {[*stack.materials]}"
                 )
             sequence = "".join(stack.synonyms[letter] for letter in sequence)
             mirror = stack.symmetric
@@ -125,14 +127,14 @@ class Superlattice(BaseMaterial):
         return () if self.stack is None else tuple(self.stack.materials.values())
 
     def crystal(self) -> Crystal:
-        """The sequence repeated without end, as a crystal that `phonon-bte` takes.
+        """The periodic crystal whose cell is the sequence, for the oracle `phonon-bte`.
 
-        Layers are strained to the plane of the left lead as that is given, each at the volume
-        that its atoms have by themselves; `phonon-bte` relaxes it.
+        Layers are strained in the plane to the left lead, which is taken as it is given, and keep
+        their volume per atom. The oracle relaxes the result.
 
         Raises:
             ValueError: no stack.
-            OracleError: stage ``read``; a material that layers cannot be cut from.
+            OracleError: stage ``read``; a material from which layers cannot be cut.
         """
         if self.stack is None:
             raise ValueError(f"sequence {self.sequence!r} has no stack; expected one")
@@ -149,7 +151,7 @@ class Superlattice(BaseMaterial):
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical sequence, or with a stack of the crystals it consists of."""
+        """SHA-256 of the canonical sequence or, where there is a stack, of its crystals."""
         if self.stack is None:
             plain = {"kind": self.kind, "sequence": self.sequence, "mirror": self.mirror}
             more = {"symmetries": self.symmetries} if self.symmetries else {}
@@ -159,12 +161,12 @@ class Superlattice(BaseMaterial):
         leads = [names[lead] for lead in self.stack.leads]
         number = len(cells)
         if leads[0] == leads[1]:
-            # Layers of the leads at the ends continue them: they only shift the rest.
+            # Layers at the ends that are of the leads' material only shift the others.
             while cells and cells[0] == leads[0]:
                 cells = cells[1:]
             while cells and cells[-1] == leads[0]:
                 cells = cells[:-1]
-        if self.mirror:  # letters may be given out the other way round elsewhere
+        if self.mirror:  # another assignment of letters may give the reverse
             cells = min(cells, cells[::-1])
         key = {"kind": self.kind, "cells": cells, "number": number, "leads": leads}
         return digest_of(key | {"in_plane": self.stack.in_plane})

@@ -1,4 +1,4 @@
-"""Slabs and wires: how much of a cell is vacuum, on which a conductivity per volume depends."""
+"""How much of the cell of a slab or wire is vacuum, which a conductivity per volume depends on."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pymatgen.core.structure import Structure
 from oracle.materials.dimensions import periodic_directions
 
 Array = NDArray[np.float64]
-_UNLISTED = 2.0  # Å; van der Waals radius of an element for which none is known
+_UNLISTED = 2.0  # Å; van der Waals radius of elements that both tables lack
 _PLANES = np.array([h for h in itertools.product((-1, 0, 1, 2), repeat=3) if any(h)])
-_POINTS = 96  # along either vector of a wire's cross-section
+_POINTS = 96  # grid points along each vector of a wire's cross-section
 
 
 @dataclass(frozen=True)
 class Vacuum:
-    """A body that does not fill its cell.
+    """A slab or wire that does not fill its cell.
 
     Args:
-        whole: height of a slab's cell along its normal, Å, or area of a wire's across it, Å².
-        body: how much of it the atoms with their van der Waals radii take, in the same unit.
-        wire: whether it is a wire, and no slab.
+        whole: height of a slab's cell along the normal, Å, or cross-section of a wire's cell, Å².
+        body: the part of it within the van der Waals radii of atoms, in the same unit.
+        wire: True for a wire, False for a slab.
     """
 
     whole: float
@@ -35,12 +35,12 @@ class Vacuum:
 
     @property
     def share(self) -> float:
-        """Of the cell's volume that is vacuum."""
+        """Fraction of the cell's volume that is vacuum."""
         return 1.0 - self.body / self.whole
 
     @property
     def caution(self) -> str:
-        """What a reader of a conductivity per volume must know."""
+        """What a reader of a conductivity per volume of the cell must know."""
         name, unit, what = ("wire", " Å²", "area") if self.wire else ("slab", " Å", "thickness")
         return (
             f"{name}: kappa is per volume of the cell, of which {self.share:.0%} is vacuum; for "
@@ -50,7 +50,7 @@ class Vacuum:
 
 
 def vacuum_of(structure: Structure) -> Vacuum | None:
-    """How much of the cell of a slab or wire is vacuum; None for what fills its cell."""
+    """How much of the cell of a slab or wire is vacuum; None where the cell is filled."""
     directions = periodic_directions(structure)
     if directions == 2:
         return _slab(structure)
@@ -58,36 +58,36 @@ def vacuum_of(structure: Structure) -> Vacuum | None:
 
 
 def _slab(structure: Structure) -> Vacuum:
-    """Along the normal of those lattice planes whose projection leaves most of the period free."""
+    """Vacuum along the normal of the lattice planes whose projection leaves most of it free."""
     radii = _radii(structure)
     spacings = 1.0 / np.linalg.norm(_PLANES @ structure.lattice.inv_matrix.T, axis=1)
     free = [
         _free(structure.frac_coords @ plane * spacing, radii, float(spacing))
         for plane, spacing in zip(_PLANES, spacings, strict=True)
     ]
-    chosen = int(np.argmax(np.round(np.array(free) / spacings, 6)))
-    return Vacuum(float(spacings[chosen]), float(spacings[chosen] - free[chosen]), wire=False)
+    widest = int(np.argmax(np.round(np.array(free) / spacings, 6)))
+    return Vacuum(float(spacings[widest]), float(spacings[widest] - free[widest]), wire=False)
 
 
 def _free(heights: Array, radii: Array, period: float) -> float:
-    """How much of a periodic line no atom with its radius covers, Å."""
+    """Length of one period of a line that no atom with its radius covers, Å."""
     begins = (heights - radii) % period
     order = np.argsort(begins)
     ends = np.maximum.accumulate((begins + 2 * radii)[order])
-    # What reaches beyond the period covers the beginning of the next one.
+    # Atoms that reach beyond the period cover the beginning of the next one.
     reached = np.maximum(ends, ends[-1] - period)
     following = np.append(begins[order][1:], begins[order][0] + period)
     return float(np.maximum(following - reached, 0.0).sum())
 
 
 def _wire(structure: Structure) -> Vacuum:
-    """Across that vector of the reduced cell along which most of the plane is seen free."""
+    """Vacuum across the vector of the reduced cell along which the projection covers least."""
     reduced = structure.get_reduced_structure()
     return max((_cross_section(reduced, axis) for axis in range(3)), key=lambda v: v.share)
 
 
 def _cross_section(structure: Structure, axis: int) -> Vacuum:
-    """Area of the plane across a lattice vector, and what projected atoms cover of it."""
+    """Area of the cell projected along a lattice vector, and the part covered by atoms."""
     cell = structure.lattice.matrix
     length = float(np.linalg.norm(cell[axis]))
     across = np.eye(3) - np.outer(cell[axis], cell[axis]) / length**2
@@ -103,13 +103,14 @@ def _cross_section(structure: Structure, axis: int) -> Vacuum:
 
 
 def _grid(coordinates: NDArray[Any]) -> Array:
-    """All pairs (n², 2) of some coordinates."""
+    """All pairs (n², 2) of coordinates (n,)."""
     return np.stack(np.meshgrid(coordinates, coordinates), axis=-1).reshape(-1, 2)
 
 
 def _radii(structure: Structure) -> Array:
-    """Van der Waals radii, Å: Bondi's, else Alvarez's."""
+    """Van der Waals radii (n,), Å: Bondi's or, where there is none, Alvarez's."""
     numbers = [atomic_numbers[site.specie.symbol] for site in structure]
-    known = np.array([[table[z] for table in (vdw_radii, vdw_alvarez.vdw_radii)] for z in numbers])
-    chosen = np.where(np.isnan(known[:, 0]), known[:, 1], known[:, 0])
-    return np.where(np.isnan(chosen), _UNLISTED, chosen)
+    tables = (vdw_radii, vdw_alvarez.vdw_radii)
+    bondi, alvarez = (np.array([table[z] for z in numbers]) for table in tables)
+    radii = np.where(np.isnan(bondi), alvarez, bondi)
+    return np.where(np.isnan(radii), _UNLISTED, radii)

@@ -1,1 +1,1 @@
-"""The oracle of kind ``phonon-bte``: phonons of crystals and their Boltzmann equation."""
+"""The oracle of kind ``phonon-bte``: phonons of crystals and the Boltzmann equation."""

@@ -1,4 +1,4 @@
-"""The phonon Boltzmann equation, through phono3py."""
+"""The phonon Boltzmann equation, solved with phono3py."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ _ANGSTROM_PER_MICRON = 1e4
 
 @dataclass(frozen=True)
 class Transport:
-    """Conductivity and what it is made of.
+    """Conductivity and the contributions of modes.
 
     Args:
         mesh: of q points.
-        particle: (n_temperatures, 3, 3), W/m/K, the populations' part.
-        coherence: the same of the off-diagonal (Wigner) part, or None where not asked for.
+        particle: (n_temperatures, 3, 3), W/m/K, the part due to mode populations.
+        coherence: (n_temperatures, 3, 3), W/m/K, the off-diagonal (Wigner) part; None where it was
+            not requested.
         frequencies: (n_q, n_bands), THz, at the irreducible points.
-        weights: (n_q,), multiplicities.
+        weights: (n_q,), multiplicities of these points.
         mode_kappa: (n_temperatures, n_q, n_bands), W/m/K; a third of the trace of each mode's
-            part, whose sum is a third of the trace of `particle`.
+            contribution, the sum of which is a third of the trace of `particle`.
         velocities: (n_q, n_bands, 3), group velocities, THz Å.
-        linewidths: (n_temperatures, n_q, n_bands), half widths at half maximum of all scattering
-            together, THz.
-        isotope_linewidths: (n_q, n_bands), the isotopes' share, THz, or None without them.
+        linewidths: (n_temperatures, n_q, n_bands), half widths at half maximum due to all
+            scattering, THz.
+        isotope_linewidths: (n_q, n_bands), half widths due to isotopes, THz, or None without them.
     """
 
     mesh: tuple[int, int, int]
@@ -49,36 +50,38 @@ class Transport:
     isotope_linewidths: Array | None
 
     def scattered_too(self, widths: Array) -> Array:
-        """Particle part (n_temperatures,), a third of its trace, with more scattering, W/m/K.
+        """A third of the trace of the particle part (n_temperatures,) with more scattering, W/m/K.
 
-        Matthiessen's rule in the relaxation-time approximation: linewidths add.
+        By Matthiessen's rule, linewidths add in the relaxation-time approximation.
 
         Args:
-            widths: (n_q, n_bands), half widths of the scattering that was left out, THz.
+            widths: (n_q, n_bands), half widths due to the additional scattering, THz.
         """
         with np.errstate(invalid="ignore"):
-            share = np.where(self.linewidths > 0, self.linewidths / (self.linewidths + widths), 0.0)
-        return np.asarray((self.mode_kappa * share).sum(axis=(1, 2)))
+            factor = np.where(
+                self.linewidths > 0, self.linewidths / (self.linewidths + widths), 0.0
+            )
+        return np.asarray((self.mode_kappa * factor).sum(axis=(1, 2)))
 
     @property
     def lifetimes(self) -> Array:
-        """Of the modes (n_temperatures, n_q, n_bands), ps: ``1 / (4 π linewidth)``."""
+        """Lifetimes of the modes (n_temperatures, n_q, n_bands), ps: ``1 / (4 π linewidth)``."""
         with np.errstate(divide="ignore"):
             return np.where(self.linewidths > 0, 1 / (4 * np.pi * self.linewidths), 0.0)
 
     @property
     def mean_free_paths(self) -> Array:
-        """Of the modes (n_temperatures, n_q, n_bands), Å."""
+        """Mean free paths of the modes (n_temperatures, n_q, n_bands), Å."""
         return self.lifetimes * np.linalg.norm(self.velocities, axis=-1)
 
     @property
     def kappa(self) -> Array:
-        """Total (n_temperatures, 3, 3), W/m/K."""
+        """Total conductivity (n_temperatures, 3, 3), W/m/K."""
         return self.particle if self.coherence is None else self.particle + self.coherence
 
     @property
     def mean(self) -> Array:
-        """A third of the trace of the total (n_temperatures,), W/m/K."""
+        """A third of the trace of the total conductivity (n_temperatures,), W/m/K."""
         return np.trace(self.kappa, axis1=1, axis2=2) / 3
 
 
@@ -97,10 +100,10 @@ def conductivity(
 
     Args:
         phonons: with fc2 and fc3 set.
-        settings: transport, isotope, boundary_um, and the defaults of the following.
+        settings: `transport`, `boundary_um`, and the defaults of the following arguments.
         mesh: of q points.
         coherence: whether the off-diagonal part is computed.
-        isotope: whether isotopes scatter.
+        isotope: whether scattering by isotopes is included.
         temperatures: K.
         checked: whether a conductivity that is not finite is an error.
 
@@ -175,13 +178,13 @@ def boundary_length(settings: PhononSettings) -> float | None:
     return settings.boundary_um * (1 + p) / (1 - p)
 
 
-def _linewidths(found: Any, boundary: float | None) -> Array:
+def _linewidths(solved: Any, boundary: float | None) -> Array:
     """Half widths (n_temperatures, n_q, n_bands) of all scattering by Matthiessen's rule, THz."""
-    total = np.array(found.gamma, dtype=np.float64)[0]
-    if found.gamma_isotope is not None:
-        total += np.asarray(found.gamma_isotope)[0]
+    total = np.array(solved.gamma, dtype=np.float64)[0]
+    if solved.gamma_isotope is not None:
+        total += np.asarray(solved.gamma_isotope)[0]
     if boundary is not None:
-        speeds = np.linalg.norm(np.asarray(found.group_velocities), axis=-1)
+        speeds = np.linalg.norm(np.asarray(solved.group_velocities), axis=-1)
         total += speeds / (4 * np.pi * boundary * _ANGSTROM_PER_MICRON)
     return total
 
@@ -189,25 +192,25 @@ def _linewidths(found: Any, boundary: float | None) -> Array:
 def _parts(
     phonons: Phono3py, settings: PhononSettings, off_diagonal: bool
 ) -> tuple[Array, Array | None]:
-    """Particle and coherence part of kappa as tensors (n_temperatures, 3, 3)."""
-    found = phonons.thermal_conductivity
-    total = np.asarray(found.kappa)[0]
+    """Particle and coherence parts of kappa as tensors (n_temperatures, 3, 3)."""
+    solved = phonons.thermal_conductivity
+    total = np.asarray(solved.kappa)[0]
     if not off_diagonal:
         return _tensors(total), None
-    extra = found._kappa_solver.get_extra_kappa_output()
+    extra = solved._kappa_solver.get_extra_kappa_output()
     inter = np.asarray(extra["kappa_inter"])[0]
-    if settings.transport == "lbte":  # whose `kappa` leaves the off-diagonal part out
+    if settings.transport == "lbte":  # here `kappa` does not include the off-diagonal part
         return _tensors(np.asarray(extra["kappa_intra_exact"])[0]), _tensors(inter)
     return _tensors(total - inter), _tensors(inter)
 
 
-def _mode_kappa(found: object, n_temperatures: int, off_diagonal: bool) -> Array:
-    """A third of the trace of each mode's part (n_temperatures, n_q, n_bands), times mesh."""
+def _mode_kappa(solved: object, n_temperatures: int, off_diagonal: bool) -> Array:
+    """A third of the trace of modes' kappa (n_temperatures, n_q, n_bands), times mesh points."""
     if off_diagonal:
-        matrix = np.asarray(found._kappa_solver.mode_kappa_matrix)[0]  # type: ignore[attr-defined]
+        matrix = np.asarray(solved._kappa_solver.mode_kappa_matrix)[0]  # type: ignore[attr-defined]
         modes = np.einsum("tqbbv->tqbv", matrix)
     else:
-        modes = np.asarray(found.mode_kappa)[0]  # type: ignore[attr-defined]
+        modes = np.asarray(solved.mode_kappa)[0]  # type: ignore[attr-defined]
     return modes[..., :3].mean(axis=-1)[:n_temperatures]
 
 

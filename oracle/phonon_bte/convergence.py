@@ -16,9 +16,9 @@ Array = NDArray[np.float64]
 
 
 class Judge:
-    """Conductivity on a coarse mesh, by which force constants are compared with one another.
+    """Conductivity on a coarse mesh, by which third-order force constants are compared.
 
-    Isotopes scatter by the constants of second order alone, so their widths are computed once.
+    Linewidths due to isotopes depend only on second-order force constants and are computed once.
     """
 
     def __init__(self, settings: PhononSettings, mesh: Mesh) -> None:
@@ -29,8 +29,8 @@ class Judge:
     def __call__(self, phonons: Phono3py) -> Array:
         """A third of the trace of the particle part (n_temperatures,), W/m/K.
 
-        Where such a mesh holds no heat at all, or too little to scatter, it is 0, not finite or
-        beyond what a crystal conducts: see `change`.
+        If the mesh is too coarse for the temperature, the result may be 0, not finite or far too
+        large; see `change`.
 
         Args:
             phonons: with fc2, the same at each call, and fc3 set.
@@ -38,7 +38,7 @@ class Judge:
         Raises:
             OracleError: stage ``bte``; out of memory.
         """
-        found = conductivity(
+        transport = conductivity(
             phonons,
             self._settings,
             self._mesh,
@@ -47,28 +47,28 @@ class Judge:
             checked=False,
         )
         if self._isotopes is not None:
-            return found.scattered_too(self._isotopes)
-        if self._settings.transport == "rta":  # elsewhere linewidths do not say all
-            self._isotopes = found.isotope_linewidths
-        return found.mean
+            return transport.scattered_too(self._isotopes)
+        if self._settings.transport == "rta":  # otherwise kappa does not follow from linewidths
+            self._isotopes = transport.isotope_linewidths
+        return transport.mean
 
 
 def converged(
     phonons: Phono3py, settings: PhononSettings, mesh: Mesh, context: Context
 ) -> list[Transport]:
-    """Transport on ever denser meshes until it moves by less than ``settings.tolerance``.
+    """Transport on ever denser meshes until kappa changes by less than ``settings.tolerance``.
 
     Args:
         phonons: with fc2 and fc3 set.
-        settings: of the oracle; at most ``converge_meshes`` are tried.
-        mesh: the first.
-        context: its deadline is looked at before every mesh.
+        settings: of the oracle; at most ``converge_meshes`` meshes are tried.
+        mesh: the first one.
+        context: its deadline is checked before every mesh.
 
     Returns:
-        One result per mesh, the last being the answer.
+        One result per mesh; the last one is the answer.
 
     Raises:
-        OracleError: stage ``bte``.
+        OracleError: stage ``bte``; see `conductivity`.
     """
     history = [conductivity(phonons, settings, mesh)]
     while len(history) < settings.converge_meshes:
@@ -80,20 +80,21 @@ def converged(
     return history
 
 
-def error(found: Transport, phonons: Phono3py, settings: PhononSettings) -> Array:
-    """Relative error (n_temperatures,) of the particle part that the mesh leaves, by a coarser one.
+def error(transport: Transport, phonons: Phono3py, settings: PhononSettings) -> Array:
+    """Relative error (n_temperatures,) of the particle part due to the mesh.
 
-    Too small where a few long waves carry the heat, as in zincblende AuI (docs/physics.md).
+    It is estimated from a coarser mesh, and too small where a few long waves carry the heat, as in
+    zinc-blende AuI (docs/physics.md).
 
     Args:
-        found: on the mesh in question.
+        transport: on the mesh whose error is estimated.
         phonons: with fc2 and fc3 set.
         settings: of the oracle.
 
     Raises:
         OracleError: stage ``bte``; out of memory.
     """
-    mesh = coarsened(found.mesh, COARSE)
+    mesh = coarsened(transport.mesh, COARSE)
     coarse = conductivity(phonons, settings, mesh, coherence=False, checked=False)
-    particle = np.trace(found.particle, axis1=1, axis2=2) / 3
+    particle = np.trace(transport.particle, axis1=1, axis2=2) / 3
     return SHARE * np.abs(change(particle, coarse.mean))

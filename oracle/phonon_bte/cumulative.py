@@ -1,4 +1,4 @@
-"""Which phonons carry the heat: conductivity summed up by frequency and by mean free path."""
+"""Which phonons carry the heat: cumulative conductivity by frequency and by mean free path."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ Array = NDArray[np.float64]
 
 
 def cumulative(
-    found: Transport, temperatures: tuple[float, ...], points: int = 200
+    transport: Transport, temperatures: tuple[float, ...], points: int = 200
 ) -> dict[str, Any]:
-    """Cumulative kappa, as JSON: the keys of `at_temperature` at the first temperature.
+    """Cumulative kappa, as JSON: `at_temperature` at the first temperature.
 
-    Under ``each``, a list of the same at every temperature.
+    The key ``each`` has a list with the same document at every temperature.
     """
-    each = [at_temperature(found, n, t, points) for n, t in enumerate(temperatures)]
+    each = [at_temperature(transport, n, t, points) for n, t in enumerate(temperatures)]
     return {**each[0], "each": each}
 
 
 def at_temperature(
-    found: Transport, number: int, temperature: float, points: int
+    transport: Transport, number: int, temperature: float, points: int
 ) -> dict[str, Any]:
     """Cumulative kappa at one temperature.
 
-    Only the particle part can be told mode by mode: the curves end at it, and the coherence part,
-    which belongs to pairs of modes, is what they leave out of the total.
+    Only the particle part is a sum over modes, and the curves end at its value. The coherence part
+    belongs to pairs of modes and is not included in the curves.
 
     Args:
-        found: transport.
+        transport: at several temperatures.
         number: index of the temperature.
         temperature: K.
-        points: of each curve.
+        points: number of points of each curve.
 
     Returns:
         ``kappa`` (W/m/K, a third of the trace) up to ``frequency`` (THz), and ``kappa_by_length``
-        up to ``mean_free_path`` (nm, evenly spaced in its logarithm). ``part`` says what they are
-        of; ``particle``, ``coherence`` (None where not computed) and ``total`` are W/m/K, a third
-        of the trace, at ``temperature`` (K).
+        up to ``mean_free_path`` (nm, evenly spaced in its logarithm). ``part`` states to which part
+        the curves belong; ``particle``, ``coherence`` (None where it was not computed) and
+        ``total`` are a third of the trace at ``temperature`` (K), in W/m/K.
     """
-    frequencies, modes = found.frequencies.ravel(), found.mode_kappa[number].ravel()
+    frequencies, modes = transport.frequencies.ravel(), transport.mode_kappa[number].ravel()
     grid = np.linspace(0.0, float(frequencies.max()) * 1.02, points)
     order = np.argsort(frequencies, kind="stable")
     running = np.concatenate([[0.0], np.cumsum(modes[order])])
-    off = None if found.coherence is None else float(np.trace(found.coherence[number])) / 3
+    off = None if transport.coherence is None else float(np.trace(transport.coherence[number])) / 3
     return {
         "temperature": temperature,
         "part": "particle",
-        "particle": float(np.trace(found.particle[number])) / 3,
+        "particle": float(np.trace(transport.particle[number])) / 3,
         "coherence": off,
-        "total": float(found.mean[number]),
+        "total": float(transport.mean[number]),
         "frequency": grid.tolist(),
         "kappa": running[np.searchsorted(frequencies[order], grid, side="right")].tolist(),
-        **_by_length(found.mean_free_paths[number].ravel() / 10, modes, points),
+        **_by_length(transport.mean_free_paths[number].ravel() / 10, modes, points),
     }
 
 
 def _by_length(lengths: Array, modes: Array, points: int) -> dict[str, list[float]]:
-    """Cumulative sums of `modes` by `lengths` (both of one dimension)."""
+    """Cumulative sums of `modes` (n,) by `lengths` (n,)."""
     moving = lengths > 0
     if not moving.any():
         return {"mean_free_path": [], "kappa_by_length": []}

@@ -1,8 +1,9 @@
 """Averages over degenerate modes in phono3py's isotope scattering, for all wave vectors at once.
 
-phono3py 4.10 takes these averages wave vector by wave vector in Python, again for each irreducible
-one: on an 11x11x11 mesh 85,000 calls, a fifth of an evaluation. The very function it calls takes
-them all in one call where the bands of all wave vectors are numbered through.
+phono3py 4.10 takes these averages in a Python loop over wave vectors, and does so again for each
+irreducible one: 85,000 calls on an 11x11x11 mesh, a fifth of the time of an evaluation. The
+function that it calls can take all averages in one call if the bands of all wave vectors are
+numbered consecutively.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Array = NDArray[np.float64]
 
 @contextmanager
 def averages_at_once() -> Iterator[None]:
-    """Within it phono3py's isotope scattering averages as above; the numbers are the same."""
+    """Make phono3py's isotope scattering take all averages at once; its numbers do not change."""
     original = Isotope._finalize_integration_weights
     Isotope._finalize_integration_weights = _finalized
     try:
@@ -35,7 +36,7 @@ def averaged(weights: Array, degenerate_ids: NDArray[np.int64]) -> Array:
 
     Args:
         weights: (n_q, n_bands0, n_bands).
-        degenerate_ids: (n_q, n_bands), the first band of the set that each belongs to.
+        degenerate_ids: (n_q, n_bands), the first band of the degenerate set of each band.
 
     Returns:
         (n_q, n_bands0, n_bands).
@@ -48,7 +49,7 @@ def averaged(weights: Array, degenerate_ids: NDArray[np.int64]) -> Array:
 
 
 def _finalized(isotope: Any, weights: Array) -> Array:
-    """What stands for phono3py's method of that name."""
+    """Replaces phono3py's method `_finalize_integration_weights`."""
     if not isotope._averaging:
         return weights
     ids = isotope._phonons.degenerate_ids

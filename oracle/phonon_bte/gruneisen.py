@@ -13,12 +13,12 @@ from phono3py.phonon3.gruneisen import Gruneisen
 from oracle.formulas.bose_einstein import PLANCK_BOLTZMANN, mode_capacity
 from oracle.phonon_bte.conductivity import Array
 
-_SLOW = 0.1  # THz; parameters of slower modes are ratios of noise
+_SLOW = 0.1  # THz; parameters of modes of lower frequency are dominated by noise
 
 
 @dataclass(frozen=True)
 class ModeGruneisen:
-    """Grüneisen parameters of the modes, with the ions following the strain.
+    """Grüneisen parameters of the modes, with atoms that follow the strain.
 
     Args:
         qpoints: (n_q, 3), reduced coordinates; a full mesh shifted off the zone centre.
@@ -31,13 +31,13 @@ class ModeGruneisen:
     values: Array
 
     def mean(self, temperature: float) -> float:
-        """Root mean square weighted by the heat capacity at a temperature in K."""
+        """Root mean square, weighted by the heat capacity of modes at a temperature in K."""
         x = PLANCK_BOLTZMANN * np.maximum(self.frequencies, 1e-3) / temperature
         capacity = mode_capacity(x) * (self.frequencies > _SLOW)
         return float(np.sqrt(np.sum(capacity * self.values**2) / np.sum(capacity)))
 
     def write(self, folder: Path) -> str:
-        """Write ``gruneisen.hdf5`` with the fields as data sets; returns the file's name."""
+        """Write the fields as data sets to ``gruneisen.hdf5``; returns the file's name."""
         with h5py.File(folder / "gruneisen.hdf5", "w") as file:
             file["qpoint"] = self.qpoints
             file["frequency"] = self.frequencies
@@ -48,11 +48,11 @@ class ModeGruneisen:
 def mode_gruneisen(
     phonons: Phono3py, fc2: Array, fc3: Array, mesh: tuple[int, int, int]
 ) -> ModeGruneisen:
-    """Grüneisen parameters from third-order constants.
+    """Mode Grüneisen parameters from third-order force constants.
 
     Args:
-        phonons: whose supercell of third order is meant.
-        fc2: compact, in the supercell of third order.
+        phonons: its third-order supercell is used.
+        fc2: compact, in the third-order supercell.
         fc3: compact.
         mesh: of q points, shifted off the zone centre.
     """

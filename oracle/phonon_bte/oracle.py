@@ -17,7 +17,7 @@ from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 
 VERSION = 6
-"""Raise it when the same material and settings would get other numbers."""
+"""To be raised when the numbers of the same material and settings would change."""
 Fidelity = Literal["harmonic", "bte"]
 
 
@@ -25,8 +25,8 @@ class PhononBTE(ComputingOracle[PhononSettings]):
     """Lattice thermal conductivity from a potential.
 
     Args:
-        settings: all that changes the science.
-        fidelity: ``bte``, or ``harmonic`` for second order and Slack's formula alone.
+        settings: all that changes the numbers.
+        fidelity: ``bte``, or ``harmonic`` for second order and Slack's formula only.
 
     Raises:
         OracleError: stage ``read``; unknown potential or one that is not installed.
@@ -34,17 +34,18 @@ class PhononBTE(ComputingOracle[PhononSettings]):
 
     def __init__(self, settings: PhononSettings, fidelity: Fidelity = "bte") -> None:
         self._depth: Fidelity = fidelity
-        # Which other fidelities a campaign may ask for changes nothing in this one.
+        # The list of fidelities of a campaign does not change this one.
         document = settings.model_dump(mode="json", exclude={"fidelities"})
         document["calculator"] = described(settings.calculator)
         if isinstance(settings.born, EspressoSettings):
             document["born"] = digest(settings.born)
-        # One error for all temperatures was stated before; with one temperature it is the same.
+        # Earlier versions stated one error for all temperatures; only with several of them does
+        # the method differ from theirs.
         several = len(settings.temperatures) > 1 and fidelity == "bte"
         dft = not isinstance(settings.calculator, str)
         super().__init__(
             settings,
-            # A whole evaluation by a DFT program has a name of its own.
+            # A full evaluation with a DFT program is a fidelity of its own.
             "dft" if dft and fidelity == "bte" else fidelity,
             {
                 "oracle": "phonon-bte",
@@ -60,7 +61,7 @@ class PhononBTE(ComputingOracle[PhononSettings]):
         return PhononBTE(self._tighter(level), self._depth)
 
     def evaluate(self, material: Material, *, context: Context) -> Outcome:
-        """The outcome for one crystal; finished stages under ``context.workdir`` are reused."""
+        """The evaluation of one crystal; finished stages under ``context.workdir`` are reused."""
         started = time.perf_counter()
         field = self._field(context)
         try:
@@ -79,7 +80,7 @@ class PhononBTE(ComputingOracle[PhononSettings]):
             )
 
     def _stored_or_new(self, material: Crystal, field: ForceField, started: float) -> Outcome:
-        """Read a finished evaluation; else compute one and store it with its artefacts."""
+        """Read a stored evaluation, or compute one and store it with its artefacts."""
         from oracle.phonon_bte.pipeline import (
             Pipeline,  # phonopy and phono3py take a second to import
         )
@@ -88,9 +89,9 @@ class PhononBTE(ComputingOracle[PhononSettings]):
         large = context.keep_large
         key = self._key(material)
         kinds = ("evaluations", "evaluations-large")
-        small, whole = (self._stored(field.store, kind, material) for kind in kinds)
-        if whole is not None:
-            return whole
+        small, complete = (self._stored(field.store, kind, material) for kind in kinds)
+        if complete is not None:
+            return complete
         if small is not None and not large:
             return small
         kind = kinds[large]

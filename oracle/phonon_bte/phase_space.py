@@ -16,13 +16,13 @@ from oracle.phonon_bte.conductivity import Array
 def phase_space(phonons: Phono3py, mesh: tuple[int, int, int]) -> float:
     """Three-phonon phase space, ps.
 
-    How much room energy and momentum leave for three-phonon processes, whatever their strength
-    (Lindsay and Broido, J. Phys.: Condens. Matter 20, 165209 (2008), eqs. 3 to 5)::
+    It measures how many three-phonon processes conserve energy and momentum, whatever their
+    strength (Lindsay and Broido, J. Phys.: Condens. Matter 20, 165209 (2008), eqs. 3 to 5)::
 
         P3 = 2 / (3 n_bands³) <sum over bands of D+ + D- / 2>,
         D± = 1/N sum δ(ν ± ν' - ν'')
 
-    with ordinary frequencies ν; with angular ones, as some papers have it, it is 2π times smaller.
+    with ordinary frequencies ν; with angular ones, as in some papers, it is 2π times smaller.
 
     Args:
         phonons: with fc2 set.
@@ -30,7 +30,7 @@ def phase_space(phonons: Phono3py, mesh: tuple[int, int, int]) -> float:
     """
     total, weights = 0.0, 0
     for joint in joint_densities(phonons, mesh):
-        # phono3py's first density holds emission of either partner, D+ twice; the second is D-.
+        # phono3py's first density includes emission of either partner, 2 D+; the second one is D-.
         first, second = (
             np.interp(joint.modes, joint.frequencies, joint.densities[:, k]) for k in (0, 1)
         )
@@ -46,8 +46,8 @@ class JointDensity:
 
     Args:
         weight: multiplicity of the point.
-        modes: (n_bands,), THz, frequencies at the point.
-        frequencies: (n,), THz, of the densities.
+        modes: (n_bands,), frequencies at the point, THz.
+        frequencies: (n,), at which the densities are given, THz.
         densities: (n, 2), 1/THz; of ``ν ± ν' ∓ ν''`` and of ``ν - ν' - ν''``.
     """
 
@@ -58,7 +58,7 @@ class JointDensity:
 
 
 def joint_densities(phonons: Phono3py, mesh: tuple[int, int, int]) -> Iterator[JointDensity]:
-    """Of every irreducible point of a mesh, by the tetrahedron method.
+    """Joint densities at every irreducible point of a mesh, by the tetrahedron method.
 
     Args:
         phonons: with fc2 set.

@@ -1,4 +1,4 @@
-"""The stages of one evaluation, one after another."""
+"""The stages of one evaluation in their order."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
-_JUDGING = 2.2  # times the spacing of the mesh on which fits are compared; ratios matter there
-_REFERENCE = 300.0  # K; single numbers that depend on temperature are taken nearest to it
-_EXCESS = 0.1  # e per atom; phonopy, too, warns beyond
+_JUDGING = 2.2  # relative spacing of the mesh on which fits are compared, by ratios of kappa
+_REFERENCE = 300.0  # K; scalars that depend on temperature are given at the one nearest to this
+_EXCESS = 0.1  # e per atom; beyond it phonopy warns, too
 _GRUNEISEN_MESH = (4, 4, 4)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the stages found, still without the evaluation's record.
+    """The result of the stages, without the fields that all evaluations share.
 
     Args:
-        stage: the last one reached.
-        outcome: makes the evaluation from the record's fields.
+        stage: the last stage reached.
+        outcome: makes the evaluation from these fields.
     """
 
     stage: str
@@ -72,12 +72,12 @@ class Result:
 
 @dataclass
 class Pipeline:
-    """Runs the stages for one crystal and writes artefacts on the way.
+    """Runs the stages for one crystal and writes its artefacts.
 
     Args:
-        crystal: what is evaluated.
+        crystal: that is evaluated.
         settings: of the oracle.
-        forces: gives forces, counts and stores them.
+        forces: computes, counts and stores forces.
         folder: where artefacts are written; exists.
     """
 
@@ -86,13 +86,13 @@ class Pipeline:
     forces: ForceField
     folder: Path
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Sizes, errors and seconds of the stages, as JSON."""
+    """Supercells, meshes, errors and durations of the stages, as JSON."""
     artefacts: dict[str, str] = field(default_factory=dict)
-    """Name to file name within the folder."""
+    """Artefact names to file names within the folder."""
     _doubts: list[str] = field(default_factory=list)
 
     def run(self, fidelity: str = "bte") -> Result:
-        """All stages of a fidelity: ``harmonic`` ends after the stability gate.
+        """Run all stages of a fidelity; ``harmonic`` ends after the stability gate.
 
         Raises:
             OracleError: a stage cannot be completed.
@@ -134,16 +134,16 @@ class Pipeline:
         )
 
     def _estimate(self, crystal: Harmonic, properties: dict[str, Quantity]) -> Result:
-        """Conductivity by Slack's formula, right within a factor of about three."""
+        """Conductivity by Slack's formula, accurate to a factor of about three."""
         settings = self.settings
         cache = self.forces.context.workdir / "energies"
         mean = curve(self.crystal, settings.calculator, cache).gruneisen
-        found = acoustics(crystal.dynamics, mean)
-        if found is None:
+        elastic = acoustics(crystal.dynamics, mean)
+        if elastic is None:
             raise OracleError(
                 "stability", "long waves are unstable although no mode is imaginary; relax further"
             )
-        properties = properties | elastic_properties(*found, settings.temperatures)
+        properties = properties | elastic_properties(*elastic, settings.temperatures)
         properties["kappa"] = estimated_kappa(properties["kappa_slack"])
         properties["gruneisen_mean"] = make_quantity("gruneisen_mean", mean)
         properties |= self._calls()
@@ -157,14 +157,14 @@ class Pipeline:
         )
 
     def _look_for_vacuum(self, relaxed: Relaxed) -> None:
-        """Say of slabs and wires that their conductivity depends on the vacuum beside them."""
-        found = vacuum_of(Structure(relaxed.cell, list(relaxed.symbols), relaxed.positions))
-        if found is not None:
-            self._doubts.append(found.caution)
-            self.provenance["vacuum"] = asdict(found)
+        """Add a caution for slabs and wires, whose kappa depends on the vacuum in the cell."""
+        vacuum = vacuum_of(Structure(relaxed.cell, list(relaxed.symbols), relaxed.positions))
+        if vacuum is not None:
+            self._doubts.append(vacuum.caution)
+            self.provenance["vacuum"] = asdict(vacuum)
 
     def _charge(self, relaxed: Relaxed, engine: EspressoSettings) -> None:
-        """Born charges by a DFT program, for all that follows."""
+        """Compute Born charges with a DFT program, for all stages that follow."""
         born, excess = self._timed("dft", lambda: computed_born(relaxed, engine, self.forces.store))
         self.settings = self.settings.model_copy(update={"born": born})
         self.provenance["born"] = born.model_dump(mode="json") | {"excess": excess}
@@ -172,7 +172,7 @@ class Pipeline:
             self._doubts.append(f"Born charges add up to {excess:.2f} e per atom")
 
     def _effective(self, relaxed: Relaxed, static: Harmonic) -> Harmonic:
-        """The same with effective constants at a temperature."""
+        """The crystal with effective force constants at a temperature."""
         settings, temperature = self.settings, self.settings.finite_temperature
         assert temperature is not None  # else it is not called
         matrix = np.asarray(static.phonons.phonon_supercell_matrix).T
@@ -181,21 +181,21 @@ class Pipeline:
             settings.model_copy(update={"fc3_supercell": tuple(map(tuple, matrix.tolist()))}),
             second=False,
         )
-        found = self._timed(
+        effective = self._timed(
             "fc2",
             lambda: effective_second_order(wide, static.fc2, settings, self.forces, self._seed),
         )
         self.provenance["effective"] = {
             "temperature": temperature,
-            "changes_thz": list(found.changes),
-            "converged": found.converged,
+            "changes_thz": list(effective.changes),
+            "converged": effective.converged,
             "static_lowest_thz": static.stability.lowest,
-            "amplitude": found.amplitude,
+            "amplitude": effective.amplitude,
         }
-        self._doubts += found.doubts(static.stability, temperature)
-        # Constants of third order are to be those at the same amplitude.
-        self.settings = settings.model_copy(update={"displacement": min(found.amplitude, 0.2)})
-        return judged(static.phonons, found.fc2, settings, self._timed)
+        self._doubts += effective.doubts(static.stability, temperature)
+        # Third-order force constants are computed with displacements of the same amplitude.
+        self.settings = settings.model_copy(update={"displacement": min(effective.amplitude, 0.2)})
+        return judged(static.phonons, effective.fc2, settings, self._timed)
 
     def _conduct(
         self,
@@ -204,7 +204,7 @@ class Pipeline:
         properties: dict[str, Quantity],
         plots: dict[str, Any],
     ) -> Result:
-        """Third order and transport of a stable crystal."""
+        """Third-order force constants and transport of a stable crystal."""
         settings, phonons = self.settings, crystal.phonons
         mesh = settings.mesh or harmonic.affordable_mesh(
             phonons.primitive.cell,
@@ -250,14 +250,14 @@ class Pipeline:
         )
 
     def _remember(
-        self, phonons: Phono3py, third: ThirdOrder, found: conductivity.Transport, error: Array
+        self, phonons: Phono3py, third: ThirdOrder, solved: conductivity.Transport, error: Array
     ) -> None:
-        """Sizes and errors, for the record.
+        """Add supercells, meshes and errors to the provenance.
 
-        Supercells are rows in lattice vectors, as settings give them; phonopy has them as columns.
+        Supercells are rows in terms of lattice vectors, as in settings; phonopy has columns.
         """
         self.provenance |= {
-            "mesh": list(found.mesh),
+            "mesh": list(solved.mesh),
             "supercell": np.asarray(phonons.supercell_matrix).T.tolist(),
             "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).T.tolist(),
             "fc3_cutoff": third.cutoff,
@@ -268,15 +268,19 @@ class Pipeline:
         }
 
     def _mechanical(
-        self, small: Phono3py, crystal: Harmonic, third: ThirdOrder, found: conductivity.Transport
+        self,
+        small: Phono3py,
+        crystal: Harmonic,
+        third: ThirdOrder,
+        solved: conductivity.Transport,
     ) -> dict[str, Quantity]:
-        """Grüneisen parameter, elasticity, and how far the atoms move."""
+        """Grüneisen parameter, elasticity, phase space and mean square displacements."""
         temperatures = self.settings.temperatures
         modes = gruneisen.mode_gruneisen(small, third.fc2, third.fc3, _GRUNEISEN_MESH)
         self.artefacts["gruneisen"] = modes.write(self.folder)
         mean = modes.mean(self._reference)
-        room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(found.mesh, _JUDGING))
-        msd = harmonic.max_msd(crystal.dynamics, temperatures, found.mesh)
+        room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(solved.mesh, _JUDGING))
+        msd = harmonic.max_msd(crystal.dynamics, temperatures, solved.mesh)
         properties = {
             "gruneisen_mean": make_quantity("gruneisen_mean", mean),
             "max_msd": make_quantity("max_msd", msd.tolist()),
@@ -288,7 +292,7 @@ class Pipeline:
         return properties
 
     def _solve(self, phonons: Phono3py, mesh: tuple[int, int, int]) -> conductivity.Transport:
-        """Transport on a mesh, or on ever denser ones until kappa keeps still."""
+        """Transport on a mesh, or on ever denser ones until kappa no longer changes."""
         if not self.settings.converge:
             return conductivity.conductivity(phonons, self.settings, mesh)
         history = convergence.converged(phonons, self.settings, mesh, self.forces.context)
@@ -300,17 +304,18 @@ class Pipeline:
     def _third_order(
         self, small: Phono3py, crystal: Harmonic, coarse: tuple[int, int, int]
     ) -> ThirdOrder:
+        """Third-order force constants, judged by kappa on a coarse mesh."""
         judge = convergence.Judge(self.settings, coarse)
         reference = self.settings.temperatures.index(self._reference)
 
         def kappa(fc3: Array) -> Array:
             supercells.set_constants(crystal.phonons, crystal.fc2, fc3)
-            found = judge(crystal.phonons)
-            if not changes.usable(found)[reference]:
+            conductivities = judge(crystal.phonons)
+            if not changes.usable(conductivities)[reference]:
                 raise OracleError(
                     "bte", f"kappa is not finite at mesh {coarse}; give a denser mesh"
                 )
-            return found
+            return conductivities
 
         if self.settings.force_constants == "finite-difference":
             return finite_differences(small, self.settings, self.forces, kappa)
@@ -358,5 +363,5 @@ class Pipeline:
 
 
 def _one_or_all(values: Array) -> float | list[float]:
-    """A number of one temperature, or the list (n_temperatures,) of several."""
+    """The number at a single temperature, or the list (n_temperatures,) at several."""
     return float(values[0]) if len(values) == 1 else [float(value) for value in values]

@@ -1,4 +1,4 @@
-"""Properties, as evaluations list them, from what the stages have found."""
+"""Properties of an evaluation, from the results of its stages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oracle.phonons.harmonic import Stability, heat_capacity
 from oracle.phonons.relax import Relaxed
 
 Array = NDArray[np.float64]
-_SLACK_ERROR = 1.0  # relative; the formula is right within a factor of two to three
+_SLACK_ERROR = 1.0  # relative; the formula is accurate to a factor of two to three
 
 
 def structural_properties(relaxed: Relaxed) -> dict[str, Quantity]:
@@ -29,7 +29,7 @@ def structural_properties(relaxed: Relaxed) -> dict[str, Quantity]:
 
 
 def spectral_properties(stability: Stability) -> dict[str, Quantity]:
-    """Ends of the spectrum."""
+    """Lowest and highest frequency."""
     return {
         "min_frequency_thz": make_quantity("min_frequency_thz", stability.lowest),
         "max_frequency_thz": make_quantity("max_frequency_thz", stability.highest),
@@ -39,12 +39,12 @@ def spectral_properties(stability: Stability) -> dict[str, Quantity]:
 def elastic_properties(
     elastic: Elasticity, crystal: Acoustics, temperatures: Sequence[float]
 ) -> dict[str, Quantity]:
-    """Moduli, velocities of sound, Debye temperature, and the conductivities of the models.
+    """Moduli, sound velocities, Debye temperature, and the conductivities of models.
 
     Args:
         elastic: of the crystal.
-        crystal: the same for the models.
-        temperatures: K, of the models.
+        crystal: input of the models.
+        temperatures: of the models, K.
     """
     found: dict[str, Any] = {
         "bulk_modulus": elastic.bulk_modulus,
@@ -67,7 +67,7 @@ def elastic_properties(
 def conductive_properties(
     found: Transport, error: Array, temperatures: tuple[float, ...]
 ) -> dict[str, Quantity]:
-    """Conductivity with its parts, and heat capacity.
+    """Conductivity and its parts, and heat capacity.
 
     Args:
         found: transport at the temperatures.
@@ -87,7 +87,7 @@ def conductive_properties(
 
 
 def estimated_kappa(slack: Quantity) -> Quantity:
-    """An isotropic conductivity tensor of what Slack's formula gives (n_temperatures,), W/m/K."""
+    """An isotropic conductivity tensor from Slack's formula (n_temperatures,), W/m/K."""
     kappa = np.array(slack.value)
     tensors = kappa[:, None, None] * np.eye(3)
     return make_quantity("kappa", tensors.tolist(), std=(_SLACK_ERROR * kappa).tolist())

@@ -1,1 +1,1 @@
-"""Relaxation and the force constants of one crystal, of second and third order."""
+"""Relaxation of a crystal, and its second- and third-order force constants."""

@@ -12,25 +12,28 @@ from oracle.runtime.errors import OracleError
 
 
 def acoustics(dynamics: Any, gruneisen: float) -> tuple[Elasticity, Acoustics] | None:
-    """Elastic constants and what the models of conductivity need; None where a wave is unstable.
+    """Elastic constants, and the input of the models in `oracle.formulas.kappa_models`.
 
     Args:
         dynamics: a Phonopy object with force constants.
         gruneisen: mean Grüneisen parameter.
+
+    Returns:
+        None where a long acoustic wave is unstable.
     """
     try:
-        found = elasticity(dynamics)
+        elastic = elasticity(dynamics)
     except OracleError:
-        return None  # the stability gate has its own tolerance and its own word on this
-    if not found.stable:
+        return None  # the stability gate judges the crystal, with its own tolerance
+    if not elastic.stable:
         return None
     cell = dynamics.primitive
-    return found, Acoustics(
-        longitudinal=found.longitudinal_velocity,
-        transverse=found.transverse_velocity,
+    return elastic, Acoustics(
+        longitudinal=elastic.longitudinal_velocity,
+        transverse=elastic.transverse_velocity,
         volume_per_atom=float(cell.volume) / len(cell),
         mean_mass=float(np.mean(cell.masses)),
         atoms=len(cell),
         gruneisen=gruneisen,
-        young_modulus=found.young_modulus,
+        young_modulus=elastic.young_modulus,
     )

@@ -1,4 +1,4 @@
-"""How much of the force is beyond the third order that transport knows of."""
+"""How much of the thermal forces second- and third-order force constants do not explain."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def anharmonicity(
     temperature: float,
     seed: int,
 ) -> float:
-    """Share of the thermal force that second and third order leave unexplained.
+    """Fraction of the thermal forces that second- and third-order force constants do not explain.
 
-    ``sqrt(sum |F - F2 - F3|² / sum |F|²)`` over snapshots with the displacements of harmonic
-    phonons; after Knoop et al., Phys. Rev. Materials 4, 083809 (2020), whose measure leaves the
-    third order in.
+    ``sqrt(sum |F - F2 - F3|² / sum |F|²)`` over snapshots with the thermal displacements of
+    harmonic phonons. After Knoop et al., Phys. Rev. Materials 4, 083809 (2020), whose measure does
+    not subtract the third order.
 
     Args:
-        small: phono3py's description with the supercell of third order alone.
+        small: phono3py's description with the third-order supercell only.
         third: force constants.
-        field: gives forces.
+        field: computes forces.
         temperature: of the displacements, K.
         seed: of the displacements.
 
@@ -55,15 +55,16 @@ def at_temperatures(
     reference: float,
     seed: int,
 ) -> Array:
-    """The same at each of several temperatures (n_temperatures,).
+    """The `anharmonicity` at each of several temperatures (n_temperatures,).
 
-    It is measured at the lowest, the highest and the reference; in between it goes as a power of
-    temperature (as T where atoms move classically and the fourth order is the next to matter).
+    It is computed at the lowest, the highest and the reference temperature and interpolated between
+    them as a power of temperature (T itself, if atoms move classically and the fourth order is the
+    next to matter).
 
     Args:
-        small: phono3py's description with the supercell of third order alone.
+        small: phono3py's description with the third-order supercell only.
         third: force constants.
-        field: gives forces.
+        field: computes forces.
         temperatures: K, ascending.
         reference: one of them, K.
         seed: of the displacements.
@@ -71,10 +72,10 @@ def at_temperatures(
     Raises:
         OracleError: stage ``fc3``; a force cannot be computed.
     """
-    asked = sorted({temperatures[0], reference, temperatures[-1]})
-    found = [anharmonicity(small, third, field, temperature=t, seed=seed) for t in asked]
-    powers = np.interp(np.log(temperatures), np.log(asked), np.log(np.maximum(found, 1e-12)))
-    measured = dict(zip(asked, found, strict=True))
+    computed_at = sorted({temperatures[0], reference, temperatures[-1]})
+    values = [anharmonicity(small, third, field, temperature=t, seed=seed) for t in computed_at]
+    powers = np.interp(np.log(temperatures), np.log(computed_at), np.log(np.maximum(values, 1e-12)))
+    by_temperature = dict(zip(computed_at, values, strict=True))
     return np.array(
-        [measured.get(t, float(np.exp(p))) for t, p in zip(temperatures, powers, strict=True)]
+        [by_temperature.get(t, float(np.exp(p))) for t, p in zip(temperatures, powers, strict=True)]
     )

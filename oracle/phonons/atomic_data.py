@@ -1,4 +1,4 @@
-"""Masses and isotopes of elements for phonopy, which leaves out those that nature has none of."""
+"""Masses and isotopes of elements for phonopy, including elements without stable isotopes."""
 
 from __future__ import annotations
 
@@ -15,38 +15,40 @@ Array = NDArray[np.float64]
 
 
 def phonopy_cell(cell: Array, positions: Array, symbols: Sequence[str]) -> PhonopyAtoms:
-    """A cell of phonopy's with masses for all its elements.
+    """A phonopy cell with masses for all its elements.
 
-    Where phonopy has none, which is so for some radioactive elements, it is the mass that ASE
-    gives, of the isotope that lives longest.
+    For radioactive elements without a mass in phonopy, ASE's is taken, that of the longest-lived
+    isotope.
 
     Args:
         cell: (3, 3), row vectors, Å.
         positions: (n, 3), fractional.
         symbols: (n,), elements.
     """
-    known = get_atomic_data().atom_data
-    masses = [known[atomic_numbers[symbol]][3] for symbol in symbols]
-    given = None
+    table = get_atomic_data().atom_data
+    masses = [table[atomic_numbers[symbol]][3] for symbol in symbols]
+    completed = None
     if None in masses:
-        given = [
+        completed = [
             float(atomic_masses[atomic_numbers[symbol]]) if mass is None else float(mass)
             for symbol, mass in zip(symbols, masses, strict=True)
         ]
-    return PhonopyAtoms(cell=cell, scaled_positions=positions, symbols=list(symbols), masses=given)
+    return PhonopyAtoms(
+        cell=cell, scaled_positions=positions, symbols=list(symbols), masses=completed
+    )
 
 
 def mass_variances(symbols: Sequence[str]) -> Array | None:
-    """Relative variances (n,) of the masses of natural isotopes; None where phonopy knows all.
+    """Relative mass variances (n,) of natural isotopes; None where phonopy's table is complete.
 
-    An element that nature has no isotopes of counts as one of a single isotope.
+    An element without natural isotopes counts as having a single isotope.
     """
-    known = get_atomic_data().isotope_data
-    if all(known.get(symbol) for symbol in symbols):
+    table = get_atomic_data().isotope_data
+    if all(table.get(symbol) for symbol in symbols):
         return None
     return np.array(
         [
-            float(get_mass_variances(symbols=[symbol])[0]) if known.get(symbol) else 0.0
+            float(get_mass_variances(symbols=[symbol])[0]) if table.get(symbol) else 0.0
             for symbol in symbols
         ]
     )

@@ -1,8 +1,8 @@
-"""Born effective charges and the dielectric tensor, which split longitudinal optical modes off.
+"""Born effective charges and the dielectric tensor, which split longitudinal from transverse modes.
 
-They belong to one crystal. phonopy's BORN file gives them in the frame of a structure file, atom by
-atom of its primitive cell; here they are kept in the frame of the conventional cell. Or a DFT
-program computes them for a relaxed crystal.
+They belong to one crystal. They are read from phonopy's BORN file, which gives them in the frame of
+a structure file for the atoms of its primitive cell, or computed for a relaxed crystal by a DFT
+program. Here they are in the frame of the conventional cell.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from oracle.phonons.relax import Relaxed
 
 Array = NDArray[np.float64]
-_EXCESS = 0.2  # e per atom; coarse meshes of wave vectors leave less
-_SAME = 0.05  # Å; atoms of the given and of the canonical cell that belong together
+_EXCESS = 0.2  # largest sum of charges, e per atom; even coarse meshes of wave vectors leave less
+_SAME = 0.05  # Å; largest distance of an atom of the given cell from its canonical position
 
 
 def read_born(
-    path: Path, given: Structure, conventional: Structure, rotation: Array
+    path: Path, structure: Structure, conventional: Structure, rotation: Array
 ) -> BornCharges:
-    """The charges of a BORN file.
+    """The charges in a BORN file.
 
     Args:
         path: of the file, in phonopy's format; the atoms are those of the primitive cell that
             phonopy finds for the structure.
-        given: the structure beside which the file lies.
-        conventional: cell of its canonical crystal.
-        rotation: (3, 3), takes vectors of the given frame into that of `conventional`.
+        structure: the crystal that the charges belong to.
+        conventional: conventional cell of its canonical crystal.
+        rotation: (3, 3), takes vectors from the frame of `structure` to that of `conventional`.
 
     Raises:
         OracleError: stage ``read``; not such a file, or not of this crystal.
@@ -82,12 +82,12 @@ def _parsed(path: Path, given: Structure) -> tuple[PhonopyAtoms, Array, Array]:
 
     from oracle.phonons.atomic_data import phonopy_cell
 
-    symbols = [site.specie.symbol for site in given]
-    cell = phonopy_cell(given.lattice.matrix, given.frac_coords, symbols)
+    symbols = [site.specie.symbol for site in structure]
+    cell = phonopy_cell(structure.lattice.matrix, structure.frac_coords, symbols)
     primitive = Phonopy(cell, primitive_matrix="auto", log_level=0).primitive
     try:
-        with np.errstate(invalid="ignore"):  # what is not finite is told below
-            found = parse_BORN_from_strings(read_text(path, otherwise="latin-1"), primitive)
+        with np.errstate(invalid="ignore"):  # values that are not finite are refused below
+            parsed = parse_BORN_from_strings(read_text(path, otherwise="latin-1"), primitive)
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
         cause = " ".join(str(error).split())[:150] or type(error).__name__
         raise OracleError(
@@ -95,36 +95,40 @@ def _parsed(path: Path, given: Structure) -> tuple[PhonopyAtoms, Array, Array]:
             f"{path} cannot be read ({cause}); expected phonopy's BORN format: a factor, the "
             "dielectric tensor, then one tensor for each independent atom of the primitive cell",
         ) from error
-    born = np.asarray(found["born"], dtype=np.float64)
-    dielectric = np.asarray(found["dielectric"], dtype=np.float64)
+    born = np.asarray(parsed["born"], dtype=np.float64)
+    dielectric = np.asarray(parsed["dielectric"], dtype=np.float64)
     if not (np.isfinite(born).all() and np.isfinite(dielectric).all()):
-        raise OracleError("read", f"{path} holds a value that is no finite number; expected none")
+        raise OracleError(
+            "read", f"{path} has a value that is not finite; expected finite numbers only"
+        )
     if born.shape != (len(primitive), 3, 3) or np.linalg.eigvalsh(dielectric).min() < 1.0 - 1e-6:
         raise OracleError(
             "read",
-            f"{path}: charges of {len(born)} atoms, least dielectric constant "
+            f"{path}: charges of {len(born)} atoms, smallest dielectric constant "
             f"{np.linalg.eigvalsh(dielectric).min():.3g}; expected {len(primitive)} and at least 1",
         )
     return primitive, born, dielectric
 
 
 def charge_excess(born: BornCharges) -> float:
-    """What charges add up to, e per atom, at most in any component; 0 for exact ones."""
+    """Largest component of the sum of charges, e per atom; 0 for exact charges."""
     return float(np.abs(np.mean(born.charges, axis=0)).max())
 
 
 def computed_born(
     relaxed: Relaxed, engine: EspressoSettings, store: StageStore
 ) -> tuple[BornCharges, float]:
-    """Charges of a relaxed crystal by density-functional perturbation theory, or stored ones.
+    """Charges of a relaxed crystal from density-functional perturbation theory, or stored ones.
 
-    They are made to obey the crystal's symmetry and to add up to zero. What they added up to
-    before, e per atom and at most in any component, tells how far the mesh of wave vectors and the
-    cutoff are from convergence, and is given beside them.
+    They are made to obey the crystal's symmetry and to add up to zero.
+
+    Returns:
+        The charges, and the largest component of their sum before, e per atom, which tells how far
+        the mesh of wave vectors and the cutoff are from convergence.
 
     Raises:
-        OracleError: stage ``read``, a program or pseudopotential is missing; stage ``dft``, it
-            fails or the crystal is a metal.
+        OracleError: stage ``read``, a program or pseudopotential is missing; stage ``dft``, the
+            program fails or the crystal is a metal.
     """
     key = digest_of({"relaxed": relaxed.digest, "engine": dft.digest(engine)})
     stored = store.load("born", key)
@@ -142,7 +146,7 @@ def computed_born(
 def _computed(
     relaxed: Relaxed, engine: EspressoSettings
 ) -> tuple[dict[str, Array], dict[str, float]]:
-    """Dielectric tensor (3, 3), charges (n_conventional, 3, 3), and what is too much of them."""
+    """Dielectric tensor (3, 3), charges (n_conventional, 3, 3), and the excess of the charges."""
     from ase import Atoms
     from phonopy import Phonopy
     from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
@@ -160,30 +164,33 @@ def _computed(
     match = _matched(small.cell, small.positions, list(small.symbols), structure)
     assert match is not None  # the primitive cell is cut out of this one
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that they add up to something, which is told apart
-        found, tensor = symmetrize_borns_and_epsilon(charges[match], dielectric, conventional)
+        warnings.simplefilter("ignore")  # about the sum of the charges, which is reported below
+        symmetric, tensor = symmetrize_borns_and_epsilon(charges[match], dielectric, conventional)
     excess = float(np.abs(charges.mean(axis=0)).max())
-    return {"dielectric": np.asarray(tensor), "charges": np.asarray(found)}, {"excess": excess}
+    return {"dielectric": np.asarray(tensor), "charges": np.asarray(symmetric)}, {"excess": excess}
 
 
 def _matched(
     lattice: Array, positions: Array, symbols: list[str], conventional: Structure
 ) -> NDArray[np.int64] | None:
-    """Index of the primitive atom (n_conventional,) that each conventional atom repeats.
+    """Index of the primitive atom that each conventional atom is an image of; None if one is not.
 
     Args:
-        lattice: (3, 3), rows, primitive, turned into the frame of `conventional`.
-        positions: (n_primitive, 3), Cartesian in that frame; the origin may differ.
-        symbols: of those.
-        conventional: the other cell.
+        lattice: (3, 3), rows of the primitive cell, rotated into the frame of `conventional`, Å.
+        positions: (n_primitive, 3), Cartesian in that frame, Å; the origin may differ.
+        symbols: (n_primitive,), their elements.
+        conventional: the conventional cell.
+
+    Returns:
+        (n_conventional,).
     """
-    there = np.asarray(conventional.cart_coords)
+    conventional_positions = np.asarray(conventional.cart_coords)
     names = np.array([site.specie.symbol for site in conventional])
     alike = names[:, None] == np.array(symbols)[None]
     inverse = np.linalg.inv(lattice)
     for first in np.flatnonzero(names == symbols[0]):
-        shift = there[first] - positions[0]
-        apart = (there[:, None] - positions[None] - shift) @ inverse
+        shift = conventional_positions[first] - positions[0]
+        apart = (conventional_positions[:, None] - positions[None] - shift) @ inverse
         distances = np.linalg.norm((apart - np.rint(apart)) @ lattice, axis=2)
         fits = (distances < _SAME) & alike
         if (fits.sum(axis=1) == 1).all():

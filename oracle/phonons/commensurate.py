@@ -1,4 +1,4 @@
-"""Frequencies of a doubled primitive cell: a first look at stability for a few forces."""
+"""Frequencies from a doubled primitive cell: a cheap first test of stability."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from oracle.potentials.table import calculator
 Array = NDArray[np.float64]
 _DISPLACEMENT = 0.03  # Å
 _MOST_WORK = 1000
-"""Atoms of the doubled cell times displacements: beyond, the full oracle is not much dearer."""
+"""Atoms of the doubled cell times displacements; beyond it, the oracle itself costs little more."""
 
 
 def commensurate_frequencies(structure: Structure, potential: str) -> Array | None:
     """Phonon frequencies (8, 3 n_atoms) in THz at the points commensurate with a 2x2x2 supercell.
 
-    Exact for the supercell, whose periodic images the displaced atoms of a small cell do see: they
-    say whether a crystal gives way at the zone's centre or boundary, not what its bands are.
-    Imaginary frequencies are negative; the zone's centre comes first.
+    They are exact for this supercell, in which displaced atoms may interact with their periodic
+    images. They tell whether a crystal is unstable at the zone centre or boundary, not what its
+    bands are. Imaginary frequencies are negative; the zone centre comes first.
 
     Args:
-        structure: primitive cell, at the potential's own volume.
+        structure: primitive cell, at the equilibrium volume of the potential.
         potential: as for `oracle.potentials.table.calculator`.
 
     Returns:
-        None where the cell is so large, or so little symmetric, that the look is not cheap.
+        None where the cell is so large, or has so little symmetry, that this is not cheap.
 
     Raises:
-        ValueError, RuntimeError, KeyError: the potential refuses the crystal, each in its own way.
+        ValueError, RuntimeError, KeyError: the potential refuses the crystal; potentials differ in
+            what they raise.
     """
     if 8 * len(structure) > _MOST_WORK:
         return None

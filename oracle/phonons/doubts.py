@@ -1,4 +1,4 @@
-"""Why a number should not be trusted, at each of its temperatures."""
+"""Cautions: why results should not be trusted, at each of their temperatures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ANHARMONIC = (
 
 @dataclass(frozen=True)
 class Doubt:
-    """One reason.
+    """One reason for a caution.
 
     Args:
-        holds: (n_temperatures,), where it does.
-        worst: index of the temperature at which it weighs most.
-        text: what to say of the temperature with an index; the second argument tells whether the
-            temperature itself must be named.
+        holds: (n_temperatures,), whether it holds at each.
+        worst: index of the temperature at which it matters most.
+        text: gives the caution for the temperature with an index; the second argument tells whether
+            it must name the temperature.
         varies: whether it depends on temperature.
     """
 
@@ -47,28 +47,28 @@ def cautions(
     """The fields ``low_confidence`` and ``cautions`` of `oracle.contract.evaluation.Measured`.
 
     Args:
-        settings: with temperatures and limits.
-        always: reasons at every temperature.
-        anharmonicity: (n_temperatures,), share of the force beyond third order.
-        softest: lowest frequency that should not be near zero, THz.
+        settings: gives temperatures and limits.
+        always: cautions that hold at every temperature.
+        anharmonicity: (n_temperatures,), fraction of the forces beyond third order.
+        softest: lowest frequency but for acoustic modes near the zone centre, THz.
         error: (n_temperatures,), relative standard errors of kappa.
     """
     temperatures = settings.temperatures
-    found = [everywhere(text, temperatures) for text in always]
-    found.append(_anharmonic(settings, anharmonicity))
+    doubts = [everywhere(text, temperatures) for text in always]
+    doubts.append(_anharmonic(settings, anharmonicity))
     if softest < settings.soft_mode_thz:
-        found.append(everywhere(f"barely stable: a mode lies at {softest:.2f} THz", temperatures))
-    found.append(uncertain(temperatures, error, settings.std_limit))
-    return together(found, temperatures)
+        doubts.append(everywhere(f"barely stable: a mode lies at {softest:.2f} THz", temperatures))
+    doubts.append(uncertain(temperatures, error, settings.std_limit))
+    return together(doubts, temperatures)
 
 
 def everywhere(text: str, temperatures: Sequence[float]) -> Doubt:
-    """A doubt at all temperatures."""
+    """A doubt that holds at all temperatures."""
     return Doubt(np.ones(len(temperatures), dtype=bool), 0, lambda _, __: text, varies=False)
 
 
 def uncertain(temperatures: Sequence[float], errors: Array, limit: float) -> Doubt:
-    """A doubt where relative errors (n_temperatures,) are above a limit."""
+    """A doubt that holds where relative errors (n_temperatures,) are above a limit."""
 
     def text(i: int, named: bool) -> str:
         where = f" at {temperatures[i]:g} K" if named else ""
@@ -78,11 +78,11 @@ def uncertain(temperatures: Sequence[float], errors: Array, limit: float) -> Dou
 
 
 def together(doubts: Sequence[Doubt], temperatures: Sequence[float]) -> dict[str, Any]:
-    """The fields ``low_confidence`` and ``cautions`` of what is doubted for several reasons."""
+    """The fields ``low_confidence`` and ``cautions`` for several doubts."""
     n = len(temperatures)
-    whole = "; ".join(_whole(doubt, temperatures) for doubt in doubts if doubt.holds.any())
+    overall = "; ".join(_overall(doubt, temperatures) for doubt in doubts if doubt.holds.any())
     each = ["; ".join(d.text(i, False) for d in doubts if d.holds[i]) or None for i in range(n)]
-    return {"low_confidence": whole or None, "cautions": tuple(each) if n > 1 else ()}
+    return {"low_confidence": overall or None, "cautions": tuple(each) if n > 1 else ()}
 
 
 def _anharmonic(settings: PhononSettings, shares: Array) -> Doubt:
@@ -92,8 +92,8 @@ def _anharmonic(settings: PhononSettings, shares: Array) -> Doubt:
     return Doubt(shares > settings.anharmonicity_limit, int(np.argmax(shares)), text)
 
 
-def _whole(doubt: Doubt, temperatures: Sequence[float]) -> str:
-    """The doubt where it weighs most, and the other temperatures at which it holds."""
+def _overall(doubt: Doubt, temperatures: Sequence[float]) -> str:
+    """The doubt at its worst temperature, and the other temperatures at which it holds."""
     text = doubt.text(doubt.worst, len(temperatures) > 1)
     others = [
         f"{t:g}"

@@ -1,10 +1,10 @@
 """Effective force constants at a temperature, by self-consistent sampling.
 
-Displacements are drawn as the phonons of the present force constants make them at the temperature,
-their forces are fitted by new force constants of second order, and so on until the frequencies keep
-still: the self-consistent harmonic theory in its stochastic form (Shulumba, Hellman and Mahan,
-Phys. Rev. B 95, 014302 (2017)). A structure that only temperature stabilises has no imaginary mode
-then. As ± pairs, the displacements leave odd orders out of the fit.
+Thermal displacements are drawn from the phonons of the current force constants, new second-order
+force constants are fitted to the resulting forces, and this is repeated until the frequencies no
+longer change: the stochastic form of self-consistent harmonic theory (Shulumba, Hellman and Mahan,
+Phys. Rev. B 95, 014302 (2017)). A structure that only temperature stabilises then has no imaginary
+modes. Displacements come in ± pairs, which keeps odd orders of the energy out of the fit.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from oracle.potentials.forces import ForceField
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_SOFTEST = 0.3  # THz; imaginary and softer modes are drawn as if they had this frequency
-_FORGET = 0.5  # share of the last round in the fit's memory, so that noise averages out
-_SETTLED = 0.02  # of the root mean square frequency; the fit's own noise in SrTiO3 is 0.01
+_SOFTEST = 0.3  # THz; displacements of imaginary and softer modes are drawn at this frequency
+_MEMORY = 0.5  # weight of the previous constants in each update, so that noise averages out
+_SETTLED = 0.02  # of the root mean square frequency; in SrTiO3 the noise of the fit is 0.01
 _TO_THZ = np.sqrt(constants.e / constants.atomic_mass) / constants.angstrom / (2 * np.pi) * 1e-12
 
 
 @dataclass(frozen=True)
 class Effective:
-    """Force constants of second order at a temperature.
+    """Effective second-order force constants at a temperature.
 
     Args:
         fc2: compact, eV/Å².
         changes: root mean square change of the supercell's frequencies in each round, THz.
-        converged: whether the last change is small.
+        converged: whether the last change is small enough.
         amplitude: root mean square displacement of an atom, Å.
     """
 
@@ -47,24 +47,24 @@ class Effective:
     amplitude: float
 
     def doubts(self, at_rest: Stability, temperature: float) -> list[str]:
-        """What a reader must know of them.
+        """Cautions about results that rest on these force constants.
 
         Args:
-            at_rest: stability by the constants of the atoms at rest.
+            at_rest: stability according to the force constants of the atoms at rest.
             temperature: K.
         """
-        found = []
+        texts = []
         if not at_rest.stable:
-            found.append(
+            texts.append(
                 f"stable only by temperature: at rest a mode lies at {at_rest.lowest:.2f} THz, "
                 f"effective force constants are those at {temperature:g} K"
             )
         if not self.converged:
-            found.append(
+            texts.append(
                 f"effective force constants still change by {self.changes[-1]:.2f} THz; raise "
                 "finite_temperature_rounds"
             )
-        return found
+        return texts
 
 
 def effective_second_order(
@@ -74,13 +74,13 @@ def effective_second_order(
     field: ForceField,
     seed: str,
 ) -> Effective:
-    """Self-consistent constants at ``settings.finite_temperature``.
+    """Self-consistent force constants at ``settings.finite_temperature``.
 
     Args:
-        phonons: whose `supercell` is that of second order.
-        fc2: compact constants to begin with, which may have imaginary modes.
+        phonons: its `supercell` is that of second order.
+        fc2: compact force constants to begin with, eV/Å²; imaginary modes are allowed.
         settings: of the oracle.
-        field: gives forces.
+        field: computes forces.
         seed: hexadecimal digest.
 
     Raises:
@@ -99,16 +99,15 @@ def effective_second_order(
     for number in range(settings.finite_temperature_rounds):
         forces = field.many([displaced(rest, s * u) for u in drawn for s in (1.0, -1.0)], "fc2")
         fitted = second_order_fit(phonons, drawn, (forces[::2] - forces[1::2]) / 2)
-        fc2 = fitted if number == 0 else _FORGET * fc2 + (1 - _FORGET) * fitted
+        fc2 = fitted if number == 0 else _MEMORY * fc2 + (1 - _MEMORY) * fitted
         field.context.progress("fc2", (number + 1) / settings.finite_temperature_rounds)
         full = full_second_order(phonons, fc2)
-        found = _frequencies(full, masses)
-        changes.append(float(np.sqrt(np.square(found - frequencies).mean())))
-        frequencies = found
-        settled = changes[-1] < _SETTLED * float(np.sqrt(np.square(found).mean()))
+        previous, frequencies = frequencies, _frequencies(full, masses)
+        changes.append(float(np.sqrt(np.square(frequencies - previous).mean())))
+        settled = changes[-1] < _SETTLED * float(np.sqrt(np.square(frequencies).mean()))
         if settled:
             break
-        # The same normal deviates again: what moves is the theory, not the luck of the draw.
+        # The same normal deviates in each round, so that changes are not due to other random draws.
         drawn = _thermal(full, masses, temperature, noise)
     if not np.isfinite(frequencies).all():
         raise OracleError("fc2", "effective force constants diverge; give a lower temperature")
@@ -131,7 +130,7 @@ def _frequencies(full: Array, masses: Array) -> Array:
 
 
 def _thermal(full: Array, masses: Array, temperature: float, noise: Array) -> Array:
-    """Displacements (n_pairs, n_atoms, 3) in Å as phonons make them.
+    """Thermal displacements (n_pairs, n_atoms, 3) of harmonic phonons, Å.
 
     Each mode has the variance ``hbar / (2 ω) coth(hbar ω / 2 k_B T)`` in mass-weighted length.
 
@@ -142,7 +141,7 @@ def _thermal(full: Array, masses: Array, temperature: float, noise: Array) -> Ar
         noise: (n_pairs, 3n), standard normal deviates.
     """
     squares, vectors = _modes(full, masses)
-    moving = np.argsort(np.abs(squares))[3:]  # the crystal as a whole stays where it is
+    moving = np.argsort(np.abs(squares))[3:]  # without translations of the whole crystal
     omega = 2 * np.pi * 1e12 * np.maximum(np.sqrt(np.abs(squares[moving])), _SOFTEST)
     quantum = constants.hbar / (2 * omega)
     spread = np.sqrt(

@@ -1,6 +1,6 @@
-"""What an evaluation will take, from its supercells and meshes, without running it.
+"""What an evaluation will cost, estimated from its supercells and meshes without running it.
 
-The constants are seconds of one core, measured on seven crystals with the default settings
+The constants are seconds on one core, measured on seven crystals with the default settings
 (benchmarks/dry_run.py); forces are timed with the potential itself.
 """
 
@@ -19,34 +19,34 @@ from oracle.phonons.settings import PhononSettings
 from oracle.phonons.snapshots import AMPLITUDES, estimated_size
 
 Seconds = Callable[[Atoms], float]
-"""Seconds that the forces of a structure take."""
+"""Gives the seconds that computing the forces of a structure takes."""
 _FIXED = 2.5  # s: stability, bands, files, elasticity, mean square displacements
-_STEPS_FREE, _STEPS_FIXED = 12, 6  # of a relaxation with and without free positions
-_FIT = 3e-6  # s per square of the number of constants, for all fits of a round
-_ROUND = 1.5  # s more of a round
+_STEPS_FREE, _STEPS_FIXED = 12, 6  # of relaxations with and without free positions
+_FIT = 3e-6  # s per squared number of force constants, for all fits of a round
+_ROUND = 1.5  # s per round, in addition
 _TRIPLETS = 1.4e-6  # s per unit of `mesh_effort`
-_MORE_MESHES = 1.1  # the coarser mesh that tells the error, as share
-_REGULAR = 48  # operations of a cubic point group: from so many the first fit mostly suffices
+_MORE_MESHES = 1.1  # factor for the coarser mesh that serves to estimate the error
+_REGULAR = 48  # operations of the cubic point group, with which the first fit mostly suffices
 _GROWTH = {True: 1.2, False: 2.4}
-"""Snapshots used to those of the first fit, for such point groups and for others."""
+"""Ratio of the snapshots used to those of the first fit, for cubic point groups and for others."""
 _ROUNDS = {True: 1.4, False: 3.0}
-"""How often is fitted."""
-_STRICTER = 1.5  # the same at half the tolerance
+"""Number of fits, likewise."""
+_STRICTER = 1.5  # factor on both at half the tolerance
 _ANHARMONIC = 2  # force calls
-_COUNTED = 100  # atoms of a supercell up to which its constants are counted
+_COUNTED = 100  # atoms; in larger supercells the force constants are not counted but estimated
 _INTERPRETER = 0.9  # GiB: libraries and a potential
-_WORKSPACE = 6  # times the force constants of third order of all atoms, GiB
+_WORKSPACE = 6  # memory in units of that of all third-order force constants of a supercell
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What an evaluation takes.
+    """What an evaluation costs.
 
     Args:
-        force_calls: supercells whose forces are computed.
-        forces_s: seconds of one core for them.
-        other_s: seconds of one core for all else, on the machine of the constants.
-        memory_gib: of the process.
+        force_calls: number of supercells whose forces are computed.
+        forces_s: seconds on one core for them.
+        other_s: seconds on one core for everything else, on the reference machine.
+        memory_gib: memory of the process, GiB.
     """
 
     force_calls: float
@@ -65,12 +65,12 @@ class Effort:
 
 @dataclass(frozen=True)
 class PhononEffort:
-    """What the oracle `phonon-bte` takes for one crystal.
+    """What an evaluation of one crystal by the oracle `phonon-bte` costs.
 
     Args:
-        harmonic: relaxation, second order, stability.
-        conductive: third order and the Boltzmann equation, of a stable crystal.
-        confirming: the same at the settings of a confirmation.
+        harmonic: relaxation, second-order force constants, stability.
+        conductive: third-order force constants and the Boltzmann equation, if it is stable.
+        confirming: the same as `conductive`, with the settings of a confirmation.
     """
 
     harmonic: Effort
@@ -79,7 +79,9 @@ class PhononEffort:
 
 
 def phonon_effort(crystal: Crystal, settings: PhononSettings, seconds: Seconds) -> PhononEffort:
-    """Estimate for one crystal, as it is given: relaxation may change its supercells.
+    """Estimate for one crystal.
+
+    Supercells are those of the crystal as it is given, which relaxation may change.
 
     Args:
         crystal: any.
@@ -95,13 +97,13 @@ def phonon_effort(crystal: Crystal, settings: PhononSettings, seconds: Seconds) 
 
 
 def harmonic_effort(relaxed: Relaxed, settings: PhononSettings, seconds: Seconds) -> Effort:
-    """Relaxation, force constants of second order and what follows from them."""
+    """Effort of relaxation, second-order force constants and what follows from them."""
     phonons = supercells.phonons3(relaxed, settings, second=True)
     moved = supercells.second_order_displacements(phonons, settings.displacement)
     cell = Atoms(
         list(relaxed.symbols), cell=relaxed.cell, scaled_positions=relaxed.positions, pbc=True
     )
-    special = np.allclose(relaxed.positions * 12 % 1, 0, atol=1e-3)  # of high symmetry
+    special = np.allclose(relaxed.positions * 12 % 1, 0, atol=1e-3)  # special positions only
     steps = _STEPS_FIXED if special else _STEPS_FREE
     calls = len(moved)
     if settings.finite_temperature is not None:
@@ -113,7 +115,7 @@ def harmonic_effort(relaxed: Relaxed, settings: PhononSettings, seconds: Seconds
 def _conductive(
     relaxed: Relaxed, settings: PhononSettings, seconds: Seconds, strictness: float
 ) -> Effort:
-    """Third order and transport; `strictness` is more snapshots and rounds."""
+    """Effort of third order and transport; `strictness` multiplies snapshots and rounds."""
     phonons = supercells.phonons3(relaxed, settings, second=False)
     rest = supercells.as_atoms(phonons.supercell)
     operations = len(phonons.primitive_symmetry.reciprocal_operations)
@@ -124,7 +126,7 @@ def _conductive(
         fits = 0.0
     else:
         size: float = settings.pairs_start * 3 * (n - 1) / settings.oversampling
-        if n <= _COUNTED:  # counting takes minutes in larger ones, whose cutoff fills the pairs
+        if n <= _COUNTED:  # in larger ones counting takes minutes, and the cutoff uses all pairs
             size, _ = estimated_size(
                 phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
             )
@@ -143,7 +145,7 @@ def _conductive(
 
 
 def _triplets(phonons: object, settings: PhononSettings, bands: int, operations: int) -> float:
-    """Three-phonon processes of the mesh, as `settings.mesh_effort` counts them."""
+    """Number of three-phonon processes on the mesh, as `settings.mesh_effort` counts them."""
     cell = phonons.primitive.cell  # type: ignore[attr-defined]
     mesh = settings.mesh or harmonic.affordable_mesh(
         cell, settings.mesh_spacing, bands, operations, settings.mesh_effort
@@ -154,7 +156,7 @@ def _triplets(phonons: object, settings: PhononSettings, bands: int, operations:
 
 
 def as_given(crystal: Crystal) -> Relaxed:
-    """A crystal as if it were relaxed."""
+    """A crystal taken as already relaxed."""
     cell = crystal.conventional()
     return Relaxed(
         cell=cell.lattice.matrix,
@@ -167,5 +169,5 @@ def as_given(crystal: Crystal) -> Relaxed:
 
 
 def slower(effort: Effort, slowness: float) -> Effort:
-    """The same on a machine whose linear algebra takes so many times as long."""
+    """The effort on a machine whose linear algebra takes `slowness` times as long."""
     return replace(effort, other_s=effort.other_s * slowness)

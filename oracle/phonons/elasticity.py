@@ -1,11 +1,11 @@
-"""Elastic constants and velocities of sound from the long waves of a harmonic crystal.
+"""Elastic constants and sound velocities from the long acoustic waves of a harmonic crystal.
 
 An acoustic wave of small wave vector ``q = |q| n`` obeys Christoffel's equation
 
     rho v² e_i = C_ijkl n_j n_l e_k
 
-(Born and Huang, Dynamical Theory of Crystal Lattices, section 26), so that the acoustic modes of
-force constants of second order hold the elastic tensor, internal relaxation included.
+(Born and Huang, Dynamical Theory of Crystal Lattices, section 26), so that the elastic tensor,
+internal relaxation included, follows from the acoustic modes of second-order force constants.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-_LENGTH = 0.01  # 1/Å with 2π: long against the cell, far above the rounding of frequencies
+_LENGTH = 0.01  # of q, 1/Å with 2π: waves longer than any cell, frequencies well above rounding
 _DIRECTIONS = 48
 _THZ_ANGSTROM = 100.0  # m/s
 _CONSTANTS = tuple((i, j) for i in range(6) for j in range(i, 6))
@@ -29,7 +29,7 @@ _CONSTANTS = tuple((i, j) for i in range(6) for j in range(i, 6))
 
 @dataclass(frozen=True)
 class Elasticity:
-    """Elastic behaviour of a crystal and of a polycrystal of it.
+    """Elastic properties of a crystal and of the isotropic polycrystal made of it.
 
     Args:
         stiffness: (6, 6), GPa, Voigt notation (xx, yy, zz, yz, xz, xy).
@@ -55,19 +55,19 @@ class Elasticity:
 
     @property
     def young_modulus(self) -> float:
-        """Of the polycrystal, GPa."""
+        """Young's modulus of the polycrystal, GPa."""
         k, g = self.bulk_modulus, self.shear_modulus
         return 9 * k * g / (3 * k + g)
 
     @property
     def longitudinal_velocity(self) -> float:
-        """Of the polycrystal, m/s."""
+        """Longitudinal sound velocity of the polycrystal, m/s."""
         stiffness = self.bulk_modulus + 4 / 3 * self.shear_modulus
         return float(np.sqrt(stiffness * constants.giga / self.density))
 
     @property
     def transverse_velocity(self) -> float:
-        """Of the polycrystal, m/s."""
+        """Transverse sound velocity of the polycrystal, m/s."""
         return float(np.sqrt(self.shear_modulus * constants.giga / self.density))
 
     @property
@@ -77,33 +77,33 @@ class Elasticity:
 
 
 def elasticity(dynamics: Any) -> Elasticity:
-    """Elastic constants of a crystal whose harmonic force constants are known.
+    """Elastic constants of a crystal from its second-order force constants.
 
     Args:
         dynamics: a Phonopy object with force constants.
 
     Raises:
-        OracleError: stage ``stability``; long waves are imaginary.
+        OracleError: stage ``stability``; a long wave has an imaginary frequency.
     """
     cell = dynamics.primitive
     directions = _directions(_DIRECTIONS)
-    # Reduced coordinates q with q @ reciprocal = vector, without the 2π that _LENGTH holds.
+    # Reduced coordinates; phonopy's do not include the factor 2π of `_LENGTH`.
     points = directions * _LENGTH / (2 * np.pi) @ np.asarray(cell.cell).T
-    found = dynamics.run_qpoints(points, with_eigenvectors=True)
-    frequencies = np.asarray(found.frequencies)[:, :3]
+    modes = dynamics.run_qpoints(points, with_eigenvectors=True)
+    frequencies = np.asarray(modes.frequencies)[:, :3]
     if frequencies.min() <= 0:
         raise OracleError(
             "stability",
-            f"a long acoustic wave is imaginary ({frequencies.min():.3f} THz): the crystal is "
-            "elastically unstable",
+            f"a long acoustic wave has an imaginary frequency ({frequencies.min():.3f} THz): the "
+            "crystal is elastically unstable",
         )
     velocities = 2 * np.pi * frequencies / _LENGTH * _THZ_ANGSTROM
     density = float(cell.masses.sum()) * constants.atomic_mass / cell.volume / 1e-30
-    polarisations = _polarisations(np.asarray(found.eigenvectors), np.asarray(cell.masses))
+    polarisations = _polarisations(np.asarray(modes.eigenvectors), np.asarray(cell.masses))
     tensors = np.einsum("qs,qsi,qsk->qik", velocities**2, polarisations, polarisations.conj())
-    wanted = density * tensors.real / constants.giga
+    christoffel = density * tensors.real / constants.giga
     design = np.array([_christoffel(c, directions).ravel() for c in _CONSTANTS]).T
-    fitted = np.linalg.lstsq(design, wanted.ravel(), rcond=None)[0]
+    fitted = np.linalg.lstsq(design, christoffel.ravel(), rcond=None)[0]
     stiffness = np.zeros((6, 6))
     for (i, j), value in zip(_CONSTANTS, fitted, strict=True):
         stiffness[i, j] = stiffness[j, i] = value
@@ -119,7 +119,7 @@ def _directions(count: int) -> Array:
 
 
 def _polarisations(eigenvectors: NDArray[np.complex128], masses: Array) -> NDArray[np.complex128]:
-    """Unit vectors (n_q, 3, 3) along which the cell as a whole moves in the acoustic modes.
+    """Unit vectors (n_q, 3, 3) along which the cell moves as a whole in the acoustic modes.
 
     Args:
         eigenvectors: (n_q, 3 n_atoms, n_bands) of the dynamical matrix.

@@ -1,4 +1,4 @@
-"""What follows from force constants of second order alone, through phonopy."""
+"""Properties that follow from second-order force constants alone, computed with phonopy."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from oracle.materials.reciprocal import mesh_of
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here acoustic modes are noise and small
+_NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here noise can exceed acoustic frequencies
 _VANISHING = 0.02  # THz
-_ALWAYS_WARM = 50.0  # K; the lowest mode of any mesh of more than one point holds heat
+_ALWAYS_WARM = 50.0  # K; above it, the lowest mode of any usable mesh is thermally populated
 _FROZEN = 10.0  # h ν / k_B T at which a mode has 0.5 % of its heat capacity
 _POINTS_PER_SEGMENT = 41
 _AMPLITUDE = constants.hbar / (4 * np.pi * constants.tera * constants.atomic_mass) * 1e20
-"""ħ / (4 π THz u), Å²: twice the mean square of an oscillator at rest."""
+"""ħ / (4 π THz u), Å²: mean square zero-point displacement of an oscillator of 1 THz and 1 u."""
 
 
 @dataclass(frozen=True)
 class Stability:
-    """The lowest mode found, and what is known of the spectrum.
+    """Extreme frequencies of the spectrum, and whether the crystal is stable.
 
     Args:
         lowest: lowest frequency, THz; imaginary ones are negative. Acoustic modes near the
             zone centre count as zero where they are within the tolerance.
-        q_point: where it lies, reduced coordinates of the primitive cell.
-        highest: THz.
-        softest: lowest frequency at the commensurate points, without the three zeros of Γ, THz.
+        q_point: its wave vector in reduced coordinates of the primitive cell.
+        highest: highest frequency, THz.
+        softest: lowest frequency at the commensurate points, without the three zeros at Γ, THz.
         stable: whether `lowest` is within the tolerance.
     """
 
@@ -54,14 +54,17 @@ def dynamics(
     fc2: Array,
     polar: dict[str, Any] | None = None,
 ) -> Phonopy:
-    """Phonopy's object for a conventional cell, its supercell (3, 3) and compact constants.
+    """A Phonopy object for a conventional cell and its force constants.
 
     Args:
-        unitcell: conventional.
-        supercell: in its lattice vectors.
-        primitive: what phono3py takes as primitive cell.
-        fc2: compact, eV/Å².
+        unitcell: conventional cell.
+        supercell: (3, 3), its columns are the supercell in vectors of `unitcell`.
+        primitive: phono3py's primitive cell.
+        fc2: compact force constants, eV/Å².
         polar: phonopy's parameters of the non-analytic term.
+
+    Raises:
+        OracleError: stage ``fc2``; phonopy chooses another primitive cell.
     """
     transform = np.linalg.inv(unitcell.cell.T) @ primitive.cell.T
     phonons = Phonopy(unitcell, supercell_matrix=supercell, primitive_matrix=transform, log_level=0)
@@ -76,14 +79,14 @@ def dynamics(
 def affordable_mesh(
     cell: Array, spacing: float, bands: int, operations: int, effort: float
 ) -> tuple[int, int, int]:
-    """The densest mesh not finer than a spacing whose Boltzmann equation is not too dear.
+    """The mesh of a given spacing, or a coarser one if the Boltzmann equation would cost too much.
 
     Args:
-        cell: (3, 3), primitive, Å.
+        cell: (3, 3), primitive cell, Å.
         spacing: 1/Å with 2π.
-        bands: three per atom.
-        operations: of the reciprocal point group.
-        effort: most ``n_q² bands³ / operations``, about the number of three-phonon processes.
+        bands: number of bands, three per atom.
+        operations: number of operations of the reciprocal point group.
+        effort: largest ``n_q² bands³ / operations``, about the number of three-phonon processes.
     """
     mesh = mesh_of(cell, spacing)
     while np.prod(mesh) ** 2 * bands**3 / operations > effort and max(mesh) > 4:
@@ -93,20 +96,20 @@ def affordable_mesh(
 
 
 def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
-    """Look for imaginary modes on all commensurate points and a dense mesh.
+    """Look for imaginary modes at all commensurate points and on a dense mesh.
 
-    At commensurate points frequencies are exact for the supercell; between them they are
-    interpolated, and near the zone centre an acoustic branch may dip below zero by noise.
+    Frequencies at commensurate points are exact for the supercell. Between them they are
+    interpolated, and near the zone centre noise may move an acoustic branch below zero.
 
     Args:
         phonons: with force constants.
-        tolerance: THz by which a mode may be imaginary and still count as noise.
+        tolerance: imaginary frequencies up to this, THz, count as noise.
         spacing: of the mesh, 1/Å with 2π.
 
     Raises:
         OracleError: stage ``stability``; all frequencies vanish.
     """
-    # phonopy's primitive matrix is in the vectors of the supercell.
+    # This primitive matrix of phonopy's is in terms of the supercell's vectors.
     commensurate = get_commensurate_points(
         np.rint(np.linalg.inv(phonons.primitive.primitive_matrix)).astype(int)
     )
@@ -123,36 +126,36 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
     zone = 1.0 / np.linalg.norm(phonons.primitive.cell, axis=1).max()
     acoustic = np.zeros(frequencies.shape, dtype=bool)
     acoustic[lengths < _NEAR_GAMMA * zone, :3] = True
-    # Only Γ itself is zero by the sum rule; near it, a dip within the tolerance is noise.
+    # Acoustic modes vanish at Γ by the sum rule; near it, a dip within the tolerance is noise.
     gamma = lengths < 1e-8
     frequencies[np.ix_(gamma, range(3))] = 0.0
-    seen = np.where(
+    judged = np.where(
         acoustic & (frequencies > -tolerance), np.maximum(frequencies, 0.0), frequencies
     )
-    where = np.unravel_index(int(np.argmin(seen)), seen.shape)
-    x, y, z = (float(v) for v in centred[where[0]])
+    at = np.unravel_index(int(np.argmin(judged)), judged.shape)
+    x, y, z = (float(v) for v in centred[at[0]])
     return Stability(
-        lowest=float(seen[where]),
+        lowest=float(judged[at]),
         q_point=(x, y, z),
         highest=float(frequencies.max()),
         softest=_softest(frequencies[: len(commensurate)], gamma[: len(commensurate)]),
-        stable=bool(seen[where] >= -tolerance),
+        stable=bool(judged[at] >= -tolerance),
     )
 
 
 def check_warm(phonons: Phonopy, mesh: tuple[int, int, int], coldest: float) -> None:
-    """Refuse temperatures at which no mode of a mesh holds heat.
+    """Refuse temperatures at which no mode of a mesh is thermally populated.
 
-    kappa would be the tail of the one lowest mode, or zero, where in truth the long waves between
-    the mesh's points carry it.
+    kappa would be that of the lowest mode alone, or zero, whereas in reality long waves between the
+    points of the mesh carry the heat.
 
     Args:
         phonons: with force constants.
         mesh: of q points.
-        coldest: K.
+        coldest: lowest temperature, K.
 
     Raises:
-        OracleError: stage ``bte``.
+        OracleError: stage ``bte``; the mesh is too coarse for that temperature.
     """
     if coldest > _ALWAYS_WARM:
         return
@@ -162,37 +165,37 @@ def check_warm(phonons: Phonopy, mesh: tuple[int, int, int], coldest: float) -> 
     if PLANCK_BOLTZMANN * lowest > _FROZEN * coldest:
         raise OracleError(
             "bte",
-            f"at {coldest:g} K no mode of the mesh {list(mesh)} holds heat (its lowest lies at "
-            f"{lowest:.2f} THz); expected temperatures from "
-            f"{np.ceil(PLANCK_BOLTZMANN * lowest / _FROZEN):g} K up, or give a denser mesh",
+            f"at {coldest:g} K no mode of the mesh {list(mesh)} is thermally populated (the lowest "
+            f"is at {lowest:.2f} THz); expected temperatures of at least "
+            f"{np.ceil(PLANCK_BOLTZMANN * lowest / _FROZEN):g} K, or give a denser mesh",
         )
 
 
 def _softest(frequencies: Array, gamma: NDArray[np.bool_]) -> float:
-    """Lowest of (n_q, n_bands) but for the three acoustic modes where `gamma` (n_q,) is set."""
-    kept = frequencies.copy()
-    kept[gamma, :3] = np.inf
-    lowest = float(kept.min())
+    """Lowest of (n_q, n_bands) except for the three acoustic modes at Γ, where `gamma` is set."""
+    without_zeros = frequencies.copy()
+    without_zeros[gamma, :3] = np.inf
+    lowest = float(without_zeros.min())
     return lowest if np.isfinite(lowest) else float(frequencies.max())
 
 
 def max_msd(phonons: Phonopy, temperatures: tuple[float, ...], mesh: tuple[int, int, int]) -> Array:
-    """Largest mean square displacement (n_temperatures,) of an atom in any direction, Å².
+    """Largest mean square displacement (n_temperatures,) of any atom in any direction, Å².
 
-    The largest eigenvalue of ``<u u> = sum ħ coth(x/2) / (2 m ω) e e*`` over atoms, with ``x = ħ ω
-    / k_B T``, on a mesh that holds Γ, whose acoustic modes are left out. As phonopy's thermal
-    displacement matrices, which it sums in Python mode by mode.
+    The largest eigenvalue, over atoms, of ``<u u> = sum ħ coth(x/2) / (2 m ω) e e*`` with ``x = ħ ω
+    / k_B T``, on a mesh that includes Γ, whose acoustic modes are left out. The result equals that
+    of phonopy's thermal displacement matrices, which sum over modes in a slow Python loop.
     """
     phonons.run_mesh(mesh, with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True)
-    found = phonons.mesh
-    points, bands = found.frequencies.shape
-    frequencies = np.array(found.frequencies)
-    zeros = np.argsort(np.abs(frequencies[found.gamma_index]))[:3]
-    frequencies[found.gamma_index, zeros] = 0.0
+    sampled = phonons.mesh
+    points, bands = sampled.frequencies.shape
+    frequencies = np.array(sampled.frequencies)
+    zeros = np.argsort(np.abs(frequencies[sampled.gamma_index]))[:3]
+    frequencies[sampled.gamma_index, zeros] = 0.0
     moving = np.where(frequencies > 0, frequencies, np.inf)
     x = PLANCK_BOLTZMANN * moving / np.array(temperatures)[:, None, None]
     squares = _AMPLITUDE / moving / np.tanh(x / 2)
-    vectors = np.asarray(found.eigenvectors).reshape(points, -1, 3, bands)
+    vectors = np.asarray(sampled.eigenvectors).reshape(points, -1, 3, bands)
     products = np.einsum("qaib,qajb->qbaij", vectors, vectors.conj(), optimize=True).real
     matrices = np.einsum("tqb,qbaij->taij", squares, products, optimize=True) / points
     matrices /= np.array(phonons.primitive.masses)[:, None, None]
@@ -202,7 +205,7 @@ def max_msd(phonons: Phonopy, temperatures: tuple[float, ...], mesh: tuple[int, 
 def heat_capacity(frequencies: Array, weights: Array, temperatures: tuple[float, ...]) -> Array:
     """Harmonic heat capacity (n_temperatures,) in k_B per primitive cell.
 
-    ``C = sum x² e^x / (e^x - 1)²`` with ``x = h ν / k_B T``; modes below 1e-3 THz count as 1.
+    ``C = sum x² e^x / (e^x - 1)²`` with ``x = h ν / k_B T``; each mode below 1e-3 THz adds 1.
 
     Args:
         frequencies: (n_q, n_bands), THz.
@@ -215,10 +218,10 @@ def heat_capacity(frequencies: Array, weights: Array, temperatures: tuple[float,
 
 
 def bands_and_dos(phonons: Phonopy, mesh: tuple[int, int, int]) -> dict[str, Any]:
-    """A band structure along a seekpath path and the total density of states, as JSON.
+    """The band structure along seekpath's path and the total density of states, as JSON.
 
-    Keys ``distances``, ``frequencies`` (THz), ``labels`` and ``connections`` are as phonopy
-    gives them; ``dos_frequency`` (THz) and ``dos`` (1/THz per primitive cell).
+    Its keys are ``distances``, ``frequencies`` (THz), ``labels`` and ``connections``, as phonopy
+    gives them, and ``dos_frequency`` (THz) and ``dos`` (1/THz per primitive cell).
     """
     phonons.auto_band_structure(npoints=_POINTS_PER_SEGMENT)
     bands = phonons.band_structure
@@ -236,7 +239,7 @@ def bands_and_dos(phonons: Phonopy, mesh: tuple[int, int, int]) -> dict[str, Any
 
 
 def thermal_displacements(phonons: Phonopy, temperature: float, snapshots: int, seed: int) -> Array:
-    """Displacements (n_snapshots, n_supercell, 3) as harmonic phonons make them at T, Å."""
+    """Thermal displacements (n_snapshots, n_supercell, 3) of harmonic phonons, Å."""
     phonons.init_random_displacements(cutoff_frequency=0.05)
     return np.asarray(
         phonons.get_random_displacements_at_temperature(

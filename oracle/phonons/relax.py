@@ -1,4 +1,4 @@
-"""Relaxation of cell and positions with the space group kept, and what it did to the structure."""
+"""Relaxation of cell and positions within the space group, and how it changed the structure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_SHELL = 1.2  # neighbours are atoms within this factor of an atom's nearest one
+_SHELL = 1.2  # neighbours are atoms within this multiple of the distance to the nearest one
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Relaxed:
         positions: (n, 3), fractional.
         symbols: (n,), element of each atom.
         energy_per_atom: eV.
-        steps: energies and forces asked for.
-        change: what kind of structure it has become, or None where it is still the given one.
+        steps: number of times that energies and forces were computed.
+        change: how the structure has become another one, or None where it is still the given one.
     """
 
     cell: Array
@@ -62,7 +62,7 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
     """Relax a crystal until forces and stress vanish, or read the stored result.
 
     Raises:
-        OracleError: stage ``relax``; no solid, not converged, or the calculator fails.
+        OracleError: stage ``relax``; not a solid, not converged, or the calculator fails.
     """
     _refuse_molecules(crystal)
     key = digest_of(
@@ -74,8 +74,8 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
             "volume_change": settings.volume_change,
         }
     )
-    found = field.store.load("relax", key)
-    if found is None:
+    stored = field.store.load("relax", key)
+    if stored is None:
         relaxed = _relax(crystal, settings, field)
         field.store.save(
             "relax",
@@ -89,13 +89,13 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
             },
         )
         return relaxed
-    arrays, facts = found
+    arrays, facts = stored
     fields: dict[str, Any] = {**arrays, **facts, "symbols": tuple(facts["symbols"])}
     return Relaxed(**fields)
 
 
 def _refuse_molecules(crystal: Crystal) -> None:
-    """A molecule or an atom with vacuum around it has no phonons that could carry heat.
+    """Refuse an atom or a molecule in vacuum, which has no phonons that carry heat.
 
     Raises:
         OracleError: stage ``relax``.
@@ -111,13 +111,13 @@ def _refuse_molecules(crystal: Crystal) -> None:
 
 def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Relaxed:
     structure = crystal.conventional()
-    given = Atoms(
+    unrelaxed = Atoms(
         [site.specie.symbol for site in structure],
         scaled_positions=structure.frac_coords,
         cell=structure.lattice.matrix,
         pbc=True,
     )
-    with field.attached(given, "relax") as atoms:
+    with field.attached(unrelaxed, "relax") as atoms:
         checked(atoms.get_forces(), len(atoms), "relax", settings.calculator)
         atoms.set_constraint(FixSymmetry(atoms, symprec=1e-3))
         filtered = FrechetCellFilter(atoms)
@@ -131,10 +131,10 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
                 raise OracleError(
                     "relax", f"{crystal.formula}: forces are not finite; check the structure"
                 )
-            if not 0.2 < atoms.get_volume() / given.get_volume() < 5.0:
+            if not 0.2 < atoms.get_volume() / unrelaxed.get_volume() < 5.0:
                 break
         energy = float(atoms.get_potential_energy()) / len(atoms)
-    change = _change(given, atoms, settings.volume_change)
+    change = _change(unrelaxed, atoms, settings.volume_change)
     if not converged and change is None:
         raise OracleError(
             "relax",
@@ -152,13 +152,13 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
 
 
 def _wrapped(positions: Array) -> Array:
-    """Fractional coordinates in [0, 1), where noise around 0 does not become almost 1."""
+    """Fractional coordinates in [0, 1); slightly negative ones become 0, not almost 1."""
     wrapped = positions % 1.0
     return np.where(wrapped > 1.0 - 1e-9, 0.0, wrapped)
 
 
 def _change(before: Atoms, after: Atoms, volume_change: float) -> str | None:
-    """In what way a relaxed structure is another one than the given, or None."""
+    """How the relaxed structure is no longer the given one, or None where it still is."""
     ratio = after.get_volume() / before.get_volume()
     if abs(ratio - 1.0) > volume_change:
         return f"its volume changed by {100 * (ratio - 1):+.0f} %"
@@ -176,7 +176,7 @@ def _change(before: Atoms, after: Atoms, volume_change: float) -> str | None:
 
 
 def _coordination(atoms: Atoms) -> NDArray[np.int64]:
-    """Number of neighbours (n,) of each atom within `_SHELL` of its nearest one."""
+    """Number of neighbours (n,) of each atom, see `_SHELL`."""
     radius = 2.0
     while True:
         centres, distances = neighbor_list("id", atoms, radius)

@@ -1,4 +1,4 @@
-"""From a relaxed crystal to its force constants of second order, and whether they are stable."""
+"""Second-order force constants of a relaxed crystal, and whether it is dynamically stable."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _T = TypeVar("_T")
 
 
 class Timed(Protocol):
-    """Runs a named stage, and may take its time and look at deadlines."""
+    """Runs a named stage; may measure its duration and check deadlines."""
 
     def __call__(self, stage: str, work: Callable[[], _T]) -> _T:
-        """What the work returns."""
+        """Return what `work` returns."""
         ...
 
 
 @dataclass(frozen=True)
 class Harmonic:
-    """A crystal whose constants of second order are known.
+    """A crystal with its second-order force constants.
 
     Args:
         phonons: phono3py's description with both supercells.
         fc2: compact, eV/Å².
-        dynamics: phonopy's object with these constants.
+        dynamics: a Phonopy object with these force constants.
         stability: of its modes.
     """
 
@@ -48,37 +48,39 @@ class Harmonic:
 def second_order(
     relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed: Timed
 ) -> Harmonic:
-    """Second order and stability, in a wider supercell where one too small may be what is unstable.
+    """Second-order force constants and stability.
+
+    They are computed again in a wider supercell if the instability may be due to the supercell.
 
     Args:
         relaxed: the conventional cell.
         settings: of the oracle.
-        forces: gives forces and stores them.
+        forces: computes and stores forces.
         timed: runs the stages ``fc2`` and ``stability``.
 
     Raises:
         OracleError: a stage cannot be completed.
     """
-    found = gated(relaxed, settings, forces, timed)
-    if _interpolated(found.stability, settings):
+    harmonic_crystal = gated(relaxed, settings, forces, timed)
+    if _interpolated(harmonic_crystal.stability, settings):
         return gated(relaxed, settings.widened(), forces, timed)
-    return found
+    return harmonic_crystal
 
 
 def gated(relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed: Timed) -> Harmonic:
-    """The same in the supercell that the settings say, whatever comes of it."""
+    """Second-order force constants and stability in the supercell of the settings."""
     phonons = supercells.phonons3(relaxed, settings, second=True)
 
     def constants() -> Array:
         moved = supercells.second_order_displacements(phonons, settings.displacement)
-        found = forces.many(moved, "fc2", lambda share: forces.context.progress("fc2", share))
-        return supercells.second_order(phonons, found)
+        computed = forces.many(moved, "fc2", lambda share: forces.context.progress("fc2", share))
+        return supercells.second_order(phonons, computed)
 
     return judged(phonons, timed("fc2", constants), settings, timed)
 
 
 def judged(phonons: Phono3py, fc2: Array, settings: PhononSettings, timed: Timed) -> Harmonic:
-    """Stability of given constants (compact, eV/Å²)."""
+    """The stability of a crystal with given force constants (compact, eV/Å²)."""
     dynamics = harmonic.dynamics(
         phonons.unitcell,
         phonons.phonon_supercell_matrix,
@@ -98,8 +100,9 @@ def judged(phonons: Phono3py, fc2: Array, settings: PhononSettings, timed: Timed
 def _interpolated(stability: Stability, settings: PhononSettings) -> bool:
     """Whether modes are imaginary only where the supercell does not determine them.
 
-    Between commensurate points a supercell that is too small interpolates, and may make a
-    soft acoustic branch imaginary: CsCl in 3x3x3 cells does (7net-0), in 4x4x4 it does not.
+    Between commensurate points, frequencies are interpolated. If the supercell is too small, this
+    may make a soft acoustic branch imaginary, as in CsCl with 3x3x3 cells but not with 4x4x4
+    (7net-0).
     """
     exact = stability.softest >= -settings.stability_tolerance
     return not stability.stable and exact and settings.fc2_supercell is None

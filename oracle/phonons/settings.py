@@ -1,4 +1,4 @@
-"""What a user may set of phonon calculations. Only pydantic is imported, for the command line."""
+"""Settings of phonon calculations. Only pydantic is imported, so that the command line is fast."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from oracle.potentials.dft_settings import EspressoSettings, Potential
 from oracle.runtime.temperatures import Temperature
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
-_WIDER = 1.4  # lengths of that supercell
+_WIDER = 1.4  # factor on the length of the supercell in which an instability is checked
 
 Row = tuple[int, int, int]
 Matrix = tuple[Row, Row, Row]
 
 
 def _as_matrix(value: Any) -> Any:
-    """Three positive integers become the diagonal of a matrix; all else passes through."""
+    """Turn three positive integers into a diagonal matrix; leave matrices as they are."""
     if isinstance(value, (list, tuple)) and len(value) == 3:
         if all(isinstance(n, int) and not isinstance(n, bool) for n in value):
             if min(value) < 1:
@@ -60,15 +60,15 @@ class BornCharges(BaseModel):
     model_config = _CLOSED
 
     dielectric: Tensor
-    """Electronic dielectric tensor (3, 3), without unit."""
+    """Electronic dielectric tensor (3, 3), dimensionless."""
     charges: tuple[Tensor, ...]
-    """Born effective charges (n_atoms, 3, 3) in elementary charges, in the order of the atoms of
-    ``Crystal.conventional()``; rows belong to the field, columns to the displacement."""
+    """Born effective charges (n_atoms, 3, 3) in units of the elementary charge, in the order of the
+    atoms of ``Crystal.conventional()``; rows belong to the field, columns to the displacement."""
 
 
-def _which_born(given: Any) -> str:
-    computed = isinstance(given, EspressoSettings) or (
-        isinstance(given, dict) and "engine" in given
+def _which_born(value: Any) -> str:
+    computed = isinstance(value, EspressoSettings) or (
+        isinstance(value, dict) and "engine" in value
     )
     return "computed" if computed else "given"
 
@@ -82,9 +82,9 @@ Born = Annotated[
 class PhononSettings(BaseModel):
     """The oracle `phonon-bte`: relaxation, force constants and the phonon Boltzmann equation.
 
-    Supercells refer to the canonical conventional cell, meshes to its primitive cell; what is
-    given for the axes of a file is turned into them beforehand (`oracle.phonons.axes`). The values
-    of all fields enter the method's digest.
+    Supercells refer to the canonical conventional cell, meshes to its primitive cell; settings that
+    refer to the axes of a file are converted beforehand (`oracle.phonons.axes`). The values of all
+    fields enter the method digest.
     """
 
     model_config = _CLOSED
@@ -100,32 +100,35 @@ class PhononSettings(BaseModel):
     """Largest force at which relaxation ends, eV/Å (stress times volume counts as force)."""
     relax_steps: int = Field(300, ge=1)
     volume_change: float = Field(0.5, gt=0)
-    """Relative change of volume in relaxation from which the structure counts as another one."""
+    """Relative change of volume in relaxation beyond which the structure counts as another one."""
 
     fc2_supercell: Supercell | None = None
     fc3_supercell: Supercell | None = None
     fc2_length: float = Field(9.5, gt=0)
-    """Å; without `fc2_supercell`, every pair of opposite faces is at least this far apart."""
+    """Least distance between opposite faces of the second-order supercell where `fc2_supercell` is
+    not given, Å."""
     fc3_length: float = Field(9.5, gt=0)
-    """Å; the same for the third order."""
+    """The same for the third-order supercell, Å."""
     fc2_atoms: int = Field(100, ge=1)
-    """Most atoms that a supercell of second order chosen from its length may have. With 216 and
-    12 Å instead kappa of Si and NaCl moves by 1 and 3 %, for twice the time."""
+    """Largest number of atoms in a second-order supercell that is chosen by its length. With 216
+    atoms and 12 Å, kappa of Si and NaCl changes by 1 and 3 %, at twice the cost."""
     fc3_atoms: int = Field(100, ge=1)
-    """Most atoms that a supercell of third order chosen from its length may have."""
+    """Largest number of atoms in a third-order supercell that is chosen by its length."""
     displacement: float = Field(0.03, gt=0, le=0.2)
-    """Å, the length by which atoms are displaced."""
+    """Length of the displacements of atoms, Å."""
     fidelities: tuple[Literal["harmonic", "bte"], ...] = Field(("bte",), min_length=1)
-    """What a campaign may ask for, cheapest first; the objective is measured at the last.
-    ``harmonic`` stops after second order and takes kappa from Slack's formula."""
+    """Fidelities that a campaign may use, cheapest first; the objective belongs to the last.
+    ``harmonic`` stops after the second order and takes kappa from Slack's formula."""
     force_constants: Literal["adaptive", "finite-difference"] = "adaptive"
-    """Third order from random displacements until the error is tolerable, or all pairs of atoms."""
+    """``adaptive`` fits third-order force constants to random displacements, of which there are
+    more until the error is tolerable; ``finite-difference`` displaces all pairs of atoms."""
     fc3_cutoff: float | None = Field(None, gt=0)
-    """Å, longest pair in a third-order constant; None takes what `pairs_start` can determine."""
+    """Longest distance between atoms that share a third-order force constant, Å; None takes the
+    longest with which `pairs_start` pairs suffice."""
     pairs_start: int = Field(13, ge=1)
-    """Most ± pairs of random snapshots before the error is looked at for the first time."""
+    """Largest number of ± pairs of random snapshots before the error is first estimated."""
     pairs_max: int = Field(40, ge=1)
-    """Most ± pairs of random snapshots altogether."""
+    """Largest number of ± pairs of random snapshots in all."""
     oversampling: float = Field(1.3, ge=1.05)
     """Equations per unknown at the first fit."""
     tolerance: float = Field(0.03, gt=0)
@@ -135,55 +138,55 @@ class PhononSettings(BaseModel):
     """Mixed into the seed of the snapshots, which otherwise follows from the material."""
 
     born: Born | None = None
-    """For the non-analytic term of polar crystals: charges and dielectric tensor of one crystal,
-    which `phonoscout evaluate` takes from a file ``BORN`` beside the structure; or settings of
-    Quantum ESPRESSO (``{engine: espresso, ...}``), whose ph.x computes them for each crystal, also
-    where another potential gives the forces."""
+    """For the non-analytic term of polar crystals: either the charges and dielectric tensor of one
+    crystal, which `phonoscout evaluate` reads from a file ``BORN`` beside the structure, or
+    settings of Quantum ESPRESSO (``{engine: espresso, ...}``), whose ph.x computes them for each
+    crystal, even where forces come from another potential."""
 
     stability_tolerance: float = Field(0.1, ge=0)
-    """THz; frequencies down to minus this count as numerical noise of acoustic modes."""
+    """Largest imaginary frequency that counts as numerical noise of acoustic modes, THz."""
     stability_spacing: float = Field(0.12, gt=0)
-    """1/Å (2π included); the stability gate's mesh is at least this dense."""
+    """Largest spacing of the mesh of the stability gate, 1/Å (2π included)."""
 
     finite_temperature: Temperature | None = None
-    """K; effective force constants at this temperature instead of those of the atoms at rest, for
-    structures that only temperature stabilises."""
+    """Temperature of effective force constants, K, which replace those of the atoms at rest, for
+    structures that only temperature stabilises; None uses those of the atoms at rest."""
     finite_temperature_pairs: int = Field(8, ge=1)
-    """± pairs of thermal displacements in each round of the self-consistent sampling."""
+    """Number of ± pairs of thermal displacements in each round of self-consistent sampling."""
     finite_temperature_rounds: int = Field(10, ge=1)
 
     transport: Literal["rta", "lbte"] = "rta"
-    """Relaxation-time approximation, or full solution of the linearised equation."""
+    """Relaxation-time approximation, or full solution of the linearised Boltzmann equation."""
     coherence: bool = True
     """Whether the off-diagonal (Wigner) part is added to kappa."""
     isotope: bool = True
-    """Whether natural isotopes scatter."""
+    """Whether scattering by natural isotopes is included."""
     boundary_um: float | None = Field(None, gt=0)
-    """Distance between boundaries that scatter, µm."""
+    """Distance between scattering boundaries, µm."""
     boundary_specularity: float = Field(0.0, ge=0, lt=1)
-    """Share p of phonons that a boundary reflects like a mirror; lengthens the mean free path by
+    """Fraction p of phonons that a boundary reflects specularly; it lengthens the mean free path by
     ``(1 + p) / (1 - p)`` (Ziman, Electrons and Phonons, section 11.2)."""
     converge: bool = False
-    """Whether the mesh is made denser until kappa moves by less than `tolerance`."""
+    """Whether the mesh is refined until kappa changes by less than `tolerance`."""
     converge_meshes: int = Field(5, ge=1)
-    """Most meshes that are tried for that."""
+    """Largest number of meshes that are tried for `converge`."""
     mesh: Mesh | None = None
     mesh_spacing: float = Field(0.18, gt=0)
-    """1/Å (2π included); spacing of the mesh where `mesh` is not given."""
+    """Spacing of the mesh where `mesh` is not given, 1/Å (2π included)."""
     mesh_effort: float = Field(6e6, gt=0)
-    """Most triplets of q points times cubed bands of such a mesh, which is made coarser to stay
-    below; a million costs about a second on one core."""
+    """Largest number of triplets of q points times the cubed number of bands, for which a mesh that
+    is not given is made coarser; a million costs about a second on one core."""
     bands: bool = True
     """Whether a band structure and a density of states are written for plots."""
 
     anharmonicity_limit: float = Field(0.35, gt=0)
-    """Share of the force that second and third order leave unexplained, above which a result at
-    that temperature is of low confidence: four-phonon scattering is missing."""
+    """Fraction of the forces that second and third order leave unexplained, above which results at
+    that temperature carry a caution: four-phonon scattering is missing."""
     soft_mode_thz: float = Field(0.15, ge=0)
-    """THz; an optical or zone-boundary mode below this is called barely stable."""
+    """Frequency of an optical or zone-boundary mode below which a crystal is called barely stable,
+    THz."""
     std_limit: float = Field(0.25, gt=0)
-    """Relative standard error of kappa above which a result at that temperature is of low
-    confidence."""
+    """Relative standard error of kappa above which results at that temperature carry a caution."""
 
     @model_validator(mode="after")
     def _consistent(self) -> PhononSettings:
@@ -212,7 +215,7 @@ class PhononSettings(BaseModel):
         return self
 
     def widened(self) -> PhononSettings:
-        """Settings with the larger supercell in which an interpolated instability is checked."""
+        """Settings with a larger supercell, to check an instability between commensurate points."""
         return self.model_copy(
             update={
                 "fc2_length": self.fc2_length * _WIDER,
@@ -221,7 +224,7 @@ class PhononSettings(BaseModel):
         )
 
     def tightened(self) -> PhononSettings:
-        """The settings of a confirmation: other snapshots, half as many again, a denser mesh."""
+        """The settings of a confirmation: other and half as many more snapshots, a denser mesh."""
         mesh = self.mesh and tuple(n + max(2, n // 4) for n in self.mesh)
         return self.model_copy(
             update={

@@ -1,14 +1,13 @@
 """Third-order force constants from ± pairs of random displacements, by least squares (symfc).
 
-Of a pair of opposite displacements u and -u, half the sum of the forces holds the even orders
-alone::
+For a pair of opposite displacements u and -u, half the sum of the forces is even in u::
 
     (F(u) + F(-u)) / 2 - F(0) = -1/2 fc3 u u + O(u^4)
 
 so that neither the far larger harmonic force nor the fourth order of the energy enters. This
-matters more than the number of snapshots: SevenNet for instance is invariant under rotations but
-not under reflections, and its harmonic forces break the mirror symmetry of a crystal by up to
-1e-3 of themselves, as much as a tenth of the cubic force at usual displacements.
+matters more than the number of snapshots. SevenNet, for instance, is invariant under rotations but
+not under reflections: its harmonic forces break the mirror symmetry of a crystal by up to a
+thousandth, which is a tenth of the third-order force at usual displacements.
 """
 
 from __future__ import annotations
@@ -27,21 +26,22 @@ from symfc.utils.utils import SymfcAtoms
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-# Half of the pairs at each: a potential that is not smooth on this scale shows in their difference.
+# Half of the pairs have each; their difference shows whether the potential is smooth on this scale.
 AMPLITUDES = (0.8, 1.2)
 
 
 def random_displacements(n_atoms: int, pairs: range, displacement: float, seed: str) -> Array:
-    """Displacements (n_pairs, n_atoms, 3) of random direction, Å.
+    """Displacements (n_pairs, n_atoms, 3) in random directions, Å.
 
     Args:
-        n_atoms: of the supercell.
-        pairs: numbers of the pairs; a pair's displacements depend on nothing but its number.
-        displacement: mean length; even and odd pairs have `AMPLITUDES` of it.
+        n_atoms: in the supercell.
+        pairs: numbers of the pairs; the displacements of a pair depend on its number and the seed
+            only.
+        displacement: mean length, Å; that of even and odd pairs is multiplied by `AMPLITUDES`.
         seed: hexadecimal digest.
     """
-    drawn = [np.random.default_rng([int(seed[:16], 16), n]) for n in pairs]
-    directions = np.array([rng.standard_normal((n_atoms, 3)) for rng in drawn])
+    generators = [np.random.default_rng([int(seed[:16], 16), n]) for n in pairs]
+    directions = np.array([rng.standard_normal((n_atoms, 3)) for rng in generators])
     directions /= np.linalg.norm(directions, axis=2, keepdims=True)
     lengths = np.array([displacement * AMPLITUDES[n % 2] for n in pairs])
     return directions * lengths[:, None, None]
@@ -52,9 +52,9 @@ class Basis:
     """All third-order force constants that the symmetry of a crystal allows.
 
     Args:
-        space: symfc's basis: space group, permutations and acoustic sum rule.
-        n_atoms: of the supercell.
-        cutoff: longest pair of atoms, Å, or None where the supercell is the limit.
+        space: symfc's basis set, which obeys space group, permutations and acoustic sum rule.
+        n_atoms: in the supercell.
+        cutoff: longest distance between atoms, Å, or None where the supercell is the limit.
     """
 
     space: FCBasisSetO3
@@ -63,16 +63,16 @@ class Basis:
 
     @property
     def size(self) -> int:
-        """Number of independent constants."""
+        """Number of independent force constants."""
         return int(self.space.blocked_basis_set.shape[1])
 
     def pairs_needed(self, oversampling: float) -> int:
-        """± pairs with that many equations per unknown, and at least one of each amplitude."""
+        """Number of ± pairs for `oversampling` equations per unknown, with both amplitudes."""
         per_pair = 3 * (self.n_atoms - 1)
         return max(len(AMPLITUDES), int(np.ceil(oversampling * self.size / per_pair)))
 
     def compact(self, coefficients: Array) -> Array:
-        """Force constants (n_primitive, n, n, 3, 3, 3) in eV/Å³."""
+        """Compact force constants (n_primitive, n, n, 3, 3, 3) in eV/Å³."""
         n = self.n_atoms
         spanned = self.space.blocked_basis_set @ coefficients
         compact = self.space.compact_compression_matrix @ spanned
@@ -85,23 +85,23 @@ def third_order_basis(
     """The largest basis that a number of pairs can determine.
 
     Args:
-        phonons: its supercell of third order is meant.
+        phonons: its third-order supercell is used.
         cutoff: Å, or None for the longest with which `pairs` suffice.
         pairs: as for `Basis.pairs_needed`.
         oversampling: equations per unknown.
 
     Raises:
-        OracleError: stage ``fc3``; no constants within the cutoff obey the sum rules.
+        OracleError: stage ``fc3``; no force constants within the cutoff obey the sum rules.
     """
     _, cutoff = estimated_size(phonons, cutoff, pairs, oversampling)
     solver = _symfc(phonons, cutoff)
     try:
         solver.compute_basis_set(orders=[3])
-    except AssertionError as error:  # what symfc says where nothing is left
+    except AssertionError as error:  # what symfc raises for an empty basis
         within = "" if cutoff is None else f" within {cutoff:.3g} Å"
         raise OracleError(
             "fc3",
-            f"no third-order constants{within} obey the sum rules in a cell of "
+            f"no third-order force constants{within} obey the sum rules in a cell of "
             f"{len(phonons.supercell)} atoms; give a longer fc3_cutoff or a larger fc3_supercell",
         ) from error
     return Basis(solver.basis_set[3], len(phonons.supercell), cutoff)
@@ -110,22 +110,22 @@ def third_order_basis(
 def estimated_size(
     phonons: Phono3py, cutoff: float | None, pairs: int, oversampling: float
 ) -> tuple[int, float | None]:
-    """Number of constants of that basis, not much above the true one, and its cutoff in Å.
+    """Size of `third_order_basis`, slightly overestimated, and its cutoff in Å.
 
     Args:
-        phonons: as for `third_order_basis`, like the others.
-        cutoff: given.
-        pairs: to be determined by.
+        phonons: as for `third_order_basis`, like all arguments.
+        cutoff: Å, or None.
+        pairs: that must determine the force constants.
         oversampling: equations per unknown.
     """
     limit = pairs * 3 * (len(phonons.supercell) - 1) / oversampling
     size = _size(phonons, cutoff)
     if cutoff is not None or size <= limit:
         return size, cutoff
-    found = {radius: _size(phonons, radius) for radius in _radii(phonons)}
-    fitting = [radius for radius, each in found.items() if each <= limit]
-    chosen = max(fitting, default=_radii(phonons)[0])
-    return found[chosen], chosen
+    sizes = {radius: _size(phonons, radius) for radius in _radii(phonons)}
+    fitting = [radius for radius, size in sizes.items() if size <= limit]
+    longest = max(fitting, default=_radii(phonons)[0])
+    return sizes[longest], longest
 
 
 def _size(phonons: Phono3py, cutoff: float | None) -> int:
@@ -146,7 +146,7 @@ def _symfc(phonons: Phono3py, cutoff: float | None) -> Symfc:
 
 
 def _radii(phonons: Phono3py) -> list[float]:
-    """Radii between the shells of neighbours, Å, ascending, beginning beyond the second shell."""
+    """Radii between shells of neighbours, Å, ascending from the one beyond the second shell."""
     cell = phonons.supercell
     images = np.array(np.meshgrid(*[(-1, 0, 1)] * 3)).reshape(3, -1).T
     first = cell.scaled_positions[phonons.primitive.p2s_map]
@@ -154,13 +154,13 @@ def _radii(phonons: Phono3py) -> list[float]:
     vectors = (between[:, :, None] + images) @ cell.cell
     distances = np.unique(np.round(np.linalg.norm(vectors, axis=3).min(axis=2), 2))
     middles = (distances[1:] + distances[:-1]) / 2
-    wide = middles[np.diff(distances) > 0.15]  # closer shells are one
+    wide = middles[np.diff(distances) > 0.15]  # shells that are closer count as one
     return [float(r) for r in (wide[2:] if len(wide) > 2 else wide[-1:])]
 
 
 @dataclass(frozen=True)
 class Equations:
-    """Normal equations of some snapshots; those of several are added.
+    """Normal equations of some snapshots; those of different snapshots are added.
 
     Args:
         matrix: (size, size).
@@ -183,17 +183,17 @@ class Equations:
         )
 
     def times(self, weight: float) -> Equations:
-        """The same with every equation weighted."""
+        """The equations, each multiplied by a weight."""
         return Equations(
             self.matrix * weight, self.vector * weight, self.square * weight, self.rows
         )
 
 
 def equations(basis: Basis, displacements: Array, even_forces: Array) -> Equations:
-    """Normal equations of ± pairs, each scaled to displacements of mean length 1.
+    """Normal equations of ± pairs, each pair scaled to displacements of mean length 1.
 
     Args:
-        basis: of the unknowns.
+        basis: of the force constants.
         displacements: (n_pairs, n_atoms, 3), Å.
         even_forces: (n_pairs, n_atoms, 3), half the sum of a pair's forces without F(0), eV/Å.
     """
@@ -222,7 +222,7 @@ class Fit:
 
     Args:
         coefficients: (size,), best estimate.
-        variance: of one equation's residual; holds noise and all that the model leaves out.
+        variance: of the residual of one equation, due to noise and to what the model leaves out.
         factor: Cholesky factor of the normal matrix, as SciPy gives it.
     """
 
@@ -231,22 +231,22 @@ class Fit:
     factor: tuple[Array, bool]
 
     def drawn(self, basis: Basis, displacements: Array, rng: np.random.Generator) -> Array:
-        """Coefficients with one more draw of the error they have already.
+        """Coefficients with an additional random error, of the size of that which they have.
 
-        The noise is drawn on the forces (a parametric bootstrap), not on the coefficients: those
-        belong to a basis whose degenerate vectors are chosen by rounding, so that the same numbers
-        would mean other noise on the next machine.
+        The noise is drawn for the forces (a parametric bootstrap), not for the coefficients: these
+        belong to a basis whose degenerate vectors depend on rounding, so that the same random
+        numbers would mean different noise on another machine.
 
         Args:
-            basis: of the unknowns.
+            basis: of the force constants.
             displacements: (n_pairs, n_atoms, 3), Å, of the pairs that were fitted.
             rng: the source of the noise.
         """
         noise = rng.standard_normal(displacements.shape)
-        noise -= noise.mean(axis=1, keepdims=True)  # forces add up to nothing
+        noise -= noise.mean(axis=1, keepdims=True)  # forces add up to zero
         length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
-        drawn = equations(basis, displacements, np.sqrt(self.variance) * length**2 * noise)
-        return self.coefficients + cho_solve(self.factor, drawn.vector)
+        noisy = equations(basis, displacements, np.sqrt(self.variance) * length**2 * noise)
+        return self.coefficients + cho_solve(self.factor, noisy.vector)
 
 
 def solve(system: Equations) -> Fit:
@@ -276,10 +276,10 @@ def solve(system: Equations) -> Fit:
 
 
 def second_order_fit(phonons: Phono3py, displacements: Array, odd_forces: Array) -> Array:
-    """Compact second-order force constants of the third order's supercell, eV/Å².
+    """Compact second-order force constants in the third-order supercell, eV/Å².
 
     Args:
-        phonons: its supercell of third order is meant.
+        phonons: its third-order supercell is used.
         displacements: (n_pairs, n_atoms, 3), Å.
         odd_forces: (n_pairs, n_atoms, 3), half the difference of a pair's forces, eV/Å.
     """

@@ -1,7 +1,4 @@
-"""Supercells, displacements and force constants by finite differences, through phono3py.
-
-With `oracle.phonon_bte.conductivity` the only module that imports phono3py.
-"""
+"""Supercells, displacements and force constants by finite differences, with phono3py."""
 
 from __future__ import annotations
 
@@ -28,25 +25,26 @@ from oracle.phonons.settings import BornCharges, Matrix, PhononSettings
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_SYMPREC = 1e-5  # Å; a relaxed structure is symmetric to rounding
+_SYMPREC = 1e-5  # Å; a relaxed structure is symmetric up to rounding
 _MOST_REPETITIONS = 8
 _COULOMB = units.Hartree * units.Bohr  # e² / 4 π ε0, eV Å
 
 
 def supercell_matrix(
-    cell: Array, n_atoms: int, given: Matrix | None, length: float, most_atoms: int
+    cell: Array, n_atoms: int, requested: Matrix | None, length: float, most_atoms: int
 ) -> NDArray[np.int64]:
-    """The supercell (3, 3) in lattice vectors of the conventional cell.
+    """The supercell (3, 3), as columns in terms of the vectors of the conventional cell.
 
     Args:
         cell: (3, 3), row vectors of the conventional cell, Å.
-        n_atoms: of the conventional cell.
-        given: what the user asked for; taken as it is.
-        length: least distance of opposite faces, Å.
-        most_atoms: where that length would need more, the widest supercell within is taken.
+        n_atoms: in the conventional cell.
+        requested: rows of the supercell that the user asked for, or None to choose one.
+        length: least distance between opposite faces, Å.
+        most_atoms: if that distance needs more atoms, the widest supercell with at most these is
+            taken.
     """
-    if given is not None:
-        return np.array(given, dtype=np.int64).T  # phonopy takes the new vectors as columns
+    if requested is not None:
+        return np.array(requested, dtype=np.int64).T  # phonopy takes the new vectors as columns
     heights = abs(np.linalg.det(cell)) / np.linalg.norm(
         np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1
     )
@@ -65,7 +63,7 @@ def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Pho
     Args:
         relaxed: the conventional cell.
         settings: of the oracle.
-        second: whether the supercell of second order is distinguished from that of third.
+        second: whether the second order has a supercell of its own.
     """
     n_atoms = len(relaxed.symbols)
     fc3 = supercell_matrix(
@@ -78,9 +76,9 @@ def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Pho
         fc2 = fc3
     cell = phonopy_cell(relaxed.cell, relaxed.positions, relaxed.symbols)
     with warnings.catch_warnings():
-        # It tells everybody who uses an option what its default once was.
+        # phono3py warns that the default was another one in earlier versions.
         warnings.filterwarnings("ignore", message="primitive_matrix defaulted to 'auto'")
-        made = Phono3py(
+        phonons = Phono3py(
             cell,
             supercell_matrix=fc3,
             phonon_supercell_matrix=fc2 if second else None,
@@ -89,15 +87,16 @@ def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Pho
             log_level=0,
         )
     if second and isinstance(settings.born, BornCharges):
-        made.nac_params = _polar(made.phonon_supercell, made.phonon_primitive, settings.born)
-    return made
+        primitive = phonons.phonon_primitive
+        phonons.nac_params = _polar(phonons.phonon_supercell, primitive, settings.born)
+    return phonons
 
 
 def _polar(supercell: Supercell, primitive: Primitive, born: BornCharges) -> dict[str, Any]:
     """Phonopy's parameters of the non-analytic term, for the atoms of the primitive cell.
 
     Raises:
-        OracleError: stage ``fc2``; charges of another number of atoms.
+        OracleError: stage ``fc2``; the number of charges is not that of the atoms.
     """
     n_atoms = len(supercell.u2s_map)
     if len(born.charges) != n_atoms:
@@ -120,32 +119,37 @@ def as_atoms(cell: PhonopyAtoms) -> Atoms:
 
 
 def displaced(rest: Atoms, displacement: Array) -> Atoms:
-    """A copy with its atoms moved by (n_atoms, 3), Å."""
+    """A copy with displaced atoms.
+
+    Args:
+        rest: atoms at rest.
+        displacement: (n_atoms, 3), Å.
+    """
     moved = rest.copy()
     moved.positions += displacement
     return moved
 
 
 def set_constants(phonons: Phono3py, fc2: Array, fc3: Array) -> None:
-    """Give phono3py compact force constants, and tell it which of third order are not zero.
+    """Give phono3py compact force constants, and tell it which third-order ones are not zero.
 
-    Sums over the supercell then leave out triples of atoms beyond a cutoff, which halves the time
-    of the Boltzmann equation where most are.
+    Sums over the supercell then skip triples of atoms beyond the cutoff, which halves the cost of
+    the Boltzmann equation where most triples are.
     """
     phonons.fc2, phonons.fc3 = fc2, fc3
     phonons.fc3_nonzero_indices = np.any(fc3 != 0, axis=(3, 4, 5)).astype(np.byte)
 
 
 def second_order_displacements(phonons: Phono3py, displacement: float) -> list[Atoms]:
-    """Supercells (of second order) with one atom displaced, both ways, Å."""
+    """Second-order supercells with one atom displaced by ± `displacement` (Å)."""
     phonons.generate_fc2_displacements(distance=displacement, is_plusminus=True)
     return [as_atoms(cell) for cell in phonons.phonon_supercells_with_displacements]
 
 
 def second_order(phonons: Phono3py, forces: Array) -> Array:
-    """Force constants of second order (n_primitive, n_supercell, 3, 3) in eV/Å².
+    """Second-order force constants (n_primitive, n_supercell, 3, 3) in eV/Å².
 
-    They obey the sum rule and permutation symmetry.
+    They obey the acoustic sum rule and permutation symmetry.
 
     Args:
         phonons: with the displacements of `second_order_displacements`.
@@ -159,7 +163,7 @@ def second_order(phonons: Phono3py, forces: Array) -> Array:
 
 
 def pair_displacements(phonons: Phono3py, displacement: float) -> Iterator[Atoms]:
-    """Every supercell of the full finite-difference set, one or two atoms displaced."""
+    """Every supercell of the full finite-difference set, with one or two atoms displaced."""
     phonons.generate_displacements(distance=displacement)
     for cell in phonons.supercells_with_displacements:
         if cell is not None:
@@ -167,7 +171,7 @@ def pair_displacements(phonons: Phono3py, displacement: float) -> Iterator[Atoms
 
 
 def third_order(phonons: Phono3py, forces: Array) -> tuple[Array, Array]:
-    """Force constants of second and third order in the same supercell by finite differences.
+    """Second- and third-order force constants in one supercell by finite differences.
 
     Args:
         phonons: made with ``second=False``, with the displacements of `pair_displacements`.
@@ -187,10 +191,10 @@ def third_order(phonons: Phono3py, forces: Array) -> tuple[Array, Array]:
 
 
 def predicted_forces(phonons: Phono3py, fc2: Array, fc3: Array, displacements: Array) -> Array:
-    """Forces (n_snapshots, n_supercell, 3) in eV/Å that the force constants give.
+    """Forces (n_snapshots, n_supercell, 3) in eV/Å according to the force constants.
 
     Args:
-        phonons: whose supercell of third order is meant.
+        phonons: its third-order supercell is used.
         fc2: compact, in that supercell.
         fc3: compact.
         displacements: (n_snapshots, n_supercell, 3), Å.
@@ -207,7 +211,7 @@ def predicted_forces(phonons: Phono3py, fc2: Array, fc3: Array, displacements: A
 
 
 def full_second_order(phonons: Phono3py, fc2: Array) -> Array:
-    """Force constants (3 n_supercell, 3 n_supercell) of the supercell of third order, eV/Å²."""
+    """Second-order force constants (3 n, 3 n) of all atoms of the third-order supercell, eV/Å²."""
     n = len(phonons.supercell)
     full = np.asarray(compact_fc_to_full_fc(phonons.primitive, np.ascontiguousarray(fc2)))
     return full.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
@@ -216,14 +220,17 @@ def full_second_order(phonons: Phono3py, fc2: Array) -> Array:
 def write_files(
     folder: Path, phonons: Phono3py, fc2: Array, fc3: Array | None, *, large: bool
 ) -> dict[str, str]:
-    """Write what phono3py needs to go on; returns artefact names to file names.
+    """Write the files with which phono3py can continue.
 
     Args:
         folder: exists.
         phonons: made with ``second=True``.
-        fc2: compact force constants of second order.
-        fc3: compact force constants of third order, or None.
+        fc2: compact second-order force constants.
+        fc3: compact third-order force constants, or None.
         large: whether fc3 is written too.
+
+    Returns:
+        Artefact names to file names.
     """
     phonons.fc2 = fc2
     content = str(phonons.to_phono3py_yaml(settings={"force_sets": True, "displacements": True}))

@@ -1,4 +1,4 @@
-"""Third-order force constants by either engine, with an honest error of the conductivity."""
+"""Third-order force constants by either method, with an error estimate for the conductivity."""
 
 from __future__ import annotations
 
@@ -27,26 +27,27 @@ from oracle.potentials.forces import ForceField
 
 Array = NDArray[np.float64]
 Conductivity = Callable[[Array], Array]
-"""A third of the trace of kappa (n_temperatures,) for compact third-order constants, on a coarse
-mesh."""
+"""Gives a third of the trace of kappa (n_temperatures,), W/m/K, on a coarse mesh, for compact
+third-order force constants."""
 _DRAWS = 2
-_GROWTH = 0.5  # share by which snapshots are added
-_FLOOR = 0.02  # relative; what comparisons with full sets leave where both look converged
+_GROWTH = 0.5  # by which fraction the number of snapshots grows
+_FLOOR = 0.02  # relative error that remains, by comparison with full sets, when all seems converged
 
 
 @dataclass(frozen=True)
 class ThirdOrder:
-    """Third-order force constants and what they rest on.
+    """Third-order force constants, and how they were obtained.
 
     Args:
         fc3: compact (n_primitive, n, n, 3, 3, 3), eV/Å³.
-        scattering: the same corrected for what noise adds to its square, for rates of scattering.
-        fc2: compact second order of the same supercell, eV/Å².
-        kappa: on the coarse mesh (n_temperatures,), W/m/K.
-        error: relative standard errors that they give kappa (n_temperatures,).
-        supercells: displaced supercells used.
-        cutoff: Å, longest pair of atoms; None where the supercell is the limit.
-        constants: number of independent constants, None for finite differences.
+        scattering: the same, but corrected for what noise adds to the square of force constants;
+            scattering rates are computed from these.
+        fc2: compact second-order force constants of the same supercell, eV/Å².
+        kappa: (n_temperatures,), on the coarse mesh, W/m/K.
+        error: (n_temperatures,), relative standard errors of kappa due to the force constants.
+        supercells: number of displaced supercells.
+        cutoff: longest distance between atoms, Å; None where the supercell is the limit.
+        constants: number of independent force constants; None for finite differences.
     """
 
     fc3: Array
@@ -62,17 +63,17 @@ class ThirdOrder:
 def finite_differences(
     phonons: Phono3py, settings: PhononSettings, field: ForceField, kappa: Conductivity
 ) -> ThirdOrder:
-    """All pairs of displaced atoms that symmetry leaves different.
+    """Force constants from displacements of all symmetry-inequivalent pairs of atoms.
 
-    The stated error is the floor alone: there is no redundancy to estimate it from.
+    There is no redundancy from which to estimate an error; a fixed error is stated instead.
     """
     supercells = list(pair_displacements(phonons, settings.displacement))
     rest = field.forces(as_atoms(phonons.supercell), "fc3")
     forces = field.many(supercells, "fc3", lambda share: field.context.progress("fc3", share))
     fc2, fc3 = third_order(phonons, forces - rest)
-    found = kappa(fc3)
-    error = np.full(found.shape, _FLOOR)
-    return ThirdOrder(fc3, fc3, fc2, found, error, len(supercells), None, None)
+    conductivity = kappa(fc3)
+    error = np.full(conductivity.shape, _FLOOR)
+    return ThirdOrder(fc3, fc3, fc2, conductivity, error, len(supercells), None, None)
 
 
 def adaptive(
@@ -83,30 +84,31 @@ def adaptive(
     reference: int,
     seed: str,
 ) -> ThirdOrder:
-    """± pairs of random snapshots until kappa is known to the tolerance, or the most are used.
+    """Force constants fitted to ± pairs of random snapshots.
 
-    The tolerance and the correction for noise are those of one temperature, since one set of
-    constants serves all; at the others the error says what that leaves.
+    Pairs are added until the error of kappa is below the tolerance, or `pairs_max` is reached. One
+    set of force constants serves all temperatures; the tolerance and the correction for noise are
+    applied at one of them, and the errors at the others include what this leaves uncorrected.
 
     Args:
         phonons: made with ``second=False``.
         settings: of the oracle.
-        field: gives forces.
-        kappa: what the errors are judged by.
-        reference: index of the temperature that decides how many pairs are drawn.
-        seed: hexadecimal digest that the snapshots follow from.
+        field: computes forces.
+        kappa: the conductivity whose error is estimated.
+        reference: index of the temperature that decides how many pairs are needed.
+        seed: hexadecimal digest from which the snapshots follow.
     """
     basis = third_order_basis(
         phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
     )
     snapshots = _Snapshots(phonons, field, settings.displacement, seed)
-    wanted = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
+    pairs = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
     while True:
-        snapshots.extend(wanted)
-        fit, scattering, best, error = _judged(basis, snapshots, kappa, reference, seed)
-        if error[reference] <= settings.tolerance or wanted >= settings.pairs_max:
+        snapshots.extend(pairs)
+        fit, scattering, best, error = _fit_with_error(basis, snapshots, kappa, reference, seed)
+        if error[reference] <= settings.tolerance or pairs >= settings.pairs_max:
             break
-        wanted = min(settings.pairs_max, wanted + max(2, round(_GROWTH * wanted)))
+        pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
@@ -114,14 +116,14 @@ def adaptive(
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
         error=np.hypot(error, _FLOOR),
-        supercells=2 * wanted + 1,
+        supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
     )
 
 
 class _Snapshots:
-    """Forces of ± pairs, more of them on demand."""
+    """Forces of ± pairs of snapshots, computed on demand."""
 
     def __init__(
         self, phonons: Phono3py, field: ForceField, displacement: float, seed: str
@@ -136,13 +138,13 @@ class _Snapshots:
         self._odd: list[Array] = []
 
     def extend(self, pairs: int) -> None:
-        """Have at least so many pairs."""
+        """Compute forces until there are `pairs` pairs."""
         start = len(self._displacements)
         new = range(start, pairs)
         drawn = random_displacements(len(self._rest), new, self._displacement, self._seed)
-        both = [displaced(self._rest, s * u) for u in drawn for s in (1.0, -1.0)]
+        supercells = [displaced(self._rest, s * u) for u in drawn for s in (1.0, -1.0)]
         forces = self._field.many(
-            both,
+            supercells,
             "fc3",
             lambda share: self._field.context.progress("fc3", (start + share * len(new)) / pairs),
         )
@@ -156,20 +158,21 @@ class _Snapshots:
         return np.array(self._displacements), np.array(self._even), np.array(self._odd)
 
 
-def _judged(
+def _fit_with_error(
     basis: Basis, snapshots: _Snapshots, kappa: Conductivity, reference: int, seed: str
 ) -> tuple[Fit, Array, Array, Array]:
-    """The fit, the constants that scattering is computed from, their kappa, and its errors.
+    """The fit, the force constants for scattering rates, their kappa, and its relative errors.
 
-    Least squares leaves constants without bias, but scattering goes with their squares, to which
-    noise only ever adds, so that kappa comes out too low. One more draw of the same noise lowers
-    it once more by as much (simulation extrapolation, Cook and Stefanski, J. Am. Stat. Assoc. 89,
-    1314 (1994)); the constants are scaled to take that back.
+    Force constants from least squares are unbiased, but scattering rates depend on their squares,
+    to which noise always adds, so that kappa comes out too low. Adding the same amount of noise
+    again lowers it by as much again (simulation extrapolation: Cook and Stefanski, J. Am. Stat.
+    Assoc. 89, 1314 (1994)); the force constants are scaled to compensate for it.
 
-    The relative standard error is made of half of this correction, of the scatter of the draws,
-    and of the change when the fit gives more weight to smaller or to larger displacements: that
-    differs where higher orders, or a potential that is not smooth, leak in. Away from the reference
-    temperature, by whose bias the constants are scaled, the difference of the biases joins them.
+    The relative standard error is composed of half of this correction, of the scatter of the draws,
+    and of the change when the fit gives more weight to smaller or to larger displacements, which
+    shows contributions of higher orders or of a potential that is not smooth. The force constants
+    are scaled by the bias at the reference temperature; at others, the difference between the
+    biases is part of the error.
     """
     displacements, even, _ = snapshots.arrays()
     groups = [
@@ -182,13 +185,13 @@ def _judged(
     rng = np.random.default_rng([int(seed[:16], 16), len(displacements), 1])
     noisy = [basis.compact(fit.drawn(basis, displacements, rng)) for _ in range(_DRAWS)]
     drawn = np.array([change(kappa(constants), best) for constants in noisy])
-    leaning = [
+    weighted = [
         kappa(basis.compact(solve(_total(groups, weights)).coefficients))
         for weights in ([1.5, 0.5], [0.5, 1.5])
     ]
     biases = np.minimum(drawn.mean(axis=0), 0.0)
     bias = float(biases[reference])
-    parts = zip(biases / 2, drawn.std(axis=0), change(*leaning), strict=True)
+    parts = zip(biases / 2, drawn.std(axis=0), change(*weighted), strict=True)
     error = np.hypot([np.linalg.norm(part) for part in parts], biases - bias)
     return fit, fitted * np.exp(bias / 2), best * np.exp(-bias), error
 

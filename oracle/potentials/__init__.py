@@ -1,1 +1,1 @@
-"""What gives energies and forces: machine-learned and empirical potentials, and DFT."""
+"""Energies and forces: machine-learned and empirical potentials, and DFT."""

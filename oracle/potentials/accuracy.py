@@ -1,6 +1,6 @@
-"""How far each potential is known to be from density functional theory, family by family.
+"""Known accuracy of each potential relative to density functional theory, family by family.
 
-Figures from the literature and from published data; none of them is measured at run time.
+The figures come from the literature and from published data; none is computed at run time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BENCHMARK = "103 compounds of PhononDB-PBE (A. Togo), by Matbench Discovery"
 _NIOBIUM = "NbCoGe, against Nequix OAM-1-PFT, which was fitted to phonons"
 """At 300 K, relative to the 23 W/m/K of that potential; published DFT has 19 at 500 K."""
 _HOLE = 3.0
-"""Factor from which a potential is called useless for a family."""
+"""Factor from which a family is called a hole of the potential."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Entry:
     """One line of the table.
 
     Args:
-        factor: typical factor between kappa of potential and DFT, ``exp(mean |ln ratio|)``.
+        factor: typical factor between kappa of the potential and of DFT, ``exp(mean |ln ratio|)``.
         bias: geometric mean of kappa relative to DFT; below 1 the potential is too soft.
-        compounds: how many the factor rests on.
-        imaginary: further compounds that the potential, unlike DFT, finds unstable.
+        compounds: number of compounds that the factor rests on.
+        imaginary: number of further compounds that are unstable with the potential but not in DFT.
         source: where the figures come from.
-        srme: symmetric relative mean error of the mode-resolved kappa (0 to 2), where only that
-            is published (Póta et al., arXiv:2408.00755); then there is no factor.
+        srme: symmetric relative mean error of the mode-resolved kappa (0 to 2: Póta et al.,
+            arXiv:2408.00755), where only that is published; then there is no factor.
     """
 
     factor: float | None
@@ -41,7 +41,7 @@ class Entry:
 
     @property
     def largest(self) -> float:
-        """Typical factor, or where only the SRME is known, the largest that it allows."""
+        """Typical factor or, where only the SRME is known, the largest that it allows."""
         return factor_within(self.srme or 0.0) if self.factor is None else self.factor
 
     @property
@@ -61,10 +61,10 @@ _SRME = {
     "mattersim-v1-5m": 0.574,
     "orb-v3": 0.210,
 }
-"""From the model cards of Matbench Discovery (``metrics.phonons.kappa_103``); those of ORB v3 were
+"""From the model cards of Matbench Discovery (``metrics.phonons.kappa_103``); that of ORB v3 was
 computed in double precision with displacements of 0.03 Å."""
 _BENCHMARKED = ("rocksalt", "zincblende", "wurtzite")
-"""The families of the compounds that the SRME is a mean over."""
+"""The families of the compounds over which the SRME is averaged."""
 _KNOWN: dict[tuple[str, str], Entry] = {
     ("7net-l3i5", "rocksalt"): Entry(1.24, 0.85, 17, 1, _PHONONDB),
     ("7net-l3i5", "zincblende"): Entry(1.49, 0.69, 18, 1, _PHONONDB),
@@ -76,18 +76,18 @@ _KNOWN: dict[tuple[str, str], Entry] = {
     ("chgnet", "wurtzite"): Entry(37.0, 0.027, 14, 5, _PHONONDB),
 }
 """Factors of 7net-l3i5 and chgnet are computed from the published kappa of each compound without
-the non-analytic term (with it they change by less than 3 %). Compounds that count as imaginary
-have no published kappa and the largest SRME, 2; for 7net-l3i5 the data say so themselves."""
+the non-analytic term (with it they change by less than 3 %). Compounds counted as imaginary have no
+published kappa and the largest SRME, 2; for 7net-l3i5 the data state it explicitly."""
 
 
 @dataclass(frozen=True)
 class AccuracyStatement:
-    """What is known of a potential on a family.
+    """What is known about a potential's accuracy for a family.
 
     Args:
         potential: a name of `oracle.potentials.table.POTENTIALS`, or an import path.
-        family: a prototype's name.
-        known: the table's entry, or None.
+        family: name of a prototype.
+        known: entry of the table, or None.
     """
 
     potential: str
@@ -101,7 +101,7 @@ class AccuracyStatement:
 
     @property
     def is_hole(self) -> bool:
-        """Whether the potential is known to be useless there."""
+        """Whether the family is known to be a hole of the potential."""
         return self.known is not None and self.known.largest >= _HOLE
 
 
@@ -111,7 +111,7 @@ class Published:
 
     Args:
         srme: symmetric relative mean error of the mode-resolved kappa, 0 (exact) to 2.
-        source: which compounds it is over, and who published it.
+        source: over which compounds it is averaged, and who published it.
     """
 
     srme: float
@@ -124,14 +124,14 @@ def published_srme(potential: str) -> Published | None:
 
 
 def known_accuracy(potential: str, families: Iterable[str]) -> list[AccuracyStatement]:
-    """One statement per family, in the order given, also where nothing is known."""
+    """One statement per family, in the given order, even where nothing is known."""
     return [AccuracyStatement(potential, name, _entry(potential, name)) for name in families]
 
 
 def summary(potential: str) -> str | None:
-    """How far kappa of rocksalts, zincblendes and wurtzites is off; None where nothing is known."""
-    found = known_accuracy(potential, _BENCHMARKED)
-    entries = [s.known for s in found if s.known is not None]
+    """How far kappa of rock salts, zinc blendes and wurtzites is off; None where unknown."""
+    statements = known_accuracy(potential, _BENCHMARKED)
+    entries = [s.known for s in statements if s.known is not None]
     factors = sorted(e.factor for e in entries if e.factor is not None)
     if not entries or len(factors) < 2:
         return entries[0].text if entries else None
@@ -141,13 +141,13 @@ def summary(potential: str) -> str | None:
 
 
 def holes(potential: str) -> tuple[str, ...]:
-    """Families for which a potential is known to be useless."""
+    """Families that are known to be holes of a potential."""
     families = (family for name, family in _KNOWN if name == potential)
     return tuple(s.family for s in known_accuracy(potential, families) if s.is_hole)
 
 
 def factor_within(srme: float) -> float:
-    """Largest factor between two values of kappa whose SRME is given; infinite at 2.
+    """Largest factor between two values of kappa with a given SRME; infinite at 2.
 
     ``|a - b| / ((a + b) / 2)`` is at most the SRME, because errors of modes may cancel in the sum.
     """
@@ -155,11 +155,11 @@ def factor_within(srme: float) -> float:
 
 
 def _entry(potential: str, family: str) -> Entry | None:
-    """The table's entry, or what the published mean says of a family that it is over."""
-    known = _KNOWN.get((potential, family))
-    if known is None and family in _BENCHMARKED and potential in _SRME:
+    """The table's entry or, where there is none, one from the published mean over families."""
+    entry = _KNOWN.get((potential, family))
+    if entry is None and family in _BENCHMARKED and potential in _SRME:
         return Entry(None, None, 103, 0, _BENCHMARK, srme=_SRME[potential])
-    return known
+    return entry
 
 
 def _side(bias: float) -> str:

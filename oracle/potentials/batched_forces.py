@@ -1,7 +1,7 @@
-"""Forces of several supercells in one pass of a potential, where its library can.
+"""Forces of several supercells in one pass of a potential, where its library supports that.
 
-On a GPU one supercell of 64 atoms does not fill the device. On a processor one graph of several is
-no faster than one after the other (`benchmarks/README.md`), and threads are used instead.
+A single supercell of 64 atoms does not keep a GPU busy. On a CPU one pass over several supercells
+is no faster than one after the other (`benchmarks/README.md`), and threads are used instead.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from oracle.potentials.loaders import device
 from oracle.potentials.table import copies_may_share
 
 Array = NDArray[np.float64]
-_ATOMS = 512  # of one pass on a GPU
+_ATOMS = 512  # in one pass on a GPU
 
 
 def atoms_of_one_pass(potential: Potential) -> int:
-    """How many atoms a potential had better be given at once; 0 where one by one is as good."""
+    """How many atoms one pass of a potential should have; 0 where passes bring no advantage."""
     return _ATOMS if copies_may_share(potential) and device() != "cpu" else 0
 
 
@@ -34,7 +34,7 @@ def forces_at_once(engine: Any, structures: Sequence[Atoms]) -> list[Array]:
         structures: periodic.
 
     Raises:
-        TypeError: the calculator's library takes one structure at a time only.
+        TypeError: the calculator's library takes only one structure at a time.
     """
     if _is_sevennet(engine):
         return _sevennet(engine, structures)
@@ -58,20 +58,20 @@ def _sevennet(engine: Any, structures: Sequence[Atoms]) -> list[Array]:
 
     graphs = []
     for atoms in structures:
-        engine.set_atoms(atoms)  # refuses elements that it does not know
-        made = unlabeled_atoms_to_graph(atoms, engine.cutoff, with_shift=False)
-        graph = AtomGraphData.from_numpy_dict(made)
+        engine.set_atoms(atoms)  # raises for unknown elements
+        arrays = unlabeled_atoms_to_graph(atoms, engine.cutoff, with_shift=False)
+        graph = AtomGraphData.from_numpy_dict(arrays)
         if engine.modal:
             graph["data_modality"] = engine.modal
         graphs.append(graph)
     data = Batch.from_data_list(graphs).to(engine.device)
     engine.model.set_is_batch_data(True)
     try:
-        found = engine.model(data)["inferred_force"].detach().cpu().numpy()
+        forces = engine.model(data)["inferred_force"].detach().cpu().numpy()
     finally:
         engine.model.set_is_batch_data(False)
     ends = np.cumsum([len(atoms) for atoms in structures])
-    return [np.asarray(f, dtype=np.float64) for f in np.split(found, ends[:-1])]
+    return [np.asarray(f, dtype=np.float64) for f in np.split(forces, ends[:-1])]
 
 
 def _chgnet(engine: Any, structures: Sequence[Atoms]) -> list[Array]:
@@ -79,6 +79,6 @@ def _chgnet(engine: Any, structures: Sequence[Atoms]) -> list[Array]:
 
     model = engine.model
     graphs = [model.graph_converter(AseAtomsAdaptor.get_structure(a)) for a in structures]
-    found = model.predict_graph(graphs, task="ef", batch_size=len(graphs))
-    each = found if isinstance(found, list) else [found]
-    return [np.asarray(f["f"], dtype=np.float64) for f in each]
+    predicted = model.predict_graph(graphs, task="ef", batch_size=len(graphs))
+    each = predicted if isinstance(predicted, list) else [predicted]
+    return [np.asarray(p["f"], dtype=np.float64) for p in each]

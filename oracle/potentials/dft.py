@@ -1,8 +1,7 @@
-"""Density functional theory as a force engine: settings, their digest, and ASE calculators.
+"""Density functional theory as a source of forces: calculators, and the digest of their settings.
 
-Only light modules are imported here at once, because `oracle.phonons.settings` names these
-classes. What runs a calculation is in `oracle/potentials/dft_engines.py`; GPAW and Quantum
-ESPRESSO run in processes of their own, so that neither MPI nor a crash of theirs touches the
+What runs a calculation is in `oracle/potentials/dft_engines.py` and is imported only when needed.
+GPAW and Quantum ESPRESSO run in processes of their own, so that neither MPI nor a crash affects the
 process of the oracle.
 """
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 from oracle.potentials.dft_settings import DftSettings, EspressoSettings, GpawSettings, science
 
 VERSION = 1
-"""Part of every digest: raise it when the same settings would get other forces."""
+"""Part of every digest; to be raised when forces with the same settings would change."""
 _INSTALL = (
     "apt-get install libxc-dev libopenblas-dev libopenmpi-dev openmpi-bin g++, "
     "then pip install 'phonoscout[dft]'"
@@ -33,8 +32,8 @@ _INSTALL = (
 def calculator(settings: DftSettings) -> Calculator:
     """An ASE calculator that gives energy (eV), forces (eV/Å) and stress (eV/Å³).
 
-    Every call begins from the same initial guess, so that forces depend on the structure alone
-    and not on what was computed before.
+    Every call begins with the same initial guess, so that forces depend only on the structure, not
+    on what was computed before.
 
     Raises:
         SetupError: a package, binary or pseudopotential is missing.
@@ -50,8 +49,8 @@ def calculator(settings: DftSettings) -> Calculator:
 def digest(settings: DftSettings) -> str:
     """SHA-256 of all that changes the forces: settings, GPAW's versions, pseudopotential files.
 
-    Cores and commands are no part of it, nor is pw.x's version, which its binary tells only when
-    it runs: change `scf_tolerance_ry` a little to keep apart what two versions computed.
+    Neither cores and commands are part of it nor the version of pw.x, which the program states only
+    when it runs; change `scf_tolerance_ry` a little to keep results of two versions apart.
 
     Raises:
         SetupError: a package, binary or pseudopotential is missing.
@@ -72,7 +71,7 @@ def digest(settings: DftSettings) -> str:
 
 
 def check(settings: DftSettings) -> None:
-    """Look for what a calculation needs, without running it.
+    """Check that everything a calculation needs is there, without running it.
 
     Raises:
         SetupError: a package, binary or pseudopotential is missing.
@@ -102,7 +101,7 @@ def _check_pseudopotentials(settings: EspressoSettings) -> None:
 
 
 def _programs(words: list[str]) -> list[int]:
-    """Where in a command a program stands: first, and pw.x after a launcher."""
+    """Positions of programs in a command: the first word, and pw.x after a launcher."""
     return sorted({*range(min(1, len(words))), *(i for i, w in enumerate(words) if "pw.x" in w)})
 
 

@@ -1,4 +1,4 @@
-"""ASE calculators that run DFT programs, each calculation in a scratch folder and own processes."""
+"""ASE calculators for DFT programs, which run in scratch folders and processes of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from oracle.runtime.errors import OracleError, SetupError
 
 Array = NDArray[np.float64]
 _HERE = Path(__file__).resolve().parent
-_KILLED = (137, 139)  # how a tethered command ends by SIGKILL, mostly for memory, and SIGSEGV
+_KILLED = (137, 139)  # exit codes after SIGKILL, mostly for lack of memory, and SIGSEGV
 _RESPONSE = """
 &inputph
     prefix = 'pwscf', outdir = 'out', epsil = .true., zeu = .true., trans = .false.
@@ -33,11 +33,11 @@ _RESPONSE = """
 /
 0 0 0
 """
-_ROOT = "attempt to run as root"  # OpenMPI's words, which say at length what not to do
+_ROOT = "attempt to run as root"  # part of a long message of OpenMPI
 
 
 class _Engine(Calculator):  # type: ignore[misc]
-    """What both programs share.
+    """What the calculators of both programs share.
 
     Args:
         settings: of the program.
@@ -63,21 +63,21 @@ class _Engine(Calculator):  # type: ignore[misc]
                 ``read``; an element without pseudopotential.
         """
         super().calculate(atoms, properties, system_changes)
-        # ASE asks for forces and stress one after the other. A relaxation asked for stress will
-        # do so again, and stress along with forces is far cheaper than a second SCF.
+        # ASE asks for forces and stress one after the other. A relaxation that has asked for stress
+        # will do so again, and stress together with forces is far cheaper than a second SCF.
         kind = self.atoms.numbers.tobytes()
         if "stress" in properties:
             self._stressed = kind
         prefix = f"phonoscout-{self.settings.engine}-"
         with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
-            found = self.run(self.atoms, Path(folder), stress=kind == self._stressed)
-        results: dict[str, Any] = {name: np.asarray(value) for name, value in found.items()}
-        results["energy"] = results["free_energy"] = float(found["energy"])
+            output = self.run(self.atoms, Path(folder), stress=kind == self._stressed)
+        results: dict[str, Any] = {name: np.asarray(value) for name, value in output.items()}
+        results["energy"] = results["free_energy"] = float(output["energy"])
         self.results = results
 
     @abstractmethod
     def run(self, atoms: Atoms, folder: Path, *, stress: bool) -> dict[str, Any]:
-        """Energy (eV), forces (n, 3) in eV/Å and perhaps stress (6,) in eV/Å³, Voigt order."""
+        """Energy (eV), forces (n, 3) in eV/Å and, if requested, stress (6,) in eV/Å³ (Voigt)."""
 
 
 class Gpaw(_Engine):
@@ -97,19 +97,19 @@ class Gpaw(_Engine):
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         parallel = {"GPAW_MPI_BACKEND": "cgpaw"} if self.settings.cores > 1 else {}
-        # -P keeps the modules of this folder from hiding others of the same name.
+        # With -P, modules in this folder cannot hide others of the same name.
         script = str(_HERE / "gpaw_worker.py")
         command = [*self.settings.launcher(), sys.executable, "-P", script]
         code = _tethered(command, folder, parallel)
         result = folder / "result.json"
         if not result.is_file():
-            raise _died(self.settings, atoms, folder, code)
-        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-        if "error" in found:
-            raise self._refused(found["error"], found["message"], atoms)
-        return found
+            raise _ended_without_result(self.settings, atoms, folder, code)
+        output: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        if "error" in output:
+            raise self._failure(output["error"], output["message"], atoms)
+        return output
 
-    def _refused(self, kind: str, message: str, atoms: Atoms) -> OracleError:
+    def _failure(self, kind: str, message: str, atoms: Atoms) -> OracleError:
         name = atoms.get_chemical_formula("metal")
         if kind == "scf":
             return _not_converged(self.settings, name)
@@ -133,20 +133,20 @@ class Espresso(_Engine):
         from ase.io import read
 
         self._pw(atoms, folder, self._input(stress))
-        found = read(folder / "stdout", format="espresso-out").calc.results
-        wanted = ("energy", "forces", *(("stress",) if stress else ()))
-        lacking = [key for key in wanted if key not in found]
-        if lacking:
+        results = read(folder / "stdout", format="espresso-out").calc.results
+        needed = ("energy", "forces", *(("stress",) if stress else ()))
+        missing = [key for key in needed if key not in results]
+        if missing:
             name = atoms.get_chemical_formula("metal")
-            raise OracleError("dft", f"{self.settings}: pw.x printed no {lacking[0]} of {name}")
-        return {key: np.asarray(found[key]).tolist() for key in wanted}
+            raise OracleError("dft", f"{self.settings}: pw.x printed no {missing[0]} of {name}")
+        return {key: np.asarray(results[key]).tolist() for key in needed}
 
     def response(self, atoms: Atoms) -> tuple[Array, Array]:
         """Electronic dielectric tensor (3, 3) and Born effective charges (n, 3, 3), in e.
 
-        By density-functional perturbation theory in ph.x (Baroni, de Gironcoli, Dal Corso and
-        Giannozzi, Rev. Mod. Phys. 73, 515 (2001)), which needs occupations without smearing. Rows
-        of a charge belong to the field, columns to the displacement.
+        They are computed by density-functional perturbation theory in ph.x (Baroni, de Gironcoli,
+        Dal Corso and Giannozzi, Rev. Mod. Phys. 73, 515 (2001)), which requires fixed occupations.
+        Rows of a charge belong to the field, columns to the displacement.
 
         Raises:
             OracleError: stage ``dft``; a metal, or as in `calculate`.
@@ -171,17 +171,17 @@ class Espresso(_Engine):
             if "JOB DONE" not in text:
                 raise self._failed(atoms, text, folder, code)
             with (folder / "stdout").open(encoding="utf-8") as file:
-                found: dict[str, Any] = next(iter(read_espresso_ph(file).values()), {})
-        if "dieltensor" not in found or len(found.get("borneffcharge", ())) != len(atoms):
+                output: dict[str, Any] = next(iter(read_espresso_ph(file).values()), {})
+        if "dieltensor" not in output or len(output.get("borneffcharge", ())) != len(atoms):
             raise OracleError(
                 "dft",
                 f"{self.settings}: ph.x printed no response of {name} to an electric field; only "
-                "insulators have one",
+                "insulators have one that is finite",
             )
-        return np.asarray(found["dieltensor"]), np.asarray(found["borneffcharge"])
+        return np.asarray(output["dieltensor"]), np.asarray(output["borneffcharge"])
 
     def _pw(self, atoms: Atoms, folder: Path, inputs: dict[str, dict[str, Any]]) -> None:
-        """Run pw.x; what it prints is left in ``stdout``."""
+        """Run pw.x, which leaves its output in ``stdout``."""
         from ase.io.espresso import write_espresso_in
 
         settings = self.settings
@@ -206,7 +206,7 @@ class Espresso(_Engine):
             raise self._failed(atoms, text, folder, code)
 
     def _input(self, stress: bool) -> dict[str, dict[str, Any]]:
-        """Namelists of pw.x."""
+        """Input of pw.x, by namelist."""
         settings = self.settings
         system: dict[str, Any] = {
             "ecutwfc": settings.cutoff_ry,
@@ -233,20 +233,23 @@ class Espresso(_Engine):
         }
 
     def _failed(self, atoms: Atoms, text: str, folder: Path, code: int) -> OracleError:
-        """pw.x frames its errors by lines of ``%``."""
+        """The error that pw.x printed between lines of ``%``."""
         framed = re.search(r"%{20,}\s*\n(.*?)\n\s*%{20,}", text, re.DOTALL)
         if framed is None:
-            return _died(self.settings, atoms, folder, code)
+            return _ended_without_result(self.settings, atoms, folder, code)
         cause = " ".join(framed[1].split())[:200]
         name = atoms.get_chemical_formula("metal")
         return OracleError("dft", f"{self.settings} failed on {name}: {cause}")
 
 
 def _tethered(command: list[str], folder: Path, extra: dict[str, str]) -> int:
-    """Run a command in a folder, its output in ``stdout`` and ``stderr``; its exit code.
+    """Run a command in a folder, writing its output to ``stdout`` and ``stderr`` there.
 
-    It is stopped when this process ends in any way, see `oracle/potentials/tether.py`. One thread
-    per process, as `cores` counts processes.
+    The command is stopped when this process ends in any way, see `oracle/potentials/tether.py`. It
+    has one thread per process, since `cores` counts processes.
+
+    Returns:
+        Its exit code.
     """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, "1"), **extra}
@@ -286,8 +289,10 @@ def _no_memory(settings: DftSettings, name: str) -> OracleError:
     )
 
 
-def _died(settings: DftSettings, atoms: Atoms, folder: Path, code: int) -> OracleError:
-    """A program that ended without a result; it may be the machine's fault, so transient."""
+def _ended_without_result(
+    settings: DftSettings, atoms: Atoms, folder: Path, code: int
+) -> OracleError:
+    """The error of a program that ended without a result; transient, as the machine may be why."""
     lines = (folder / "stderr").read_text(encoding="utf-8", errors="replace").splitlines()
     words = [line.strip() for line in lines if re.search(r"[A-Za-z]{3}", line)]
     last = words[-1][:160] if words else "it printed no error"
@@ -295,7 +300,7 @@ def _died(settings: DftSettings, atoms: Atoms, folder: Path, code: int) -> Oracl
     if any(_ROOT in line for line in lines):
         last = "mpiexec refuses to run as root; add its --allow-run-as-root, or set cores to 1"
     if code in _KILLED:
-        last = "it was killed, mostly for want of memory; give smaller supercells or more memory"
+        last = "it was killed, mostly for lack of memory; give smaller supercells or more memory"
     return OracleError(
         "dft",
         f"{settings} ended without a result for {name} (exit code {code}): {last}",

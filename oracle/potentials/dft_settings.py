@@ -1,4 +1,4 @@
-"""Settings of the DFT programs."""
+"""Settings of DFT programs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ELEMENT = r"^[A-Z][a-z]?$"
 
 
 class GpawSettings(BaseModel):
-    """DFT by GPAW: plane waves and projector-augmented waves.
+    """DFT with GPAW: plane waves and the projector-augmented wave method.
 
-    The defaults aim at forces good enough for third-order constants, which are differences of
-    forces of displaced supercells: they converge the forces, not only the energy. With them the
-    forces of 16 rattled atoms of NaCl lie within 4e-6 eV/Å of the limit of a tighter SCF; with
-    ten times looser ones, which save a tenth of the time, within 7e-5.
+    The defaults converge forces, not only energies, well enough for third-order force constants,
+    which are differences between forces of displaced supercells. With them, the forces on 16
+    displaced atoms of NaCl are within 4e-6 eV/Å of those of a much tighter SCF; tolerances ten
+    times looser, which save a tenth of the time, leave 7e-5 eV/Å.
     """
 
     model_config = _CLOSED
@@ -32,25 +32,25 @@ class GpawSettings(BaseModel):
     cutoff_ev: float = Field(500.0, ge=100, le=3000)
     """Kinetic energy up to which plane waves are used, eV."""
     k_spacing: float = Field(0.25, gt=0.01, le=5)
-    """1/Å (2π included); the mesh, which holds Γ, has no points further apart."""
+    """Largest spacing of the mesh of k points, which includes Γ, 1/Å (2π included)."""
     xc: Literal["PBE", "RPBE", "revPBE", "LDA"] = "PBE"
-    """Functionals that `gpaw-data` has atomic data sets for."""
+    """Exchange-correlation functional, of those for which `gpaw-data` has atomic data sets."""
     smearing_ev: float = Field(0.05, ge=0.001, le=1)
     """Width of the Fermi-Dirac distribution, eV."""
     energy_tolerance: float = Field(1e-6, gt=0)
     """Change of energy per valence electron at which the SCF ends, eV."""
     density_tolerance: float = Field(1e-6, gt=0)
-    """Integrated change of the density per valence electron at which it ends."""
+    """Integrated change of the density per valence electron at which the SCF ends."""
     eigenstates_tolerance: float = Field(1e-10, gt=0)
-    """Integrated residual of the states per valence electron at which it ends, eV²."""
+    """Integrated residual of the eigenstates per valence electron at which the SCF ends, eV²."""
     force_tolerance: float = Field(1e-4, gt=0)
-    """Largest change of a force in one step at which it ends, eV/Å."""
+    """Largest change of a force in one step at which the SCF ends, eV/Å."""
     scf_steps: int = Field(150, ge=1)
     """Steps after which an SCF counts as not converging."""
     cores: int = Field(1, ge=1)
-    """Processes of one calculation; 1 runs without MPI. No part of the digest."""
+    """Number of processes of one calculation; 1 runs without MPI. Not part of the digest."""
     mpi: str = "mpiexec -n {cores}"
-    """Put before the command where `cores` is above 1. No part of the digest."""
+    """Launcher that precedes the command where `cores` is above 1. Not part of the digest."""
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
@@ -64,12 +64,12 @@ class GpawSettings(BaseModel):
         return _command(value)
 
     def launcher(self) -> list[str]:
-        """Words before the command, none on one core."""
+        """Words of the launcher; none on one core."""
         return _words(self.mpi, self.cores) if self.cores > 1 else []
 
 
 class EspressoSettings(BaseModel):
-    """DFT by Quantum ESPRESSO's ``pw.x`` with the user's pseudopotentials, which fix xc."""
+    """DFT with Quantum ESPRESSO's ``pw.x``; the user's pseudopotentials fix the functional."""
 
     model_config = _CLOSED
 
@@ -80,12 +80,12 @@ class EspressoSettings(BaseModel):
     pseudopotentials: dict[Annotated[str, Field(pattern=_ELEMENT)], str] = Field(min_length=1)
     """File name in that folder by element, for instance ``Si: Si.upf``."""
     cutoff_ry: float = Field(60.0, ge=5, le=500)
-    """Cutoff of the wave functions, Ry; what the pseudopotentials ask for."""
+    """Cutoff of the wave functions, Ry, as the pseudopotentials require."""
     density_cutoff_ry: float | None = Field(None, ge=20, le=5000)
-    """Cutoff of the density, Ry; None is four times the other, too little for ultrasoft and
-    projector-augmented pseudopotentials."""
+    """Cutoff of the density, Ry; None is four times that of the wave functions, which is too little
+    for ultrasoft and projector-augmented pseudopotentials."""
     k_spacing: float = Field(0.25, gt=0.01, le=5)
-    """1/Å (2π included); the mesh, which holds Γ, has no points further apart."""
+    """Largest spacing of the mesh of k points, which includes Γ, 1/Å (2π included)."""
     smearing_ev: float = Field(0.05, ge=0.001, le=1)
     """Width of the Fermi-Dirac distribution, eV."""
     scf_tolerance_ry: float = Field(1e-10, gt=0)
@@ -93,9 +93,9 @@ class EspressoSettings(BaseModel):
     scf_steps: int = Field(150, ge=1)
     """Steps after which an SCF counts as not converging."""
     cores: int = Field(1, ge=1)
-    """Takes the place of ``{cores}`` in `command`. No part of the digest."""
+    """Replaces ``{cores}`` in `command`. Not part of the digest."""
     command: str = "pw.x"
-    """What runs pw.x, for instance ``mpiexec -n {cores} pw.x``. No part of the digest."""
+    """Command that runs pw.x, for instance ``mpiexec -n {cores} pw.x``. Not part of the digest."""
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
@@ -126,16 +126,16 @@ _EXECUTION = {"cores", "mpi", "command", "pseudo_dir"}
 
 
 def science(settings: DftSettings) -> dict[str, Any]:
-    """The settings as JSON without those that say only where and how a calculation runs."""
+    """The settings that change the numbers, as JSON; not those of where and how to run."""
     return settings.model_dump(mode="json", exclude=_EXECUTION)
 
 
 def described(potential: Potential) -> str | dict[str, Any]:
-    """What stands for a potential in a method's digest beside its weights, as JSON.
+    """What identifies a potential in a method digest, besides its weights, as JSON.
 
-    A name as it is; of weights the user gives their family without the path, so that they may be
-    moved; of a DFT program's settings those that change the numbers, so that more cores are no
-    other method.
+    Names stay as they are. Of the user's own weights only the family is given, without the path, so
+    that they can be moved. Of a DFT program only those settings are given that change the numbers,
+    so that the number of cores does not make another method.
     """
     if not isinstance(potential, str):
         return science(potential)
@@ -144,11 +144,13 @@ def described(potential: Potential) -> str | dict[str, Any]:
 
 
 def _command(value: str) -> str:
-    """A command that splits into words and knows no other gap than ``{cores}``."""
+    """Check that a command splits into words and has no placeholder but ``{cores}``."""
     try:
         words = _words(value, 1)
     except (ValueError, KeyError, IndexError) as error:
-        raise ValueError(f"got {value!r}; expected a command, with {{cores}} at most") from error
+        raise ValueError(
+            f"got {value!r}; expected a command without placeholders other than {{cores}}"
+        ) from error
     if not words:
         raise ValueError("got an empty command; expected a program")
     return value

@@ -1,8 +1,8 @@
-"""Empirical potentials for carbon, silicon and germanium in the implementation of matscipy.
+"""Empirical potentials for carbon, silicon and germanium, as implemented in matscipy.
 
-Parameters of Tersoff's potential: J. Tersoff, Phys. Rev. B 39, 5566 (1989), tables I and II
-(with the erratum Phys. Rev. B 41, 3248, 1990); those of Stillinger and Weber's come with matscipy:
-Phys. Rev. B 31, 5262 (1985).
+Parameters of Tersoff's potential: J. Tersoff, Phys. Rev. B 39, 5566 (1989), tables I and II, with
+the erratum Phys. Rev. B 41, 3248 (1990). Those of Stillinger and Weber, Phys. Rev. B 31, 5262
+(1985), come with matscipy.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _PURE: dict[str, tuple[float, float, float]] = {
 }
 _GEOMETRIC = ("A", "B", "r1", "r2")
 _CHI = {("C", "Si"): 0.9776, ("Si", "Ge"): 1.00061, ("C", "Ge"): 1.0}
-"""Strength of mixed bonds; the paper fits none for C-Ge."""
+"""Strength of mixed bonds; the paper has no fit for C-Ge."""
 
 
 def tersoff() -> Calculator:
-    """Tersoff's potential of 1989."""
+    """Tersoff's potential of 1989 for C, Si and Ge."""
     from matscipy.calculators.manybody.explicit_forms.tersoff_brenner import TersoffBrenner
 
     pairs = [(i, j) for i in range(3) for j in range(i, 3)]
@@ -58,14 +58,14 @@ def tersoff() -> Calculator:
 
 
 def stillinger_weber() -> Calculator:
-    """Stillinger and Weber's silicon."""
+    """Stillinger and Weber's potential for silicon."""
     from matscipy.calculators.manybody.explicit_forms import stillinger_weber as source
 
     return _manybody(source.StillingerWeber(source.Stillinger_Weber_PRB_31_5262_Si), ("Si",))
 
 
 def _manybody(form: dict[str, Callable[..., Any]], elements: tuple[str, ...]) -> Calculator:
-    """Matscipy's calculator, which says which elements it does not know and does not warn."""
+    """Matscipy's calculator, made to name the elements that it does not know."""
     from matscipy.calculators.manybody import Manybody
 
     class Checked(Manybody):  # type: ignore[misc]
@@ -78,7 +78,7 @@ def _manybody(form: dict[str, Callable[..., Any]], elements: tuple[str, ...]) ->
                     f"it does not know {', '.join(unknown)}; its elements are {', '.join(elements)}"
                 )
             with warnings.catch_warnings():
-                # numpy warns of a `where` without `out` whose gaps are never read.
+                # numpy warns that `where` leaves values undefined; these are never read.
                 warnings.filterwarnings("ignore", message="'where' used without 'out'")
                 super().calculate(atoms, properties, system_changes)
 

@@ -1,4 +1,4 @@
-"""Forces of supercells from an ASE calculator: checked, counted, and never computed twice."""
+"""Forces of supercells from an ASE calculator, which are checked, counted and stored."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from oracle.runtime.stages import StageStore
 from oracle.runtime.threads import one_thread
 
 Array = NDArray[np.float64]
-# Each potential refuses elements in its own words; SevenNet and MACE give their number.
 _COMMON = ("Si", "O", "Cu")
-"""Elements that most potentials know at least one of."""
+"""Almost every potential knows at least one of these elements."""
+# SevenNet and MACE state the atomic number of an element that they do not know.
 _UNKNOWN_ELEMENT = re.compile(r"not know atomic number:? (\d+)|\b(\d+)\)? is not in list$")
 
 
 @dataclass
 class ForceField:
-    """One potential, asked for the forces of one supercell after another.
+    """Computes and stores forces with one potential.
 
-    Every answer is stored under the digest of the exact positions, so that a killed evaluation
-    loses at most one supercell and a tighter one reuses what it shares with a looser one.
+    Forces are stored under the digest of the exact positions, so that a killed evaluation loses at
+    most one supercell, and a tighter evaluation reuses the supercells it shares with a looser one.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
-        store: where forces are kept.
-        context: of the evaluation; its deadline is looked at before every call.
-        atoms_at_once: of one pass over several supercells, where the potential's library can;
-            None for what suits the device, 0 for one by one.
+        store: where forces are stored.
+        context: of the evaluation; its deadline is checked before every calculation.
+        atoms_at_once: number of atoms in one pass over several supercells, where the potential's
+            library supports that; None takes what suits the device, 0 computes one by one.
     """
 
     potential: Potential
@@ -58,9 +58,9 @@ class ForceField:
     context: Context
     atoms_at_once: int | None = None
     calls: int = field(default=0, init=False)
-    """Supercells asked for, computed now or found in the store."""
+    """Number of supercells whose forces were requested, whether computed or read from the store."""
     computed: int = field(default=0, init=False)
-    """Supercells computed now."""
+    """Number of supercells whose forces were computed."""
     _counting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def forces(self, atoms: Atoms, stage: str) -> Array:
@@ -71,34 +71,35 @@ class ForceField:
             stage: named in errors.
 
         Raises:
-            OracleError: the calculator fails, or gives what are no forces.
+            OracleError: the calculator fails, or does not return finite forces.
         """
-        with self._alone():
+        with self._one_thread_and_quiet():
             return self._several([atoms], stage)[0]
 
     def many(
         self, structures: Sequence[Atoms], stage: str, done: Callable[[float], None] | None = None
     ) -> Array:
-        """Forces (n_structures, n_atoms, 3) in eV/Å of structures of one size.
+        """Forces (n_structures, n_atoms, 3) in eV/Å of structures of equal size.
 
-        As many at once as the context has threads, one thread each: the sums of a potential then
-        come out the same however many there are. Potentials that cannot share take one by one. On
-        a GPU several are one pass (`oracle.potentials.batched_forces`).
+        As many are computed at once as the context has threads, each on one thread, so that
+        results do not depend on their number. Potentials whose calculators cannot be copied take
+        one after the other. On a GPU one pass computes several, see
+        `oracle.potentials.batched_forces`.
 
         Args:
-            structures: periodic, all of the same number of atoms.
+            structures: periodic, all with the same number of atoms.
             stage: named in errors.
-            done: told the finished share, 0 to 1.
+            done: called with the finished share, 0 to 1.
 
         Raises:
-            OracleError: as for `forces`; what was finished before stays in the store.
+            OracleError: as for `forces`; forces finished before it stay in the store.
         """
-        with self._alone():
-            together = self._of_one_pass(structures)
-            if together > 1:
+        with self._one_thread_and_quiet():
+            size = self._structures_per_pass(structures)
+            if size > 1:
                 groups = (
-                    self._several(structures[k : k + together], stage)
-                    for k in range(0, len(structures), together)
+                    self._several(structures[k : k + size], stage)
+                    for k in range(0, len(structures), size)
                 )
                 return self._gathered(itertools.chain.from_iterable(groups), len(structures), done)
             threads = min(self.context.threads, len(structures))
@@ -114,8 +115,8 @@ class ForceField:
                     pool.shutdown(cancel_futures=True)
                     raise
 
-    def _of_one_pass(self, structures: Sequence[Atoms]) -> int:
-        """How many structures one pass of the potential takes."""
+    def _structures_per_pass(self, structures: Sequence[Atoms]) -> int:
+        """How many structures one pass of the potential computes."""
         most = self.atoms_at_once
         if most is None:
             most = atoms_of_one_pass(self.potential)
@@ -125,37 +126,37 @@ class ForceField:
     def _gathered(
         each: Iterable[Array], number: int, done: Callable[[float], None] | None
     ) -> Array:
-        """An array of what comes one by one, telling how much of it has come."""
-        found: list[Array] = []
+        """Collect `number` arrays into one, reporting the finished share."""
+        arrays: list[Array] = []
         for forces in each:
-            found.append(forces)
+            arrays.append(forces)
             if done is not None:
-                done(len(found) / number)
-        return np.array(found)
+                done(len(arrays) / number)
+        return np.array(arrays)
 
     def _several(self, structures: Sequence[Atoms], stage: str) -> list[Array]:
-        """Forces of each structure: from the store where it has them, else in one pass."""
+        """Forces of each structure: read from the store, the missing ones computed in one pass."""
         keys = [self._key(atoms) for atoms in structures]
         with self._counting:
             self.calls += len(structures)
         stored = [self.store.load("forces", key) for key in keys]
-        known = {k: found[0]["forces"] for k, found in enumerate(stored) if found is not None}
-        missing = [k for k in range(len(structures)) if k not in known]
+        forces = {k: entry[0]["forces"] for k, entry in enumerate(stored) if entry is not None}
+        missing = [k for k in range(len(structures)) if k not in forces]
         if missing:
             self.context.check(stage)
-            wanted = [structures[k] for k in missing]
-            with self._explained(wanted[0], stage):
-                made = self._computed(wanted)
-            for k, forces in zip(missing, made, strict=True):
-                known[k] = checked(forces, len(structures[k]), stage, self.potential)
+            to_compute = [structures[k] for k in missing]
+            with self._explained(to_compute[0], stage):
+                computed = self._computed(to_compute)
+            for k, array in zip(missing, computed, strict=True):
+                forces[k] = checked(array, len(structures[k]), stage, self.potential)
             with self._counting:
                 self.computed += len(missing)
             for k in missing:
-                self.store.save("forces", keys[k], {"forces": known[k]}, {})
-        return [known[k] for k in range(len(structures))]
+                self.store.save("forces", keys[k], {"forces": forces[k]}, {})
+        return [forces[k] for k in range(len(structures))]
 
     def _computed(self, structures: Sequence[Atoms]) -> list[Array]:
-        """Forces as the calculator gives them."""
+        """Forces as the calculator returns them."""
         if len(structures) > 1:
             return forces_at_once(calculator(self.potential), structures)
         ready = structures[0].copy()
@@ -163,7 +164,7 @@ class ForceField:
         return [ready.get_forces()]
 
     def _key(self, atoms: Atoms) -> str:
-        """What stored forces of a structure are found by."""
+        """Digest under which the forces of a structure are stored."""
         return digest_of(
             {
                 "weights": weights_digest(self.potential),
@@ -174,7 +175,7 @@ class ForceField:
         )
 
     def _calculator(self) -> Calculator:
-        """The potential's calculator; a copy with its own results where copies may share."""
+        """The potential's calculator, or a copy with results of its own where copies may share."""
         loaded = calculator(self.potential)
         if not copies_may_share(self.potential):
             return loaded
@@ -184,17 +185,17 @@ class ForceField:
 
     @contextlib.contextmanager
     def attached(self, atoms: Atoms, stage: str) -> Iterator[Atoms]:
-        """A copy of the atoms with the calculator; what that raises becomes an `OracleError`."""
+        """A copy of the atoms with the calculator, whose exceptions become an `OracleError`."""
         ready = atoms.copy()
-        with self._alone(), self._explained(atoms, stage):
+        with self._one_thread_and_quiet(), self._explained(atoms, stage):
             ready.calc = calculator(self.potential)
             yield ready
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One thread, and nothing on stdout, where some potentials talk.
+    def _one_thread_and_quiet(self) -> Iterator[None]:
+        """Compute on one thread, and suppress what potentials print on stdout.
 
-        The sums of a potential depend on how they are shared out among threads.
+        The rounding of sums would depend on how they are divided among threads.
         """
         keep_freed_memory()
         with contextlib.redirect_stdout(io.StringIO()), one_thread():
@@ -202,7 +203,7 @@ class ForceField:
 
     @contextlib.contextmanager
     def _explained(self, atoms: Atoms, stage: str) -> Iterator[None]:
-        """Whatever a calculator raises becomes an `OracleError`."""
+        """Turn whatever a calculator raises into an `OracleError`."""
         try:
             yield
         except OracleError:
@@ -211,7 +212,7 @@ class ForceField:
             raise self._failure(error, atoms, stage) from error
 
     def _failure(self, error: BaseException, atoms: Atoms, stage: str) -> OracleError:
-        """What is said of an exception of the calculator's."""
+        """The `OracleError` for an exception of the calculator."""
         if isinstance(error, MemoryError):
             relief = "give smaller supercells or more memory"
             message = f"out of memory for {len(atoms)} atoms; {relief}"
@@ -230,45 +231,44 @@ class ForceField:
         return OracleError(stage, message, unexpected=True)
 
     def _unknown_elements(self, error: BaseException, atoms: Atoms) -> list[str]:
-        """Elements that the calculator refuses, as it says itself or as a comparison shows.
+        """Elements that the calculator does not know, from its message or from trials.
 
-        Some trip over them somewhere inside, with words that tell nothing. Then each element is
-        put in the place of all atoms, and so is one that every potential for it knows: where that
-        works and another does not, it is that element.
+        Some calculators raise errors that do not say so. Then all atoms are replaced by each
+        element in turn, and by common elements: if some elements work, those that fail are unknown.
         """
-        said = _UNKNOWN_ELEMENT.search(str(error))
-        if said is not None:
-            return [chemical_symbols[int(said[1] or said[2])]]
+        match = _UNKNOWN_ELEMENT.search(str(error))
+        if match is not None:
+            return [chemical_symbols[int(match[1] or match[2])]]
         if not isinstance(self.potential, str):
-            return []  # a DFT program tells it by itself, and a comparison would be dear
+            return []  # a DFT program says so itself, and trials would be expensive
         symbols = sorted(set(atoms.get_chemical_symbols()))
         refused = [s for s in symbols if not any(self._takes(atoms, s) for _ in range(2))]
         common = [symbol for symbol in _COMMON if symbol not in symbols]
-        known = len(refused) < len(symbols) or any(self._takes(atoms, s) for s in common)
-        return refused if known else []
+        some_work = len(refused) < len(symbols) or any(self._takes(atoms, s) for s in common)
+        return refused if some_work else []
 
     def _takes(self, atoms: Atoms, symbol: str) -> bool:
-        """Whether the calculator gives forces where all atoms are of one element."""
+        """Whether the calculator gives forces when all atoms are of one element."""
         probe = atoms.copy()
         probe.set_chemical_symbols([symbol] * len(probe))
         probe.set_constraint()
         try:
             probe.calc = calculator(self.potential)
             probe.get_forces()
-        except RAISED_BY_LIBRARIES:  # that is what is asked
+        except RAISED_BY_LIBRARIES:
             return False
         return True
 
 
 def check_elements(potential: Potential, crystals: Iterable[Crystal]) -> None:
-    """Ask a potential for forces in a few of the crystals, before anything is paid for.
+    """Compute forces in a few crystals to see whether a potential knows all their elements.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
-        crystals: of which so many are tried that every element is.
+        crystals: tried until every element has occurred.
 
     Raises:
-        OracleError: stage ``read``; an element that it does not know, or it cannot be loaded.
+        OracleError: stage ``read``; it does not know an element, or it cannot be loaded.
     """
     nowhere = Path()  # nothing is stored
     field = ForceField(potential, StageStore(nowhere), Context(nowhere))
@@ -291,7 +291,11 @@ def _single() -> None:
 
 
 def checked(forces: Any, n_atoms: int, stage: str, potential: Potential) -> Array:
-    """Forces as float64 (n_atoms, 3), or an `OracleError` where they are not finite or not that."""
+    """Forces as float64 (n_atoms, 3).
+
+    Raises:
+        OracleError: they have another shape, or are not finite.
+    """
     array = np.asarray(forces, dtype=np.float64)
     if array.shape != (n_atoms, 3):
         raise OracleError(
@@ -300,10 +304,10 @@ def checked(forces: Any, n_atoms: int, stage: str, potential: Potential) -> Arra
             f"expected ({n_atoms}, 3): check the calculator",
         )
     if not np.isfinite(array).all():
-        bad = int(np.count_nonzero(~np.isfinite(array).all(axis=1)))
+        affected = int(np.count_nonzero(~np.isfinite(array).all(axis=1)))
         raise OracleError(
             stage,
-            f"calculator {potential} gave forces that are not finite on {bad} of {n_atoms} atoms; "
-            "check the structure or use another calculator",
+            f"calculator {potential} gave forces that are not finite on {affected} of {n_atoms} "
+            "atoms; check the structure or use another calculator",
         )
     return np.ascontiguousarray(array)

@@ -1,4 +1,4 @@
-"""A potential tried on a small cell before anything is planned with it."""
+"""Trying a potential on a small cell before a campaign is recorded."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ STAGE = "read"
 
 
 def try_potential(potential: Potential, crystals: Iterable[Crystal]) -> None:
-    """Load a potential and ask it for energy, forces and stress.
+    """Load a potential and compute energy, forces and stress with it.
 
-    It works where it does so in one of the crystals: another may hold an element that it does not
-    know, which is that crystal's misfortune.
+    One crystal in which this works is enough, since others may have elements that the potential
+    does not know.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
-        crystals: small ones, tried in turn; none where only loading is tried.
+        crystals: small ones, tried in turn; if there are none, the potential is only loaded.
 
     Raises:
-        OracleError: it cannot be loaded, or works in none of them; then what the last one met.
+        OracleError: it cannot be loaded, or works in none of the crystals; the error is then that
+            of the last one.
     """
     calculator(potential)
     last: OracleError | None = None

@@ -1,7 +1,7 @@
-"""One table of universal machine-learning potentials, and the digest of their weights.
+"""The table of potentials, and the digests of their weights.
 
-SevenNet and CHGNet ship their weights inside their wheels; those of the others lie in one folder
-of the user's. Nothing is fetched at run time: packages that would do so are always given a file.
+SevenNet and CHGNet ship their weights inside their packages; those of the others are in a folder of
+the user's. Nothing is downloaded at run time: packages that would do so are always given a file.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Separate:
-    """Weights that do not come with a package but lie in `weights_folder`.
+    """Weights that do not come with a package but are in `weights_folder`.
 
     Args:
-        file: its name there.
+        file: name of the file there.
         url: where its authors publish it.
-        sha256: what it must be, in hexadecimal; None where no digest is pinned. Then nothing is
-            downloaded, and the user's own file is taken as it is.
-        size: bytes of the pinned file.
+        sha256: digest that it must have, in hexadecimal; None where none is pinned. In that case
+            nothing is downloaded, and the user's own file is taken as it is.
+        size: of the pinned file, bytes.
     """
 
     file: str
@@ -47,13 +47,13 @@ class Separate:
 
 @dataclass(frozen=True)
 class PotentialSpec:
-    """How one potential is found and loaded.
+    """How a potential is located and loaded.
 
     Args:
-        package: what must be importable.
-        weights: path of the weights relative to the package, or None where it has none.
+        package: that must be importable.
+        weights: path of the weights relative to the package; None where the package has none.
         build: makes an ASE calculator.
-        install: what a user who lacks it types.
+        install: command with which a user installs it.
         separate: the weights, where they do not come with the package.
     """
 
@@ -66,12 +66,12 @@ class PotentialSpec:
 
 @dataclass(frozen=True)
 class Family:
-    """How weights of the user's own are loaded: ``calculator: "mace:/path/to/weights"``.
+    """How the user's own weights are loaded: ``calculator: "mace:/path/to/weights"``.
 
     Args:
-        package: what must be importable.
-        load: makes an ASE calculator from a file of weights (for ``matgl`` a folder).
-        install: what a user who lacks it types.
+        package: that must be importable.
+        load: makes an ASE calculator from a file of weights (a folder for ``matgl``).
+        install: command with which a user installs it.
     """
 
     package: str
@@ -96,7 +96,7 @@ FAMILIES: dict[str, Family] = {
     "orb": Family("orb_models", loaders.orb, _ORB),
     "matgl": Family("matgl", loaders.matgl, "pip install matgl"),
 }
-"""What may stand before the colon of ``family:/path/to/weights``."""
+"""The families of ``family:/path/to/weights``."""
 
 POTENTIALS: dict[str, PotentialSpec] = {
     "7net-0": PotentialSpec(
@@ -178,8 +178,8 @@ POTENTIALS: dict[str, PotentialSpec] = {
     "tersoff": PotentialSpec("matscipy", None, empirical.tersoff, _MATSCIPY),
     "stillinger-weber": PotentialSpec("matscipy", None, empirical.stillinger_weber, _MATSCIPY),
 }
-"""Names a config may use for `calculator`; ``family:/path/to/weights`` (`FAMILIES`) and an import
-path ``package.module:factory`` also work."""
+"""Names that a config may give as `calculator`; ``family:/path/to/weights`` (`FAMILIES`) and import
+paths ``package.module:factory`` also work."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -193,29 +193,29 @@ def calculator(name: dft_settings.Potential) -> Calculator:
 
     Raises:
         SetupError: unknown name, its package is not installed or cannot be imported, its weights
-            are missing or not those that are pinned, or it cannot be made of them.
+            are missing or not the pinned ones, or they cannot be loaded.
     """
     if not isinstance(name, str):
         return dft.calculator(name)
     try:
-        made = _build_of(name)()
+        loaded = _build_of(name)()
     except OracleError:
         raise
-    except RAISED_BY_LIBRARIES as error:  # each library has its own ways of not loading
+    except RAISED_BY_LIBRARIES as error:  # libraries differ in what they raise
         raise SetupError(f"calculator {name!r} cannot be loaded ({in_words(error)})") from error
-    if not hasattr(made, "get_forces"):
+    if not hasattr(loaded, "get_forces"):
         raise SetupError(
-            f"calculator {name!r}: its factory returned {type(made).__name__}; expected an ASE "
+            f"calculator {name!r}: its factory returned {type(loaded).__name__}; expected an ASE "
             "calculator"
         )
-    return made
+    return loaded
 
 
 def _build_of(name: str) -> Callable[[], Calculator]:
-    """What makes a calculator, after a look at whether all is there that it needs."""
-    given = _given(name)
-    if given is not None:
-        family, path = given
+    """The function that makes a calculator, after checking that all it needs is there."""
+    own_weights = _own_weights(name)
+    if own_weights is not None:
+        family, path = own_weights
         _folder(name, family)
         _existing(name, path)
         return lambda: family.load(path)
@@ -223,7 +223,7 @@ def _build_of(name: str) -> Callable[[], Calculator]:
         return _of_calculator(imported, name)
     spec = _spec(name)
     if spec.separate is not None:
-        weights_digest(name)  # no other weights than the pinned ones are ever loaded
+        weights_digest(name)  # raises unless the weights are the pinned ones
     elif not is_installed(spec.package):
         raise SetupError(f"calculator {name!r} needs {spec.package}; {spec.install}")
     return spec.build
@@ -243,32 +243,31 @@ _SHARING = frozenset({"sevenn", "chgnet"})
 def copies_may_share(name: dft_settings.Potential) -> bool:
     """Whether shallow copies of a potential's calculator may compute in several threads at once.
 
-    So where a call changes nothing but the copy's own results, which is known of few.
+    They may if a calculation changes only the results of the copy, which is known of few libraries.
     """
     if not isinstance(name, str):
         return False
-    family = FAMILIES.get(name.partition(":")[0])
-    known = family or POTENTIALS.get(name)
-    return known is not None and known.package in _SHARING
+    spec = FAMILIES.get(name.partition(":")[0]) or POTENTIALS.get(name)
+    return spec is not None and spec.package in _SHARING
 
 
 @functools.lru_cache(maxsize=16)
 def weights_digest(name: dft_settings.Potential) -> str:
-    """SHA-256 of the potential's weights, or of its name where it is known but has none.
+    """SHA-256 of a potential's weights, or of its name if it is in the table but has no weights.
 
-    That of an import path is of its sources, see `oracle.runtime.sources`; that of a DFT program
-    of its settings and atomic data, see `oracle.potentials.dft.digest`.
+    For an import path it is the digest of the sources, see `oracle.runtime.sources`; for a DFT
+    program that of settings and atomic data, see `oracle.potentials.dft.digest`.
 
     Raises:
-        SetupError: unknown name, package or weights missing, or weights that are not those that
-            are pinned.
+        SetupError: unknown name, package or weights missing, or weights other than the pinned ones.
     """
     if not isinstance(name, str):
         return dft.digest(name)
-    given = _given(name)
-    if given is not None:
-        _folder(name, given[0])
-        return digest_of_path(_existing(name, given[1]))
+    own_weights = _own_weights(name)
+    if own_weights is not None:
+        family, own_path = own_weights
+        _folder(name, family)
+        return digest_of_path(_existing(name, own_path))
     if ":" in name:
         return _of_calculator(digest_of_import, name)
     spec = _spec(name)
@@ -285,29 +284,29 @@ def weights_digest(name: dft_settings.Potential) -> str:
         how = f"download {spec.separate.url}, then {how} --from FILE"
     if not path.is_file():
         raise SetupError(f"calculator {name!r}: no weights at {path}; {how}")
-    found = digest_of_path(path)
-    if spec.separate.sha256 not in (None, found):
+    digest = digest_of_path(path)
+    if spec.separate.sha256 not in (None, digest):
         raise SetupError(
-            f"calculator {name!r}: {path} has the SHA-256 {found}; "
+            f"calculator {name!r}: {path} has the SHA-256 {digest}; "
             f"expected {spec.separate.sha256}: {how}",
         )
-    return found
+    return digest
 
 
 def weights_folder() -> Path:
-    """Where weights that come with no package lie: ``$PHONOSCOUT_POTENTIALS``, or user data."""
-    chosen = os.environ.get("PHONOSCOUT_POTENTIALS")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    """Folder of weights that come with no package: ``$PHONOSCOUT_POTENTIALS``, or user data."""
+    configured = os.environ.get("PHONOSCOUT_POTENTIALS")
+    if configured:
+        return Path(configured).expanduser().absolute()
     return user_data_path("phonoscout", appauthor=False) / "potentials"
 
 
 def weights_path(name: str) -> Path | None:
-    """Where the weights of a named potential are looked for, whether they are there or not.
+    """Where the weights of a named potential should be, whether they are there or not.
 
     Returns:
-        The path; None for a potential without weights, or while the package that holds them is
-        not installed.
+        The path; None for a potential without weights, or if the package that contains them is not
+        installed.
 
     Raises:
         OracleError: stage ``read``; unknown name.
@@ -320,10 +319,10 @@ def weights_path(name: str) -> Path | None:
 
 
 def is_installed(package: str) -> bool:
-    """Whether a package can be imported, found out without importing it."""
-    found = importlib.util.find_spec(package)
-    # A folder that happens to have the name is no package: it has no origin.
-    return found is not None and found.origin is not None
+    """Whether a package can be imported; it is not imported to find out."""
+    module = importlib.util.find_spec(package)
+    # A folder that happens to have the name is not a package; it has no origin.
+    return module is not None and module.origin is not None
 
 
 def _path(name: str) -> Path:
@@ -333,10 +332,10 @@ def _path(name: str) -> Path:
 
 
 def _package_folder(package: str) -> Path | None:
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None or not found.submodule_search_locations:
+    module = importlib.util.find_spec(package)
+    if module is None or module.origin is None or not module.submodule_search_locations:
         return None
-    return Path(found.submodule_search_locations[0])
+    return Path(module.submodule_search_locations[0])
 
 
 def _folder(name: str, needed: PotentialSpec | Family) -> Path:
@@ -346,13 +345,13 @@ def _folder(name: str, needed: PotentialSpec | Family) -> Path:
     return folder
 
 
-def _given(name: str) -> tuple[Family, Path] | None:
+def _own_weights(name: str) -> tuple[Family, Path] | None:
     """Family and path of ``family:/path/to/weights``; None for every other name."""
     prefix, colon, text = name.partition(":")
     if not colon or prefix not in FAMILIES:
         return None
     path = Path(text).expanduser()
-    # A relative path would mean something else to a worker, or to a resume from another folder.
+    # To a worker, or on resume from another folder, a relative path would be another one.
     if not path.is_absolute():
         raise SetupError(
             f"calculator {name!r}: its path is {text!r}; expected an absolute one, "
@@ -369,9 +368,9 @@ def _existing(name: str, path: Path) -> Path:
 
 def _spec(name: str) -> PotentialSpec:
     if name not in POTENTIALS:
-        known, families = ", ".join(sorted(POTENTIALS)), ", ".join(sorted(FAMILIES))
+        names, families = ", ".join(sorted(POTENTIALS)), ", ".join(sorted(FAMILIES))
         raise SetupError(
-            f"unknown calculator {name!r}; {did_you_mean(name, POTENTIALS)}known: {known}, "
+            f"unknown calculator {name!r}; {did_you_mean(name, POTENTIALS)}known: {names}, "
             f"FAMILY:/path/to/weights with one of {families}, or package.module:factory"
         )
     return POTENTIALS[name]

@@ -1,9 +1,9 @@
-"""Run a command that ends with its starter: ``python tether.py FOLDER COMMAND...``.
+"""Run a command that ends when its parent does: ``python tether.py FOLDER COMMAND...``.
 
-A plain script of the standard library. Its stdin is a pipe whose other end the oracle holds: when
-the oracle is killed, however abruptly, the pipe closes, the command is stopped, and its scratch
-folder is removed. Without it, a killed evaluation would leave hours of DFT running beside the
-one that takes its place.
+A script that needs only the standard library. Its stdin is a pipe whose other end the oracle holds:
+when the oracle is killed, however abruptly, the pipe closes, the command is stopped, and its
+scratch folder is removed. Otherwise a killed evaluation would leave hours of DFT running beside the
+one that replaces it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _GRACE = 5.0  # s; mpiexec needs a moment to stop its ranks
 
 
 def main(folder: str, command: list[str]) -> int:
-    """Run the command in the folder; its exit code, negative for a signal."""
-    # What asks a whole process group to end reaches the oracle too, and its end closes the pipe.
-    # Handlers, unlike ignored signals, are not handed down to the command.
+    """Run the command in the folder; return its exit code, negative for a signal."""
+    # A signal to the whole process group also ends the oracle, which closes the pipe. Handlers,
+    # unlike ignored signals, are not inherited by the command.
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(kind, lambda *_: None)
     child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -30,7 +30,7 @@ def main(folder: str, command: list[str]) -> int:
     watch.start()
     status = child.wait()
     if orphaned.is_set():
-        watch.join()  # it still has the folder to remove
+        watch.join()  # it still has to remove the folder
     return status
 
 
@@ -43,7 +43,7 @@ def _watch(child: subprocess.Popen[bytes], folder: str, orphaned: threading.Even
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Stop the command and all that it started in its session."""
+    """Stop the command and all processes of its session."""
     for kind in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(child.pid, kind)
@@ -57,5 +57,5 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 if __name__ == "__main__":
     status = main(sys.argv[1], sys.argv[2:])
-    # A shell's convention, so that the caller sees which signal ended the command.
+    # The convention of shells, so that the caller sees which signal ended the command.
     os._exit(status if status >= 0 else 128 - status)

@@ -1,1 +1,1 @@
-"""The oracle of kind ``replay``: answers from a table."""
+"""The oracle of kind ``replay``: evaluations from a table of earlier results."""

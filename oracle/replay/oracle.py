@@ -1,4 +1,4 @@
-"""The oracle that looks answers up in a table: policies are compared after the fact with it."""
+"""The oracle that reads results from a table, with which strategies can be compared afterwards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ version, so that what it stored is still found."""
 
 
 class ReplayOracle:
-    """One number per material, at the cost that the table says it once had.
+    """One number per material from a table, at a cost that is charged as if it were computed.
 
     Args:
         rows: the table's row by material digest.
@@ -123,7 +123,7 @@ class ReplayOracle:
         return self._method_digest
 
     def row_id(self, digest: str) -> str | None:
-        """Id of the row that answers for a material, or None."""
+        """Id of the row of a material, or None."""
         row = self._rows.get(digest)
         return None if row is None else str(row["id"])
 
@@ -151,7 +151,7 @@ class ReplayOracle:
         )
 
     def evaluate(self, material: Material, *, context: Context) -> Measured | Unstable | Failed:
-        """The table's outcome for one material; nothing in the context changes it."""
+        """The evaluation of one material according to the table; the context does not change it."""
         common: dict[str, Any] = {
             "material": material,
             "fidelity": self._fidelity,
@@ -194,7 +194,7 @@ class ReplayOracle:
 def _check_column(
     rows: Mapping[str, Row], column: str, allowed: Callable[[Any], bool], expected: str
 ) -> None:
-    """Refuse a misspelt column here, rather than as a thousand failed evaluations."""
+    """Refuse a misspelt column at once, rather than through a thousand failed evaluations."""
     if rows and not any(column in row for row in rows.values()):
         known = sorted({name for row in rows.values() for name in row} - {"id"})
         raise OracleError(

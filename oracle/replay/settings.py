@@ -39,7 +39,7 @@ class ReplayFidelity(BaseModel):
 
 
 class ReplaySettings(BaseModel):
-    """The oracle `replay`: answers are looked up in a JSON-lines table keyed by ``id``."""
+    """The oracle `replay`: results are read from a JSON-lines table by ``id``."""
 
     model_config = _CLOSED
 
@@ -52,7 +52,7 @@ class ReplaySettings(BaseModel):
     unit: str | None = None
     """Of the number; where absent, that of docs/properties.md, or none for conductances."""
     fidelities: dict[str, ReplayFidelity] | None = None
-    """Cheapest first; the objective is always the last."""
+    """Cheapest first; the objective always belongs to the last."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ReplaySettings:

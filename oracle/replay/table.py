@@ -1,4 +1,4 @@
-"""Tables of answers."""
+"""Tables of earlier results."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LARGEST = 10**300  # JSON knows larger integers than a number may be
 def load_table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
     """The rows of a JSON-lines file by their ``id``, and the SHA-256 of its content.
 
-    What a row leaves out that others have is null in it, so that any selection of rows, one alone
-    included, has all columns of the table.
+    Columns that a row lacks are null in it, so that any selection of rows has all columns of the
+    table.
 
     Raises:
-        OracleError: stage ``read``, naming file and line; not JSON, no id, an id given twice.
+        OracleError: stage ``read``, naming file and line; not JSON, no id, or an id given twice.
     """
     try:
         content = path.read_bytes()

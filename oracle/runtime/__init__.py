@@ -1,1 +1,1 @@
-"""How work runs and what it leaves behind: errors, digests, files, stages, threads."""
+"""How work runs and what it stores: errors, digests, files, stages, threads."""

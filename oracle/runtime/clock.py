@@ -1,4 +1,4 @@
-"""Stages of an evaluation under its deadline, and the seconds they take."""
+"""Runs the stages of an evaluation, checks its deadline and measures durations."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _T = TypeVar("_T")
 
 @dataclass
 class Clock:
-    """Looks at the deadline before every stage, tells of its beginning, and takes its time.
+    """Before each stage, checks the deadline and reports its beginning; then measures its duration.
 
     Args:
         context: of the evaluation.
-        seconds: by stage, summed over all its runs; filled here.
+        seconds: duration by stage, summed over all its runs; filled here.
     """
 
     context: Context
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, stage: str, work: Callable[[], _T]) -> _T:
-        """What the work returns.
+        """Return what `work` returns.
 
         Raises:
-            OracleError: the deadline has passed; or what the work raises.
+            OracleError: the deadline has passed, or `work` raised it.
         """
         self.context.check(stage)
         self.context.progress(stage, 0.0)

@@ -1,4 +1,4 @@
-"""What an evaluation is given beside the material: a place for files, threads, and a deadline."""
+"""What an evaluation is given besides the material: a folder for files, threads, a deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from oracle.runtime.errors import OracleError
 
 Progress = Callable[[str, float], None]
-"""Called with the stage's name and its finished share, 0 to 1."""
+"""Called with the name of a stage and its finished share, 0 to 1."""
 
 
 def _silent(stage: str, share: float) -> None:
@@ -22,12 +22,12 @@ class Context:
     """Where and how one evaluation runs; nothing in it changes the result.
 
     Args:
-        workdir: root of the content-addressed stage results and artefacts, shared by all
+        workdir: root folder of stages and artefacts, which are stored by content and shared by all
             evaluations of one home.
-        deadline: `time.time` at which to give up with a transient failure, or None.
-        progress: told the stage reached.
-        keep_large: whether third-order force constants and mode-resolved conductivities are kept.
-        threads: CPU threads the evaluation may use.
+        deadline: value of `time.time` at which to give up with a transient failure, or None.
+        progress: is called with each stage that is reached.
+        keep_large: whether third-order force constants and mode-resolved conductivities are stored.
+        threads: number of CPU threads that the evaluation may use.
     """
 
     workdir: Path

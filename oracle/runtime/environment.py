@@ -1,4 +1,4 @@
-"""Which libraries an evaluation ran with."""
+"""Versions of the libraries that an evaluation ran with."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _LIBRARIES = (
 
 
 def environment() -> dict[str, str]:
-    """Versions of the libraries that are installed."""
+    """Version of each relevant library that is installed."""
     return versions_of(_LIBRARIES)
 
 
 def versions_of(names: Iterable[str]) -> dict[str, str]:
-    """Version of each distribution that is installed; read without importing any."""
-    found = {}
+    """Version of each of these distributions that is installed; none is imported."""
+    versions = {}
     for name in names:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,7 +1,7 @@
-"""The one exception of the physics layer: what failed, where, and whose fault it was.
+"""The exception of the physics layer: what failed, where, and for which kind of reason.
 
-A failure is kept for good only where it belongs to this material with this method. A full disk, a
-package that cannot be imported, want of memory and the like belong to the machine: they pass.
+A failure is stored permanently only if it is due to this material with this method. A full disk, a
+package that cannot be imported, lack of memory and the like are due to the machine, and transient.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 RAISED_BY_LIBRARIES: tuple[type[BaseException], ...] = (Exception, SystemExit)
-"""What a calculator may raise; one that calls ``sys.exit`` must not end a campaign in silence."""
+"""What a calculator may raise; one that calls ``sys.exit`` must not silently end a campaign."""
 _OF_THE_MACHINE = (OSError, ImportError, MemoryError, SystemExit, subprocess.TimeoutExpired)
-# Libraries in other languages put into words what Python has classes for.
+# Libraries in other languages report in messages what Python has exception classes for.
 _IN_WORDS = re.compile(
     r"out of memory|cannot allocate memory|bad_alloc|no space left on device|disk quota exceeded"
     r"|too many open files|read-only file system|input/output error|\bcuda\b|\bcudnn|\bcublas"
@@ -30,10 +30,10 @@ class OracleError(Exception):
     Args:
         stage: where it happened: ``read``, ``relax``, ``fc2``, ``stability``, ``fc3``, ``bte``,
             ``spectra``, ``dft``, ``lookup`` or ``worker``.
-        message: one line: what was given, what was expected, what to do.
-        transient: True when the same call may succeed later (memory, time-out, lost worker).
-        unexpected: True where a library raised what nobody foresaw. That may pass as well, but
-            belongs to the material once a fresh attempt raises it again.
+        message: one line that says what was given, what was expected and what to do.
+        transient: True if the same call may succeed later (memory, time-out, lost worker).
+        unexpected: True if a library raised an unknown error. It may be transient too, but is due
+            to the material if a second attempt raises it again.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class OracleError(Exception):
 
 
 class SetupError(OracleError):
-    """What an evaluation needs is not there: a package, a program, weights, a setting.
+    """Something that an evaluation needs is missing: a package, a program, weights, a setting.
 
-    The user's error, not the material's, so it passes once that is there.
+    This is not due to the material, and so it is transient.
 
     Args:
         message: one line, as for `OracleError`.
@@ -60,11 +60,12 @@ class SetupError(OracleError):
 
 
 def as_oracle_error(error: Exception, relief: str) -> OracleError:
-    """What an evaluation says of whatever ended it; an `OracleError` speaks for itself.
+    """The `OracleError` for an exception that ended an evaluation.
 
     Args:
-        error: that of the machine counts as transient, any other as unexpected.
-        relief: what to do where memory was lacking.
+        error: an `OracleError` is returned as it is; an error of the machine becomes a transient
+            one, any other an unexpected one.
+        relief: what the user can do if memory ran out.
     """
     if isinstance(error, OracleError):
         return error
@@ -75,7 +76,7 @@ def as_oracle_error(error: Exception, relief: str) -> OracleError:
 
 
 def is_of_the_machine(error: BaseException) -> bool:
-    """Whether disk, memory, imports, time or device are to blame, rather than the material."""
+    """Whether an error is due to disk, memory, imports, time or device, not to the material."""
     return any(
         isinstance(cause, _OF_THE_MACHINE)
         or (isinstance(cause, OracleError) and cause.transient and not cause.unexpected)
@@ -85,17 +86,21 @@ def is_of_the_machine(error: BaseException) -> bool:
 
 
 def raise_if_of_the_machine(error: Exception) -> None:
-    """Pass on what is no fault of the material's, before a failure is kept as one.
+    """Raise again an error that is not due to the material, before it is stored as a failure.
 
     Raises:
-        OracleError: transient.
+        OracleError: the transient error.
     """
     if is_of_the_machine(error):
         raise as_oracle_error(error, "give smaller cells or more memory") from error
 
 
 def recurring(work: Callable[[], _T]) -> _T:
-    """What `work` gives; what it raises unforeseen counts only where it is raised twice."""
+    """What `work` returns; it is tried again if it raises an unknown error.
+
+    Raises:
+        Exception: whatever the second attempt raises, or an error that is not unexpected.
+    """
     try:
         return work()
     except OracleError as error:
@@ -108,19 +113,19 @@ def recurring(work: Callable[[], _T]) -> _T:
 
 
 def in_words(error: BaseException) -> str:
-    """Class and message of an exception, in one line."""
+    """Class and message of an exception in one line, shortened to 200 characters."""
     text = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what it was raised from or after."""
-    found: BaseException | None = error
-    seen: set[int] = set()
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+    """An exception, and those from which or after which it was raised."""
+    cause: BaseException | None = error
+    visited: set[int] = set()
+    while cause is not None and id(cause) not in visited:
+        visited.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def one_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their digests."""
+"""Files that are written atomically, and their digests."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import uuid
 from pathlib import Path
 
 LOG = logging.getLogger("phonoscout")
-"""What users are told beside results; on stderr unless somebody listens."""
+"""Messages to the user besides results; on stderr unless a handler is attached."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write under another name, then rename: no reader, and no crash, sees half a file.
+    """Write a file atomically: under another name, which is then changed.
 
     Args:
-        path: of the file; its folder is made. Of two writers at once the last wins.
-        content: all of it.
+        path: of the file; its folder is created. If two processes write at once, the last wins.
+        content: of the whole file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by tempfile, whose files only their owner may read.
+    # The module tempfile would make files that only their owner can read.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with temporary.open("xb") as file:
@@ -34,13 +34,13 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def report_damage(path: Path, cause: BaseException | str) -> None:
-    """Say in one line that a kept file is damaged; whoever found it computes it again."""
+    """Log in one line that a stored file is damaged; the caller computes it again."""
     reason = " ".join(str(cause).split())[:120] or type(cause).__name__
     LOG.warning("%s is damaged (%s): it is computed again", path, reason)
 
 
 def digest_of_path(path: Path) -> str:
-    """SHA-256 in hexadecimal of a file, or of the names and digests of all files in a folder."""
+    """SHA-256 (hexadecimal) of a file, or of the names and digests of all files in a folder."""
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

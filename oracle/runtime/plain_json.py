@@ -1,4 +1,4 @@
-"""JSON that somebody else wrote, whose nesting is counted before Python follows it."""
+"""Parsing JSON from untrusted sources, with a limit on nesting."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 _DEEPEST = 100
-"""Levels that a text may nest. Python's own limit is no guard: libraries raise it, and then a
-text that nests without end takes the whole process down."""
+"""Largest number of nested levels. Python's own limit does not protect: libraries raise it, and
+deeply nested text then crashes the whole process."""
 _PIECES = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -16,8 +16,8 @@ def parse_json(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        json.JSONDecodeError: it is none.
-        ValueError: it nests more than a hundred levels.
+        json.JSONDecodeError: it is not JSON.
+        ValueError: it is nested more than a hundred levels deep.
     """
     if text.count("[") + text.count("{") > _DEEPEST and _depth(text) > _DEEPEST:
         raise ValueError(f"nested too deeply; expected at most {_DEEPEST} levels")
@@ -25,7 +25,7 @@ def parse_json(text: str) -> Any:
 
 
 def _depth(text: str) -> int:
-    """How many brackets are open at most; those inside of strings do not count."""
+    """Largest number of open brackets, without those inside strings."""
     depth = deepest = 0
     for piece in _PIECES.finditer(text):
         first = text[piece.start()]

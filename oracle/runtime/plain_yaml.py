@@ -1,4 +1,4 @@
-"""YAML as plain values only, and none that grows without bound when its aliases are followed."""
+"""Parsing YAML into plain values, with limits on nesting and on the expansion of aliases."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 import yaml
 
-_MOST = 1_000_000  # values, each alias counted as often as it is used
+_MOST = 1_000_000  # values, where aliases count as often as they are used
 _DEEPEST = 100
-"""Levels that a text may nest; told before Python's own limit is met, which libraries move."""
+"""Largest number of nested levels, far below Python's own limit, which libraries change."""
 
 
 def parse_yaml(text: str) -> Any:
     """The value of a YAML text.
 
     Raises:
-        ValueError: on one line: no YAML, not plain values, nested without end, or aliases that
-            stand for more than a million values.
+        ValueError: with a message of one line: not YAML, not plain values, nested too deeply, or
+            aliases that stand for more than a million values.
     """
     loader = yaml.SafeLoader(text)
     try:
@@ -34,7 +34,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse what nests without end; the events of a text are told without recursion."""
+    """Refuse text that is nested too deeply; its events are parsed without recursion."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -43,21 +43,21 @@ def _check_depth(text: str) -> None:
             raise ValueError(f"nested too deeply; expected at most {_DEEPEST} levels")
 
 
-def _expanded(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
+def _expanded(node: yaml.Node, counts: dict[int, int], above: set[int]) -> int:
     """How many values a node stands for.
 
     Args:
         node: of a document's graph.
-        known: results by the identity of nodes.
-        above: identities of the nodes that hold this one.
+        counts: results for nodes already visited, by identity.
+        above: identities of the nodes that contain this one.
     """
     if id(node) in above:
-        raise ValueError("an alias refers to what holds it; expected plain values")
-    if id(node) not in known:
+        raise ValueError("an alias refers to a value that contains it; expected plain values")
+    if id(node) not in counts:
         above.add(id(node))
-        known[id(node)] = 1 + sum(_expanded(part, known, above) for part in _parts(node))
+        counts[id(node)] = 1 + sum(_expanded(part, counts, above) for part in _parts(node))
         above.discard(id(node))
-    return known[id(node)]
+    return counts[id(node)]
 
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:

@@ -26,7 +26,7 @@ from oracle.runtime.errors import RAISED_BY_LIBRARIES, SetupError, in_words
 from oracle.runtime.files import digest_of_path
 
 DEPENDS = "PHONOSCOUT_DEPENDS"
-"""Name of the constant by which a module names further files that change its numbers."""
+"""Name of the constant in which a module lists further files that change its numbers."""
 _SUFFIXES = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)
 _OWN = ("oracle", "surrogate", "agents", "orchestrator")
 _ROOT = Path(__file__).resolve().parents[2]
@@ -51,10 +51,10 @@ def imported(name: str) -> Any:
 
 @functools.lru_cache(maxsize=16)
 def digest_of_import(name: str) -> str:
-    """SHA-256 of an import path with its sources, the same wherever these lie.
+    """SHA-256 of an import path and its sources, independent of the folder they are in.
 
     Raises:
-        SetupError: there is no such module, or no file that holds it.
+        SetupError: there is no such module, or no file that contains it.
     """
     return _digest(name)
 
@@ -65,25 +65,25 @@ def _digest(name: str) -> str:
 
 
 def _sources(name: str) -> Iterator[tuple[str, Path]]:
-    """Every file that counts, with a name that does not depend on where it lies."""
+    """Every relevant file, with a name that does not depend on its folder."""
     module = name.partition(":")[0]
-    line = [module.partition(".")[0]]
-    seen = set(line)
-    while line:
-        top = line.pop()
+    queue = [module.partition(".")[0]]
+    queued = set(queue)
+    while queue:
+        top = queue.pop()
         for label, path in _files(top, module, name):
             yield label, path
             if path.suffix not in SOURCE_SUFFIXES or not _is_users(top):
                 continue
             tree = _parsed(path, name)
             yield from _declared(tree, path, label, name)
-            fresh = sorted({x for x in _imports(tree) if x not in seen and _is_users(x)})
-            seen.update(fresh)
-            line += fresh
+            fresh = sorted({x for x in _imports(tree) if x not in queued and _is_users(x)})
+            queued.update(fresh)
+            queue += fresh
 
 
 def _files(top: str, module: str, name: str) -> list[tuple[str, Path]]:
-    """The files of a top-level module or package; of this program's own only the module named."""
+    """The files of a top-level module or package; only the named module of phonoscout itself."""
     if top in _OWN and _lies_in(top, _ROOT):
         own = _ROOT.joinpath(*module.split("."))
         path = own / "__init__.py" if own.is_dir() else own.with_suffix(".py")
@@ -104,8 +104,8 @@ def _files(top: str, module: str, name: str) -> list[tuple[str, Path]]:
 
 
 def _missing(name: str, top: str) -> str:
-    known = top in sys.modules or top in sys.builtin_module_names or _spec(top) is not None
-    if known:
+    exists = top in sys.modules or top in sys.builtin_module_names or _spec(top) is not None
+    if exists:
         return (
             f"{name!r}: no file holds the source of {top}, so that results of two "
             "versions of it could not be told apart; put it into a file"
@@ -143,7 +143,7 @@ def _lies_in(top: str, folder: Path) -> bool:
 
 
 def _is_users(top: str) -> bool:
-    """Whether a module is the user's: neither Python's, nor installed, nor of this program."""
+    """Whether a module is the user's own: neither Python's nor installed nor phonoscout's."""
     if top in sys.stdlib_module_names or (top in _OWN and _lies_in(top, _ROOT)):
         return False
     spec, origin = _spec(top), _origin(top)
@@ -162,10 +162,10 @@ def _installed() -> tuple[Path, ...]:
     """Folders of Python's own modules and of installed packages."""
     paths = sysconfig.get_paths()
     named = {Path(paths[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found = {
+    searched = {
         Path(p).resolve() for p in sys.path if Path(p).name in ("site-packages", "dist-packages")
     }
-    return tuple(sorted(named | found))
+    return tuple(sorted(named | searched))
 
 
 def _parsed(path: Path, name: str) -> ast.Module:
@@ -176,7 +176,7 @@ def _parsed(path: Path, name: str) -> ast.Module:
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
-    """Top-level names that a module imports, wherever in it."""
+    """Top-level names that a module imports anywhere."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -185,7 +185,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _declared(tree: ast.Module, path: Path, label: str, name: str) -> Iterator[tuple[str, Path]]:
-    """Files that a module declares."""
+    """Files that a module declares in `DEPENDS`."""
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if not any(isinstance(target, ast.Name) and target.id == DEPENDS for target in targets):

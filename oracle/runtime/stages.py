@@ -1,4 +1,4 @@
-"""Content-addressed results of stages: written whole or not at all, read back exactly."""
+"""Results of stages, stored by content: written atomically and read back exactly."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ T = TypeVar("T")
 SUMS = "SHA256SUMS"
 """Name of the file of digests in every finished folder."""
 IDENTITY = "STAGE"
-"""Name of the file that says which stage a folder holds, as ``<name>/<2 digits>/<digest>``."""
+"""Name of the file that states which stage a folder holds, as ``<name>/<2 digits>/<digest>``."""
 
 
 class Damaged(Exception):
-    """A kept file is not what was written.
+    """A stored file is not what was written.
 
     Args:
         path: of the file.
@@ -45,24 +45,24 @@ class Damaged(Exception):
 class StageStore:
     """Arrays and facts of finished stages under ``<root>/<name>/<2 digits>/<digest>``.
 
-    A stage is found again by the digest of what it depends on. Arrays are kept in full
-    precision (``.npz`` without pickle), facts as JSON, so that a reloaded stage equals a
-    recomputed one to the last bit.
+    The digest is of everything that the stage depends on. Arrays are stored in full precision
+    (``.npz`` without pickle) and facts as JSON, so that a reloaded stage equals a recomputed one to
+    the last bit.
 
     Args:
-        root: directory shared by all evaluations of one home.
+        root: folder shared by all evaluations of one home.
     """
 
     root: Path
 
     def path(self, name: str, digest: str) -> Path:
-        """Directory of a stage's result, whether it exists or not."""
+        """Folder of a stage's result, whether it exists or not."""
         return self.root / name / digest[:2] / digest
 
     def load(self, name: str, digest: str) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """(arrays, facts) of a finished stage, or None where there is none, or it is damaged.
+        """(arrays, facts) of a finished stage; None where there is none, or where it is damaged.
 
-        What is damaged is removed, and said, so that the stage is computed again.
+        A damaged stage is reported and removed, so that it is computed again.
         """
         path = self.path(name, digest)
         return read_whole(path, _read) if path.is_dir() else None
@@ -74,48 +74,48 @@ class StageStore:
         arrays: Mapping[str, Array],
         facts: Mapping[str, Any],
     ) -> None:
-        """Write a stage's result; of two writers of the same digest the first wins."""
+        """Write a stage's result; if two processes write the same digest, the first wins."""
         with self.directory(name, digest) as path:
             named: dict[str, Any] = {key: np.asarray(a) for key, a in arrays.items()}
             np.savez(path / "arrays.npz", **named)
             (path / "facts.json").write_text(json.dumps(facts, sort_keys=True))
 
     def directory(self, name: str, digest: str) -> AtomicDirectory:
-        """A context manager that yields a scratch directory and moves it into place at its end."""
+        """A context manager that yields a scratch folder and finally moves it to its place."""
         return AtomicDirectory(self.path(name, digest))
 
 
 def read_whole(folder: Path, read: Callable[[Path], T]) -> T | None:
-    """What `read` makes of a finished folder; None where it is damaged, and then it is removed.
+    """Read a finished folder with `read`; if it is damaged, remove it and return None.
 
     Args:
-        folder: written by an `AtomicDirectory`, of this version or an earlier one, which kept no
-            digests: there only what `read` cannot understand counts as damaged.
-        read: raises `Damaged`, or anything, at what it cannot understand.
+        folder: written by an `AtomicDirectory`. Earlier versions stored no digests; their folders
+            count as damaged only if `read` cannot understand them.
+        read: raises `Damaged`, or any exception, for what it cannot understand.
     """
     try:
         return read(folder)
     except OSError as error:
         if not isinstance(error, FileNotFoundError):
-            raise  # a disk that cannot be read says nothing of what is on it
+            raise  # a disk that cannot be read does not mean that the folder is damaged
         _discard(folder, folder / Path(str(error.filename)).name, "it is missing")
     except Damaged as error:
         _discard(folder, error.path, str(error))
-    except Exception as error:  # whatever its format makes a reader trip over
+    except Exception as error:  # readers raise exceptions of any class on damaged files
         _discard(folder, folder, error)
     return None
 
 
 def content(folder: Path, name: str) -> bytes:
-    """Bytes of a file of a finished folder.
+    """Bytes of a file in a finished folder.
 
     Raises:
-        Damaged: they are not those that were written, or not there.
-        FileNotFoundError: it is missing.
+        Damaged: they are not those that were written, or the folder belongs to another stage.
+        FileNotFoundError: the file is missing.
     """
     sums = folder / SUMS
     lines = sums.read_text(errors="replace").splitlines() if sums.is_file() else None
-    # Folders of earlier versions have no such file; one that had it lists it.
+    # Folders of earlier versions have no `IDENTITY`; where there was one, it is among the digests.
     if lines is not None and any(line.endswith(f"  {IDENTITY}") for line in lines):
         identity = _checked(folder / IDENTITY, lines).decode(errors="replace").strip()
         if identity != _identity(folder):
@@ -126,7 +126,7 @@ def content(folder: Path, name: str) -> bytes:
 
 
 def _checked(path: Path, lines: list[str] | None) -> bytes:
-    """Bytes of a file whose digest is among the `lines`; None: no digests were kept."""
+    """Bytes of a file whose digest must be among the `lines`; None where there are no digests."""
     read = path.read_bytes()
     if lines is not None and f"{hashlib.sha256(read).hexdigest()}  {path.name}" not in lines:
         raise Damaged(path, "its SHA-256 is not that of what was written")
@@ -134,7 +134,7 @@ def _checked(path: Path, lines: list[str] | None) -> bytes:
 
 
 def _identity(folder: Path) -> str:
-    """What a folder's place says it holds; the same wherever the home is moved."""
+    """Name, digits and digest from a folder's path, which do not change when a home is moved."""
     return "/".join(folder.parts[-3:])
 
 
@@ -147,36 +147,36 @@ def _read(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _parsed(folder: Path, name: str, parse: Callable[[bytes], T]) -> T:
-    found = content(folder, name)
+    data = content(folder, name)
     try:
-        return parse(found)
-    except Exception as error:  # zip, numpy and JSON each have their own
+        return parse(data)
+    except Exception as error:  # zip, numpy and JSON have different ones
         raise Damaged(folder / name, str(error)) from error
 
 
-def _arrays(found: bytes) -> dict[str, Array]:
-    with np.load(io.BytesIO(found), allow_pickle=False) as archive:
+def _arrays(data: bytes) -> dict[str, Array]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return {key: archive[key] for key in archive.files}
 
 
 def _discard(folder: Path, path: Path, cause: BaseException | str) -> None:
-    """Say what is damaged and take the folder away, in one step as others see it."""
+    """Report what is damaged and remove the folder, atomically for other processes."""
     report_damage(path, cause)
-    grave = folder.with_name(f".damaged-{uuid.uuid4().hex}")
-    with contextlib.suppress(OSError):  # another process was faster, or nothing may be changed
-        folder.rename(grave)
-        shutil.rmtree(grave, ignore_errors=True)
+    discarded = folder.with_name(f".damaged-{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError):  # another process was faster, or the home is read-only
+        folder.rename(discarded)
+        shutil.rmtree(discarded, ignore_errors=True)
 
 
 class AtomicDirectory:
-    """Files appear together under their final path, or not at all.
+    """Makes files appear together under their final path, or not at all.
 
-    Beside them stand their digests, as ``sha256sum --check SHA256SUMS`` reads them, and which
-    stage they are, so that a folder copied to another's place is not taken for it.
+    It adds their digests, as ``sha256sum --check SHA256SUMS`` reads them, and the identity of the
+    stage, so that a folder copied to the place of another is not mistaken for it.
 
     Args:
-        target: the final path; if it exists already, what was written is dropped, because the
-            same digest means the same content.
+        target: the final path; if it already exists, the new files are dropped, because the same
+            digest means the same content.
     """
 
     def __init__(self, target: Path) -> None:
@@ -186,7 +186,7 @@ class AtomicDirectory:
     def __enter__(self) -> Path:
         self._target.parent.mkdir(parents=True, exist_ok=True)
         self._scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._target.parent))
-        self._scratch.chmod(0o755)  # made for its owner alone
+        self._scratch.chmod(0o755)  # mkdtemp lets only the owner read it
         return self._scratch
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -201,14 +201,14 @@ class AtomicDirectory:
                 try:
                     os.replace(self._scratch, self._target)  # noqa: PTH105
                 except OSError:
-                    if not self._target.is_dir():  # not the race that another writer won
+                    if not self._target.is_dir():  # else another process wrote it first
                         raise
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def _write_sums(folder: Path) -> None:
-    """Write the digests of a folder's files."""
+    """Write the file of digests of a folder's files."""
     files = sorted(file for file in folder.iterdir() if file.is_file())
     lines = [f"{digest_of_path(file)}  {file.name}\n" for file in files]
     (folder / SUMS).write_text("".join(lines))

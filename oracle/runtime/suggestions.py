@@ -1,4 +1,4 @@
-"""Near misses of names: what was probably meant."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_LEAST = 0.6  # similarity, from 0 to 1, below which nothing is suggested
+_LEAST = 0.6  # least similarity, from 0 to 1, of a suggestion
 
 
 def nearest(given: object, names: Iterable[str]) -> str | None:
-    """The name most like what was given, or None where none is like it.
+    """The name most similar to the given one, or None where none is similar.
 
-    Case and punctuation count least: ``7net0`` is ``7net-0``, ``NA`` is ``Na``.
+    Case and punctuation are ignored: ``7net0`` is ``7net-0``, ``NA`` is ``Na``.
     """
     if not isinstance(given, str) or not given.strip():
         return None
-    known = list(dict.fromkeys(names))
+    candidates = list(dict.fromkeys(names))
     bare: dict[str, str] = {}
-    for name in known:
+    for name in candidates:
         bare.setdefault(_bare(name), name)
     if _bare(given) in bare:
         return bare[_bare(given)]
@@ -27,7 +27,7 @@ def nearest(given: object, names: Iterable[str]) -> str | None:
 
 
 def did_you_mean(given: object, names: Iterable[str]) -> str:
-    """``did you mean 'x'? ``, or nothing where no name is like what was given."""
+    """``did you mean 'x'? ``, or an empty text where no name is similar."""
     near = nearest(given, names)
     return "" if near is None or near == given else f"did you mean {near!r}? "
 

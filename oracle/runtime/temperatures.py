@@ -1,4 +1,4 @@
-"""Temperatures that may be asked for. Only pydantic is imported here."""
+"""Temperatures that settings may have. Only pydantic is imported here."""
 
 from __future__ import annotations
 

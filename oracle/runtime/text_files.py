@@ -1,4 +1,4 @@
-"""What lies in a file: regular, unpacked, of bearable size, and as text in whatever encoding."""
+"""Reading regular files of limited size, compressed or not, as bytes or as text of any encoding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from oracle.runtime.errors import OracleError
 
 LARGEST = 50_000_000
-"""Bytes, unpacked; no file of one crystal, and no settings, are larger."""
+"""Bytes after decompression; files of one crystal or of settings are never larger."""
 
 _UNPACK: dict[str, Callable[..., object]] = {
     ".gz": gzip.open,
@@ -30,7 +30,7 @@ _MARKS = (
 
 
 def unpacked_name(name: str) -> str:
-    """A file's name without the ending of a packed one: ``a.cif`` for ``a.cif.gz``."""
+    """A file's name without the ending of a compressed file: ``a.cif`` for ``a.cif.gz``."""
     stem, dot, ending = name.rpartition(".")
     return stem if dot + ending.lower() in _UNPACK else name
 
@@ -41,14 +41,16 @@ def is_packed(path: Path) -> bool:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a regular file, unpacked where its name ends in ``.gz``, ``.bz2``, ``.xz``.
+    """The content of a regular file, decompressed if its name ends in ``.gz``, ``.bz2`` or ``.xz``.
 
     Raises:
-        OracleError: stage ``read``; missing, no regular file (a pipe would be waited for without
-            end), not readable, or larger than `LARGEST`.
+        OracleError: stage ``read``; missing, not a regular file (reading a pipe might never end),
+            not readable, or larger than `LARGEST`.
     """
     if not path.is_file():
-        raise OracleError("read", f"{path} does not exist or is no file; expected a regular file")
+        raise OracleError(
+            "read", f"{path} does not exist or is not a file; expected a regular file"
+        )
     opener = _UNPACK.get(path.suffix.lower(), open)
     try:
         with cast(BinaryIO, opener(path, "rb")) as stream:
@@ -67,23 +69,23 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path, *, otherwise: str | None = None) -> str:
-    """The text of a file, lines ending as in Unix; see `read_bytes` and `decoded`."""
+    """The text of a file with Unix line endings; see `read_bytes` and `decoded`."""
     return decoded(read_bytes(path), str(path), otherwise=otherwise)
 
 
 def decoded(content: bytes, source: str, *, otherwise: str | None = None) -> str:
-    """Text without its byte-order mark.
+    """Decode a text, without its byte-order mark and with Unix line endings.
 
-    UTF-16 without a mark is recognised by its zero bytes, which no other text holds.
+    UTF-16 without a mark is recognised by its zero bytes, which occur in no other text.
 
     Args:
-        content: all bytes of a text.
+        content: all bytes of the text.
         source: names the text in errors.
-        otherwise: encoding of what is not Unicode, for formats whose meaning is ASCII and that
-            hold anything else in names and comments only; None refuses it.
+        otherwise: encoding of text that is not Unicode, for formats in which only names and
+            comments are not ASCII; None refuses such text.
 
     Raises:
-        OracleError: stage ``read``; in none of the encodings.
+        OracleError: stage ``read``; it cannot be decoded.
     """
     text = _decoded(content, source, otherwise)
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -103,5 +105,5 @@ def _decoded(content: bytes, source: str, otherwise: str | None) -> str:
         raise OracleError(
             "read",
             f"{source}: line {line}: byte 0x{content[error.start]:02x} is not "
-            f"{encoding.removesuffix('-sig').upper()}; expected text in UTF-8: save it so",
+            f"{encoding.removesuffix('-sig').upper()}; expected text in UTF-8: save it as UTF-8",
         ) from error

@@ -1,1 +1,1 @@
-"""Structures as files and documents."""
+"""Reading and writing structures as files and as JSON documents."""

@@ -1,4 +1,4 @@
-"""Whose charges a BORN file holds: its format names no crystal, so its name or its folder must."""
+"""Which crystal a BORN file belongs to: its format does not say, so its name or folder must."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from oracle.structure_files.document_shapes import is_structure_document
 from oracle.structure_files.structure_io import read_structure
 from oracle.structure_files.structure_names import is_born, is_structure
 
-_DISPLACED = re.compile(r"[SM]?POSCAR(-\d{3,})?")  # supercells that phonopy writes of a crystal
+_DISPLACED = re.compile(r"[SM]?POSCAR(-\d{3,})?")  # supercells written by phonopy
 
 
-def charges_beside(path: Path, given: Structure) -> Path | None:
-    """The file of charges that belongs to a structure file, if there is one in its folder.
+def charges_beside(path: Path, structure: Structure) -> Path | None:
+    """The BORN file that belongs to a structure file, if there is one in its folder.
 
     ``NaCl.BORN``, ``BORN.NaCl`` or ``BORN_NaCl`` belong to ``NaCl.cif`` by their names; ``BORN``
-    belongs to the only crystal of its folder, of which there may be several files.
+    belongs to the only crystal of its folder, which several files may describe.
 
     Args:
         path: of the structure file.
-        given: the structure in it.
+        structure: what that file holds.
 
     Raises:
         OracleError: stage ``read``; ``BORN`` lies beside different crystals.
@@ -38,20 +38,20 @@ def charges_beside(path: Path, given: Structure) -> Path | None:
     born = path.parent / "BORN"
     if not born.is_file():
         return None
-    other = next((o for o in _others(path) if not _is_same(o, given)), None)
+    other = next((o for o in _others(path) if not _is_same(o, structure)), None)
     if other is not None:
         stem = Path(plain).stem
         raise OracleError(
             "read",
             f"{born} lies beside different crystals ({path.name}, {other.name}, ...) and does not "
-            f"say whose charges it holds; if those of {path.name}, rename it to {stem}.BORN or "
-            "give --set born=BORN; if not, --set born=none leaves it out",
+            f"say whose charges it holds; if they are those of {path.name}, rename it to "
+            f"{stem}.BORN or give --set born=BORN; if not, --set born=none leaves it out",
         )
     return born
 
 
 def _others(path: Path) -> list[Path]:
-    """Other structure files in a folder, without the displaced supercells of phonopy's."""
+    """Other structure files in the folder, without displaced supercells written by phonopy."""
     files = sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)
     return [
         file
@@ -63,10 +63,10 @@ def _others(path: Path) -> list[Path]:
     ]
 
 
-def _is_same(file: Path, given: Structure) -> bool:
-    """Whether a file holds the given crystal, in whatever cell and nearly in the same places."""
+def _is_same(file: Path, structure: Structure) -> bool:
+    """Whether a file holds the given crystal, in any cell and with nearly the same positions."""
     try:
         other = read_structure(file)
     except OracleError:
-        return False  # it may be another
-    return bool(StructureMatcher().fit(given, other))
+        return False  # it may be a different one
+    return bool(StructureMatcher().fit(structure, other))

@@ -1,4 +1,4 @@
-"""Special positions whose coordinates are rounded: symmetry makes several atoms of each one."""
+"""Special positions with rounded coordinates, of which symmetry makes several atoms each."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from scipy.sparse.csgraph import connected_components
 from oracle.materials.crystal_checks import OVERLAP
 
 _SPREAD = 2.1
-"""Largest distance, in units of the last digit, between images of one rounded coordinate: half a
-unit in each, of at most two coordinates in either image."""
-_FEWEST = 2  # decimals; a coordinate with fewer is exact or no coordinate
+"""Largest distance between images of one rounded coordinate, in units of the last digit: half a
+unit for each of at most two coordinates in either image."""
+_FEWEST = 2  # decimals; coordinates with fewer are exact
 
 
 def merge_rounded(
@@ -25,8 +25,8 @@ def merge_rounded(
     """The structure with one atom on each special position that symmetry and rounding multiplied.
 
     ``0.333, 0.667, z`` on a threefold axis becomes three atoms a few hundredths of an ångström
-    apart; their mean lies on the axis. Only images of one site are merged, and only as far apart as
-    the digits of that site allow.
+    apart; their mean lies on the axis. Only images of the same site are merged, and only if their
+    distance can be due to rounding.
 
     Args:
         structure: ordered, its sites labelled as in the block.
@@ -41,15 +41,15 @@ def merge_rounded(
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, site in enumerate(structure):
         groups[site.label, site.specie.symbol].append(index)
-    kept: list[tuple[Any, NDArray[np.float64], str]] = []
+    sites: list[tuple[Any, NDArray[np.float64], str]] = []
     for (label, _), members in groups.items():
         positions = structure.frac_coords[members]
         tolerance = _SPREAD * 10.0 ** -decimals.get(label, 16)
         for mean in _means(positions, structure.lattice.matrix, tolerance):
-            kept.append((structure[members[0]].specie, mean, label))
-    if len(kept) == len(structure):
+            sites.append((structure[members[0]].specie, mean, label))
+    if len(sites) == len(structure):
         return structure, ()
-    species, means, labels = zip(*kept, strict=True)
+    species, means, labels = zip(*sites, strict=True)
     merged = Structure(structure.lattice, species, means, labels=list(labels))
     remark = (
         "its coordinates are rounded: symmetry made "
@@ -59,26 +59,26 @@ def merge_rounded(
 
 
 def _decimals(tags: Mapping[str, Any]) -> dict[str, int]:
-    """Fewest decimals of the coordinates of each labelled site, of those that are rounded."""
-    found: dict[str, int] = {}
+    """Smallest number of decimals among the rounded coordinates of each labelled site."""
+    decimals: dict[str, int] = {}
     labels = tags.get("_atom_site_label", [])
     for axis in "xyz":
         for label, value in zip(labels, tags.get(f"_atom_site_fract_{axis}", []), strict=False):
             digits = len(str(value).partition("(")[0].partition(".")[2])
             if digits >= _FEWEST:
-                found[label] = min(found.get(label, digits), digits)
-    return found
+                decimals[label] = min(decimals.get(label, digits), digits)
+    return decimals
 
 
 def _means(
     positions: NDArray[np.float64], matrix: NDArray[np.float64], tolerance: float
 ) -> NDArray[np.float64]:
-    """Mean of each cluster of positions (n, 3); the positions themselves if clusters differ.
+    """Means (k, 3) of the clusters of positions; the positions themselves if cluster sizes differ.
 
     Args:
-        positions: fractional.
-        matrix: rows of the lattice, Å.
-        tolerance: fractional, in each coordinate.
+        positions: (n, 3), fractional.
+        matrix: row vectors of the lattice, Å.
+        tolerance: for each fractional coordinate.
     """
     apart = positions[None] - positions[:, None]
     apart -= np.rint(apart)
@@ -88,6 +88,6 @@ def _means(
     count, of = connected_components(near, directed=False)
     sizes = np.bincount(of)
     if len(set(sizes)) != 1:
-        return positions  # no orbit: its points all have the same number of images
+        return positions  # not images of one site, all of which would be equally multiplied
     first = np.array([np.flatnonzero(of == k)[0] for k in range(count)])
     return np.array([positions[i] + apart[i, of == k].mean(axis=0) for k, i in enumerate(first)])

@@ -1,4 +1,4 @@
-"""What a JSON value is, by its keys: a structure, a document with one, or a database of ASE's."""
+"""What a JSON value holds, by its keys: a structure, a document with one, or an ASE database."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def documents(value: Any) -> list[dict[str, Any]]:
     """The structures in a value: one, the ``structure`` of a document, or a list of either.
 
     Returns:
-        Dictionaries for `oracle.structure_files.structure_documents.structure_of`; none where the
-        value is something else.
+        Dictionaries for `oracle.structure_files.structure_documents.structure_of`; empty if the
+        value holds something else.
     """
     if isinstance(value, list):
-        found = [documents(part) for part in value]
-        return [part for parts in found for part in parts] if all(found) else []
+        nested = [documents(part) for part in value]
+        return [document for part in nested for document in part] if all(nested) else []
     if not isinstance(value, dict):
         return []
     if "lattice" in value and "sites" in value:
@@ -29,7 +29,7 @@ def documents(value: Any) -> list[dict[str, Any]]:
 
 
 def is_structure_document(path: Path) -> bool:
-    """Whether a JSON file holds structures of pymatgen's or ASE's; nothing heavy is imported."""
+    """Whether a JSON file holds structures of pymatgen or ASE; nothing heavy is imported."""
     try:
         value = parse_json(decoded(read_bytes(path), str(path)))
     except (OracleError, ValueError, RecursionError):
@@ -38,5 +38,5 @@ def is_structure_document(path: Path) -> bool:
 
 
 def _is_database(value: Any) -> bool:
-    """Whether it is a database of ASE's or ASE's atoms."""
+    """Whether a value is an ASE database or ASE atoms."""
     return isinstance(value, dict) and ("ids" in value or {"numbers", "positions"} <= value.keys())

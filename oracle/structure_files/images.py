@@ -1,4 +1,4 @@
-"""Several structures in one source: steps of a trajectory, one crystal again, or different ones."""
+"""Several structures in one source: steps of a trajectory, one crystal repeated, or several."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pymatgen.core.structure import Structure
 
 from oracle.materials.crystal_checks import Reading, Unusable, check_crystal, check_elements
 
-_MOVE = 1.0  # Å; no atom goes further between two steps of a relaxation
-_SHEAR = 1.25  # ratio of the principal stretches of a cell from step to step, beside its volume
+_MOVE = 1.0  # Å; the furthest that an atom moves between two steps of a relaxation
+_SHEAR = 1.25  # largest ratio of the principal stretches of a cell between two steps
 
 
 def one_crystal(readings: Sequence[Reading], *, steps: bool) -> Reading:
-    """The one crystal that is meant.
+    """The one crystal that a source describes.
 
     Args:
-        readings: all that a source holds, in its order.
-        steps: whether the format is one of trajectories, of which the last step counts.
+        readings: all structures of the source, in their order.
+        steps: whether they may be steps of a trajectory, of which the last one counts.
 
     Raises:
-        Unusable: none, several compounds, or different structures of one.
+        Unusable: no structure, several compounds, or different structures of one compound.
     """
     if not readings:
         raise Unusable("it holds no structure; expected one crystal")
@@ -60,7 +60,7 @@ def _digest(structure: Structure) -> str:
 
 
 def _is_step(before: Structure, after: Structure) -> bool:
-    """Whether two images follow each other in a relaxation: the same atoms, little moved."""
+    """Whether two images can be steps of one relaxation: the same atoms, moved only little."""
     if [site.species for site in before] != [site.species for site in after]:
         return False
     stretches = np.linalg.svd(

@@ -1,4 +1,4 @@
-"""POSCAR files: pymatgen reads them; what they contradict themselves in is found here."""
+"""POSCAR files: read by pymatgen, and checked here for contradictions within the file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pymatgen.io.vasp.inputs import BadPoscarWarning, Poscar
 from oracle.materials.crystal_checks import Unusable
 
 _COMMENT = re.compile(r"\s[#!]")
-_SYMBOLS = 5  # line, counted from 0, of the elements; their numbers follow
+_SYMBOLS = 5  # index, from 0, of the line of elements; that of their numbers follows
 
 
 def read_poscar(text: str) -> Structure:
     """The structure of a POSCAR.
 
     Raises:
-        Unusable: elements and numbers do not belong together, or it lists another number of
-            positions than of atoms.
+        Unusable: elements and numbers of atoms do not match, or it has more or fewer positions
+            than atoms.
     """
     lines = [_COMMENT.split(line)[0].split() for line in text.splitlines()]
     if len(lines) > _SYMBOLS + 1:
@@ -48,7 +48,7 @@ def _check_counts(symbols: list[str], counts: list[str]) -> None:
 
 
 def _check_positions(lines: list[list[str]], atoms: int) -> None:
-    """After the last position comes nothing, a blank line or the title of another block."""
+    """Refuse a further position after the last one that the numbers of atoms allow."""
     first = next(
         (
             i + 1

@@ -1,7 +1,7 @@
-"""Structures as JSON or YAML values: pymatgen's dictionaries, alone or in a database's documents.
+"""Structures as JSON or YAML values: pymatgen's dictionaries, alone or in database documents.
 
-Only numbers and symbols are taken from them: pymatgen's own reader imports whatever module a
-document names.
+Only numbers and symbols are read from them, since pymatgen's own reader would import any module
+that a document names.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _MASSES = "masses"
 
 
 def structure_of(document: dict[str, Any]) -> Structure:
-    """The structure of a pymatgen dictionary (``Structure.as_dict()``), without charges.
+    """The structure in a pymatgen dictionary (``Structure.as_dict()``), without charges.
 
     Raises:
-        Unusable: not such a dictionary, not periodic, or a symbol that is no element.
+        Unusable: not such a dictionary, not periodic, or a symbol that is not an element.
     """
     try:
         lattice = document["lattice"]
@@ -48,7 +48,7 @@ def structure_of(document: dict[str, Any]) -> Structure:
 
 
 def _cell(lattice: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Rows (3, 3), Å."""
+    """Row vectors (3, 3), Å."""
     if "matrix" in lattice:
         return np.array(lattice["matrix"], dtype=float).reshape(3, 3)
     names = ("a", "b", "c", "alpha", "beta", "gamma")
@@ -56,7 +56,7 @@ def _cell(lattice: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _site(site: dict[str, Any]) -> tuple[dict[Element, float], list[float], float | None]:
-    """Occupancies by element, fractional coordinates, and the mass (u) if one is given."""
+    """Occupancies by element, fractional coordinates, and the mass (u) if there is one."""
     occupancies: dict[Element, float] = {}
     for part in site["species"]:
         element = _element(str(part["element"]))
@@ -70,5 +70,5 @@ def _element(symbol: str) -> Element:
     if symbol in ("D", "T"):
         raise isotope_refused(symbol)
     if not Element.is_valid_symbol(symbol):
-        raise Unusable(f"{symbol!r} is no element; expected symbols such as Na")
+        raise Unusable(f"{symbol!r} is not an element; expected symbols such as Na")
     return Element(symbol)

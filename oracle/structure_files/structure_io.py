@@ -33,27 +33,29 @@ from oracle.structure_files.poscar_files import read_poscar
 from oracle.structure_files.structure_documents import structure_of
 from oracle.structure_files.structure_names import CIF, DOCUMENTS, is_poscar
 
-_ANY_TEXT = "latin-1"  # of names and comments; what matters of these formats is ASCII
-_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of Unicode, which ASE does not expect
+_ANY_TEXT = "latin-1"  # only names and comments in these formats are not ASCII
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # byte-order marks, which ASE cannot read
 
 
 def read_structure(path: Path) -> Structure:
-    """The crystal a file holds, without what there is to say of it; see `read_file`."""
+    """The crystal in a file, without remarks; see `read_file`."""
     return read_file(path).structure
 
 
 def read_file(path: Path) -> Reading:
-    """The crystal a file holds, in the frame of the file, without oxidation states.
+    """The crystal in a file, in the frame of the file, without oxidation states.
 
-    Of a relaxation or trajectory the last step is taken.
+    The last step of a relaxation or trajectory is taken.
 
     Raises:
         OracleError: stage ``read``, naming the file: missing, too large, not understood, not
-            periodic, more than one crystal, another material than it says itself, partial
+            periodic, more than one crystal, a structure that contradicts its own formula, partial
             occupancies, isotopes, overlapping or unknown atoms.
     """
     if not path.is_file():
-        raise OracleError("read", f"{path} does not exist or is no file; expected a structure file")
+        raise OracleError(
+            "read", f"{path} does not exist or is not a file; expected a structure file"
+        )
     with quiet_readers():
         try:
             reading = _parsed(path)
@@ -63,7 +65,7 @@ def read_file(path: Path) -> Reading:
         except (OracleError, MemoryError):
             raise
         except Exception as error:
-            # Readers raise whatever their format makes them trip over, StopIteration included.
+            # Readers raise exceptions of any class, even StopIteration, on malformed files.
             raise OracleError(
                 "read",
                 f"{path} cannot be read as a structure ({cause_of(error)}); "
@@ -73,15 +75,15 @@ def read_file(path: Path) -> Reading:
 
 
 def write_cif(structure: Structure, path: Path) -> None:
-    """Write a structure with its symmetry; a reader sees a whole file or none.
+    """Write a structure with its symmetry, atomically.
 
-    All digits are kept: conductivities on coarse meshes feel a change of 1e-9 Å by 0.1 %, and a
-    file that is evaluated again should give the same number.
+    All digits are written: on coarse meshes a change of 1e-9 Å alters conductivities by 0.1 %, and
+    evaluating the file again should give the same number.
 
     Args:
-        structure: ordered; symmetric positions are those within
+        structure: ordered; its symmetry is found with the tolerance
             `oracle.materials.rounding.SYMPREC`.
-        path: of the file; its folder is made.
+        path: of the file; its folder is created.
     """
     from pymatgen.io.cif import CifWriter
 
@@ -92,14 +94,14 @@ def write_cif(structure: Structure, path: Path) -> None:
 
 
 def cause_of(error: Exception) -> str:
-    """A library's complaint on one line."""
+    """Class and message of a library's exception on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 @contextlib.contextmanager
 def quiet_readers() -> Iterator[None]:
-    """Keep what readers print away from ``--json``, and make a guess of theirs an error."""
+    """Keep what readers print out of ``--json``, and make them raise where they would guess."""
     from pymatgen.io.vasp.inputs import BadPoscarWarning
 
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -110,7 +112,7 @@ def quiet_readers() -> Iterator[None]:
 
 
 def from_atoms(atoms: Any) -> Structure:
-    """The structure of ASE's atoms, with masses where they have their own.
+    """The structure of ASE atoms, with masses where the atoms have masses of their own.
 
     Raises:
         Unusable: not periodic in three directions.
@@ -122,7 +124,7 @@ def from_atoms(atoms: Any) -> Structure:
 
 
 def _parsed(path: Path) -> Reading:
-    """What a file holds, by the reader that knows most of its format."""
+    """The crystal in a file, read by the reader that is best for its format."""
     name = unpacked_name(path.name)
     suffix = Path(name).suffix.lower()
     if suffix in CIF:
@@ -132,9 +134,9 @@ def _parsed(path: Path) -> Reading:
     if suffix in DOCUMENTS:
         text = read_text(path)
         value = parse_json(text) if suffix == ".json" else parse_yaml(text)
-        found = documents(value)
-        if found:
-            return one_crystal([Reading(structure_of(one)) for one in found], steps=False)
+        structures = documents(value)
+        if structures:
+            return one_crystal([Reading(structure_of(one)) for one in structures], steps=False)
     return _with_ase(path, name, steps=suffix not in (".db", ".json"))
 
 
@@ -165,6 +167,6 @@ def _images(path: Path, *, steps: bool) -> Reading:
 
 
 def _plain(structure: Structure) -> Structure:
-    """Elements and positions only."""
+    """The structure with elements and positions only."""
     structure.remove_oxidation_states()
     return Structure(structure.lattice, [s.specie.symbol for s in structure], structure.frac_coords)

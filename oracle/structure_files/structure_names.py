@@ -1,4 +1,4 @@
-"""Which files of a folder are structures, by their names: what is read, and what only looks so."""
+"""Which files of a folder are structures, judged by their names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CIF = (".cif", ".mcif")
 DOCUMENTS = (".json", ".yaml", ".yml")
 POSCAR = (".vasp", ".poscar")
 SUFFIXES = (*CIF, *POSCAR, ".xyz", ".extxyz")
-"""Endings of structure files in a folder, packed or not; ``.json`` counts by its content."""
+"""Endings of structure files in a folder, compressed or not; ``.json`` is judged by content."""
 
 _POSCAR_NAMES = ("POSCAR", "CONTCAR")
 _MAYBE = (
@@ -20,11 +20,11 @@ _MAYBE = (
     *(".lmp", ".lammps", ".pwi", ".pwo", ".struct", ".aims", ".zip", ".tar", ".tgz", ".7z"),
 )
 _MAYBE_NAMES = ("xdatcar", "outcar", "vasprun", "geometry.in")
-_HOME = "phonoscout.db"  # marks a home, whose files are results and not inputs
+_HOME = "phonoscout.db"  # marks a home, whose files are results, not inputs
 
 
 def is_poscar(name: str) -> bool:
-    """Whether a name, unpacked, is one of VASP's structure files."""
+    """Whether a name, without the ending of a compressed file, is that of a VASP structure file."""
     return (
         name.startswith(_POSCAR_NAMES)
         or name.endswith(_POSCAR_NAMES)
@@ -34,33 +34,34 @@ def is_poscar(name: str) -> bool:
 
 
 def is_structure(path: Path) -> bool:
-    """Whether a file's name says that it holds a crystal that can be read."""
+    """Whether a file's name is that of a structure file that can be read."""
     plain = unpacked_name(path.name)
     return is_poscar(plain) or plain.lower().endswith(SUFFIXES)
 
 
 def is_perhaps_structure(path: Path) -> bool:
-    """Whether a file that is not read from a folder may yet be meant as a structure."""
+    """Whether a file may be meant as a structure although its format is not read from folders."""
     plain = unpacked_name(path.name).lower()
     return plain.endswith(_MAYBE) or plain.startswith(_MAYBE_NAMES)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Regular files of a folder and those below it, in a fixed order.
+    """Regular files in a folder and its subfolders, in a fixed order.
 
-    Hidden files and folders are left out, and homes of campaigns, which hold structures as results.
+    Hidden files and folders are left out, and so are homes of campaigns, whose structures are
+    results.
     """
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        here = Path(parent)
-        if here != folder and _HOME in names:
-            folders.clear()
+    files: list[Path] = []
+    for parent, subfolders, names in os.walk(folder):
+        current = Path(parent)
+        if current != folder and _HOME in names:
+            subfolders.clear()
             continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [here / name for name in names if not name.startswith(".")]
-    yield from (file for file in sorted(found) if file.is_file())
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        files += [current / name for name in names if not name.startswith(".")]
+    yield from (file for file in sorted(files) if file.is_file())
 
 
 def is_born(name: str) -> bool:
-    """Whether a name is that of a file of charges: ``BORN``, ``NaCl.BORN``, ``BORN_NaCl``, ..."""
+    """Whether a name is that of a BORN file: ``BORN``, ``NaCl.BORN``, ``BORN_NaCl``, ..."""
     return name == "BORN" or name.endswith(".BORN") or name.startswith(("BORN.", "BORN_", "BORN-"))

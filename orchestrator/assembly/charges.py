@@ -52,7 +52,7 @@ def take_choice(raw: dict[str, Any], folder: Path) -> ChargesChoice:
     path = folder / given
     if not path.is_file():
         raise ConfigError(
-            f"oracle.born: {path} does not exist or is no file; expected one in phonopy's BORN "
+            f"oracle.born: {path} does not exist or is not a file; expected one in phonopy's BORN "
             "format, or none"
         )
     return ChargesChoice(file=path)

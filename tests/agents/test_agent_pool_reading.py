@@ -64,8 +64,8 @@ BAD: list[tuple[bytes | dict[str, Any], str]] = [
     (_changed(matrix=[[0, 0, 0]] * 3), "periodic in 0"),
     (_changed(matrix="cubic"), "not a pymatgen structure"),
     (_changed(pbc=[True, True, False]), "periodic in 2"),
-    (_with_species({"element": "X", "occu": 1}), "'X' is no element"),
-    (_with_species({"element": "X", "oxidation_state": 0, "occu": 1}), "'X' is no element"),
+    (_with_species({"element": "X", "occu": 1}), "'X' is not an element"),
+    (_with_species({"element": "X", "oxidation_state": 0, "occu": 1}), "'X' is not an element"),
     (_with_species({"element": "D", "occu": 1}), "isotope"),
     (_with_species({"element": "Na", "occu": 0.5}), "partial occupancies"),
     (_with_species({"element": "Na", "occu": "most"}), "not a pymatgen structure"),
@@ -229,7 +229,7 @@ def test_decisions_in_reading_are_kept(tmp_path: Path) -> None:
 
 def test_what_is_no_pool_at_all(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pool.jsonl")
-    with pytest.raises(OracleError, match="is no file or folder"):
+    with pytest.raises(OracleError, match="is neither a file nor a folder"):
         pool(tmp_path / "pool.jsonl")
     (tmp_path / "bad.jsonl").write_text("{}\n")
     with pytest.raises(OracleError, match=r"1 skipped, the first: bad\.jsonl line 1"):

@@ -1,4 +1,4 @@
-"""What is said of potentials is what the published data say."""
+"""Statements about the accuracy of potentials agree with the published data."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def test_factor_within_an_srme(srme: float, factor: float) -> None:
 
 def test_one_statement_per_family_in_order() -> None:
     families = ["wurtzite", "perovskite", "rocksalt"]
-    found = known_accuracy("7net-0", families)
-    assert [statement.family for statement in found] == families
-    assert [statement.known is None for statement in found] == [False, True, False]
+    statements = known_accuracy("7net-0", families)
+    assert [statement.family for statement in statements] == families
+    assert [statement.known is None for statement in statements] == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sizes counted along the axes of a file, and tensors in its frame, whatever axes those are."""
+"""Supercells and meshes count along the axes of a file, and tensors are in its frame."""
 
 from __future__ import annotations
 
@@ -72,27 +72,31 @@ LONSDALEITE = _made(
 
 
 def _with_axes(structure: Structure, matrix: Any, rotation: Any = None) -> Structure:
-    """The same crystal, its lattice vectors combined by rows of a matrix, all of it turned."""
-    made = structure.copy()
-    made.make_supercell(matrix, to_unit_cell=True)
+    """The same crystal with lattice vectors combined by the rows of a matrix, and rotated."""
+    changed = structure.copy()
+    changed.make_supercell(matrix, to_unit_cell=True)
     if rotation is None:
-        return made
-    return Structure(Lattice(made.lattice.matrix @ rotation.T), made.species, made.frac_coords)
+        return changed
+    return Structure(
+        Lattice(changed.lattice.matrix @ rotation.T), changed.species, changed.frac_coords
+    )
 
 
 def _same_lattice(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether the rows of two matrices, in one frame, span one lattice."""
-    found = first @ np.linalg.inv(second)
-    whole = np.rint(found)
-    return bool(np.abs(found - whole).max() < 1e-3) and abs(round(np.linalg.det(whole))) == 1
+    """Whether the rows of two matrices span the same lattice."""
+    transformation = first @ np.linalg.inv(second)
+    whole = np.rint(transformation)
+    return (
+        bool(np.abs(transformation - whole).max() < 1e-3) and abs(round(np.linalg.det(whole))) == 1
+    )
 
 
 @pytest.mark.parametrize("name", CRYSTALS)
 def test_what_is_given_for_the_canonical_cell_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
     """A campaign's CIF repeats its evaluation: the settings beside it are for these axes."""
     crystal, _ = axes_of(CRYSTALS[name])
-    write_cif(crystal.conventional(), tmp_path / "found.cif")
-    again, axes = axes_of(read_structure(tmp_path / "found.cif"))
+    write_cif(crystal.conventional(), tmp_path / "written.cif")
+    again, axes = axes_of(read_structure(tmp_path / "written.cif"))
     assert again.digest == crystal.digest
     wanted = PhononSettings.model_validate(
         SIZES | {"fc3_supercell": [[0, 2, 0], [-2, 0, 1], [0, 0, 1]]}
@@ -112,19 +116,19 @@ def test_supercells_and_meshes_are_those_of_the_given_axes(
     rotation = Rotation.random(random_state=seed).as_matrix()
     order = np.eye(3, dtype=int)[permutation]
     order *= round(np.linalg.det(order))  # left-handed cells are another matter
-    given = _with_axes(structure, order, rotation)
-    crystal, axes = axes_of(given)
+    rotated = _with_axes(structure, order, rotation)
+    crystal, axes = axes_of(rotated)
     used = axes.settings(PhononSettings.model_validate(SIZES))
     cell = crystal.conventional().lattice.matrix
     for field in ("fc2_supercell", "fc3_supercell"):
-        wanted = np.diag(SIZES[field]) @ given.lattice.matrix @ axes.rotation.T
+        wanted = np.diag(SIZES[field]) @ rotated.lattice.matrix @ axes.rotation.T
         assert _same_lattice(np.array(getattr(used, field)) @ cell, wanted), field
     assert used.mesh is not None
-    points = np.diag(SIZES["mesh"]) @ given.lattice.matrix @ axes.rotation.T
+    points = np.diag(SIZES["mesh"]) @ rotated.lattice.matrix @ axes.rotation.T
     assert _same_lattice(np.diag(used.mesh) @ cell, points)  # each mesh belongs to a supercell
-    told = axes.record({"settings": used.model_dump(mode="json")})
-    assert np.array_equal(told["fc2_supercell"], np.diag(SIZES["fc2_supercell"]))
-    assert tuple(told["mesh"]) == SIZES["mesh"]
+    record = axes.record({"settings": used.model_dump(mode="json")})
+    assert np.array_equal(record["fc2_supercell"], np.diag(SIZES["fc2_supercell"]))
+    assert tuple(record["mesh"]) == SIZES["mesh"]
 
 
 def test_two_settings_of_one_space_group_meet_when_their_sizes_do() -> None:
@@ -145,8 +149,8 @@ def test_a_file_that_holds_several_cells_counts_in_its_one_cell(
 ) -> None:
     turned_round = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
     _, axes = axes_of(_with_axes(_with_axes(SNS, turned_round), np.diag(repeats)))
-    found = axes.settings(PhononSettings(fc2_supercell=(2, 1, 3), mesh=(7, 3, 8)))
-    assert found == PhononSettings(fc2_supercell=(1, 3, 2), mesh=(3, 8, 7))
+    settings = axes.settings(PhononSettings(fc2_supercell=(2, 1, 3), mesh=(7, 3, 8)))
+    assert settings == PhononSettings(fc2_supercell=(1, 3, 2), mesh=(3, 8, 7))
 
 
 @pytest.mark.parametrize("name", ["I4/mmm", "Cmcm", "R-3m", "Fm-3m"])
@@ -154,17 +158,17 @@ def test_a_primitive_cell_counts_in_the_standard_conventional_one(name: str) -> 
     primitive = CRYSTALS[name].get_primitive_structure()
     assert len(primitive) < len(CRYSTALS[name])
     _, axes = axes_of(primitive)
-    found = axes.settings(PhononSettings(fc2_supercell=(3, 3, 2), mesh=(9, 9, 9)))
-    assert found == PhononSettings(fc2_supercell=(3, 3, 2), mesh=(9, 9, 9))
+    settings = axes.settings(PhononSettings(fc2_supercell=(3, 3, 2), mesh=(9, 9, 9)))
+    assert settings == PhononSettings(fc2_supercell=(3, 3, 2), mesh=(9, 9, 9))
 
 
 def test_another_cell_of_a_monoclinic_lattice_is_counted_in_its_own_vectors() -> None:
     """P2_1/n instead of P2_1/c: c' = -a - c; supercells follow, and only some meshes can."""
-    given = _with_axes(CRYSTALS["P2_1/c"], [[1, 0, 0], [0, 1, 0], [1, 0, 1]])
-    crystal, axes = axes_of(given)
+    structure = _with_axes(CRYSTALS["P2_1/c"], [[1, 0, 0], [0, 1, 0], [1, 0, 1]])
+    crystal, axes = axes_of(structure)
     cell = crystal.conventional().lattice.matrix
     used = np.array(axes.supercell(((2, 0, 0), (0, 1, 0), (0, 0, 1))))
-    wanted = np.diag([2, 1, 1]) @ given.lattice.matrix @ axes.rotation.T
+    wanted = np.diag([2, 1, 1]) @ structure.lattice.matrix @ axes.rotation.T
     assert _same_lattice(used @ cell, wanted)
     assert axes.supercell(((2, 0, 0), (0, 3, 0), (0, 0, 2))) == ((2, 0, 0), (0, 3, 0), (0, 0, 2))
     assert axes.mesh((5, 3, 5)) == (5, 3, 5)
@@ -179,15 +183,15 @@ def test_wave_vectors_are_told_in_the_lattice_of_the_file(
     name: str, seed: int, q: tuple[float, float, float]
 ) -> None:
     rotation = Rotation.random(random_state=seed).as_matrix()
-    given = _with_axes(CRYSTALS[name], [[1, 1, 0], [0, 1, 0], [0, 0, 1]], rotation)
-    crystal, axes = axes_of(given)
-    found = Unstable(
+    structure = _with_axes(CRYSTALS[name], [[1, 1, 0], [0, 1, 0], [0, 0, 1]], rotation)
+    crystal, axes = axes_of(structure)
+    evaluation = Unstable(
         material=crystal, fidelity="bte", method="m", cost_s=1.0, stage="stability", q_point=q
     )
-    told = evaluation_json(found, axes=axes)["q_point"]
+    q_point = evaluation_json(evaluation, axes=axes)["q_point"]
     primitive = Lattice(axes.primitive @ crystal.conventional().lattice.matrix)
     length = np.linalg.norm(primitive.reciprocal_lattice.get_cartesian_coords(q))
-    there = given.lattice.reciprocal_lattice.get_cartesian_coords(told)
+    there = structure.lattice.reciprocal_lattice.get_cartesian_coords(q_point)
     assert np.linalg.norm(there) == pytest.approx(length, abs=1e-4)
 
 
@@ -229,10 +233,12 @@ def upright(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     """Hexagonal silicon, c along z, with sizes along its axes; and the home it was made in."""
     folder = tmp_path_factory.mktemp("upright")
     Poscar(LONSDALEITE).write_file(folder / "POSCAR")
-    found = evaluate_file(folder / "home", folder / "POSCAR", None, ALONG_C, QUIET)
-    assert found["status"] == "measured", found["message"]
-    assert found["elastic_tensor"][0][0] != pytest.approx(found["elastic_tensor"][2][2], rel=0.02)
-    return folder / "home", found
+    document = evaluate_file(folder / "home", folder / "POSCAR", None, ALONG_C, QUIET)
+    assert document["status"] == "measured", document["message"]
+    assert document["elastic_tensor"][0][0] != pytest.approx(
+        document["elastic_tensor"][2][2], rel=0.02
+    )
+    return folder / "home", document
 
 
 @settings(max_examples=8, deadline=None)
@@ -250,8 +256,8 @@ def test_every_tensor_of_an_answer_turns_with_the_file(
     assert tensors == {"kappa", "kappa_particle", "kappa_coherence", "elastic_tensor"}
     for name in tensors:
         # What holds before the turn, turned: the document's own tensors are those of c along z.
-        kept = Quantity(value=before[name], unit="")
-        expected = np.array(turned(kept, rotation.T))
+        quantity = Quantity(value=before[name], unit="")
+        expected = np.array(turned(quantity, rotation.T))
         np.testing.assert_allclose(
             after[name], expected, atol=1e-6 * np.abs(expected).max(), err_msg=name
         )

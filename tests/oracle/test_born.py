@@ -69,15 +69,16 @@ def test_longitudinal_modes_split_off_as_electrostatics_wants(
         phonons.unitcell, phonons.phonon_supercell_matrix, phonons.phonon_primitive,
         fc2, phonons.nac_params,
     )  # fmt: skip
-    found = modes.run_qpoints([[0.0, 0.0, 0.0]], nac_q_direction=[1.0, 0.0, 0.0]).frequencies[0]
+    at_gamma = modes.run_qpoints([[0.0, 0.0, 0.0]], nac_q_direction=[1.0, 0.0, 0.0])
+    frequencies = at_gamma.frequencies[0]
     sodium, chlorine = phonons.phonon_primitive.masses
     reduced = sodium * chlorine / (sodium + chlorine)
     volume = phonons.phonon_primitive.volume
     # eV / Å² / amu to THz²
     square = 4 * np.pi * units.Hartree * units.Bohr * CHARGE**2 / (DIELECTRIC * volume * reduced)
     to_thz = np.sqrt(units._e / units._amu) * 1e10 / (2 * np.pi) * 1e-12
-    assert found[5] ** 2 - found[4] ** 2 == pytest.approx(square * to_thz**2, rel=1e-4)
-    assert found[3] == pytest.approx(found[4], abs=1e-4)
+    assert frequencies[5] ** 2 - frequencies[4] ** 2 == pytest.approx(square * to_thz**2, rel=1e-4)
+    assert frequencies[3] == pytest.approx(frequencies[4], abs=1e-4)
 
 
 def _born_file(path: Path, turn: np.ndarray) -> None:
@@ -99,15 +100,15 @@ def test_charges_follow_the_crystal_into_its_own_frame(tmp_path: Path, seed: int
     turn = Rotation.random(random_state=seed).as_matrix()
     moved = WURTZITE.copy()
     moved.translate_sites(range(4), [0.13, 0.21, 0.07 * seed])
-    given = Structure(
+    structure = Structure(
         Lattice(moved.lattice.matrix @ turn.T), [s.specie for s in moved], moved.frac_coords
     )
     _born_file(tmp_path / "BORN", turn)
-    crystal, rotation = canonicalize(given)
+    crystal, rotation = canonicalize(structure)
     conventional = crystal.conventional()
-    found = read_born(tmp_path / "BORN", given, conventional, rotation)
-    np.testing.assert_allclose(found.dielectric, np.diag([3.6, 3.6, 3.8]), atol=1e-6)
-    for site, charge in zip(conventional, found.charges, strict=True):
+    charges = read_born(tmp_path / "BORN", structure, conventional, rotation)
+    np.testing.assert_allclose(charges.dielectric, np.diag([3.6, 3.6, 3.8]), atol=1e-6)
+    for site, charge in zip(conventional, charges.charges, strict=True):
         sign = 1 if site.specie.symbol == "Zn" else -1
         np.testing.assert_allclose(charge, sign * np.diag([2.1, 2.1, 2.2]), atol=1e-6)
 
@@ -132,8 +133,8 @@ def test_evaluate_takes_the_file_beside_the_structure(tmp_path: Path) -> None:
     highest = {}
     for name in ("with", "without"):
         console = Console(stderr=True, quiet=True)
-        found = evaluate_file(tmp_path / "home", tmp_path / "NaCl.cif", None, overrides, console)
-        highest[name] = found["max_frequency_thz"]
+        document = evaluate_file(tmp_path / "home", tmp_path / "NaCl.cif", None, overrides, console)
+        highest[name] = document["max_frequency_thz"]
         (tmp_path / "BORN").unlink(missing_ok=True)
     assert highest["with"] > highest["without"] + 0.3
 

@@ -1,4 +1,4 @@
-"""Charges go to the crystal whose they are, and to no other that lies beside it."""
+"""Charges are used for the crystal they belong to, and for no other in the same folder."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_names_that_say_whose_charges_they_are(folder: Path, name: str) -> None:
 
 
 def test_several_files_of_one_crystal_share_their_charges(tmp_path: Path) -> None:
-    given = salt("Na", "Cl", 5.64)
-    given.to(str(tmp_path / "NaCl.cif"))
-    (given * (2, 1, 1)).to(filename=str(tmp_path / "CONTCAR"), fmt="poscar")
+    structure = salt("Na", "Cl", 5.64)
+    structure.to(str(tmp_path / "NaCl.cif"))
+    (structure * (2, 1, 1)).to(filename=str(tmp_path / "CONTCAR"), fmt="poscar")
     salt("Na", "Cl", 5.6).to(filename=str(tmp_path / "POSCAR"), fmt="poscar")
-    (given * (2, 2, 2)).perturb(0.03).to(filename=str(tmp_path / "POSCAR-001"), fmt="poscar")
+    (structure * (2, 2, 2)).perturb(0.03).to(filename=str(tmp_path / "POSCAR-001"), fmt="poscar")
     (tmp_path / "phonopy_disp.yaml").write_text("phonopy: 1\n")
     (tmp_path / "BORN").write_text(BORN.format(anion=-1.0))
     assert _beside(tmp_path / "NaCl.cif") == tmp_path / "BORN"
@@ -83,14 +83,14 @@ def test_several_files_of_one_crystal_share_their_charges(tmp_path: Path) -> Non
 
 def _given(folder: Path, choice: ChargesChoice) -> tuple[PhononSettings, str]:
     path = folder / "NaCl.cif"
-    given = read_structure(path)
-    crystal, rotation = canonicalize(given)
+    structure = read_structure(path)
+    crystal, rotation = canonicalize(structure)
     console = Console(file=io.StringIO(), width=200)
-    found = with_charges(
-        PhononSettings(), choice, path, given, crystal.conventional(), rotation, console
+    changed = with_charges(
+        PhononSettings(), choice, path, structure, crystal.conventional(), rotation, console
     )
     assert isinstance(console.file, io.StringIO)
-    return found, console.file.getvalue()
+    return changed, console.file.getvalue()
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
@@ -98,12 +98,12 @@ def _given(folder: Path, choice: ChargesChoice) -> tuple[PhononSettings, str]:
 def test_charges_in_any_encoding(folder: Path, ends: str, encoding: str) -> None:
     text = BORN.format(anion=-1.0).replace("\n", ends)
     (folder / "NaCl.BORN").write_bytes(text.encode(encoding))
-    settings, said = _given(folder, ChargesChoice())
+    settings, remark = _given(folder, ChargesChoice())
     assert isinstance(settings.born, BornCharges)
     first = np.sort(np.array(settings.born.charges)[:, 0, 0])
     np.testing.assert_allclose(first, [-1.0] * 4 + [1.0] * 4)
-    assert "NaCl.BORN" in said
-    assert "add up" not in said
+    assert "NaCl.BORN" in remark
+    assert "add up" not in remark
 
 
 def test_charges_that_do_not_add_up(folder: Path) -> None:

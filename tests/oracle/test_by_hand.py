@@ -87,22 +87,22 @@ def test_the_particle_part_goes_as_one_over_temperature_when_hot(silicon: Phono3
 
 @needs_silicon
 def test_zeros_that_are_left_out_change_nothing(silicon: Phono3py) -> None:
-    """Constants beyond a cutoff are zero; the sums may skip them."""
+    """Force constants beyond a cutoff are zero, and sums may skip them."""
     settings = PhononSettings(isotope=False, coherence=False)
     fc2, fc3 = np.array(silicon.fc2), np.array(silicon.fc3)
     small = np.abs(fc3).max(axis=(3, 4, 5)) < 1e-2 * np.abs(fc3).max()
     cut = np.where(small[..., None, None, None], 0.0, fc3)
-    made = Phono3py(
+    phonons = Phono3py(
         silicon.unitcell,
         supercell_matrix=silicon.supercell_matrix,
         primitive_matrix=silicon.primitive_matrix,
         log_level=0,
     )
-    made.fc2, made.fc3 = fc2, cut
-    whole = conductivity.conductivity(made, settings, (5, 5, 5), temperatures=(300.0,))
-    supercells.set_constants(made, fc2, cut)
-    assert 0 < made.fc3_nonzero_indices.mean() < 0.5
-    skipped = conductivity.conductivity(made, settings, (5, 5, 5), temperatures=(300.0,))
+    phonons.fc2, phonons.fc3 = fc2, cut
+    whole = conductivity.conductivity(phonons, settings, (5, 5, 5), temperatures=(300.0,))
+    supercells.set_constants(phonons, fc2, cut)
+    assert 0 < phonons.fc3_nonzero_indices.mean() < 0.5
+    skipped = conductivity.conductivity(phonons, settings, (5, 5, 5), temperatures=(300.0,))
     np.testing.assert_allclose(skipped.kappa, whole.kappa, rtol=1e-9)
 
 
@@ -117,17 +117,17 @@ def test_joint_densities_count_all_pairs_of_modes(silicon: Phono3py) -> None:
 
 @needs_silicon
 def test_phase_space_shrinks_as_frequencies_grow(silicon: Phono3py) -> None:
-    """It is a mean of delta functions of frequency: twice as stiff, half as much."""
-    made = Phono3py(
+    """It is a mean of delta functions of frequency, and so halves when frequencies double."""
+    phonons = Phono3py(
         silicon.unitcell,
         supercell_matrix=silicon.supercell_matrix,
         primitive_matrix=silicon.primitive_matrix,
         log_level=0,
     )
-    made.fc2 = np.array(silicon.fc2)
-    soft = phase_space.phase_space(made, (5, 5, 5))
-    made.fc2 = 4 * np.array(silicon.fc2)
-    assert phase_space.phase_space(made, (5, 5, 5)) == pytest.approx(soft / 2, rel=1e-2)
+    phonons.fc2 = np.array(silicon.fc2)
+    soft = phase_space.phase_space(phonons, (5, 5, 5))
+    phonons.fc2 = 4 * np.array(silicon.fc2)
+    assert phase_space.phase_space(phonons, (5, 5, 5)) == pytest.approx(soft / 2, rel=1e-2)
 
 
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad:UserWarning")  # CHGNet
@@ -139,15 +139,15 @@ def test_forces_do_not_depend_on_the_number_of_threads(potential: str, tmp_path:
         atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
         atoms.rattle(0.02, seed=seed)
         cells.append(atoms)
-    found = []
+    results = []
     for threads in (1, 3):
         folder = tmp_path / str(threads)
         field = ForceField(potential, StageStore(folder), Context(folder, threads=threads))
         shares: list[float] = []
-        found.append(field.many(cells, "fc3", shares.append))
+        results.append(field.many(cells, "fc3", shares.append))
         assert shares == [0.25, 0.5, 0.75, 1.0]
         assert (field.calls, field.computed) == (4, 4)
-    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 def test_calculators_of_which_nothing_is_known_take_one_by_one() -> None:

@@ -67,17 +67,19 @@ def test_what_does_not_contradict_itself_is_read(crystal: Structure, tmp_path: P
     write_cif(crystal, tmp_path / "x.cif")
     Poscar(crystal).write_file(tmp_path / "POSCAR")
     for name in ("x.cif", "POSCAR"):
-        found = read_structure(tmp_path / name)
-        assert found.composition.reduced_composition == crystal.composition.reduced_composition
-        assert found.volume / len(found) == pytest.approx(crystal.volume / len(crystal), rel=1e-6)
+        structure = read_structure(tmp_path / name)
+        assert structure.composition.reduced_composition == crystal.composition.reduced_composition
+        assert structure.volume / len(structure) == pytest.approx(
+            crystal.volume / len(crystal), rel=1e-6
+        )
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"c": 6.6}, "has not the symmetry of its space group 'Fm-3m'"),
-        ({"angle": 80}, "has not the symmetry"),
-        ({"number": 216}, "is number 225, and its number says 216"),
+        ({"c": 6.6}, "does not have the symmetry of its space group 'Fm-3m'"),
+        ({"angle": 80}, "does not have the symmetry"),
+        ({"number": 216}, "is number 225, but the number given is 216"),
     ],
 )
 def test_a_cif_whose_symmetry_is_not_its_cells(

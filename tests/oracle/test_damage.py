@@ -1,4 +1,4 @@
-"""A kept file that is damaged is found by its digest, named, and computed again."""
+"""A stored file that is damaged is detected by its digest, named, and computed again."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_a_damaged_stage_is_made_again(
         assert store.load("relax", DIGEST) is None
     assert [str(path) in record.getMessage() for record in caplog.records] == [True]
     store.save("relax", DIGEST, {"a": np.arange(6.0)}, facts)
-    found = store.load("relax", DIGEST)
-    assert found is not None
-    np.testing.assert_array_equal(found[0]["a"], np.arange(6.0))
-    assert found[1] == facts
+    stored = store.load("relax", DIGEST)
+    assert stored is not None
+    np.testing.assert_array_equal(stored[0]["a"], np.arange(6.0))
+    assert stored[1] == facts
     assert not [p for p in tmp_path.rglob(".*") if p.is_dir()]
 
 
@@ -145,5 +145,5 @@ def test_the_evaluation_of_another_material_is_not_believed(tmp_path: Path) -> N
              tmp_path.rglob("evaluation.json")}  # fmt: skip
     for name in ("evaluation.json", SUMS):
         (paths["Ag"] / name).write_bytes((paths["Cu"] / name).read_bytes())
-    found = oracle.evaluate(silver, context=Context(tmp_path))
-    assert found.material == silver
+    evaluation = oracle.evaluate(silver, context=Context(tmp_path))
+    assert evaluation.material == silver

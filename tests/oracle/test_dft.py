@@ -87,12 +87,12 @@ def _refusal(settings: DftSettings, atoms: Atoms | None = None) -> OracleError:
 
 def test_engine_tells_the_settings_apart(tmp_path: Path) -> None:
     assert isinstance(ENGINE.validate_python({"engine": "gpaw", "cutoff_ev": 400}), GpawSettings)
-    found = ENGINE.validate_python(
+    settings = ENGINE.validate_python(
         {"engine": "espresso", "pseudo_dir": str(tmp_path), "pseudopotentials": {"Si": "Si.upf"}}
     )
-    assert isinstance(found, EspressoSettings)
-    assert ENGINE.validate_json(ENGINE.dump_json(found)) == found
-    relative = found.model_dump() | {"pseudo_dir": "pseudo"}
+    assert isinstance(settings, EspressoSettings)
+    assert ENGINE.validate_json(ENGINE.dump_json(settings)) == settings
+    relative = settings.model_dump() | {"pseudo_dir": "pseudo"}
     assert EspressoSettings.model_validate(relative).pseudo_dir.is_absolute()
 
 
@@ -175,7 +175,7 @@ def test_missing_binary_folder_and_pseudopotential(program: Any, tmp_path: Path)
         error = _refusal(settings.model_copy(update=change))
         assert error.stage == "read"
         assert words in error.message
-    # The settings lack it, so it is no fault of the material.
+    # It is missing in the settings, so the failure is not due to the material.
     error = _refusal(settings, bulk("Ge"))
     assert (error.stage, error.transient) == (
         "read",
@@ -205,7 +205,7 @@ def test_killed_program_is_taken_for_a_want_of_memory(program: Any) -> None:
     Path(settings.command).write_text("#!/bin/sh\nkill -9 $$\n")
     error = _refusal(settings)
     assert error.transient
-    assert "killed, mostly for want of memory" in error.message
+    assert "killed, mostly for lack of memory" in error.message
 
 
 def test_nothing_is_left_in_the_temporary_folder(
@@ -221,7 +221,7 @@ def test_nothing_is_left_in_the_temporary_folder(
 def test_command_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     folder = tmp_path / "scratch"
     folder.mkdir()
-    # The command leaves a file as long as it lives, and a child of its own.
+    # The command makes a file when it begins and one when it ends, and starts a child process.
     command = ["sh", "-c", f"touch {tmp_path}/begun; sleep 60; touch {tmp_path}/ended"]
     process = subprocess.Popen(
         [sys.executable, tether.__file__, str(folder), *command], stdin=subprocess.PIPE
@@ -239,12 +239,12 @@ def test_command_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("gpaw_there")
 def test_stress_comes_along_once_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    requests = []
 
     def run(self: Any, atoms: Atoms, folder: Path, *, stress: bool) -> dict[str, Any]:
-        asked.append(stress)
-        found = {"energy": -1.0, "forces": np.zeros((len(atoms), 3)).tolist()}
-        return {**found, "stress": [0.0] * 6} if stress else found
+        requests.append(stress)
+        output = {"energy": -1.0, "forces": np.zeros((len(atoms), 3)).tolist()}
+        return {**output, "stress": [0.0] * 6} if stress else output
 
     monkeypatch.setattr(dft_engines.Gpaw, "run", run)
     atoms = bulk("Si")
@@ -253,11 +253,11 @@ def test_stress_comes_along_once_it_was_asked_for(monkeypatch: pytest.MonkeyPatc
         atoms.get_forces()
         assert atoms.get_stress().shape == (6,)
         atoms.positions[0] += 0.01
-    assert asked == [False, True, True, True]
+    assert requests == [False, True, True, True]
     larger = bulk("Si").repeat(2)
     larger.calc = atoms.calc
     larger.get_forces()
-    assert asked[4:] == [False]
+    assert requests[4:] == [False]
 
 
 @pytest.mark.usefixtures("gpaw_there")
@@ -284,27 +284,27 @@ def test_killed_run_goes_on_with_its_last_supercell(
     with pytest.raises(KeyboardInterrupt):
         [field.forces(cell, "fc3") for cell in cells]
     alive = True
-    # Another number of cores is no other calculation.
+    # Another number of cores is not another calculation.
     again = ForceField(
         GpawSettings(cutoff_ev=300, cores=2, mpi="sh {cores}"), store, Context(tmp_path)
     )
-    found = [again.forces(cell, "fc3") for cell in cells]
+    results = [again.forces(cell, "fc3") for cell in cells]
     assert (again.calls, again.computed, len(ran)) == (4, 2, 4)
-    for cell, forces in zip(cells, found, strict=True):
+    for cell, forces in zip(cells, results, strict=True):
         np.testing.assert_array_equal(forces, -cell.positions)
 
 
 @pytest.mark.usefixtures("gpaw_there")
 def test_oracle_takes_an_engine_in_place_of_a_name() -> None:
-    given: dict[str, Any] = {"calculator": {"engine": "gpaw", "cutoff_ev": 400}}
-    settings = PhononSettings.model_validate(given)
+    document: dict[str, Any] = {"calculator": {"engine": "gpaw", "cutoff_ev": 400}}
+    settings = PhononSettings.model_validate(document)
     assert settings.model_dump()["calculator"] == GpawSettings(cutoff_ev=400).model_dump()
     assert PhononSettings.model_validate_json(settings.model_dump_json()) == settings
     oracle = PhononBTE(settings)
-    given["calculator"]["mpi"] = "srun -n {cores}"
-    assert PhononBTE(PhononSettings.model_validate(given)).method_digest == oracle.method_digest
-    given["calculator"]["cutoff_ev"] = 500
-    assert PhononBTE(PhononSettings.model_validate(given)).method_digest != oracle.method_digest
+    document["calculator"]["mpi"] = "srun -n {cores}"
+    assert PhononBTE(PhononSettings.model_validate(document)).method_digest == oracle.method_digest
+    document["calculator"]["cutoff_ev"] = 500
+    assert PhononBTE(PhononSettings.model_validate(document)).method_digest != oracle.method_digest
 
 
 @needs_gpaw
@@ -376,10 +376,10 @@ def test_conductivity_of_nacl_from_dft(tmp_path: Path) -> None:
     # Coarser wave vectors make rocksalt unstable and a seventh too large.
     engine = {"engine": "gpaw", "cutoff_ev": 300, "k_spacing": 0.8}
     settings = PhononSettings.model_validate({**physics, "calculator": engine})
-    found = PhononBTE(settings).evaluate(crystal, context=Context(tmp_path))
-    assert not isinstance(found, Failed), found.message
-    assert isinstance(found, Measured)
-    kappa = scalar(found, "kappa", 300.0)
+    evaluation = PhononBTE(settings).evaluate(crystal, context=Context(tmp_path))
+    assert not isinstance(evaluation, Failed), evaluation.message
+    assert isinstance(evaluation, Measured)
+    kappa = scalar(evaluation, "kappa", 300.0)
     assert kappa is not None
     plain = PhononSettings.model_validate({**physics, "calculator": "7net-0"})
     potential = PhononBTE(plain).evaluate(crystal, context=Context(tmp_path))
@@ -413,25 +413,27 @@ def test_charges_of_aluminium_arsenide_split_its_optical_modes(tmp_path: Path) -
         born=ARSENIDE, fidelities=("harmonic",), relax_fmax=1e-3, fc2_length=7.0, bands=False
     )
     context = Context(tmp_path)
-    found = PhononBTE(settings, "harmonic").evaluate(_zincblende("Al", "As", 5.66), context=context)
-    assert isinstance(found, Measured), found
-    born = found.provenance["born"]
+    evaluation = PhononBTE(settings, "harmonic").evaluate(
+        _zincblende("Al", "As", 5.66), context=context
+    )
+    assert isinstance(evaluation, Measured), evaluation
+    born = evaluation.provenance["born"]
     charges = np.array(born["charges"])
     np.testing.assert_allclose(charges.sum(axis=0), 0.0, atol=1e-8)
     assert 0 < born["excess"] < 0.05
-    assert isinstance(found.material, Crystal)
-    names = [site.specie.symbol for site in found.material.conventional()]
+    assert isinstance(evaluation.material, Crystal)
+    names = [site.specie.symbol for site in evaluation.material.conventional()]
     for name, charge in zip(names, charges, strict=True):
         expected = 2.18 if name == "Al" else -2.18
         np.testing.assert_allclose(charge, expected * np.eye(3), atol=0.05)
     np.testing.assert_allclose(born["dielectric"], np.eye(3) * born["dielectric"][0][0], atol=1e-6)
     assert 8.2 < born["dielectric"][0][0] < 10
-    # What a user goes on with holds them, and its longitudinal mode lies where it should.
-    path = tmp_path / found.artefacts["phono3py"]
+    # The files with which a user continues contain them, and the longitudinal mode is correct.
+    path = tmp_path / evaluation.artefacts["phono3py"]
     loaded = phono3py.load(path, produce_fc=False, log_level=0)
     assert loaded.nac_params is not None
     np.testing.assert_allclose(loaded.nac_params["born"][0], 2.18 * np.eye(3), atol=0.05)
-    second = read_fc2_from_hdf5(tmp_path / found.artefacts["fc2"])
+    second = read_fc2_from_hdf5(tmp_path / evaluation.artefacts["fc2"])
     modes = harmonic.dynamics(
         loaded.unitcell, loaded.phonon_supercell_matrix, loaded.phonon_primitive,
         second, loaded.nac_params,

@@ -1,4 +1,4 @@
-"""In how many directions real materials are solids."""
+"""In how many directions real materials extend without end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _phosphorus() -> Atoms:
 
 
 def _nitrogen() -> Atoms:
-    """The cubic crystal of N2 molecules that nitrogen is below 36 K."""
+    """The cubic crystal of N2 molecules that nitrogen forms below 36 K."""
     return crystal("N", [(0.054,) * 3], spacegroup=205, cellpar=[5.66, 5.66, 5.66, 90, 90, 90])
 
 

@@ -34,7 +34,7 @@ SEED = "fedcba9876543210" * 4
 
 
 class Springs:
-    """Stands for a force field whose forces are linear in the displacements.
+    """A stand-in for a force field with forces that are linear in the displacements.
 
     Args:
         full: (3n, 3n), eV/Å².
@@ -56,8 +56,8 @@ def argon() -> tuple[Phono3py, np.ndarray]:
     """Supercell and compact constants of second order."""
     cell = bulk("Ar", "fcc", a=5.26, cubic=True)
     relaxed = Relaxed(cell.cell.array, cell.get_scaled_positions(), tuple(cell.symbols), 0, 1, None)
-    made = supercells.phonons3(relaxed, SETTINGS, second=False)
-    rest = supercells.as_atoms(made.supercell)
+    phonons = supercells.phonons3(relaxed, SETTINGS, second=False)
+    rest = supercells.as_atoms(phonons.supercell)
     drawn = np.random.default_rng(1).standard_normal((4, len(rest), 3)) * 0.005
     odd = []
     for displacement in drawn:
@@ -68,18 +68,18 @@ def argon() -> tuple[Phono3py, np.ndarray]:
             moved.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=5.2, ro=4.0, smooth=True)
             both.append(moved.get_forces())
         odd.append((both[0] - both[1]) / 2)
-    return made, second_order_fit(made, drawn, np.array(odd))
+    return phonons, second_order_fit(phonons, drawn, np.array(odd))
 
 
 def test_a_harmonic_crystal_keeps_its_constants(argon: tuple[Phono3py, np.ndarray]) -> None:
     made, fc2 = argon
     full = supercells.full_second_order(made, fc2)
     field = Springs(full, supercells.as_atoms(made.supercell).positions)
-    found = effective_second_order(made, fc2, SETTINGS, field, SEED)  # type: ignore[arg-type]
-    np.testing.assert_allclose(found.fc2, fc2, atol=1e-8 * np.abs(fc2).max())
-    assert found.converged
+    effective = effective_second_order(made, fc2, SETTINGS, field, SEED)  # type: ignore[arg-type]
+    np.testing.assert_allclose(effective.fc2, fc2, atol=1e-8 * np.abs(fc2).max())
+    assert effective.converged
     assert field.calls == 2 * SETTINGS.finite_temperature_pairs
-    # Beginning elsewhere ends there too: even where the first guess has only imaginary modes.
+    # The result does not depend on the first guess, even if that has only imaginary modes.
     again = effective_second_order(made, -fc2, SETTINGS, field, SEED)  # type: ignore[arg-type]
     np.testing.assert_allclose(again.fc2, fc2, atol=1e-6 * np.abs(fc2).max())
 
@@ -98,7 +98,7 @@ def test_displacements_obey_equipartition_when_hot(argon: tuple[Phono3py, np.nda
 
 @pytest.mark.slow
 def test_temperature_stabilises_cubic_strontium_titanate(tmp_path: Path) -> None:
-    """At rest 7net-0 lets the octahedra tilt; above 105 K the real crystal is cubic."""
+    """With 7net-0 the octahedra tilt at rest; above 105 K the real crystal is cubic."""
     cubic = Structure.from_spacegroup(
         "Pm-3m",
         Lattice.cubic(3.92),
@@ -110,8 +110,8 @@ def test_temperature_stabilises_cubic_strontium_titanate(tmp_path: Path) -> None
     static = PhononBTE(settings).evaluate(crystal, context=context)
     assert isinstance(static, Unstable), static
     warm = PhononBTE(settings.model_copy(update={"finite_temperature": 600.0}))
-    found = warm.evaluate(crystal, context=context)
-    assert isinstance(found, Measured), found
-    assert found.low_confidence is not None
-    assert "stable only by temperature" in found.low_confidence
-    assert found.provenance["effective"]["converged"]
+    evaluation = warm.evaluate(crystal, context=context)
+    assert isinstance(evaluation, Measured), evaluation
+    assert evaluation.low_confidence is not None
+    assert "stable only by temperature" in evaluation.low_confidence
+    assert evaluation.provenance["effective"]["converged"]

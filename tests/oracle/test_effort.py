@@ -1,4 +1,4 @@
-"""Estimates without a run agree with what a run then counts."""
+"""Estimates of effort agree with what an actual evaluation counts."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def _each(atoms: Atoms) -> float:
 def test_force_calls_of_finite_differences_are_exact(crystal: Crystal, tmp_path: Path) -> None:
     pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
     effort = phonon_effort(crystal, FULL, _each)
-    found = PhononBTE(FULL).evaluate(crystal, context=Context(tmp_path))
-    assert found.status == "measured", found
-    counted = found.properties["force_calls"].value
+    evaluation = PhononBTE(FULL).evaluate(crystal, context=Context(tmp_path))
+    assert evaluation.status == "measured", evaluation
+    counted = evaluation.properties["force_calls"].value
     assert effort.harmonic.force_calls + effort.conductive.force_calls == counted
 
 

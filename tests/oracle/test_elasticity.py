@@ -27,7 +27,7 @@ SILICON = kappa_models.Acoustics(8949.0, 5343.0, 20.02, 28.0855, 2, 1.06, 162.0)
 
 
 def _argon() -> Atoms:
-    """Argon without pressure: elastic constants are those of energy and of waves alike."""
+    """Argon at zero pressure, where elastic constants from energies and from waves agree."""
     atoms = bulk("Ar", "fcc", a=5.26, cubic=True)
     atoms.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=7.0, ro=5.5, smooth=True)
     lengths = np.linspace(5.15, 5.35, 81)
@@ -48,24 +48,24 @@ def test_long_waves_have_the_stiffness_of_strained_cells() -> None:
     relaxed = Relaxed(
         atoms.cell.array, atoms.get_scaled_positions(), tuple(atoms.symbols), 0.0, 1, None
     )
-    made = supercells.phonons3(relaxed, SETTINGS, second=True)
+    phonons = supercells.phonons3(relaxed, SETTINGS, second=True)
     forces = []
-    for moved in supercells.second_order_displacements(made, SETTINGS.displacement):
+    for moved in supercells.second_order_displacements(phonons, SETTINGS.displacement):
         moved.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=7.0, ro=5.5, smooth=True)
         forces.append(moved.get_forces())
-    fc2 = supercells.second_order(made, np.array(forces))
+    fc2 = supercells.second_order(phonons, np.array(forces))
     dynamics = harmonic.dynamics(
-        made.unitcell, made.phonon_supercell_matrix, made.phonon_primitive, fc2
+        phonons.unitcell, phonons.phonon_supercell_matrix, phonons.phonon_primitive, fc2
     )
-    found = elasticity(dynamics)
+    elastic = elasticity(dynamics)
     expected = _strained(atoms)
-    assert found.stable
-    np.testing.assert_allclose(found.stiffness, expected, atol=0.02 * expected[0, 0])
-    assert found.bulk_modulus == pytest.approx(expected[0, :3].mean(), rel=0.02)
+    assert elastic.stable
+    np.testing.assert_allclose(elastic.stiffness, expected, atol=0.02 * expected[0, 0])
+    assert elastic.bulk_modulus == pytest.approx(expected[0, :3].mean(), rel=0.02)
 
 
 def _strained(atoms: Atoms) -> np.ndarray:
-    """Stiffness (6, 6) in GPa by finite strains; the lattice of one atom has no inner strain."""
+    """Stiffness (6, 6) in GPa by finite strains; one atom per cell has no internal relaxation."""
     cell, step = atoms.cell.array.copy(), 1e-3
     stiffness = np.zeros((6, 6))
     for column, (i, j) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
@@ -85,11 +85,11 @@ def test_averages_of_an_isotropic_solid_are_its_own_moduli() -> None:
     bulk_modulus, shear = 98.0, 66.0
     stiffness = np.diag([2 * shear] * 3 + [shear] * 3)
     stiffness[:3, :3] += bulk_modulus - 2 * shear / 3
-    found = Elasticity(stiffness, 2330.0)
-    assert found.bulk_modulus == pytest.approx(bulk_modulus)
-    assert found.shear_modulus == pytest.approx(shear)
-    assert found.transverse_velocity == pytest.approx(np.sqrt(shear * 1e9 / 2330.0))
-    assert found.stable
+    elastic = Elasticity(stiffness, 2330.0)
+    assert elastic.bulk_modulus == pytest.approx(bulk_modulus)
+    assert elastic.shear_modulus == pytest.approx(shear)
+    assert elastic.transverse_velocity == pytest.approx(np.sqrt(shear * 1e9 / 2330.0))
+    assert elastic.stable
     assert not Elasticity(-stiffness, 2330.0).stable
 
 
@@ -98,7 +98,7 @@ def test_cahill_reaches_its_closed_form_at_high_temperature() -> None:
     limit = 0.5 * (np.pi / 6) ** (1 / 3) * constants.k * density ** (2 / 3) * sum(SILICON.branches)
     assert kappa_models.cahill(SILICON, 20000.0) == pytest.approx(limit, rel=1e-3)
     assert 0.7 * limit < kappa_models.cahill(SILICON, 300.0) < limit
-    # The two minima rest on the same idea and differ by their averages.
+    # The two minimum models rest on the same idea and differ in how they average.
     assert kappa_models.clarke(SILICON) == pytest.approx(limit, rel=0.3)
 
 

@@ -1,4 +1,4 @@
-"""Whose fault a failure was: the material's, the machine's, or nobody knows yet."""
+"""Whether a failure is due to the material, to the machine, or as yet unknown."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ OTHERS = [ValueError("flat cell"), KeyError("Og"), RuntimeError("mat1 and mat2 s
 @pytest.mark.parametrize("error", OF_THE_MACHINE, ids=repr)
 def test_what_belongs_to_the_machine_passes(error: Exception) -> None:
     assert is_of_the_machine(error)
-    found = as_oracle_error(error, "give more")
-    assert (found.transient, found.unexpected) == (True, False)
-    assert "\n" not in found.message
+    failure = as_oracle_error(error, "give more")
+    assert (failure.transient, failure.unexpected) == (True, False)
+    assert "\n" not in failure.message
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=repr)
 def test_what_nobody_foresaw_may_pass(error: Exception) -> None:
-    found = as_oracle_error(error, "give more")
-    assert (found.transient, found.unexpected) == (True, True)
+    failure = as_oracle_error(error, "give more")
+    assert (failure.transient, failure.unexpected) == (True, True)
 
 
 def test_a_refusal_of_the_material_is_for_good() -> None:
-    found = as_oracle_error(OracleError("relax", "it left its prototype"), "give more")
-    assert (found.transient, found.unexpected) == (False, False)
+    failure = as_oracle_error(OracleError("relax", "it left its prototype"), "give more")
+    assert (failure.transient, failure.unexpected) == (False, False)
 
 
 def test_a_library_may_wrap_the_cause() -> None:

@@ -1,4 +1,4 @@
-"""Files are whole for every reader."""
+"""Files are complete for every reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forces of supercells: kept, counted, and the same however many are computed at once."""
+"""Forces of supercells are stored, counted, and independent of how many are computed at once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SHARING = ("7net-0", "7net-mf-0", "chgnet")
 
 
 def _shaken(number: int) -> list[Atoms]:
-    """Rocksalt cells of 8 atoms with all atoms displaced at random."""
+    """Rock-salt cells of 8 atoms, all of which are displaced at random."""
     rng = np.random.default_rng(1)
-    made = []
+    cells = []
     for _ in range(number):
         atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
         atoms.positions += rng.normal(scale=0.05, size=(8, 3))
-        made.append(atoms)
-    return made
+        cells.append(atoms)
+    return cells
 
 
 def _field(folder: Path, potential: str, atoms_at_once: int | None, threads: int = 1) -> ForceField:
@@ -37,7 +37,7 @@ def _field(folder: Path, potential: str, atoms_at_once: int | None, threads: int
 
 
 def test_forces_are_kept_one_by_one(tmp_path: Path) -> None:
-    """A killed evaluation loses the supercell it was at, no more."""
+    """A killed evaluation loses only the supercell that it was computing."""
     (atoms,) = _shaken(1)
     first, second = (_field(tmp_path, "7net-0", None) for _ in range(2))
     forces = first.forces(atoms, "fc2")
@@ -48,13 +48,13 @@ def test_forces_are_kept_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("potential", SHARING)
 def test_one_pass_over_several_gives_what_one_by_one_gives(potential: str, tmp_path: Path) -> None:
     cells = _shaken(5)
-    alone = _field(tmp_path / "alone", potential, 0).many(cells, "fc3")
+    one_by_one = _field(tmp_path / "alone", potential, 0).many(cells, "fc3")
     shares: list[float] = []
     # 16 atoms: two cells to a pass, and one that is left over.
     field = _field(tmp_path / "together", potential, 16)
     together = field.many(cells, "fc3", shares.append)
-    np.testing.assert_allclose(together, alone, atol=2e-6)
-    assert np.abs(alone).max() > 0.1
+    np.testing.assert_allclose(together, one_by_one, atol=2e-6)
+    assert np.abs(one_by_one).max() > 0.1
     assert (field.calls, field.computed) == (5, 5)
     assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
 
@@ -63,14 +63,14 @@ def test_a_pass_leaves_out_what_is_known(tmp_path: Path) -> None:
     cells = _shaken(4)
     _field(tmp_path, "7net-0", 0).many(cells[1:3], "fc3")
     field = _field(tmp_path, "7net-0", 64)
-    found = field.many(cells, "fc3")
+    forces = field.many(cells, "fc3")
     assert (field.calls, field.computed) == (4, 2)
-    alone = _field(tmp_path / "alone", "7net-0", 0).many(cells, "fc3")
-    np.testing.assert_allclose(found, alone, atol=2e-6)
+    one_by_one = _field(tmp_path / "alone", "7net-0", 0).many(cells, "fc3")
+    np.testing.assert_allclose(forces, one_by_one, atol=2e-6)
 
 
 def test_one_by_one_works_after_a_pass_over_several(tmp_path: Path) -> None:
-    """SevenNet has to be told which of the two it is asked for."""
+    """SevenNet must be told which of the two it has to compute."""
     cells = _shaken(3)
     before = _field(tmp_path / "before", "7net-0", 0).many(cells, "fc3")
     _field(tmp_path / "together", "7net-0", 64).many(cells, "fc3")

@@ -12,7 +12,7 @@ from pymatgen.core.structure import Structure
 
 from oracle.contract.evaluation import Failed, Measured, scalar
 from oracle.contract.protocol import Oracle
-from oracle.green.device import Device, make
+from oracle.green.device import Device, prepare_device
 from oracle.green.oracle import GreenOracle
 from oracle.green.settings import GreenSettings
 from oracle.materials.crystal import Crystal
@@ -27,7 +27,7 @@ from oracle.runtime.stages import StageStore
 
 pytest.importorskip("matscipy")
 SMALL = GreenSettings(frequencies=12, q_mesh=(2, 2), neighbours=0, in_plane_length=7.0)
-"""Coarse, and windows that do not look beyond a pair: exact relations hold all the same."""
+"""Coarse settings, with windows no wider than a pair of layers; exact relations still hold."""
 
 
 def _diamond(element: str, length: float) -> Crystal:
@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _device(home: Path, stack: Stack, settings: GreenSettings = SMALL) -> Device:
     store = StageStore(home / "stages")
-    return make(stack, settings, ForceField(settings.calculator, store, Context(home)))
+    return prepare_device(stack, settings, ForceField(settings.calculator, store, Context(home)))
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +67,12 @@ def test_parameters_give_the_published_crystals() -> None:
 
 
 def test_perfect_lead_counts_its_modes(device: Device) -> None:
-    """Transmission of one wave vector is the number of modes that run to the right."""
-    found = device.many(["SSSS"])[0].transmission
-    onsite = device.blocks.onsite("SSSSS"[: device.blocks.reach + 2 * device.blocks.seen])
+    """The transmission at one wave vector is the number of modes that propagate to the right."""
+    transmitted = device.many(["SSSS"])[0].transmission
+    onsite = device.blocks.onsite("SSSSS"[: device.blocks.reach + 2 * device.blocks.neighbourhood])
     across = device.blocks.coupling("SSSS"[: 2 * device.blocks.reach])
     phases = np.exp(2j * np.pi * np.arange(6000) / 6000)[:, None, None]
-    modes = np.zeros(len(found))
+    modes = np.zeros(len(transmitted))
     for i, weight in enumerate(device.mesh.weights):
         full = onsite[i] + phases * across[i] + (phases * across[i]).conj().swapaxes(1, 2)
         bands = np.linalg.eigvalsh(full)
@@ -80,7 +80,7 @@ def test_perfect_lead_counts_its_modes(device: Device) -> None:
             above = bands > frequency**2
             crossings = np.count_nonzero(above != np.roll(above, 1, axis=0))
             modes[k] += weight * crossings / 2
-    np.testing.assert_allclose(found, modes, atol=1e-6)
+    np.testing.assert_allclose(transmitted, modes, atol=1e-6)
     assert modes.max() > 2
 
 
@@ -92,7 +92,7 @@ def test_between_nothing_and_all_modes(device: Device) -> None:
 
 
 def test_both_directions_are_equal(home: Path, device: Device) -> None:
-    """A sequence and its reverse, which the oracle takes for one design."""
+    """Compare a sequence and its reverse, which the oracle treats as one design."""
     there, back = device.many(["SGGS" + "GSSS", "SSSG" + "SGGS"])
     np.testing.assert_allclose(there.conductance, back.conductance, rtol=1e-4)
 
@@ -100,15 +100,15 @@ def test_both_directions_are_equal(home: Path, device: Device) -> None:
 def test_many_are_as_each_alone(device: Device) -> None:
     sequences = ["SGSG", "GGSS", "GSSG"]
     together = [x.transmission for x in device.many(sequences)]
-    alone = [device.many([x])[0].transmission for x in sequences]
-    np.testing.assert_allclose(together, alone, atol=1e-10)
+    separately = [device.many([x])[0].transmission for x in sequences]
+    np.testing.assert_allclose(together, separately, atol=1e-10)
 
 
 def test_no_force_on_shifting_all(device: Device) -> None:
     """The sum rule holds for mixed neighbourhoods as well."""
     lib = device.blocks.at(np.zeros((1, 2)))
     whole = "S" * 8 + "GSGGS" + "S" * 8
-    width, sees = lib.size, lib.seen
+    width, sees = lib.size, lib.neighbourhood
     first = 10
     root = np.sqrt(np.repeat(device.hosts.masses["S"], 3))
     total = np.zeros((width, 3), dtype=complex)
@@ -131,25 +131,25 @@ def test_evaluation(home: Path) -> None:
     oracle = GreenOracle(SMALL)
     assert isinstance(oracle, Oracle)
     design = Superlattice.from_sequence("GSSG", stack=_stack())
-    found = oracle.evaluate(design, context=Context(home))
-    assert isinstance(found, Measured)
-    value = scalar(found, "conductance", 300.0)
+    evaluation = oracle.evaluate(design, context=Context(home))
+    assert isinstance(evaluation, Measured)
+    value = scalar(evaluation, "conductance", 300.0)
     assert value is not None
     assert value[1] is None  # by symmetry one wave vector is left, which tells of no error
     assert 5e7 < value[0] < 1.2e9
     denser = GreenOracle(SMALL.model_copy(update={"q_mesh": (4, 4)}))
-    told = scalar(denser.evaluate(design, context=Context(home)), "conductance", 300.0)
-    assert told is not None
-    assert told[1] is not None
-    assert 0 < told[1] < told[0]
-    length = found.properties["length"].value * 1e-10
-    conductivity = scalar(found, "kappa", 300.0)
+    denser_value = scalar(denser.evaluate(design, context=Context(home)), "conductance", 300.0)
+    assert denser_value is not None
+    assert denser_value[1] is not None
+    assert 0 < denser_value[1] < denser_value[0]
+    length = evaluation.properties["length"].value * 1e-10
+    conductivity = scalar(evaluation, "kappa", 300.0)
     assert conductivity is not None
     assert conductivity[0] == pytest.approx(value[0] * length)
-    assert found.properties["interfaces"].value == 4
-    written = json.loads((home / found.artefacts["transmission"]).read_text())
-    assert written["modes_per_cell"] == found.properties["transmission"].value
-    assert oracle.evaluate(design, context=Context(home)) == found
+    assert evaluation.properties["interfaces"].value == 4
+    written = json.loads((home / evaluation.artefacts["transmission"]).read_text())
+    assert written["modes_per_cell"] == evaluation.properties["transmission"].value
+    assert oracle.evaluate(design, context=Context(home)) == evaluation
 
 
 def test_layers_differ_only_in_mass(home: Path) -> None:
@@ -160,10 +160,10 @@ def test_layers_differ_only_in_mass(home: Path) -> None:
 
 
 def _failure(design: Material, home: Path, settings: GreenSettings = SMALL) -> str:
-    found = GreenOracle(settings).evaluate(design, context=Context(home))
-    assert isinstance(found, Failed)
-    assert found.permanent
-    return found.message
+    evaluation = GreenOracle(settings).evaluate(design, context=Context(home))
+    assert isinstance(evaluation, Failed)
+    assert evaluation.permanent
+    return evaluation.message
 
 
 def test_wrong_inputs_are_explained(home: Path) -> None:
@@ -193,5 +193,5 @@ def test_mirror_needs_layers_that_can_be_turned_round() -> None:
 def test_periodic_superlattice_is_a_crystal() -> None:
     crystal = Superlattice.from_sequence("SG", stack=_stack()).crystal()
     assert sorted(crystal.species).count("Ge") == len(crystal.species) // 2
-    alone = Superlattice.from_sequence("SS", stack=_stack()).crystal()
-    assert alone.digest == _diamond("Si", 5.431).digest
+    silicon = Superlattice.from_sequence("SS", stack=_stack()).crystal()
+    assert silicon.digest == _diamond("Si", 5.431).digest

@@ -27,7 +27,7 @@ def _one(value: float) -> torch.Tensor:
 
 
 def _through(masses: list[float], omega: Array, left: float, right: float) -> Array:
-    """Transmission of a chain with springs of strength 1 between leads of equal masses each."""
+    """Transmission of a chain with springs of strength 1 between two uniform leads."""
     squared = torch.tensor(omega**2)
     whole = [left, *masses, right]
     ends = [surfaces(squared, _one(2 / m), _one(-1 / m))[0] for m in (left, right)]
@@ -52,20 +52,20 @@ def test_interface_of_masses(m1: float, m2: float) -> None:
     omega = np.linspace(0.02, 0.98, 30) * 2 / np.sqrt(max(m1, m2))
     q1, q2 = (2 * np.arcsin(omega * np.sqrt(m) / 2) for m in (m1, m2))
     exact = np.sin(q1) * np.sin(q2) / np.sin((q1 + q2) / 2) ** 2
-    found = _through([m1, m1, m2, m2], omega, m1, m2)
-    np.testing.assert_allclose(found, exact, atol=1e-8, rtol=0)
+    transmitted = _through([m1, m1, m2, m2], omega, m1, m2)
+    np.testing.assert_allclose(transmitted, exact, atol=1e-8, rtol=0)
 
 
 @given(st.floats(0.2, 5.0))
 @settings(max_examples=25, deadline=None)
 def test_one_mass_defect(mass: float) -> None:
     omega = np.linspace(0.05, 1.95, 40)
-    found = _through([1.0, mass, 1.0], omega, 1.0, 1.0)
+    transmitted = _through([1.0, mass, 1.0], omega, 1.0, 1.0)
     # Transmitted amplitude 1 / (1 - i e), e = (m - 1) w² / (2 sin q): from Newton's equation of
     # the defect with waves on both sides.
     q = 2 * np.arcsin(omega / 2)
     exact = 1 / (1 + ((mass - 1) * omega**2 / (2 * np.sin(q))) ** 2)
-    np.testing.assert_allclose(found, exact, atol=1e-8, rtol=0)
+    np.testing.assert_allclose(transmitted, exact, atol=1e-8, rtol=0)
 
 
 @given(st.lists(st.floats(0.3, 3.0), min_size=1, max_size=12))
@@ -85,13 +85,13 @@ def test_quantum_of_conductance() -> None:
     frequencies: Array = (np.arange(4000, dtype=np.float64) + 0.5) * 1e-4
     omega: Array = 2.0 * np.sin(np.pi / 2 * frequencies / frequencies[-1] * 0.49)
     through = _through([1.0], omega, 1.0, 1.0)
-    found = conductance(frequencies, through, temperature, 1e-4)
+    computed = conductance(frequencies, through, temperature, 1e-4)
     quantum = np.pi**2 * constants.k**2 * temperature / (3 * constants.h)
-    np.testing.assert_allclose(found, quantum, rtol=1e-4)
+    np.testing.assert_allclose(computed, quantum, rtol=1e-4)
 
 
 def _random_blocks(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
-    """An onsite block and a coupling of one cell that a positive matrix is made of."""
+    """Onsite block and coupling of one cell, such that the whole matrix is positive."""
     across = rng.normal(size=(size, size)) * 0.5
     onsite = rng.normal(size=(size, size)) * 0.3
     onsite = onsite @ onsite.T + 4 * np.eye(size)
@@ -110,7 +110,7 @@ def test_agrees_with_ase(seed: int) -> None:
     sequence = "LL" + "".join(rng.choice(list("ab"), length)) + "LL"
     squared = np.linspace(2.0, 8.0, 25)
     on = {"L": lead_on, **kinds}
-    # ase takes the central region with one cell of the lead on both sides, and two per lead.
+    # ase expects one cell of each lead in the central region, and two cells per lead.
     n = len(sequence) * size
     middle = np.zeros((n, n))
     for i, x in enumerate(sequence):
@@ -139,9 +139,9 @@ def test_agrees_with_ase(seed: int) -> None:
         energies, {x: tensor(m)[None] for x, m in on.items()},
         {x: tensor(m)[None] for x, m in couplings.items()}, every, every, left, right,
     )  # fmt: skip
-    found = transmission([chain], blocks)[0].numpy()
-    np.testing.assert_allclose(found, reference, atol=1e-6, rtol=0)
-    assert found.max() > 0.05
+    transmitted = transmission([chain], blocks)[0].numpy()
+    np.testing.assert_allclose(transmitted, reference, atol=1e-6, rtol=0)
+    assert transmitted.max() > 0.05
 
 
 def test_q_mesh_counts_every_point_once() -> None:

@@ -1,4 +1,4 @@
-"""Pairs of crystals: one material whichever side comes first, and the same after being stored."""
+"""Pairs of crystals: the order of the crystals does not matter, and storing changes nothing."""
 
 from __future__ import annotations
 

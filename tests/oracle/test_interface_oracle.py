@@ -60,7 +60,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
 
 
 @pytest.fixture(scope="module")
-def found(context: Context) -> Measured:
+def evaluation(context: Context) -> Measured:
     oracle = InterfaceOracle(QUICK)
     assert isinstance(oracle, Oracle)
     outcome = oracle.evaluate(PAIR, context=context)
@@ -68,28 +68,28 @@ def found(context: Context) -> Measured:
     return outcome
 
 
-def test_what_is_measured(found: Measured, context: Context) -> None:
-    assert 0 < found.properties["overlap"].value < 1
+def test_what_is_measured(evaluation: Measured, context: Context) -> None:
+    assert 0 < evaluation.properties["overlap"].value < 1
     for name in (*CONDUCTANCES, "interface_conductance_amm"):
-        quantity = found.properties[name]
+        quantity = evaluation.properties[name]
         assert quantity.unit == "W/m²/K"
         cold, warm = quantity.value
         assert 0 < cold < warm < 1e10
-    diffuse, most = (np.array(found.properties[name].value) for name in CONDUCTANCES)
+    diffuse, most = (np.array(evaluation.properties[name].value) for name in CONDUCTANCES)
     assert np.all(diffuse < most)
-    # Mismatch models put Si | Ge at 0.2 to 0.4 GW/m²/K at room temperature.
+    # Mismatch models give 0.2 to 0.4 GW/m²/K for Si | Ge at room temperature.
     assert 1e8 < diffuse[1] < 6e8
-    assert all((context.workdir / path).is_file() for path in found.artefacts.values())
-    assert set(found.artefacts) == {"first", "second", "spectra"}
-    document = evaluation_json(found)
+    assert all((context.workdir / path).is_file() for path in evaluation.artefacts.values())
+    assert set(evaluation.artefacts) == {"first", "second", "spectra"}
+    document = evaluation_json(evaluation)
     assert (document["formula"], document["status"]) == ("Ge | Si", "measured")
 
 
-def test_error_covers_a_denser_mesh(found: Measured, context: Context) -> None:
+def test_error_covers_a_denser_mesh(evaluation: Measured, context: Context) -> None:
     denser = InterfaceOracle(QUICK.model_copy(update={"mesh_spacing": 0.18}))
     better = denser.evaluate(PAIR, context=context)
     for name in ("overlap", "interface_conductance"):
-        before, after = scalar(found, name, 300.0), scalar(better, name, 300.0)
+        before, after = scalar(evaluation, name, 300.0), scalar(better, name, 300.0)
         assert before is not None
         assert after is not None
         assert before[1] is not None
@@ -107,7 +107,7 @@ def test_equal_crystals_overlap_and_pass_half(context: Context) -> None:
 
 
 def test_crystals_are_computed_once_for_all_pairs_and_fidelities(
-    found: Measured, context: Context, monkeypatch: pytest.MonkeyPatch
+    evaluation: Measured, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     third = InterfaceOracle(QUICK).evaluate(
         Interface(crystals=(SILICON, _crystal("C"))), context=context
@@ -120,13 +120,13 @@ def test_crystals_are_computed_once_for_all_pairs_and_fidelities(
     monkeypatch.setattr(Calculator, "calculate", refuse)
     monkeypatch.setattr(Calculator, "get_property", refuse)
     oracle = InterfaceOracle(QUICK)
-    assert oracle.evaluate(PAIR, context=context) == found
+    assert oracle.evaluate(PAIR, context=context) == evaluation
     fresh = oracle.evaluate(Interface(crystals=(GERMANIUM, _crystal("C"))), context=context)
     assert isinstance(fresh, Measured), fresh
     cheap = InterfaceOracle(QUICK, "overlap").evaluate(PAIR, context=context)
     assert isinstance(cheap, Measured), cheap
     assert cheap.fidelity == "overlap"
-    near, dense = (scalar(e, "interface_conductance", 300.0) for e in (cheap, found))
+    near, dense = (scalar(e, "interface_conductance", 300.0) for e in (cheap, evaluation))
     assert near is not None
     assert near[1] is not None
     assert dense is not None
@@ -144,7 +144,7 @@ def test_a_side_that_leaves_its_structure_is_named(context: Context) -> None:
 
 
 def test_imaginary_modes_of_a_side_are_kept(
-    tmp_path: Path, found: Measured, context: Context, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, evaluation: Measured, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soft = Stability(-2.0, (0.5, 0.5, 0.0), 10.0, -2.0, stable=False)
     fake = SimpleNamespace(dynamics=None, stability=soft)
@@ -156,7 +156,7 @@ def test_imaginary_modes_of_a_side_are_kept(
     assert outcome.reason in ("Si: imaginary phonon modes", "Ge: imaginary phonon modes")
     assert (outcome.min_frequency, outcome.q_point) == (-2.0, (0.5, 0.5, 0.0))
     monkeypatch.undo()
-    # What is stored of a crystal says the same of it in other pairs.
+    # The stored result of a crystal is also used in its other pairs.
     first = PAIR.crystals[0]
     again = oracle.evaluate(Interface(crystals=(first, first)), context=Context(tmp_path))
     assert isinstance(again, Unstable)
@@ -235,7 +235,7 @@ def test_irreducible_points_stand_for_all(context: Context, axis: int) -> None:
     np.testing.assert_allclose(reduced.density, whole.density, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(reduced.crossing, whole.crossing, rtol=1e-6, atol=1e-12)
     side = side_of(SILICON, QUICK, 0.3, forces, at_once)
-    assert isinstance(side.found, Bulk)
+    assert isinstance(side.bulk, Bulk)
     np.testing.assert_allclose(
-        side.found.spectrum.density.sum() * QUICK.frequency_step, 6 / 40, rtol=0.1
+        side.bulk.spectrum.density.sum() * QUICK.frequency_step, 6 / 40, rtol=0.1
     )

@@ -53,12 +53,14 @@ def _medium(speed: float, mass: float = 28.0) -> Acoustics:
 
 def test_modes_through_a_plane_are_those_of_debye() -> None:
     speed = 50.0  # Å THz
-    found = _debye(speed, 96)
-    nu = found.frequencies
+    spectrum = _debye(speed, 96)
+    nu = spectrum.frequencies
     inside = (nu > 2.0) & (nu < speed / (2 * LATTICE) - STEP)
-    np.testing.assert_allclose(found.crossing[inside], np.pi * (nu[inside] / speed) ** 2, rtol=0.05)
     np.testing.assert_allclose(
-        found.density[inside], 4 * np.pi * nu[inside] ** 2 / speed**3, rtol=0.05
+        spectrum.crossing[inside], np.pi * (nu[inside] / speed) ** 2, rtol=0.05
+    )
+    np.testing.assert_allclose(
+        spectrum.density[inside], 4 * np.pi * nu[inside] ** 2 / speed**3, rtol=0.05
     )
 
 
@@ -70,13 +72,13 @@ def test_equal_sides_pass_half_diffusely_and_overlap_wholly() -> None:
 
 
 def test_diffuse_mismatch_of_debye_media() -> None:
-    """A share v2^-2 / (v1^-2 + v2^-2) goes on where both have Debye spectra."""
+    """A fraction v2^-2 / (v1^-2 + v2^-2) is transmitted where both have Debye spectra."""
     left, right = _debye(40.0), _debye(60.0)
     within = left.frequencies < 6.0
     left, right = (replace(s, crossing=np.where(within, s.crossing, 0.0)) for s in (left, right))
-    found = diffuse_mismatch(left, right, TEMPERATURES)
-    found /= radiation_limit(left, left, TEMPERATURES)
-    assert found[1] == pytest.approx(60.0**-2 / (40.0**-2 + 60.0**-2), rel=0.03)
+    ratio = diffuse_mismatch(left, right, TEMPERATURES)
+    ratio /= radiation_limit(left, left, TEMPERATURES)
+    assert ratio[1] == pytest.approx(60.0**-2 / (40.0**-2 + 60.0**-2), rel=0.03)
 
 
 @settings(deadline=None, max_examples=10)
@@ -101,15 +103,15 @@ def test_disjoint_spectra_pass_nothing() -> None:
 
 
 def test_acoustic_mismatch_of_one_medium_is_ballistic() -> None:
-    """At high temperature every mode through the plane carries k_B per second and hertz."""
+    """At high temperature every mode across the plane contributes k_B per unit of frequency."""
     medium = _medium(5000.0)
-    found = acoustic_mismatch(medium, medium, np.array([1e5]))[0]
+    conductance = acoustic_mismatch(medium, medium, np.array([1e5]))[0]
     expected = 0.0
     for speed in medium.branches:
         cells = 1 / (medium.volume_per_atom * medium.atoms * 1e-30)
         top = speed * (3 * cells / (4 * np.pi)) ** (1 / 3)  # Hz
         expected += constants.k * np.pi / speed**2 * top**3 / 3
-    assert found == pytest.approx(expected, rel=1e-3)
+    assert conductance == pytest.approx(expected, rel=1e-3)
 
 
 def test_acoustic_mismatch_is_equal_from_both_sides_and_less_than_ballistic() -> None:

@@ -21,7 +21,7 @@ from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 from oracle.runtime.stages import StageStore
 
-# What the libraries warn of while a test makes a model is none of this project's matter.
+# Warnings of the libraries while a test makes a model are not the concern of this project.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -58,7 +58,7 @@ def _mace(folder: Path) -> Path:
 
 
 def _orb(folder: Path) -> Path:
-    """Weights alone, of an architecture that the loader has to know: it cannot be a small one."""
+    """Only weights, of an architecture that the loader must know, so that it cannot be small."""
     pretrained: Any = pytest.importorskip(
         "orb_models.forcefield.pretrained", reason="orb-models is not installed"
     )
@@ -70,7 +70,7 @@ def _orb(folder: Path) -> Path:
 
 
 def _matgl(folder: Path) -> Path:
-    """A folder, of a model with dropout."""
+    """The folder of a model with dropout."""
     pytest.importorskip("matgl", reason="matgl is not installed")
     import torch
     from matgl.apps.pes import Potential
@@ -115,7 +115,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.fixture(scope="module", params=MAKERS)
 def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``family:/path/to/weights`` of a model that was made now."""
+    """``family:/path/to/weights`` of a new model."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     # MACE sets a variable when it is imported.
@@ -131,7 +131,7 @@ def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def _rattled() -> Atoms:
-    """8 atoms of rocksalt without any symmetry, in a cell without any either."""
+    """8 atoms of a rock-salt structure, displaced and strained so that no symmetry remains."""
     rng = np.random.default_rng(1)
     atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
     atoms.positions += rng.normal(scale=0.08, size=(8, 3))
@@ -165,7 +165,7 @@ def test_stress_is_that_of_the_energy(name: str) -> None:
     atoms = _rattled()
     atoms.calc = calculator(name)
     stress = atoms.get_stress()
-    found = []
+    stresses = []
     for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
         energies = []
         for step in (-0.005, 0.005):
@@ -175,8 +175,8 @@ def test_stress_is_that_of_the_energy(name: str) -> None:
             strained = _rattled()
             strained.set_cell(strained.cell.array @ (np.eye(3) + strain), scale_atoms=True)
             energies.append(_energy(name, strained))
-        found.append((energies[1] - energies[0]) / 0.01 / atoms.get_volume())
-    np.testing.assert_allclose(stress, found, atol=0.01 * np.abs(stress).max())
+        stresses.append((energies[1] - energies[0]) / 0.01 / atoms.get_volume())
+    np.testing.assert_allclose(stress, stresses, atol=0.01 * np.abs(stress).max())
 
 
 def test_a_force_field_takes_it(name: str, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_force_field_takes_it(name: str, tmp_path: Path) -> None:
     forces = [field.forces(_rattled(), "fc2") for field in fields]
     assert [field.computed for field in fields] == [1, 0, 1]
     np.testing.assert_array_equal(forces[1], forces[0])
-    # TorchScript rounds otherwise from the second call on, once it has seen the first.
+    # TorchScript optimises after the first call, which changes the rounding of later ones.
     np.testing.assert_allclose(forces[2], forces[0], atol=1e-6 * np.abs(forces[0]).max())
 
 
@@ -217,9 +217,9 @@ def test_loading_leaves_the_process_as_it_was(name: str, tmp_path: Path) -> None
     environment.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     ran = subprocess.run(words, check=True, env=environment, stdout=subprocess.PIPE)
     assert ran.stdout == b""
-    before, after, told = json.loads(path.read_text())
+    before, after, warned = json.loads(path.read_text())
     assert after == before
-    assert told == []
+    assert warned == []
 
 
 def test_a_folder_without_a_matgl_model_is_refused_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Equal materials meet by digest, whatever way they are written."""
+"""Equal materials have equal digests, however they are described."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ STRUCTURES = {
 
 
 def _rewritten(structure: Structure, seed: int) -> tuple[Structure, np.ndarray]:
-    """The same crystal in another cell, origin, order and orientation, and the rotation."""
+    """The crystal in another cell, origin, order and orientation, and the rotation to it."""
     rng = np.random.default_rng(seed)
     copy = structure.get_primitive_structure() if seed % 2 else structure.copy()
     copy.translate_sites(list(range(len(copy))), rng.random(3))
@@ -143,8 +143,8 @@ def test_lead_layers_at_the_ends_only_shift_a_design(sequence: str) -> None:
 def test_between_unequal_leads_nothing_is_folded() -> None:
     silicon, germanium = (_diamond(a, x) for a, x in ((5.43, "Si"), (5.66, "Ge")))
     stack = Stack(layers=(("G", germanium), ("S", silicon)), leads=("S", "G"))
-    found = {Superlattice.from_sequence(x, stack=stack).digest for x in ("SGG", "GGS", "GSG")}
-    assert len(found) == 3
+    digests = {Superlattice.from_sequence(x, stack=stack).digest for x in ("SGG", "GGS", "GSG")}
+    assert len(digests) == 3
 
 
 @functools.lru_cache

@@ -1,4 +1,4 @@
-"""What every oracle must do, whatever it measures."""
+"""What every oracle must do, whichever properties it computes."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="class")
 def measured(request: pytest.FixtureRequest, home: Path) -> Measured:
     contract = request.cls()
-    found = contract.make().evaluate(contract.material, context=Context(home))
-    assert isinstance(found, Measured), found
-    return found
+    evaluation = contract.make().evaluate(contract.material, context=Context(home))
+    assert isinstance(evaluation, Measured), evaluation
+    return evaluation
 
 
 class OracleContract:
-    """Inherited by the tests of each oracle; materials it measures, and one that it does not."""
+    """Inherited by the tests of each oracle, with a material it evaluates and one it refuses."""
 
     material: Material
     stranger: Material
@@ -91,11 +91,11 @@ class OracleContract:
 
     def test_what_it_does_not_measure_is_a_failure(self, tmp_path: Path) -> None:
         oracle = self.make()
-        found = oracle.evaluate(self.stranger, context=Context(tmp_path))
-        assert isinstance(found, Failed)
-        assert found.material == self.stranger
-        assert (found.fidelity, found.method) == (oracle.fidelity, oracle.method_digest)
-        assert "\n" not in found.message
+        evaluation = oracle.evaluate(self.stranger, context=Context(tmp_path))
+        assert isinstance(evaluation, Failed)
+        assert evaluation.material == self.stranger
+        assert (evaluation.fidelity, evaluation.method) == (oracle.fidelity, oracle.method_digest)
+        assert "\n" not in evaluation.message
 
     def test_each_level_is_another_method(self) -> None:
         oracle = self.make()

@@ -1,4 +1,4 @@
-"""What would be computed as another material than the one given is refused, in every format."""
+"""Structures that would be computed as another material are refused in every format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The phonon oracle, on real potentials and against numbers from outside."""
+"""The oracle `phonon-bte` with real potentials, compared with published numbers."""
 
 from __future__ import annotations
 
@@ -83,16 +83,18 @@ def nacl(workdir: Path) -> Measured:
     """Rocksalt NaCl with 7net-0 at the default settings."""
     oracle = PhononBTE(PhononSettings(temperatures=(150.0, 300.0, 2000.0)))
     assert isinstance(oracle, Oracle)
-    found = oracle.evaluate(Crystal.from_structure(NACL), context=Context(workdir, keep_large=True))
-    assert isinstance(found, Measured), found
-    return found
+    evaluation = oracle.evaluate(
+        Crystal.from_structure(NACL), context=Context(workdir, keep_large=True)
+    )
+    assert isinstance(evaluation, Measured), evaluation
+    return evaluation
 
 
 def test_nacl_lies_where_full_finite_differences_put_it(nacl: Measured) -> None:
     # 111 supercells displaced one pair at a time gave 5.53 to 5.68 W/m/K with the same potential.
-    found = scalar(nacl, "kappa", 300.0)
-    assert found is not None
-    value, std = found
+    kappa = scalar(nacl, "kappa", 300.0)
+    assert kappa is not None
+    value, std = kappa
     assert value == pytest.approx(5.6, rel=0.06)
     assert std is not None
     assert 0.005 * value < std < 0.15 * value
@@ -146,14 +148,14 @@ def test_finished_stages_are_not_computed_again(
 
 
 def test_cumulative_conductivities_end_at_the_whole(nacl: Measured, workdir: Path) -> None:
-    found = json.loads((workdir / nacl.artefacts["phonons"]).read_text())["cumulative_kappa"]
+    cumulative = json.loads((workdir / nacl.artefacts["phonons"]).read_text())["cumulative_kappa"]
     whole = np.trace(nacl.properties["kappa_particle"].value[0]) / 3
     for length, running in (("frequency", "kappa"), ("mean_free_path", "kappa_by_length")):
-        assert found[running][-1] == pytest.approx(whole, rel=1e-6)
-        assert (np.diff(found[running]) >= 0).all()
-        assert (np.diff(found[length]) > 0).all()
+        assert cumulative[running][-1] == pytest.approx(whole, rel=1e-6)
+        assert (np.diff(cumulative[running]) >= 0).all()
+        assert (np.diff(cumulative[length]) > 0).all()
     # The median mean free path of heat in NaCl at 150 K is some tens of nanometres at most.
-    half = np.interp(whole / 2, found["kappa_by_length"], found["mean_free_path"])
+    half = np.interp(whole / 2, cumulative["kappa_by_length"], cumulative["mean_free_path"])
     assert 1 < half < 100
 
 
@@ -177,11 +179,11 @@ def test_the_harmonic_fidelity_stops_after_second_order(nacl: Measured, workdir:
     oracle = PhononBTE(settings, "harmonic")
     assert oracle.fidelity == "harmonic"
     assert PhononBTE(settings).method_digest == PhononBTE(PhononSettings()).method_digest
-    found = oracle.evaluate(nacl.material, context=Context(workdir))
-    assert isinstance(found, Measured), found
-    assert found.stage == "stability"
-    assert found.properties["force_calls"].value < nacl.properties["force_calls"].value
-    kappa = scalar(found, "kappa", 300.0)
+    evaluation = oracle.evaluate(nacl.material, context=Context(workdir))
+    assert isinstance(evaluation, Measured), evaluation
+    assert evaluation.stage == "stability"
+    assert evaluation.properties["force_calls"].value < nacl.properties["force_calls"].value
+    kappa = scalar(evaluation, "kappa", 300.0)
     assert kappa is not None
     assert 1 < kappa[0] < 20
     assert kappa[1] is not None
@@ -191,11 +193,11 @@ def test_a_converged_mesh_says_how_it_converged(nacl: Measured, workdir: Path) -
     settings = PhononSettings(
         mesh=(5, 5, 5), bands=False, coherence=False, converge=True, tolerance=0.05
     )
-    found = PhononBTE(settings).evaluate(nacl.material, context=Context(workdir))
-    assert isinstance(found, Measured), found
-    history = found.provenance["convergence"]
+    evaluation = PhononBTE(settings).evaluate(nacl.material, context=Context(workdir))
+    assert isinstance(evaluation, Measured), evaluation
+    history = evaluation.provenance["convergence"]
     assert history[0]["mesh"] == [5, 5, 5]
-    assert history[-1]["mesh"] == found.provenance["mesh"]
+    assert history[-1]["mesh"] == evaluation.provenance["mesh"]
     last = [step["kappa"][0] for step in history[-2:]]
     assert abs(np.log(last[1] / last[0])) < 0.05 or len(history) == settings.converge_meshes
 
@@ -220,7 +222,7 @@ def test_tensors_turn_with_the_crystal() -> None:
     )
     _, rotation = canonicalize(turned)
     tensor = np.diag([1.0, 1.0, 3.0])
-    made = Measured.model_validate(
+    evaluation = Measured.model_validate(
         {
             "material": crystal,
             "fidelity": "bte",
@@ -234,21 +236,21 @@ def test_tensors_turn_with_the_crystal() -> None:
         }
     )
     np.testing.assert_allclose(
-        evaluation_json(made, rotation)["kappa"][0], np.diag([3.0, 1.0, 1.0]), atol=1e-9
+        evaluation_json(evaluation, rotation)["kappa"][0], np.diag([3.0, 1.0, 1.0]), atol=1e-9
     )
 
 
 def test_a_structure_with_imaginary_modes_never_gets_a_conductivity(workdir: Path) -> None:
     # Face-centred tungsten shears itself into the body-centred structure.
     cubic = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.0), ["W"], [[0.0] * 3])
-    found = PhononBTE(SMALL).evaluate(Crystal.from_structure(cubic), context=Context(workdir))
-    assert isinstance(found, Unstable), found
-    assert found.min_frequency is not None
-    assert found.min_frequency < -0.5
-    assert found.q_point is not None
-    document = evaluation_json(found)
+    evaluation = PhononBTE(SMALL).evaluate(Crystal.from_structure(cubic), context=Context(workdir))
+    assert isinstance(evaluation, Unstable), evaluation
+    assert evaluation.min_frequency is not None
+    assert evaluation.min_frequency < -0.5
+    assert evaluation.q_point is not None
+    document = evaluation_json(evaluation)
     assert document["kappa"] is None
-    assert document["min_frequency_thz"] == found.min_frequency
+    assert document["min_frequency_thz"] == evaluation.min_frequency
 
 
 @pytest.mark.parametrize(
@@ -269,20 +271,20 @@ def test_failures_name_their_stage_and_cause(
     if calculator == "7net-0":
         material = Superlattice(sequence="01")
     settings = SMALL.model_copy(update={"calculator": calculator})
-    found = PhononBTE(settings).evaluate(material, context=Context(tmp_path))
-    assert isinstance(found, Failed)
-    assert found.permanent
-    assert words in found.message
-    assert "\n" not in found.message
+    evaluation = PhononBTE(settings).evaluate(material, context=Context(tmp_path))
+    assert isinstance(evaluation, Failed)
+    assert evaluation.permanent
+    assert words in evaluation.message
+    assert "\n" not in evaluation.message
 
 
 def test_a_deadline_is_a_failure_that_may_pass(tmp_path: Path) -> None:
     oracle = PhononBTE(SMALL)
     context = Context(tmp_path, deadline=0.0)
-    found = oracle.evaluate(Crystal.from_structure(NACL), context=context)
-    assert isinstance(found, Failed)
-    assert not found.permanent
-    assert "time limit" in found.message
+    evaluation = oracle.evaluate(Crystal.from_structure(NACL), context=context)
+    assert isinstance(evaluation, Failed)
+    assert not evaluation.permanent
+    assert "time limit" in evaluation.message
 
 
 def test_method_digest_follows_what_changes_the_science() -> None:
@@ -314,18 +316,20 @@ def test_silicon_from_published_forces(changes: dict[str, object], expected: flo
         log_level=0,
     )
     settings = PhononSettings.model_validate({**changes, "coherence": False})
-    found = conductivity.conductivity(phonons, settings, (9, 9, 9), temperatures=(300.0,))
-    assert found.mean[0] == pytest.approx(expected, rel=0.01)
+    transport = conductivity.conductivity(phonons, settings, (9, 9, 9), temperatures=(300.0,))
+    assert transport.mean[0] == pytest.approx(expected, rel=0.01)
     if settings.transport == "rta":  # kappa from its own modes, term by term
-        modes = np.einsum("q,qb,qb->", found.weights / 729, _per_mode(found), found.lifetimes[0])
-        assert modes == pytest.approx(found.mean[0] * _cell_volume(phonons), rel=1e-3)
+        modes = np.einsum(
+            "q,qb,qb->", transport.weights / 729, _per_mode(transport), transport.lifetimes[0]
+        )
+        assert modes == pytest.approx(transport.mean[0] * _cell_volume(phonons), rel=1e-3)
 
 
-def _per_mode(found: conductivity.Transport) -> np.ndarray:
+def _per_mode(transport: conductivity.Transport) -> np.ndarray:
     """``C v²/3`` of each mode at 300 K in W Å³ / (m K ps): eV/K times THz² Å²."""
-    x = 47.99243073366221 * np.maximum(found.frequencies, 1e-3) / 300.0
+    x = 47.99243073366221 * np.maximum(transport.frequencies, 1e-3) / 300.0
     capacity = 8.617333262e-5 * (x / 2 / np.sinh(x / 2)) ** 2
-    speed = np.einsum("qbi,qbi->qb", found.velocities, found.velocities) / 3
+    speed = np.einsum("qbi,qbi->qb", transport.velocities, transport.velocities) / 3
     return np.asarray(capacity * speed * 1602.176634)
 
 

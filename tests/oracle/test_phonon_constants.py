@@ -46,10 +46,10 @@ def phonons(relaxed: Relaxed) -> Phono3py:
 
 @pytest.fixture(scope="module")
 def full(relaxed: Relaxed) -> tuple[np.ndarray, np.ndarray]:
-    """Second and third order by finite differences of all pairs."""
-    made = supercells.phonons3(relaxed, SETTINGS, second=False)
-    moved = list(supercells.pair_displacements(made, SETTINGS.displacement))
-    return supercells.third_order(made, np.array([_forces(atoms) for atoms in moved]))
+    """Second- and third-order force constants by finite differences of all pairs of atoms."""
+    phonons = supercells.phonons3(relaxed, SETTINGS, second=False)
+    moved = list(supercells.pair_displacements(phonons, SETTINGS.displacement))
+    return supercells.third_order(phonons, np.array([_forces(atoms) for atoms in moved]))
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def test_mean_square_displacements_are_those_of_phonopy(
     made = supercells.phonons3(relaxed, SETTINGS, second=False)
     dynamics = harmonic.dynamics(made.unitcell, made.supercell_matrix, made.primitive, full[0])
     temperatures = (5.0, 300.0)
-    found = harmonic.max_msd(dynamics, temperatures, (4, 5, 6))
+    displacements = harmonic.max_msd(dynamics, temperatures, (4, 5, 6))
     dynamics.run_mesh(
         (4, 5, 6), with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True
     )
@@ -213,15 +213,15 @@ def test_mean_square_displacements_are_those_of_phonopy(
         temperatures=list(temperatures), exclude_gamma_acoustic=True
     )
     largest = np.linalg.eigvalsh(theirs.thermal_displacement_matrices).max(axis=(1, 2))
-    np.testing.assert_allclose(found, largest, rtol=1e-6)
+    np.testing.assert_allclose(displacements, largest, rtol=1e-6)
 
 
 def test_heat_capacity_of_one_oscillator() -> None:
     frequency, temperature = 3.0, 100.0
     x = 6.62607015e-34 * frequency * 1e12 / (1.380649e-23 * temperature)
     expected = x**2 * np.exp(x) / (np.exp(x) - 1) ** 2
-    found = harmonic.heat_capacity(np.array([[frequency]]), np.ones(1), (temperature,))
-    assert found[0] == pytest.approx(expected, rel=1e-9)
+    capacity = harmonic.heat_capacity(np.array([[frequency]]), np.ones(1), (temperature,))
+    assert capacity[0] == pytest.approx(expected, rel=1e-9)
 
 
 def test_supercells_follow_from_lengths_unless_they_are_given() -> None:
@@ -233,10 +233,10 @@ def test_supercells_follow_from_lengths_unless_they_are_given() -> None:
     assert np.diag(supercells.supercell_matrix(flat, 2, None, 9.5, 100)).tolist() == [4, 4, 1]
     # The widest that the number of atoms allows.
     assert np.diag(supercells.supercell_matrix(cubic, 8, None, 14.0, 100)).tolist() == [2, 2, 2]
-    given = ((1, 1, 0), (0, 2, 0), (0, 0, 1))
-    found = supercells.supercell_matrix(cubic, 8, given, 9.5, 100)
+    requested = ((1, 1, 0), (0, 2, 0), (0, 0, 1))
+    matrix = supercells.supercell_matrix(cubic, 8, requested, 9.5, 100)
     # phonopy's columns are our rows.
-    np.testing.assert_array_equal(found.T, np.array(given))
+    np.testing.assert_array_equal(matrix.T, np.array(requested))
 
 
 def test_mesh_becomes_coarser_where_it_would_be_too_dear() -> None:
@@ -244,8 +244,8 @@ def test_mesh_becomes_coarser_where_it_would_be_too_dear() -> None:
     free = reciprocal.mesh_of(cell, 0.15)
     assert free == (11, 11, 11)
     assert harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e12) == free
-    dear = harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e6)
-    assert np.prod(dear) ** 2 * 6**3 / 48 <= 1e6
+    affordable = harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e6)
+    assert np.prod(affordable) ** 2 * 6**3 / 48 <= 1e6
 
 
 def test_a_cell_in_which_no_constants_are_left_is_said_to_be_too_small() -> None:

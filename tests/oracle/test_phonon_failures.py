@@ -1,4 +1,4 @@
-"""What goes wrong is an outcome with stage and cause, and leaves nothing half-written."""
+"""Failures are evaluations with stage and cause, and leave no incomplete files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUICK = PhononSettings(mesh=(4, 4, 4), bands=False)
 
 
 class Faulty(Calculator):  # type: ignore[misc]
-    """Harmless for a while, then wrong in a way that a subclass chooses."""
+    """Correct for some calls, then wrong in a way that a subclass chooses."""
 
     implemented_properties = ("energy", "forces", "stress")
 
@@ -37,7 +37,7 @@ class Faulty(Calculator):  # type: ignore[misc]
         self.results = {"energy": 0.0, "forces": self.forces(), "stress": np.zeros(6)}
 
     def forces(self) -> np.ndarray:
-        """What the calculator claims."""
+        """The forces that the calculator returns."""
         return np.zeros((len(self.atoms), 3))
 
 
@@ -90,36 +90,36 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_bad_calculator_is_named(
     faulty: str, kind: str, stage: str, words: str, permanent: bool, tmp_path: Path
 ) -> None:
-    found = _evaluate(_rocksalt("Na", "Cl", 5.6), tmp_path, calculator=f"{faulty}:{kind}")
-    assert isinstance(found, Failed)
-    assert (found.stage, found.permanent) == (stage, permanent)
-    assert words in found.message
-    assert "\n" not in found.message
+    evaluation = _evaluate(_rocksalt("Na", "Cl", 5.6), tmp_path, calculator=f"{faulty}:{kind}")
+    assert isinstance(evaluation, Failed)
+    assert (evaluation.stage, evaluation.permanent) == (stage, permanent)
+    assert words in evaluation.message
+    assert "\n" not in evaluation.message
     assert not list(tmp_path.rglob(".writing-*"))
     assert not list(tmp_path.rglob("evaluation.json"))
 
 
 def test_an_element_the_potential_does_not_know_is_named(tmp_path: Path) -> None:
-    found = _evaluate(_rocksalt("Fr", "Cl", 6.9), tmp_path)
-    assert isinstance(found, Failed)
-    assert found.permanent
-    assert "does not know Fr" in found.message
+    evaluation = _evaluate(_rocksalt("Fr", "Cl", 6.9), tmp_path)
+    assert isinstance(evaluation, Failed)
+    assert evaluation.permanent
+    assert "does not know Fr" in evaluation.message
 
 
 def test_a_relaxation_that_does_not_end_says_what_is_left(tmp_path: Path) -> None:
-    found = _evaluate(_rocksalt("Na", "Cl", 6.2), tmp_path, relax_steps=2)
-    assert isinstance(found, Failed)
-    assert found.stage == "relax"
-    assert "after 2 steps" in found.message
-    assert "relax_steps" in found.message
+    evaluation = _evaluate(_rocksalt("Na", "Cl", 6.2), tmp_path, relax_steps=2)
+    assert isinstance(evaluation, Failed)
+    assert evaluation.stage == "relax"
+    assert "after 2 steps" in evaluation.message
+    assert "relax_steps" in evaluation.message
 
 
 def test_a_crystal_that_becomes_another_one_is_not_measured(tmp_path: Path) -> None:
-    found = _evaluate(_rocksalt("Na", "Cl", 6.2), tmp_path, volume_change=0.1)
-    assert isinstance(found, Unstable)
-    assert found.stage == "relax"
-    assert "volume changed" in found.reason
-    assert "kappa" not in found.properties
+    evaluation = _evaluate(_rocksalt("Na", "Cl", 6.2), tmp_path, volume_change=0.1)
+    assert isinstance(evaluation, Unstable)
+    assert evaluation.stage == "relax"
+    assert "volume changed" in evaluation.reason
+    assert "kappa" not in evaluation.properties
 
 
 def test_stored_evaluation_is_the_same_object_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whole evaluations with a potential that costs nothing: files, interruption, equivalent cells."""
+"""Complete evaluations with a very cheap potential: files, interruption, equivalent cells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from oracle.runtime.context import Context
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing in the oracle may catch it."""
+    """Simulates the end of the process; nothing in the oracle may catch it."""
 
 
 class Argon(LennardJones):  # type: ignore[misc]
@@ -35,7 +35,7 @@ class Argon(LennardJones):  # type: ignore[misc]
         super().__init__(sigma=3.4, epsilon=0.0104, rc=5.2, ro=4.0, smooth=True)
 
     def calculate(self, atoms: object = None, *rest: object, **more: object) -> None:
-        # Before the result exists: ASE would remember it, which a dead process cannot.
+        # Raised before there is a result: ASE would keep it, but a killed process could not.
         if len(atoms if atoms is not None else self.atoms) > 4:  # type: ignore[arg-type]
             Argon.supercells += 1
             if Argon.supercells == Argon.kill_at:
@@ -69,11 +69,11 @@ ARGON = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.26), ["Ar"], [[0.0] *
 def _measured(
     settings: PhononSettings, workdir: Path, structure: Structure = ARGON, large: bool = False
 ) -> Measured:
-    found = PhononBTE(settings).evaluate(
+    evaluation = PhononBTE(settings).evaluate(
         Crystal.from_structure(structure), context=Context(workdir, keep_large=large)
     )
-    assert isinstance(found, Measured), found
-    return found
+    assert isinstance(evaluation, Measured), evaluation
+    return evaluation
 
 
 def test_phono3py_goes_on_from_the_files_and_gets_the_same(
@@ -81,8 +81,8 @@ def test_phono3py_goes_on_from_the_files_and_gets_the_same(
 ) -> None:
     import phono3py
 
-    found = _measured(settings, tmp_path, large=True)
-    paths = {name: tmp_path / path for name, path in found.artefacts.items()}
+    evaluation = _measured(settings, tmp_path, large=True)
+    paths = {name: tmp_path / path for name, path in evaluation.artefacts.items()}
     phonons = phono3py.load(
         paths["phono3py"],
         fc2_filename=paths["fc2"],
@@ -93,8 +93,8 @@ def test_phono3py_goes_on_from_the_files_and_gets_the_same(
     phonons.init_phph_interaction(average_degenerate_weights=True)
     phonons.run_thermal_conductivity(temperatures=[20.0], is_isotope=True)
     again = np.asarray(phonons.thermal_conductivity.kappa)[0, 0, :3]
-    ours = np.diag(np.array(found.properties["kappa_particle"].value[0]))
-    # Cells lose digits in the file; on this coarse mesh that moves kappa by 2e-4.
+    ours = np.diag(np.array(evaluation.properties["kappa_particle"].value[0]))
+    # Cells are rounded in the file; on this coarse mesh that changes kappa by 2e-4.
     np.testing.assert_allclose(again, ours, rtol=1e-3)
 
 
@@ -129,7 +129,7 @@ def test_a_second_evaluation_and_a_tighter_one_reuse_the_first(
     # Another mesh needs no forces at all.
     _measured(settings.model_copy(update={"mesh": (5, 5, 5)}), tmp_path)
     assert Argon.supercells == 0
-    # Other snapshots need theirs; relaxation and second order are there.
+    # Other snapshots need new forces; relaxation and second order are already stored.
     _measured(settings.model_copy(update={"snapshot_seed": 1}), tmp_path)
     assert 0 < Argon.supercells < needed
 

@@ -1,4 +1,4 @@
-"""What a user may set of the oracles, and what they are told when it is wrong."""
+"""Settings of the oracles, and the messages about wrong ones."""
 
 from __future__ import annotations
 

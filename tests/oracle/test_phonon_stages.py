@@ -1,4 +1,4 @@
-"""Results of stages: whole or absent, and exact."""
+"""Results of stages are complete or absent, and exact."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def test_arrays_come_back_to_the_last_bit(tmp_path: Path, array: np.ndarray) -> 
     store = StageStore(tmp_path)
     digest = hashlib.sha256(array.tobytes() + str(array.shape).encode()).hexdigest()
     store.save("stage", digest, {"array": array}, {"n": 1})
-    found = store.load("stage", digest)
-    assert found is not None
-    assert found[0]["array"].tobytes() == array.tobytes()
-    assert found[1] == {"n": 1}
+    stored = store.load("stage", digest)
+    assert stored is not None
+    assert stored[0]["array"].tobytes() == array.tobytes()
+    assert stored[1] == {"n": 1}
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_first_of_two_writers_wins(tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     store.save("stage", "ab", {"x": np.ones(2)}, {"writer": 1})
     store.save("stage", "ab", {"x": np.ones(2)}, {"writer": 2})
-    found = store.load("stage", "ab")
-    assert found is not None
-    assert found[1] == {"writer": 1}
+    stored = store.load("stage", "ab")
+    assert stored is not None
+    assert stored[1] == {"writer": 1}
     assert len(list(store.path("stage", "ab").parent.iterdir())) == 1

@@ -1,4 +1,4 @@
-"""JSON of other people, however deep."""
+"""JSON from untrusted sources, nested to any depth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_what_was_written_is_read(value: Any) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 5000, '{"a":' * 5000, "[" * 5000 + "]" * 5000])
 def test_what_nests_without_end_is_refused_whatever_the_limit(text: str) -> None:
-    """In a process of its own, which a library would have taken down."""
+    """In a process of its own, which crashed with a library's recursion limit."""
     code = (
         "import sys\nfrom oracle.runtime.plain_json import parse_json\n"
         "sys.setrecursionlimit(10**7)\n"

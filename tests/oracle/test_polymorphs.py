@@ -1,4 +1,4 @@
-"""Phantoms are told from crystals, and energies are kept exactly."""
+"""Energies of polymorphs and of formation, and their exact storage."""
 
 from __future__ import annotations
 
@@ -43,42 +43,44 @@ def family(a: str, b: str, bond: float, *names: str) -> dict[str, Crystal]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shared: what one test computes the next reads."""
+    """A folder of energies that all tests share, so that each is computed once."""
     return tmp_path_factory.mktemp("energies")
 
 
 def test_sodium_chloride_is_a_rocksalt_of_known_formation_energy(cache: Path) -> None:
     salt = crystal("rocksalt", "Na", "Cl", 2.9)
     rivals = family("Na", "Cl", 2.9, "cscl", "zincblende")
-    found = thermochemistry(salt, rivals, POTENTIAL, cache)
-    assert found.energy_above_best_polymorph == 0.0
-    assert found.best_polymorph is None
+    result = thermochemistry(salt, rivals, POTENTIAL, cache)
+    assert result.energy_above_best_polymorph == 0.0
+    assert result.best_polymorph is None
     # Experiment: -411.2 kJ/mol (CRC Handbook), thus -2.13 eV per atom.
-    assert found.formation_energy == pytest.approx(-2.13, abs=0.1)
+    assert result.formation_energy == pytest.approx(-2.13, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["zincblende", "cscl"])
-def test_phantoms_of_sodium_chloride_lie_above_rocksalt(cache: Path, name: str) -> None:
+def test_hypothetical_polymorphs_of_sodium_chloride_lie_above_rocksalt(
+    cache: Path, name: str
+) -> None:
     rivals = family("Na", "Cl", 2.9, "rocksalt")
-    found = thermochemistry(crystal(name, "Na", "Cl", 2.9), rivals, POTENTIAL, cache)
-    assert found.best_polymorph == "rocksalt"
+    result = thermochemistry(crystal(name, "Na", "Cl", 2.9), rivals, POTENTIAL, cache)
+    assert result.best_polymorph == "rocksalt"
     # Above the 50 meV that a campaign allows by default. Rocksalt gives way to CsCl at 30 GPa
     # only, where the volume falls by about 1.5 Å³ per formula: some 0.1 eV/atom.
-    assert 0.05 < found.energy_above_best_polymorph < 0.25
+    assert 0.05 < result.energy_above_best_polymorph < 0.25
 
 
 def test_zinc_sulfide_is_nearly_degenerate(cache: Path) -> None:
     blende, wurtzite = family("Zn", "S", 2.35, "zincblende", "wurtzite").values()
-    found = thermochemistry(wurtzite, {"zincblende": blende}, POTENTIAL, cache)
-    assert abs(found.energy_above_best_polymorph) < 0.015
+    result = thermochemistry(wurtzite, {"zincblende": blende}, POTENTIAL, cache)
+    assert abs(result.energy_above_best_polymorph) < 0.015
     # Experiment: -206 kJ/mol, thus -1.07 eV per atom.
-    assert found.formation_energy == pytest.approx(-1.07, abs=0.1)
+    assert result.formation_energy == pytest.approx(-1.07, abs=0.1)
 
 
 def test_transition_metal_oxides_are_compared_on_one_level(cache: Path) -> None:
     # Without the correction for the Hubbard U, NiO would seem to fall apart (+0.4 eV/atom).
-    found = thermochemistry(crystal("rocksalt", "Ni", "O", 2.1), {}, POTENTIAL, cache)
-    assert found.formation_energy == pytest.approx(-1.24, abs=0.15)
+    result = thermochemistry(crystal("rocksalt", "Ni", "O", 2.1), {}, POTENTIAL, cache)
+    assert result.formation_energy == pytest.approx(-1.24, abs=0.15)
 
 
 def test_relaxation_lowers_the_energy_and_keeps_the_symmetry(cache: Path) -> None:
@@ -227,5 +229,5 @@ def test_rivals_without_minimum_are_left_out(tmp_path: Path, counted: type[Count
         Structure(Lattice.cubic(60.0), ["Na", "Cl"], [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
     )
     salt = crystal("rocksalt", "Na", "Cl", 2.3)
-    found = thermochemistry(salt, {"gas": gas}, "ase.calculators.emt:EMT", tmp_path)
-    assert found.best_polymorph is None
+    result = thermochemistry(salt, {"gas": gas}, "ase.calculators.emt:EMT", tmp_path)
+    assert result.best_polymorph is None

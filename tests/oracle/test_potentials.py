@@ -1,4 +1,4 @@
-"""Names, families and paths of potentials, and that no other weights are loaded than are meant."""
+"""Names, families and paths of potentials, and that only the intended weights are loaded."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder of weights; nothing is remembered from one test to the next."""
-    made = tmp_path / "potentials"
-    monkeypatch.setenv("PHONOSCOUT_POTENTIALS", str(made))
+    weights = tmp_path / "potentials"
+    monkeypatch.setenv("PHONOSCOUT_POTENTIALS", str(weights))
     monkeypatch.setattr(potentials, "POTENTIALS", dict(POTENTIALS))
     monkeypatch.setattr(potentials, "FAMILIES", dict(FAMILIES))
     calculator.cache_clear()
     weights_digest.cache_clear()
-    yield made
+    yield weights
     calculator.cache_clear()
     weights_digest.cache_clear()
 
@@ -68,8 +68,8 @@ def _error(name: str) -> str:
 
 
 def _separate(sha256: str | None) -> None:
-    given = Separate("emt.bin", "https://example.org/emt.bin", sha256)
-    potentials.POTENTIALS["emt"] = PotentialSpec("ase", None, EMT, "pip install ase", given)
+    separate = Separate("emt.bin", "https://example.org/emt.bin", sha256)
+    potentials.POTENTIALS["emt"] = PotentialSpec("ase", None, EMT, "pip install ase", separate)
 
 
 def test_every_name_says_how_it_is_installed_and_where_its_weights_are() -> None:
@@ -168,10 +168,10 @@ def test_weights_that_are_not_pinned_are_still_digested(folder: Path) -> None:
 
 
 def test_weights_by_path_are_the_digest(tmp_path: Path) -> None:
-    asked: list[Path] = []
+    paths: list[Path] = []
 
     def load(path: Path) -> Any:
-        asked.append(path)
+        paths.append(path)
         return EMT()
 
     potentials.FAMILIES["emt"] = Family("ase", load, "pip install ase")
@@ -179,7 +179,7 @@ def test_weights_by_path_are_the_digest(tmp_path: Path) -> None:
     path.write_bytes(CONTENT)
     assert weights_digest(f"emt:{path}") == DIGEST
     assert isinstance(calculator(f"emt:{path}"), EMT)
-    assert asked == [path]
+    assert paths == [path]
     assert calculator(f"emt:{path}") is calculator(f"emt:{path}")
 
 
@@ -292,10 +292,10 @@ np.save(sys.argv[2], atoms.get_forces())
 @pytest.mark.slow
 def test_nequix_forces_do_not_depend_on_the_number_of_cores(tmp_path: Path) -> None:
     _nequix()
-    found = []
+    results = []
     for cores in ("1", "4"):  # JAX takes this for the number of cores
         path = tmp_path / f"{cores}.npy"
         words = [sys.executable, "-c", _FORCES, f"nequix:{NEQUIX}", str(path)]
         subprocess.run(words, check=True, env={**os.environ, "NPROC": cores})
-        found.append(np.load(path, allow_pickle=False))
-    assert np.array_equal(*found)
+        results.append(np.load(path, allow_pickle=False))
+    assert np.array_equal(*results)

@@ -1,4 +1,4 @@
-"""The oracle that looks answers up, and the tables it reads."""
+"""The replay oracle, and the tables that it reads."""
 
 from __future__ import annotations
 
@@ -55,38 +55,40 @@ def test_is_an_oracle() -> None:
 
 
 def test_a_number_is_measured(context: Context) -> None:
-    found = make().evaluate(MATERIALS["a"], context=context)
-    assert isinstance(found, Measured)
-    assert scalar(found, "kappa", 300) == (3.5, None)
-    assert found.properties["kappa"].unit == "W/m/K"
-    assert (found.cost_s, found.fidelity) == (30.0, "dft")
-    assert found.key == (MATERIALS["a"].digest, make().method_digest)
-    assert EVALUATION.validate_json(EVALUATION.dump_json(found)) == found
+    evaluation = make().evaluate(MATERIALS["a"], context=context)
+    assert isinstance(evaluation, Measured)
+    assert scalar(evaluation, "kappa", 300) == (3.5, None)
+    assert evaluation.properties["kappa"].unit == "W/m/K"
+    assert (evaluation.cost_s, evaluation.fidelity) == (30.0, "dft")
+    assert evaluation.key == (MATERIALS["a"].digest, make().method_digest)
+    assert EVALUATION.validate_json(EVALUATION.dump_json(evaluation)) == evaluation
 
 
 def test_other_properties_have_the_unit_that_is_given(context: Context) -> None:
     plain = make(property="conductance").evaluate(MATERIALS["a"], context=context)
-    given = make(property="conductance", unit="MW/m^2/K").evaluate(MATERIALS["a"], context=context)
+    evaluation = make(property="conductance", unit="MW/m^2/K").evaluate(
+        MATERIALS["a"], context=context
+    )
     assert isinstance(plain, Measured)
-    assert isinstance(given, Measured)
+    assert isinstance(evaluation, Measured)
     assert plain.properties["conductance"].unit == ""
-    assert given.properties["conductance"].unit == "MW/m^2/K"
+    assert evaluation.properties["conductance"].unit == "MW/m^2/K"
 
 
 @pytest.mark.parametrize("name", ["b", "c"])
 def test_false_in_the_stable_column_is_unstable_whatever_the_number(
     name: str, context: Context
 ) -> None:
-    found = make().evaluate(MATERIALS[name], context=context)
-    assert isinstance(found, Unstable)
-    assert not found.properties
+    evaluation = make().evaluate(MATERIALS[name], context=context)
+    assert isinstance(evaluation, Unstable)
+    assert not evaluation.properties
 
 
 def test_a_null_number_that_is_not_unstable_is_a_permanent_failure(context: Context) -> None:
-    found = make().evaluate(MATERIALS["d"], context=context)
-    assert isinstance(found, Failed)
-    assert found.permanent
-    assert found.stage == "lookup"
+    evaluation = make().evaluate(MATERIALS["d"], context=context)
+    assert isinstance(evaluation, Failed)
+    assert evaluation.permanent
+    assert evaluation.stage == "lookup"
 
 
 def test_a_row_without_stable_column_is_stable(context: Context) -> None:
@@ -95,15 +97,15 @@ def test_a_row_without_stable_column_is_stable(context: Context) -> None:
 
 def test_without_stable_column_nothing_is_unstable(context: Context) -> None:
     oracle = make(stable_column=None)
-    found = [oracle.evaluate(m, context=context).status for m in MATERIALS.values()]
-    assert found == ["measured", "measured", "failed", "failed", "measured"]
+    statuses = [oracle.evaluate(m, context=context).status for m in MATERIALS.values()]
+    assert statuses == ["measured", "measured", "failed", "failed", "measured"]
 
 
 def test_a_material_outside_the_table_fails(context: Context) -> None:
-    found = make().evaluate(UNKNOWN, context=context)
-    assert isinstance(found, Failed)
-    assert found.permanent
-    assert UNKNOWN.formula in found.message
+    evaluation = make().evaluate(UNKNOWN, context=context)
+    assert isinstance(evaluation, Failed)
+    assert evaluation.permanent
+    assert UNKNOWN.formula in evaluation.message
 
 
 @pytest.mark.parametrize(
@@ -164,9 +166,9 @@ def test_confirmation_reads_the_better_number(context: Context) -> None:
     tight = oracle.tightened(1)
     assert tight is not None
     assert (tight.fidelity, tight.method_digest != oracle.method_digest) == ("dft", True)
-    found = tight.evaluate(MATERIALS["a"], context=context)
-    assert scalar(found, "kappa", 300.0) == (3.1, None)
-    assert found.cost_s == 30.0
+    evaluation = tight.evaluate(MATERIALS["a"], context=context)
+    assert scalar(evaluation, "kappa", 300.0) == (3.1, None)
+    assert evaluation.cost_s == 30.0
     statuses = [tight.evaluate(m, context=context).status for m in MATERIALS.values()]
     assert statuses == ["measured", "unstable", "unstable", "failed", "failed"]
 
@@ -217,13 +219,13 @@ def test_one_row_alone_is_judged_as_within_its_table(tmp_path: Path, context: Co
         "confirm_column": "tight",
     }
     for name, material in MATERIALS.items():
-        alone = ReplayOracle(
+        single_row = ReplayOracle(
             {material.digest: rows[name]}, fidelity="dft", property="kappa", column="kappa",
             cost_s=30.0, table_sha256=digest, **columns,
         )  # fmt: skip
         among = make(table_sha256=digest, **columns)
-        assert alone.method_digest == among.method_digest
-        assert alone.evaluate(material, context=context) == among.evaluate(
+        assert single_row.method_digest == among.method_digest
+        assert single_row.evaluate(material, context=context) == among.evaluate(
             material, context=context
         )
 

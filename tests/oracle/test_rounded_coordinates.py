@@ -1,4 +1,4 @@
-"""Special positions in two, three or more digits are special positions."""
+"""Special positions are recognised although their coordinates are rounded."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_thirds(tmp_path: Path, third: str, two_thirds: str) -> None:
 def test_sixths(tmp_path: Path, x: str, two_x: str) -> None:
     # (x, 2x, 1/4) with x = 1/6 lies on no axis of higher order; its mirror must still hold.
     row = f"Zn1 Zn {x} {two_x} 0.25"
-    made = read_structure(_cif(tmp_path / "a.cif", "P 63/m m c", row, a=5.6, c=4.5))
+    structure = read_structure(_cif(tmp_path / "a.cif", "P 63/m m c", row, a=5.6, c=4.5))
     exact = Structure.from_spacegroup(
         "P6_3/mmc", Lattice.hexagonal(5.6, 4.5), ["Zn"], [[1 / 6, 1 / 3, 0.25]]
     )
-    assert len(made) == len(exact) == 6
+    assert len(structure) == len(exact) == 6
 
 
 def test_the_formula_is_compared_with_what_was_merged(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An import path is known by its sources: whatever is edited in them is another calculator."""
+"""An import path is identified by its sources: an edited source is another calculator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structure files come in as they are meant, or not at all."""
+"""Structure files are read as they are meant, or refused."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def test_formats_of_ase_and_pymatgen(tmp_path: Path, name: str) -> None:
         write(plain, atoms)
     if plain != path:
         path.write_bytes(gzip.compress(plain.read_bytes()))
-    found = read_structure(path)
-    assert found.composition.reduced_formula == "GaAs"
-    assert found.lattice.volume == pytest.approx(5.7**3, rel=1e-6)
-    assert Crystal.from_structure(found).spacegroup == ("F-43m", 216)
+    structure = read_structure(path)
+    assert structure.composition.reduced_formula == "GaAs"
+    assert structure.lattice.volume == pytest.approx(5.7**3, rel=1e-6)
+    assert Crystal.from_structure(structure).spacegroup == ("F-43m", 216)
 
 
 @pytest.mark.parametrize("suffix", ["json", "yaml"])
@@ -176,12 +176,12 @@ def bad(folder: Path, name: str) -> Path:
     ("name", "cause"),
     [
         ("absent.cif", "does not exist"),
-        ("folder.cif", "is no file"),
+        ("folder.cif", "is not a file"),
         ("molecule.xyz", "periodic in 0 of 3"),
         ("slab.extxyz", "periodic in 2 of 3"),
         ("overlap.extxyz", "two atoms of NaCl are less than 0.5 Å apart"),
         ("many.extxyz", "3 compounds"),
-        ("unknown.extxyz", "is no element"),
+        ("unknown.extxyz", "is not an element"),
         ("nanometres.cif", "two atoms of Cu are less than 0.5 Å apart"),
         ("partial.cif", "partial occupancies"),
         ("partial.cif.gz", "partial occupancies"),
@@ -212,5 +212,5 @@ def test_a_placeholder_is_no_element_whatever_its_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(DummySpecies, "Z", number)
-    with pytest.raises(OracleError, match="'X' is no element"):
+    with pytest.raises(OracleError, match="'X' is not an element"):
         read_structure(bad(tmp_path, "unknown.extxyz"))

@@ -1,4 +1,4 @@
-"""Near misses of names."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 

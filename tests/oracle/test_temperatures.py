@@ -1,4 +1,4 @@
-"""What holds at one temperature and not at another: errors, doubts, curves; which are refused."""
+"""Errors, cautions and curves belong to their temperature, and which temperatures are refused."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def _settings(**changes: Any) -> PhononSettings:
 
 
 def _measured(folder: Path, **changes: Any) -> Measured:
-    found = PhononBTE(_settings(**changes)).evaluate(SILICON, context=Context(folder))
-    assert isinstance(found, Measured), found
-    return found
+    evaluation = PhononBTE(_settings(**changes)).evaluate(SILICON, context=Context(folder))
+    assert isinstance(evaluation, Measured), evaluation
+    return evaluation
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,12 @@ def test_each_temperature_has_the_error_that_it_has_alone(
     together: Measured, alone: dict[float, Measured]
 ) -> None:
     for t in GRID:
-        found, expected = scalar(together, "kappa", t), scalar(alone[t], "kappa", t)
-        assert found is not None
+        value, expected = scalar(together, "kappa", t), scalar(alone[t], "kappa", t)
+        assert value is not None
         assert expected is not None
-        # Pairs are drawn, and noise is corrected, as the temperature nearest to 300 K wants it.
-        assert found[0] == pytest.approx(expected[0], rel=5e-3)
-        assert found[1] == pytest.approx(expected[1], rel=0.05)
+        # The number of pairs and the correction for noise depend on the temperature nearest 300 K.
+        assert value[0] == pytest.approx(expected[0], rel=5e-3)
+        assert value[1] == pytest.approx(expected[1], rel=0.05)
     errors = together.provenance["relative_error"]["total"]
     assert errors[0] > 1.5 * errors[1] > 1.5 * errors[2]
     assert scalar(together, "kappa", 300.0) == scalar(alone[300.0], "kappa", 300.0)
@@ -111,9 +111,11 @@ def test_several_temperatures_are_another_method_and_one_is_the_same_as_ever() -
 
 
 def test_curves_end_at_the_part_that_they_say(together: Measured, folder: Path) -> None:
-    found = json.loads((folder / together.artefacts["phonons"]).read_text())["cumulative_kappa"]
-    assert [curve["temperature"] for curve in found["each"]] == list(GRID)
-    for i, curve in enumerate(found["each"]):
+    cumulative = json.loads((folder / together.artefacts["phonons"]).read_text())[
+        "cumulative_kappa"
+    ]
+    assert [curve["temperature"] for curve in cumulative["each"]] == list(GRID)
+    for i, curve in enumerate(cumulative["each"]):
         assert curve["part"] == "particle"
         for name in ("particle", "coherence"):
             tensor = np.array(together.properties[f"kappa_{name}"].value[i])
@@ -121,10 +123,10 @@ def test_curves_end_at_the_part_that_they_say(together: Measured, folder: Path) 
         assert curve["total"] == pytest.approx(curve["particle"] + curve["coherence"], rel=1e-9)
         for running in ("kappa", "kappa_by_length"):
             assert curve[running][-1] == pytest.approx(curve["particle"], rel=1e-6)
-    assert {k: v for k, v in found.items() if k != "each"} == found["each"][0]
+    assert {k: v for k, v in cumulative.items() if k != "each"} == cumulative["each"][0]
 
 
-def _found(anharmonicity: list[float], error: list[float], **changes: Any) -> dict[str, Any]:
+def _cautions(anharmonicity: list[float], error: list[float], **changes: Any) -> dict[str, Any]:
     return cautions(
         PhononSettings(temperatures=changes.pop("temperatures", GRID)),
         changes.pop("always", []),
@@ -135,35 +137,35 @@ def _found(anharmonicity: list[float], error: list[float], **changes: Any) -> di
 
 
 def test_a_doubt_belongs_to_its_temperature() -> None:
-    found = _found([0.05, 0.2, 0.6], [0.4, 0.1, 0.05])
-    cold, middle, hot = found["cautions"]
+    fields = _cautions([0.05, 0.2, 0.6], [0.4, 0.1, 0.05])
+    cold, middle, hot = fields["cautions"]
     assert cold == "numerical error of 40%"
     assert middle is None
     assert hot is not None
     assert "60% of the force at 1000 K" in hot
-    assert found["low_confidence"] == f"{hot}; numerical error of 40% at 50 K"
+    assert fields["low_confidence"] == f"{hot}; numerical error of 40% at 50 K"
 
 
 def test_the_worst_temperature_is_named_and_the_others_listed() -> None:
-    found = _found([0.4, 0.5, 0.6], [0.0] * 3, always=["Born charges add up to 0.2 e per atom"])
-    assert found["low_confidence"].startswith("Born charges add up to 0.2 e per atom; strong anh")
-    assert "60% of the force at 1000 K" in found["low_confidence"]
-    assert found["low_confidence"].endswith("(also at 50, 300 K)")
-    assert all("Born charges" in text for text in found["cautions"])
+    fields = _cautions([0.4, 0.5, 0.6], [0.0] * 3, always=["Born charges add up to 0.2 e per atom"])
+    assert fields["low_confidence"].startswith("Born charges add up to 0.2 e per atom; strong anh")
+    assert "60% of the force at 1000 K" in fields["low_confidence"]
+    assert fields["low_confidence"].endswith("(also at 50, 300 K)")
+    assert all("Born charges" in text for text in fields["cautions"])
 
 
 def test_of_one_temperature_the_words_are_as_before() -> None:
-    found = _found([0.37], [0.49], temperatures=(300.0,), softest=0.1)
-    assert found["cautions"] == ()
-    assert found["low_confidence"] == (
+    fields = _cautions([0.37], [0.49], temperatures=(300.0,), softest=0.1)
+    assert fields["cautions"] == ()
+    assert fields["low_confidence"] == (
         "strong anharmonicity: 37% of the force at 300 K is beyond third order, four-phonon "
         "scattering is missing; barely stable: a mode lies at 0.10 THz; numerical error of 49%"
     )
 
 
 def test_a_campaign_shows_the_doubts_at_the_temperature_that_it_seeks() -> None:
-    found = _found([0.05, 0.2, 0.6], [0.4, 0.1, 0.05])
-    made = Measured.model_validate(
+    fields = _cautions([0.05, 0.2, 0.6], [0.4, 0.1, 0.05])
+    evaluation = Measured.model_validate(
         {
             "material": SILICON,
             "fidelity": "bte",
@@ -172,23 +174,23 @@ def test_a_campaign_shows_the_doubts_at_the_temperature_that_it_seeks() -> None:
             "stage": "bte",
             "temperature": GRID,
             "properties": {},
-            **found,
+            **fields,
         }
     )
-    again = EVALUATION.validate_json(EVALUATION.dump_json(made))
+    again = EVALUATION.validate_json(EVALUATION.dump_json(evaluation))
     assert caution(again, Objective(temperature=300.0).temperature) is None
-    assert caution(again, 1000.0) == found["cautions"][2]
+    assert caution(again, 1000.0) == fields["cautions"][2]
     between = caution(again, 100.0)
-    assert between == found["cautions"][0]  # an interpolated number has the doubts of both ends
-    assert caution(again, None) == found["low_confidence"]
+    assert between == fields["cautions"][0]  # an interpolated number has the doubts of both ends
+    assert caution(again, None) == fields["low_confidence"]
     old = again.model_copy(update={"cautions": ()})
-    assert caution(old, 300.0) == found["low_confidence"]
+    assert caution(old, 300.0) == fields["low_confidence"]
 
 
 def test_where_a_mesh_holds_no_heat_nothing_is_known() -> None:
     value, reference = np.array([2.0, 0.0, np.nan, 1.0, 2e7]), np.array([1.0, 1.0, 1.0, 0.0, 1.0])
-    found = changes.change(value, reference)
-    np.testing.assert_allclose(found, [np.log(2.0), *[changes.UNKNOWN] * 4])
+    logarithms = changes.change(value, reference)
+    np.testing.assert_allclose(logarithms, [np.log(2.0), *[changes.UNKNOWN] * 4])
 
 
 @pytest.mark.parametrize("temperature", [0.01, 1e-300, 0.0, -5.0, 5000.1, float("nan")])
@@ -212,17 +214,17 @@ def test_a_mesh_too_coarse_for_the_cold_is_refused_before_third_order(
     folder: Path, others: tuple[float, ...]
 ) -> None:
     oracle = PhononBTE(_settings(temperatures=(1.0, *others)))
-    found = oracle.evaluate(SILICON, context=Context(folder))
-    assert isinstance(found, Failed)
-    assert found.stage == "bte"
-    assert "at 1 K no mode of the mesh [6, 6, 6] holds heat" in found.message
-    assert "denser mesh" in found.message
+    evaluation = oracle.evaluate(SILICON, context=Context(folder))
+    assert isinstance(evaluation, Failed)
+    assert evaluation.stage == "bte"
+    assert "at 1 K no mode of the mesh [6, 6, 6] is thermally populated" in evaluation.message
+    assert "denser mesh" in evaluation.message
 
 
 def test_the_hottest_that_is_allowed_is_an_answer_with_a_caution(folder: Path) -> None:
-    found = _measured(folder, temperatures=(5000.0,))
-    value = scalar(found, "kappa", 5000.0)
+    evaluation = _measured(folder, temperatures=(5000.0,))
+    value = scalar(evaluation, "kappa", 5000.0)
     assert value is not None
     assert 0 < value[0] < 100
-    assert found.low_confidence is not None
-    assert "at 5000 K is beyond third order" in found.low_confidence
+    assert evaluation.low_confidence is not None
+    assert "at 5000 K is beyond third order" in evaluation.low_confidence

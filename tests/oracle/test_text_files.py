@@ -1,4 +1,4 @@
-"""Files as they come: encodings, packed ones, bombs, pipes, and YAML that grows."""
+"""Unusual files: encodings, compressed files and bombs, pipes, and YAML that expands."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.cif")
-    with pytest.raises(OracleError, match="is no file"):
+    with pytest.raises(OracleError, match="is not a file"):
         read_structure(tmp_path / "a.cif")
-    with pytest.raises(OracleError, match="is no file"):
+    with pytest.raises(OracleError, match="is not a file"):
         read_text(tmp_path / "a.cif")
 
 
@@ -104,7 +104,7 @@ def _laughs(levels: int) -> str:
     ("text", "cause"),
     [
         (_laughs(9), "more than 1,000,000 values"),
-        ("a: &a [*a]", "refers to what holds it"),
+        ("a: &a [*a]", "refers to a value that contains it"),
         ("[" * 5000, "nested too deeply"),
         ("a: [1", "expected"),
         ("a: 2026-13-45", "month"),

@@ -1,4 +1,4 @@
-"""Slabs and wires: how much of their cell is vacuum, whatever cell and axes they come in."""
+"""How much of the cell of slabs and wires is vacuum, for any cell and axes."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def _graphene(height: float) -> Structure:
 def test_a_sheet_of_one_atom_is_as_thick_as_two_radii(height: float, cell: Any) -> None:
     sheet = _graphene(height)
     sheet.make_supercell(np.rint(cell).astype(int))
-    found = vacuum_of(sheet)
-    assert found is not None
-    assert not found.wire
-    assert found.whole / found.body == pytest.approx(height / THICKNESS, rel=1e-6)
-    assert found.share == pytest.approx(1 - THICKNESS / height, rel=1e-6)
-    assert f"{1 - THICKNESS / height:.0%} is vacuum" in found.caution
+    vacuum = vacuum_of(sheet)
+    assert vacuum is not None
+    assert not vacuum.wire
+    assert vacuum.whole / vacuum.body == pytest.approx(height / THICKNESS, rel=1e-6)
+    assert vacuum.share == pytest.approx(1 - THICKNESS / height, rel=1e-6)
+    assert f"{1 - THICKNESS / height:.0%} is vacuum" in vacuum.caution
 
 
 def test_a_sheet_on_the_edge_of_its_cell_is_one_sheet() -> None:
     sheet = _graphene(20.0)
     sheet.translate_sites([0, 1], [0, 0, 0.5])
-    found = vacuum_of(sheet)
-    assert found is not None
-    assert found.body == pytest.approx(THICKNESS)
+    vacuum = vacuum_of(sheet)
+    assert vacuum is not None
+    assert vacuum.body == pytest.approx(THICKNESS)
 
 
 def test_a_slab_of_several_layers_counts_from_face_to_face() -> None:
@@ -61,22 +61,22 @@ def test_a_slab_of_several_layers_counts_from_face_to_face() -> None:
         ["Si"] * 8,
         [[x, y, z * 5.43 / 25.0] for x, y, z in silicon.frac_coords],
     )
-    found = vacuum_of(slab)
-    assert found is not None
-    assert found.body == pytest.approx(0.75 * 5.43 + 2 * 2.1, abs=0.01)
-    assert found.whole == pytest.approx(25.0)
+    vacuum = vacuum_of(slab)
+    assert vacuum is not None
+    assert vacuum.body == pytest.approx(0.75 * 5.43 + 2 * 2.1, abs=0.01)
+    assert vacuum.whole == pytest.approx(25.0)
 
 
 @pytest.mark.parametrize("width", [10.0, 14.0])
 def test_a_chain_takes_the_disc_of_its_radius(width: float) -> None:
     lattice = Lattice.from_parameters(1.3, width, width, 90, 90, 90)
-    found = vacuum_of(Structure(lattice, ["C"], [[0.0, 0.3, 0.7]]))
-    assert found is not None
-    assert found.wire
-    assert found.whole == pytest.approx(width**2)
-    assert found.body == pytest.approx(np.pi * 1.7**2, rel=0.03)
-    assert "wire" in found.caution
-    assert "Å²" in found.caution
+    vacuum = vacuum_of(Structure(lattice, ["C"], [[0.0, 0.3, 0.7]]))
+    assert vacuum is not None
+    assert vacuum.wire
+    assert vacuum.whole == pytest.approx(width**2)
+    assert vacuum.body == pytest.approx(np.pi * 1.7**2, rel=0.03)
+    assert "wire" in vacuum.caution
+    assert "Å²" in vacuum.caution
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_fills_its_cell_has_no_vacuum(structure: Structure) -> None:
 
 
 def test_one_sheet_has_one_conductivity_however_much_vacuum(tmp_path: Path) -> None:
-    """kappa goes with one over the height; what the caution says to multiply by takes it back."""
+    """kappa is inversely proportional to the height; the factor in the caution compensates."""
     overrides = [
         "calculator=tersoff",
         "bands=false",
@@ -117,12 +117,12 @@ def test_one_sheet_has_one_conductivity_however_much_vacuum(tmp_path: Path) -> N
     for height in (15.0, 30.0):
         path = tmp_path / "POSCAR"
         Poscar(_graphene(height)).write_file(path)
-        found = evaluate_file(tmp_path / "home", path, None, overrides, Console(quiet=True))
-        assert found["status"] == "measured", found["message"]
-        assert "slab: kappa is per volume of the cell" in found["low_confidence"]
+        document = evaluate_file(tmp_path / "home", path, None, overrides, Console(quiet=True))
+        assert document["status"] == "measured", document["message"]
+        assert "slab: kappa is per volume of the cell" in document["low_confidence"]
         factor = height / THICKNESS
-        assert f"{height:.2f} / {THICKNESS:.2f} = {factor:.2f}" in found["low_confidence"]
-        kappas.append(found["kappa"][0][0][0])
+        assert f"{height:.2f} / {THICKNESS:.2f} = {factor:.2f}" in document["low_confidence"]
+        kappas.append(document["kappa"][0][0][0])
         own.append(kappas[-1] * factor)
     assert kappas[0] > 1.5 * kappas[1]
     assert own[0] == pytest.approx(own[1], rel=0.15)

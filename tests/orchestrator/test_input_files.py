@@ -81,9 +81,9 @@ def _settings(path: Path) -> object:
         (b"a: [1\n", "not valid YAML"),
         (b"name: 2026-13-45\n", "not valid YAML: month"),
         (b"[" * 3000, "nested too deeply"),
-        (b"a: &a [*a]\n", "refers to what holds it"),
+        (b"a: &a [*a]\n", "refers to a value that contains it"),
         (b"- 1\n", "expected a mapping"),
-        (None, "is no file"),
+        (None, "is not a file"),
     ],
 )
 def test_files_that_are_refused_on_one_line(
