@@ -1,4 +1,4 @@
-"""What a config says about spaces, objectives, constraints and agents. Imports only pydantic."""
+"""Settings of objectives and constraints, and their base class. Imports only pydantic."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ class Settings(BaseModel):
 
 
 class ObjectiveSettings(Settings):
-    """The property sought."""
+    """The property to be optimised."""
 
     property: str = Field(default="kappa", min_length=1)
     temperature: float | None = Field(default=None, gt=0)
-    """K; 300 where absent for kappa and the mismatch conductances of interfaces."""
+    """In K; the default is 300 for kappa and for interface conductances by mismatch models."""
     goal: Literal["minimize", "maximize", "target"] = "minimize"
     target: float | None = None
-    """In the property's unit; with ``goal: target`` only."""
+    """The desired value, in the property's unit; only with ``goal: target``."""
     log: bool | None = None
-    """Whether log10 of the property is modelled; None: for quantities known to be positive."""
+    """Whether log10 of the property is modelled; by default it is for positive quantities."""
 
     @model_validator(mode="before")
     @classmethod
     def _default_temperature(cls, data: Any) -> Any:
-        sought = data.get("property", "kappa") if isinstance(data, dict) else None
-        if isinstance(sought, str) and sought in {"kappa", *_MISMATCH}:
-            given = data.get("temperature")
-            return {**data, "temperature": 300.0 if given is None else given}
+        name = data.get("property", "kappa") if isinstance(data, dict) else None
+        if isinstance(name, str) and name in {"kappa", *_MISMATCH}:
+            temperature = data.get("temperature")
+            return {**data, "temperature": 300.0 if temperature is None else temperature}
         return data
 
     @model_validator(mode="after")
@@ -74,7 +74,7 @@ CONSTRAINT_LIMITS: dict[str, str | None] = {
     "anharmonicity": "dimensionless",
     "gruneisen_mean": "dimensionless",
 }
-"""Constraint to the unit of its upper limit; None for those that take no number."""
+"""Unit of the upper limit of each constraint; None for constraints without a limit."""
 
 
 class ConstraintSettings(Settings):

@@ -1,4 +1,4 @@
-"""Which agents a config has, and what they are called. Imports only pydantic."""
+"""Default agents of a config, and the names of agents. Imports only pydantic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agents.proposers.settings import (
 
 
 def default_agents(*, layers: bool, pairs: bool = False) -> tuple[AgentSettings, ...]:
-    """The agents of a config that names none: for crystals, layer sequences or crystal pairs."""
+    """The default agents for crystals, for layer sequences or for pairs of crystals."""
     if layers:
         return (BayesianSettings(),)
     if pairs:

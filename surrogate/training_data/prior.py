@@ -1,4 +1,4 @@
-"""Prior means of properties."""
+"""Prior means of properties, from simple physical formulas."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from surrogate.features.descriptors import REFERENCE_TEMPERATURE, Array
 
 
 def prior_mean(output: Output, descriptors: Mapping[str, Array]) -> Array | None:
-    """First guess (n,) of an output on its modelled scale; None where physics offers none.
+    """Physical estimate (n,) of an output on its modelled scale; None for other properties.
 
-    Slack's formula falls as 1/T; the highest frequency is taken as that of Debye's sphere.
+    kappa follows Slack's formula, scaled as 1/T; the maximum frequency is taken to be the Debye
+    frequency.
 
     Args:
-        output: what is predicted.
-        descriptors: columns (n,) of `GLOBALS` by name; an entry may be NaN.
+        output: the property to estimate.
+        descriptors: columns (n,) of `GLOBALS` by name; entries may be NaN.
     """
     if output.property == "kappa" and output.temperature:
         guess = descriptors["log_slack"] + math.log10(REFERENCE_TEMPERATURE / output.temperature)

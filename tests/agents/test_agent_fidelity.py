@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from agents.acquisition.functions import Belief, log_expected_improvement
-from agents.acquisition.looks import Price, looks, ruled_out, value_of_looking
+from agents.acquisition.multi_fidelity import (
+    FidelityCost,
+    knowledge_gradient,
+    ruled_out,
+    worthwhile_queries,
+)
 from agents.contract.objective import Objective
 from surrogate.contract.protocol import Posterior
 
@@ -21,12 +26,12 @@ def belief(mean: np.ndarray = MEAN, spread: np.ndarray = SPREAD) -> Belief:
     return Belief(mean, np.diag(spread), spread, np.full(n, 0.05), np.ones(n))
 
 
-def price(correlation: float, cost_s: float = 30.0, n: int = 4) -> Price:
-    return Price(correlation, cost_s, np.ones(n, dtype=bool))
+def price(correlation: float, cost_s: float = 30.0, n: int = 4) -> FidelityCost:
+    return FidelityCost(correlation, cost_s, np.ones(n, dtype=bool))
 
 
 def found(correlation: float, *, cost_s: float = 30.0, label_s: float = 36000.0) -> list[int]:
-    chosen = looks(
+    chosen = worthwhile_queries(
         belief(),
         MINIMIZE,
         best=BEST,
@@ -34,12 +39,12 @@ def found(correlation: float, *, cost_s: float = 30.0, label_s: float = 36000.0)
         cheaper={"bte": price(correlation, cost_s)},
         label_s=label_s,
     )
-    return [look.at for look in chosen]
+    return [query.at for query in chosen]
 
 
 def test_a_look_without_correlation_is_worth_nothing() -> None:
     assert np.all(
-        value_of_looking(belief(), MINIMIZE, best=BEST, correlation=0.0, free=FREE) == 0.0
+        knowledge_gradient(belief(), MINIMIZE, best=BEST, correlation=0.0, free=FREE) == 0.0
     )
     assert found(0.0) == []
 
@@ -57,7 +62,7 @@ def test_looks_become_worthwhile_as_they_become_cheaper() -> None:
 
 def test_value_grows_with_correlation_and_agrees_with_simulation() -> None:
     values = [
-        value_of_looking(belief(), MINIMIZE, best=BEST, correlation=r, free=FREE)
+        knowledge_gradient(belief(), MINIMIZE, best=BEST, correlation=r, free=FREE)
         for r in (0.3, 0.6, 0.9)
     ]
     assert np.all(values[0] <= values[1] + 1e-12)
@@ -76,7 +81,7 @@ def test_value_grows_with_correlation_and_agrees_with_simulation() -> None:
 
 
 def test_each_material_at_the_fidelity_worth_most_per_second() -> None:
-    chosen = looks(
+    chosen = worthwhile_queries(
         belief(),
         MINIMIZE,
         best=BEST,
@@ -84,19 +89,19 @@ def test_each_material_at_the_fidelity_worth_most_per_second() -> None:
         cheaper={"rough": price(0.3, 10.0), "fine": price(0.95, 20.0), "slow": price(0.96, 2e4)},
         label_s=36000.0,
     )
-    assert {look.fidelity for look in chosen} == {"fine"}
-    assert len({look.at for look in chosen}) == len(chosen)
-    values = [look.value for look in chosen]
+    assert {query.fidelity for query in chosen} == {"fine"}
+    assert len({query.at for query in chosen}) == len(chosen)
+    values = [query.value for query in chosen]
     assert values == sorted(values, reverse=True)
 
 
 def test_what_was_looked_at_or_labelled_is_not_looked_at_again() -> None:
-    closed = Price(0.9, 30.0, np.array([False, True, True, True]))
+    closed = FidelityCost(0.9, 30.0, np.array([False, True, True, True]))
     free = np.array([True, False, True, True])
-    chosen = looks(
+    chosen = worthwhile_queries(
         belief(), MINIMIZE, best=BEST, free=free, cheaper={"bte": closed}, label_s=36000.0
     )
-    assert {look.at for look in chosen} == {2}
+    assert {query.at for query in chosen} == {2}
 
 
 def posterior(mean: np.ndarray, spread: np.ndarray) -> Posterior:
@@ -109,7 +114,7 @@ def test_only_sure_losers_that_were_looked_at_are_ruled_out(objective: Objective
     mean = np.array([0.0, 0.1, 2.0, 2.0, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5])
     spread = np.full(10, 0.1)
     spread[3] = 3.0  # nobody knows
-    looked = np.ones(10, dtype=bool)
-    looked[4] = False  # unstable at the cheap fidelity, or never asked
-    out = ruled_out(posterior(mean, spread), objective, looked)
+    observed = np.ones(10, dtype=bool)
+    observed[4] = False  # unstable at the cheap fidelity, or never asked
+    out = ruled_out(posterior(mean, spread), objective, observed)
     assert out.tolist() == [False, False, True, False, False, True, True, True, True, True]

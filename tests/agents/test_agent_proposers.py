@@ -82,11 +82,11 @@ class ProposerContract:
         measured: Measure,
         surrogate: Surrogate,
         labels: int,
-        informed: bool,
+        delta_target: bool,
     ) -> None:
         evaluations = outcomes(space, measured, labels) if labels else []
         pending = list(space.materials[-3:])
-        model = surrogate if informed and labels else None
+        model = surrogate if delta_target and labels else None
         found = self.propose(5, space, evaluations, model, pending)
         digests = [c.material.digest for c in found]
         taken = {m.digest for m in [*(e.material for e in evaluations), *pending]}
@@ -148,8 +148,8 @@ class TestSubstitution(ProposerContract):
     ) -> None:
         evaluations = outcomes(space, measured, 12)
         plain = self.propose(4, space, evaluations, None)
-        informed = self.propose(4, space, evaluations, surrogate)
-        assert [c.id for c in plain] != [c.id for c in informed]
+        delta_target = self.propose(4, space, evaluations, surrogate)
+        assert [c.id for c in plain] != [c.id for c in delta_target]
 
 
 class TestTreeSearch(ProposerContract):

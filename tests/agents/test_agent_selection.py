@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agents.acquisition.pool_posterior import SharedSurrogate
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Outcome
-from agents.selection.batch import Plan, select, slots
+from agents.selection.batch import Selection, select, slots
 from agents.selection.settings import SelectionSettings
 from agents.spaces.finite import FiniteSpace
 from oracle.contract.evaluation import Measured
@@ -34,7 +34,7 @@ def plan(
     admit: Callable[[Material], bool] = lambda material: True,
     seed: int = 0,
     offered: int = 12,
-) -> Plan:
+) -> Selection:
     known = {e.material.digest for e in evaluations}
     new = [m for m in space.materials if m.digest not in known]
     proposals = {
@@ -100,9 +100,9 @@ def test_holes_are_where_the_surrogate_knows_least(
     evaluations: list[Outcome] = [measured(m) for m in space.materials[:8]]
     surrogate.fit(evaluations)
     found = plan(8, space, evaluations, surrogate)
-    assert found.hole_spread is not None
+    assert found.exploration_spread is not None
     assert found.pool_spread is not None
-    assert found.hole_spread > found.pool_spread
+    assert found.exploration_spread > found.pool_spread
 
 
 def test_audits_are_uniform(sequences: FiniteSpace) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from agents.holes.hole_assessment import assess
 from agents.holes.hole_hunter import Hunt, hunt
-from agents.holes.label_pool import LabelPoolSettings, PoolEntry, label_pool
+from agents.holes.supercell_pool import PoolEntry, SupercellPoolSettings, supercell_pool
 from agents.spaces.prototype_table import prototype
 from oracle.potentials.forces import ForceField
 from oracle.runtime.context import Context
@@ -88,7 +88,7 @@ class TestAssess:
     def entries(self, folder: Path) -> list[PoolEntry]:
         crystals = [prototype("cscl").decorate(pair) for pair in (("Ni", "Al"), ("Cu", "Au"))]
         field = ForceField(EMT, StageStore(folder), Context(folder))
-        return label_pool(crystals, field, LabelPoolSettings(copies=3, most_atoms=8))
+        return supercell_pool(crystals, field, SupercellPoolSettings(copies=3, most_atoms=8))
 
     def test_from_supercells_to_what_is_worth_labelling(self, tmp_path: Path) -> None:
         entries, store, context = self.entries(tmp_path), StageStore(tmp_path), Context(tmp_path)
@@ -112,8 +112,8 @@ class TestAssess:
 def test_pool_follows_from_the_material(tmp_path: Path) -> None:
     crystal = prototype("rocksalt").decorate(("Ni", "Al"))
     field = ForceField(EMT, StageStore(tmp_path), Context(tmp_path))
-    first = label_pool([crystal], field, LabelPoolSettings(copies=2, most_atoms=20))
-    again = label_pool([crystal], field, LabelPoolSettings(copies=3, most_atoms=20))
+    first = supercell_pool([crystal], field, SupercellPoolSettings(copies=2, most_atoms=20))
+    again = supercell_pool([crystal], field, SupercellPoolSettings(copies=3, most_atoms=20))
     assert [len(e.atoms) for e in first] == [16, 16]
     assert len({e.id for e in again}) == 3
     for one, other in zip(first, again, strict=False):
