@@ -38,7 +38,9 @@ class EvolutionSettings(Settings):
     @model_validator(mode="after")
     def _some(self) -> EvolutionSettings:
         if self.crossover + self.mutation + self.strain <= 0:
-            raise ValueError("crossover, mutation and strain are all 0; expected one above 0")
+            raise ValueError(
+                "crossover, mutation and strain are all 0; expected at least one above 0"
+            )
         return self
 
 

@@ -1,4 +1,4 @@
-"""Reading pools: every format, and what bad records do."""
+"""Reading pools: every format, and how bad records are treated."""
 
 from __future__ import annotations
 
