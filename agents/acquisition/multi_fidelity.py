@@ -102,7 +102,7 @@ def worthwhile_queries(
     *,
     best: float,
     free: NDArray[np.bool_],
-    cheaper: Mapping[str, FidelityCost],
+    lower: Mapping[str, FidelityCost],
     label_s: float,
 ) -> list[LowFidelityQuery]:
     """Low-fidelity queries that are worth more per second than the best label, best first.
@@ -115,7 +115,7 @@ def worthwhile_queries(
         objective: of the campaign.
         best: best score so far.
         free: (n,), mask of the materials that may still be labelled.
-        cheaper: lower fidelities by name.
+        lower: lower fidelities by name.
         label_s: recorded mean cost of a label, s.
     """
     gains = np.where(free, acquire(belief, objective, kind="log-ei", best=best), -np.inf)
@@ -129,7 +129,7 @@ def worthwhile_queries(
         belief.p_stable[front],
     )
     best_queries: dict[int, LowFidelityQuery] = {}
-    for name, price in cheaper.items():
+    for name, price in lower.items():
         value = knowledge_gradient(
             front_belief, objective, best=best, correlation=price.correlation, free=free[front]
         )

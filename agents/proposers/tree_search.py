@@ -100,23 +100,23 @@ def _descend(
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Rows of the free designs below the prefix at which the descent ends."""
-    below, seen = np.flatnonzero(is_free), np.arange(len(visited))
+    below, visited_below = np.flatnonzero(is_free), np.arange(len(visited))
     for depth in range(open_.shape[1]):
         letters = np.unique(open_[below, depth])
-        entered = [seen[visited[seen, depth] == letter] for letter in letters]
+        entered = [visited_below[visited[visited_below, depth] == letter] for letter in letters]
         fresh = [k for k, rows in enumerate(entered) if not len(rows)]
         if fresh:
             chosen = int(rng.choice(fresh))
         else:
-            total = np.log(max(len(seen), 1) + 1.0)
+            total = np.log(max(len(visited_below), 1) + 1.0)
             value = [
                 worth[rows].mean() + exploration * np.sqrt(2.0 * total / len(rows))
                 for rows in entered
             ]
             chosen = int(np.argmax(value))
         below = below[open_[below, depth] == letters[chosen]]
-        seen = entered[chosen]
-        if not len(seen) or len(below) == 1:
+        visited_below = entered[chosen]
+        if not len(visited_below) or len(below) == 1:
             break
     return below
 

@@ -82,7 +82,7 @@ class Selection:
 
 
 def slots(
-    settings: SelectionSettings, batch: int, round_number: int, *, holes: bool = True
+    settings: SelectionSettings, batch: int, round_number: int, *, explore: bool = True
 ) -> dict[Purpose, int]:
     """Number of candidates for each purpose in a batch; the sum is `batch`.
 
@@ -94,7 +94,7 @@ def slots(
         settings: the shares.
         batch: size of the batches.
         round_number: number of the round, from 1.
-        holes: whether exploration is possible; without a surrogate it is not, and its share goes
+        explore: whether exploration is possible; without a surrogate it is not, and its share goes
             to promising candidates.
     """
     audits = exploring = past_audits = past_exploring = 0
@@ -105,7 +105,7 @@ def slots(
         exploring = min(int(due + 1e-9), batch - audits)
         past_audits += audits
         past_exploring += exploring
-    exploring = exploring if holes else 0
+    exploring = exploring if explore else 0
     return {"promise": batch - audits - exploring, "hole": exploring, "audit": audits}
 
 
@@ -154,7 +154,7 @@ def select(
         return admission.is_new(material) and admit(material) and admission(material)
 
     pool = _pool(space, settings, surrogate, objective, evaluations, fidelity, rng)
-    counts = slots(settings, batch, round_number, holes=pool is not None)
+    counts = slots(settings, batch, round_number, explore=pool is not None)
     free = None if pool is None else pool.free(taken)
     sources: dict[Purpose, Iterator[Candidate]] = {
         "audit": _audit_draws(space, len(taken) + batch, rng),

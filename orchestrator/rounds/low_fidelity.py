@@ -84,7 +84,7 @@ def worthwhile(
         objective,
         best=incumbent(screened, objective),
         free=free,
-        cheaper=prices,
+        lower=prices,
         label_s=label_s,
     )
     found += _survey(found, prices, config.budget.cheap_share * config.budget.batch * label_s)

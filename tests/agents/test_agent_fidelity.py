@@ -36,7 +36,7 @@ def queried(correlation: float, *, cost_s: float = 30.0, label_s: float = 36000.
         MINIMIZE,
         best=BEST,
         free=FREE,
-        cheaper={"bte": price(correlation, cost_s)},
+        lower={"bte": price(correlation, cost_s)},
         label_s=label_s,
     )
     return [query.at for query in chosen]
@@ -86,7 +86,7 @@ def test_each_material_at_the_fidelity_worth_most_per_second() -> None:
         MINIMIZE,
         best=BEST,
         free=FREE,
-        cheaper={"rough": price(0.3, 10.0), "fine": price(0.95, 20.0), "slow": price(0.96, 2e4)},
+        lower={"rough": price(0.3, 10.0), "fine": price(0.95, 20.0), "slow": price(0.96, 2e4)},
         label_s=36000.0,
     )
     assert {query.fidelity for query in chosen} == {"fine"}
@@ -99,7 +99,7 @@ def test_evaluated_materials_are_not_queried_again() -> None:
     closed = FidelityCost(0.9, 30.0, np.array([False, True, True, True]))
     free = np.array([True, False, True, True])
     chosen = worthwhile_queries(
-        belief(), MINIMIZE, best=BEST, free=free, cheaper={"bte": closed}, label_s=36000.0
+        belief(), MINIMIZE, best=BEST, free=free, lower={"bte": closed}, label_s=36000.0
     )
     assert {query.at for query in chosen} == {2}
 

@@ -91,20 +91,20 @@ class TestFeaturesOf:
 
 class TestStore:
     def test_computes_each_crystal_once_through_the_mapper(self) -> None:
-        asked: list[Crystal] = []
+        computed: list[Crystal] = []
 
         def mapper(
             function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
         ) -> Iterable[CrystalFeatures]:
-            asked.extend(crystals)
+            computed.extend(crystals)
             return map(function, crystals)
 
         store = FeatureStore(EMT, None, mapper)
         first = store.get([copper(), copper(3.5), copper()])
-        assert len(asked) == 2
+        assert len(computed) == 2
         assert first[0] is first[2]
         store.get([copper(3.5)])
-        assert len(asked) == 2
+        assert len(computed) == 2
 
     def test_inputs_hold_every_crystal_once(self) -> None:
         aluminium = Structure.from_spacegroup(
