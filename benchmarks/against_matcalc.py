@@ -88,9 +88,9 @@ def theirs(crystal: Crystal, name: str, mesh: int) -> tuple[float, float, float,
     )  # fmt: skip
     with watched(_phonon3, {"run_pes_calc": lambda *_: 1}) as clock:
         started = time.perf_counter()
-        found = calc.calc(crystal.conventional())
+        result = calc.calc(crystal.conventional())
         spent = time.perf_counter() - started
-    return float(found["thermal_conductivity"]), spent, clock.seconds, clock.calls
+    return float(result["thermal_conductivity"]), spent, clock.seconds, clock.calls
 
 
 def ours(crystal: Crystal, name: str, mesh: int) -> tuple[float, float, float, int]:
@@ -107,10 +107,10 @@ def ours(crystal: Crystal, name: str, mesh: int) -> tuple[float, float, float, i
     with tempfile.TemporaryDirectory() as folder, watched(ForceField, counts) as clock:
         context = Context(Path(folder), threads=os.cpu_count() or 1)
         started = time.perf_counter()
-        found = PhononBTE(settings).evaluate(crystal, context=context)
+        result = PhononBTE(settings).evaluate(crystal, context=context)
         spent = time.perf_counter() - started
-        kappa = scalar(found, "kappa_particle", 300.0)
-    assert kappa is not None, found
+        kappa = scalar(result, "kappa_particle", 300.0)
+    assert kappa is not None, result
     return kappa[0], spent, clock.seconds, clock.calls
 
 
@@ -121,26 +121,26 @@ def main() -> None:
     parser.add_argument("--calculator", default="7net-0")
     parser.add_argument("--mesh", type=int, default=11)
     parser.add_argument("--repeats", type=int, default=2)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     print(
         f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}, "
-        f"{given.calculator}, mesh {given.mesh}\n"
+        f"{arguments.calculator}, mesh {arguments.mesh}\n"
     )
     print("| crystal | who | kappa | force calls | s in forces | s in all |")
     print("|---|---|---|---|---|---|", flush=True)
-    for text in given.crystals:
+    for text in arguments.crystals:
         kind, _, elements = text.partition(":")
         crystal = prototype(kind).decorate(elements.split("-"))
         atoms = crystal.conventional().to_ase_atoms()
-        atoms.calc = calculator(given.calculator)
+        atoms.calc = calculator(arguments.calculator)
         atoms.get_forces()
         pairs = [
             (
-                theirs(crystal, given.calculator, given.mesh),
-                ours(crystal, given.calculator, given.mesh),
+                theirs(crystal, arguments.calculator, arguments.mesh),
+                ours(crystal, arguments.calculator, arguments.mesh),
             )
-            for _ in range(given.repeats)
+            for _ in range(arguments.repeats)
         ]
         for who, k in (("matcalc", 0), ("phonoscout", 1)):
             forces, whole = (statistics.median(pair[k][n] for pair in pairs) for n in (2, 1))

@@ -41,11 +41,11 @@ def compare(home: Path, name: str, k: int) -> None:
         full = PhononBTE(settings.model_copy(update={"force_constants": "finite-difference"}))
         context = Context(workdir=home / "artefacts", threads=os.cpu_count() or 1)
         again = full.evaluate(evaluation.material, context=context)
-        found = scalar(again, "kappa", campaign.objective.temperature)
+        result = scalar(again, "kappa", campaign.objective.temperature)
         calls = [scalar(e, "force_calls") for e in (evaluation, again)]
         numbers = " / ".join("?" if c is None else f"{c[0]:.0f}" for c in calls)
-        answer = again.status if found is None else f"{found[0]:.4g}"
-        deviation = "" if found is None else f"{100 * (row.value / found[0] - 1):+.1f} %"
+        answer = again.status if result is None else f"{result[0]:.4g}"
+        deviation = "" if result is None else f"{100 * (row.value / result[0] - 1):+.1f} %"
         prototype = campaign.state.trials[row.label.trial].plan.label
         print(
             f"| {evaluation.material.formula} | {prototype} "

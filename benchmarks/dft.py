@@ -92,20 +92,20 @@ def main(arguments: list[str]) -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     failed = False
     for name, calculator in rows.items():
-        found = evaluate(calculator, home)
-        if not isinstance(found, Measured):
+        result = evaluate(calculator, home)
+        if not isinstance(result, Measured):
             failed = True
-            why = f"{found.stage}: {found.message}" if isinstance(found, Failed) else "unstable"
+            why = f"{result.stage}: {result.message}" if isinstance(result, Failed) else "unstable"
             print(f"| {name} | {why} |")
             continue
-        kappa = scalar(found, "kappa", 300.0)
+        kappa = scalar(result, "kappa", 300.0)
         assert kappa is not None
-        numbers = {key: q.value for key, q in found.properties.items()}
+        numbers = {key: q.value for key, q in result.properties.items()}
         print(
             f"| {name} | {(8 * numbers['volume']) ** (1 / 3):.3f} "
             f"| {numbers['max_frequency_thz']:.2f} | {kappa[0]:.2f} | {kappa[1] or 0:.2f} "
             f"| {numbers['gruneisen_mean']:.2f} | {numbers['force_calls']} "
-            f"| {found.provenance['relax_steps']} | {found.cost_s:.0f} |",
+            f"| {result.provenance['relax_steps']} | {result.cost_s:.0f} |",
             flush=True,
         )
     sys.exit(int(failed))

@@ -32,7 +32,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from agents.holes.hole_assessment import assess
-from agents.holes.label_pool import LabelPoolSettings, PoolEntry, label_pool
+from agents.holes.supercell_pool import PoolEntry, SupercellPoolSettings, supercell_pool
 from agents.spaces.prototype_table import prototype
 from oracle.contract.evaluation import Measured, scalar
 from oracle.materials.crystal import Crystal
@@ -69,7 +69,7 @@ PHYSICS = PhononSettings(
     relax_fmax=2e-3,
     bands=False,
 )
-POOL = LabelPoolSettings(most_atoms=16, copies=16)
+POOL = SupercellPoolSettings(most_atoms=16, copies=16)
 REPLAY = {
     "rocksalt": "NaCl KCl NaBr MgO LiCl MgS CaSe SrO",
     "zincblende": "ZnS ZnSe GaAs GaP InP CdS AlP AlAs",
@@ -134,7 +134,7 @@ def symbols(name: str) -> list[str]:
 def chosen(bench: Bench, count: int, replay: list[Atoms]) -> list[PoolEntry]:
     """The supercells that the hole hunter wants labelled, in its order."""
     with bench.timed("hunt"):
-        entries = label_pool([compound()], bench.field(bench.student), POOL)
+        entries = supercell_pool([compound()], bench.field(bench.student), POOL)
         found = assess(
             entries,
             COMMITTEES[bench.student],
@@ -151,11 +151,11 @@ def chosen(bench: Bench, count: int, replay: list[Atoms]) -> list[PoolEntry]:
 
 def replayed(bench: Bench) -> list[Atoms]:
     """One displaced supercell of each other material, relaxed with the student."""
-    settings = LabelPoolSettings(copies=1)
+    settings = SupercellPoolSettings(copies=1)
     field = bench.field(bench.student)
     crystals = [prototype(k).decorate(symbols(n)) for k, v in REPLAY.items() for n in v.split()]
     with bench.timed("replay"):
-        return [entry.atoms for c in crystals for entry in label_pool([c], field, settings)]
+        return [entry.atoms for c in crystals for entry in supercell_pool([c], field, settings)]
 
 
 def labelled(bench: Bench, entries: list[PoolEntry]) -> list[ForceLabel]:

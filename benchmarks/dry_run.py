@@ -27,11 +27,11 @@ from oracle.runtime.context import Context
 def crystal(name: str) -> Crystal:
     """A crystal from ``prototype:A-B-...``, elements in the order of the prototype's slots."""
     family, _, symbols = name.partition(":")
-    elements, found = symbols.split("-"), prototype(family)
-    counts = zip(elements, found.stoichiometry, strict=True)
+    elements, base = symbols.split("-"), prototype(family)
+    counts = zip(elements, base.stoichiometry, strict=True)
     assigned = neutral_charges(Composition("".join(f"{e}{n}" for e, n in counts)))
-    ionic = assigned is not None and not found.closed_shell
-    return found.decorate(elements, [assigned[e] for e in elements] if ionic and assigned else None)
+    ionic = assigned is not None and not base.closed_shell
+    return base.decorate(elements, [assigned[e] for e in elements] if ionic and assigned else None)
 
 
 def main() -> None:
@@ -40,24 +40,24 @@ def main() -> None:
     parser.add_argument("workdir", type=Path)
     parser.add_argument("crystals", nargs="+")
     parser.add_argument("--calculator", default="7net-0")
-    given = parser.parse_args()
-    settings = PhononSettings(calculator=given.calculator)
+    arguments = parser.parse_args()
+    settings = PhononSettings(calculator=arguments.calculator)
 
     def seconds(atoms: Atoms) -> float:
         return seconds_of_forces(settings.calculator, atoms, 2)
 
-    for name in given.crystals:
-        material, folder = crystal(name), given.workdir / name.replace(":", "-")
+    for name in arguments.crystals:
+        material, folder = crystal(name), arguments.workdir / name.replace(":", "-")
         if folder.exists():
             raise SystemExit(f"{folder} exists; give another WORKDIR")
         effort = phonon_effort(material, settings, seconds)
         began = time.perf_counter()
-        found = PhononBTE(settings).evaluate(material, context=Context(folder))
+        result = PhononBTE(settings).evaluate(material, context=Context(folder))
         taken = time.perf_counter() - began
-        parts = effort.harmonic + effort.conductive if found.stage == "bte" else effort.harmonic
+        parts = effort.harmonic + effort.conductive if result.stage == "bte" else effort.harmonic
         parts = slower(parts, slowness())
         predicted = parts.forces_s + parts.other_s
-        calls = found.properties["force_calls"].value
+        calls = result.properties["force_calls"].value
         print(
             f"{name}: {predicted:.0f} s predicted, {taken:.0f} s taken, ratio "
             f"{predicted / taken:.2f}; force calls {parts.force_calls:.0f}, {calls:.0f}"

@@ -38,9 +38,9 @@ SOFT = (
 )
 
 
-def kappa(found: Measured | Unstable | Failed) -> float | None:
+def kappa(result: Measured | Unstable | Failed) -> float | None:
     """W/m/K at 300 K."""
-    value = scalar(found, "kappa", 300.0)
+    value = scalar(result, "kappa", 300.0)
     return None if value is None else value[0]
 
 
@@ -51,29 +51,29 @@ def main() -> None:
     parser.add_argument("--calculator", default="7net-0")
     parser.add_argument("--workdir", type=Path, default=None)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    given = parser.parse_args()
-    context = Context(given.workdir or Path(tempfile.mkdtemp()), threads=given.threads)
-    settings = PhononSettings(calculator=given.calculator, mesh=(9, 9, 9), bands=False)
-    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {given.calculator}\n")
+    arguments = parser.parse_args()
+    context = Context(arguments.workdir or Path(tempfile.mkdtemp()), threads=arguments.threads)
+    settings = PhononSettings(calculator=arguments.calculator, mesh=(9, 9, 9), bands=False)
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {arguments.calculator}\n")
     print("| crystal | kappa | full | deviation | of its error | of std | force calls | fewer |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     ratios = []
-    for text in given.crystals:
+    for text in arguments.crystals:
         kind, _, elements = text.partition(":")
         crystal = prototype(kind).decorate(elements.split("-"))
-        found, full = (
+        result, full = (
             PhononBTE(settings.model_copy(update={"force_constants": engine})).evaluate(
                 crystal, context=context
             )
             for engine in ("adaptive", "finite-difference")
         )
-        ours, theirs = kappa(found), kappa(full)
+        ours, theirs = kappa(result), kappa(full)
         if ours is None or theirs is None:
-            print(f"| {text} | {found.status} | {full.status} | | | | | |", flush=True)
+            print(f"| {text} | {result.status} | {full.status} | | | | | |", flush=True)
             continue
-        calls = [scalar(e, "force_calls") for e in (found, full)]
+        calls = [scalar(e, "force_calls") for e in (result, full)]
         few, many = (0.0 if c is None else c[0] for c in calls)
-        errors = found.provenance["relative_error"]
+        errors = result.provenance["relative_error"]
         ratios.append([abs(ours / theirs - 1) / errors[part] for part in ("fc3", "total")])
         print(
             f"| {text} | {ours:.3f} | {theirs:.3f} | {100 * (ours / theirs - 1):+.1f} % "

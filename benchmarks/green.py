@@ -71,26 +71,26 @@ def main(workdir: Path, threads: int) -> None:
     rng = np.random.default_rng(0)
     batch = ["".join(rng.choice(list("GS"), LENGTH)) for _ in range(BATCH)]
     device.many(["".join(x) for x in itertools.product("GS", repeat=5)])  # blocks of all kinds
-    ratios, alone, worst = [], [], 0.0
+    ratios, one_by_one, worst = [], [], 0.0
     for turn in range(3):
         started = time.perf_counter()
         reference = through_ase(device, batch[turn])
         slow = time.perf_counter() - started
         started = time.perf_counter()
-        found = device.many(batch)
+        result = device.many(batch)
         fast = (time.perf_counter() - started) / BATCH
         started = time.perf_counter()
         device.many([batch[turn]])
         single = time.perf_counter() - started
         ratios.append(slow / fast)
-        alone.append(slow / single)
-        worst = max(worst, float(np.abs(found[turn].transmission - reference).max()))
+        one_by_one.append(slow / single)
+        worst = max(worst, float(np.abs(result[turn].transmission - reference).max()))
         print(
             f"ase.transport {1 / slow:.3f}, batch of {BATCH} {1 / fast:.1f}, one {1 / single:.2f} "
             f"sequences/s; ratios {slow / fast:.0f} and {slow / single:.0f}"
         )
     print(
-        f"median ratio {np.median(ratios):.0f} in batches, {np.median(alone):.0f} one by one; "
+        f"median ratio {np.median(ratios):.0f} in batches, {np.median(one_by_one):.0f} one by one; "
         f"transmission differs by at most {worst:.1e}"
     )
     for length in (14, 28, 56, 112):

@@ -94,8 +94,8 @@ def launched(home: Path, teacher: Path) -> Campaign:
     path = home / "healing.yaml"
     path.write_text(yaml.safe_dump(config(teacher), sort_keys=False))
     known = any(row.name == NAME for row in Store(home).campaigns())
-    asked = ["resume", NAME] if known else ["launch", str(path)]
-    command = [sys.executable, "-m", "orchestrator.app.cli", *asked, "--home", str(home)]
+    arguments = ["resume", NAME] if known else ["launch", str(path)]
+    command = [sys.executable, "-m", "orchestrator.app.cli", *arguments, "--home", str(home)]
     subprocess.run(command, check=True, stdout=sys.stderr)
     campaign = Campaign(Store(home), NAME)
     campaign.refresh()
@@ -125,32 +125,32 @@ def verdicts(campaign: Campaign) -> None:
 def kappas(campaign: Campaign, home: Path, teacher: Path) -> None:
     """Kappa of each candidate by generation, and by the teacher."""
     state = campaign.state
-    found: dict[str, dict[int, float | None]] = {}
+    result: dict[str, dict[int, float | None]] = {}
     for trial in state.trials.values():
         if trial.outcome is not None:
             value = scalar(trial.outcome, "kappa", 300.0)
-            by = found.setdefault(trial.plan.candidate, {})
+            by = result.setdefault(trial.plan.candidate, {})
             by[trial.plan.generation] = None if value is None else value[0]
     settings = campaign.config.oracle.model_copy(
         update={"calculator": f"nequix:{teacher.absolute()}"}
     )
     judge = PhononBTE(settings)  # type: ignore[arg-type]
-    formulas: Mapping[str, str] = campaign.store.formulas(list(found))
-    generations = sorted({g for by in found.values() for g in by})
+    formulas: Mapping[str, str] = campaign.store.formulas(list(result))
+    generations = sorted({g for by in result.values() for g in by})
     heads = ["7net-0" if g == 0 else f"healed, {g}" for g in generations]
     print(f"| candidate | teacher | {' | '.join(heads)} |\n|{'---|' * (2 + len(heads))}")
     truth: dict[str, float] = {}
-    for name, by in found.items():
+    for name, by in result.items():
         material = campaign.store.candidate(name).material
         judged = judge.evaluate(material, context=Context(home / "teacher"))
         value = scalar(judged, "kappa", 300.0)
         if isinstance(judged, Measured) and value is not None:
             truth[name] = value[0]
         cells = [_cell(by.get(g, float("nan"))) for g in generations]
-        told = _cell(truth.get(name)) if judged.status != "failed" else "failed"
-        print(f"| {formulas[name]} | {told} | {' | '.join(cells)} |", flush=True)
+        teacher_cell = _cell(truth.get(name)) if judged.status != "failed" else "failed"
+        print(f"| {formulas[name]} | {teacher_cell} | {' | '.join(cells)} |", flush=True)
     for g in generations:
-        both = [(v, truth[n]) for n, by in found.items() if n in truth and (v := by.get(g))]
+        both = [(v, truth[n]) for n, by in result.items() if n in truth and (v := by.get(g))]
         if len(both) > 2:
             logs = np.log10(np.array(both))
             off = np.abs(logs[:, 0] - logs[:, 1]).mean()
@@ -169,14 +169,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("home", type=Path)
     parser.add_argument("teacher", type=Path)
-    given = parser.parse_args()
-    if not given.teacher.is_file():
-        print(f"skipped: no weights of Nequix OAM-1-PFT at {given.teacher}")
+    arguments = parser.parse_args()
+    if not arguments.teacher.is_file():
+        print(f"skipped: no weights of Nequix OAM-1-PFT at {arguments.teacher}")
         return
     warnings.filterwarnings("ignore")
-    campaign = launched(given.home, given.teacher)
+    campaign = launched(arguments.home, arguments.teacher)
     verdicts(campaign)
-    kappas(campaign, given.home, given.teacher)
+    kappas(campaign, arguments.home, arguments.teacher)
 
 
 if __name__ == "__main__":

@@ -78,39 +78,43 @@ def _shuffled(name: str, **elements: tuple[str, ...]) -> list[tuple[str, Crystal
         {"kind": "prototypes", "prototypes": (name,), **elements}
     )
     space = PrototypeSpace(settings)
-    found = space.sample(space.size, np.random.default_rng(SEED))
-    return [(name, crystal) for crystal in found if isinstance(crystal, Crystal)]
+    result = space.sample(space.size, np.random.default_rng(SEED))
+    return [(name, crystal) for crystal in result if isinstance(crystal, Crystal)]
 
 
-def record(name: str, crystal: Crystal, cheap: Any, dear: Any) -> dict[str, Any]:
+def record(name: str, crystal: Crystal, low_fidelity: Any, high_fidelity: Any) -> dict[str, Any]:
     """One line of the table."""
     line: dict[str, Any] = {
         "id": f"{name}:{crystal.formula}",
         "prototype": name,
         "formula": crystal.formula,
         "structure": crystal.structure().as_dict(),
-        "status": dear.status,
-        "stable": isinstance(dear, Measured) if not isinstance(dear, Failed) else None,
-        "reason": getattr(dear, "reason", getattr(dear, "message", None)),
-        "low_confidence": getattr(dear, "low_confidence", None),
-        "stable_harmonic": None if isinstance(cheap, Failed) else isinstance(cheap, Measured),
-        "kappa_harmonic": _number(cheap, "kappa", 300.0),
-        "seconds_harmonic": round(cheap.cost_s, 2),
-        "seconds_bte": round(cheap.cost_s + dear.cost_s, 2),
-        "force_calls": _number(dear, "force_calls"),
+        "status": high_fidelity.status,
+        "stable": isinstance(high_fidelity, Measured)
+        if not isinstance(high_fidelity, Failed)
+        else None,
+        "reason": getattr(high_fidelity, "reason", getattr(high_fidelity, "message", None)),
+        "low_confidence": getattr(high_fidelity, "low_confidence", None),
+        "stable_harmonic": None
+        if isinstance(low_fidelity, Failed)
+        else isinstance(low_fidelity, Measured),
+        "kappa_harmonic": _number(low_fidelity, "kappa", 300.0),
+        "seconds_harmonic": round(low_fidelity.cost_s, 2),
+        "seconds_bte": round(low_fidelity.cost_s + high_fidelity.cost_s, 2),
+        "force_calls": _number(high_fidelity, "force_calls"),
     }
     for t in SETTINGS.temperatures:
-        line[f"kappa_{t:g}K"] = _number(dear, "kappa", t)
-        line[f"std_{t:g}K"] = _number(dear, "kappa", t, error=True)
+        line[f"kappa_{t:g}K"] = _number(high_fidelity, "kappa", t)
+        line[f"std_{t:g}K"] = _number(high_fidelity, "kappa", t, error=True)
     for column in _COLUMNS:
-        line[column] = _number(dear, column, 300.0)
+        line[column] = _number(high_fidelity, column, 300.0)
     return line
 
 
 def _number(
-    found: Measured | Unstable | Failed, name: str, at: float | None = None, *, error: bool = False
+    result: Measured | Unstable | Failed, name: str, at: float | None = None, *, error: bool = False
 ) -> float | None:
-    value = scalar(found, name, at)
+    value = scalar(result, name, at)
     number = None if value is None else value[error]
     return None if number is None else float(f"{number:.6g}")
 
@@ -121,12 +125,12 @@ def main() -> None:
     parser.add_argument("workdir", type=Path)
     parser.add_argument("table", type=Path)
     parser.add_argument("--take", nargs="*", default=[])
-    given = parser.parse_args()
-    take = {k: int(v) for k, v in (t.split("=") for t in given.take)} or TAKE
+    arguments = parser.parse_args()
+    take = {k: int(v) for k, v in (t.split("=") for t in arguments.take)} or TAKE
     known = set()
-    if given.table.is_file():
-        known = {json.loads(line)["id"] for line in given.table.read_text().splitlines()}
-    context = Context(given.workdir, threads=1)
+    if arguments.table.is_file():
+        known = {json.loads(line)["id"] for line in arguments.table.read_text().splitlines()}
+    context = Context(arguments.workdir, threads=1)
     oracles = [PhononBTE(SETTINGS, fidelity) for fidelity in ("harmonic", "bte")]
     made_by = {
         "settings": SETTINGS.model_dump(mode="json"),
@@ -134,13 +138,15 @@ def main() -> None:
         "seed": SEED,
         "drawn": take,
     }
-    Path(f"{given.table}.settings.json").write_text(json.dumps(made_by, indent=1) + "\n")
+    Path(f"{arguments.table}.settings.json").write_text(json.dumps(made_by, indent=1) + "\n")
     for name, crystal in drawn(take):
         if f"{name}:{crystal.formula}" in known:
             continue
-        cheap, dear = (oracle.evaluate(crystal, context=context) for oracle in oracles)
-        line = record(name, crystal, cheap, dear)
-        with given.table.open("a") as file:
+        low_fidelity, high_fidelity = (
+            oracle.evaluate(crystal, context=context) for oracle in oracles
+        )
+        line = record(name, crystal, low_fidelity, high_fidelity)
+        with arguments.table.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(line["id"], line["status"], line["kappa_300K"], line["seconds_bte"], flush=True)
 

@@ -194,7 +194,7 @@ def propose() -> list[Row]:
     surrogate.posterior(space.materials, outputs=[objective.output], fidelity="table")
     proposer = BayesianProposer(fidelity="table")
     began = time.perf_counter()
-    found = proposer.propose(
+    result = proposer.propose(
         16,
         space=space,
         objective=objective,
@@ -204,7 +204,7 @@ def propose() -> list[Row]:
         rng=rng,
     )
     seconds = time.perf_counter() - began
-    assert len(found) == 16
+    assert len(result) == 16
     return [
         ("propose 16 of 100,000 with 500 known, features cached", f"{seconds:.2f} s", "under 2"),
         ("the fit before it", f"{fitted:.2f} s", ""),

@@ -70,28 +70,28 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("formulas", nargs="*")
     parser.add_argument("--workdir", type=Path, default=None)
-    given = parser.parse_args()
-    workdir = given.workdir or Path(tempfile.mkdtemp())
+    arguments = parser.parse_args()
+    workdir = arguments.workdir or Path(tempfile.mkdtemp())
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}\n")
     print("| compound | kappa | ± | published | deviation | force calls | s |")
     print("|---|---|---|---|---|---|---|", flush=True)
     deviations = []
-    for row, atoms in compounds(given.data, given.formulas):
+    for row, atoms in compounds(arguments.data, arguments.formulas):
         crystal = Crystal.from_structure(AseAtomsAdaptor.get_structure(atoms))
         oracle = PhononBTE(settings_for(row, atoms))
         context = Context(workdir, threads=os.cpu_count() or 1)
         outcome = oracle.evaluate(crystal, context=context)
-        found = scalar(outcome, "kappa", 300.0)
+        result = scalar(outcome, "kappa", 300.0)
         calls = scalar(outcome, "force_calls")
         published = float(row["kappa300_SevenNet_l3i5_W_mK"])
         name = f"{row['formula']} ({row['structure']})"
-        if found is None:
+        if result is None:
             print(f"| {name} | {outcome.status} | | {published:.3f} | | | |", flush=True)
             continue
-        deviation = found[0] / published - 1
+        deviation = result[0] / published - 1
         deviations.append(abs(deviation))
         print(
-            f"| {name} | {found[0]:.3f} | {found[1] or 0:.2g} | {published:.3f} "
+            f"| {name} | {result[0]:.3f} | {result[1] or 0:.2g} | {published:.3f} "
             f"| {100 * deviation:+.1f} % | {calls[0] if calls else 0:.0f} | {outcome.cost_s:.0f} |",
             flush=True,
         )

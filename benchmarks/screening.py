@@ -54,15 +54,15 @@ def measured(payload: Payload, context: CallContext) -> Payload:
     start = time.perf_counter()
     _fitted(payload["recipe"], payload["cache"])  # once per worker: not part of a shard's cost
     began, cpu = time.perf_counter(), time.process_time()
-    found = screen(payload, context)
+    result = screen(payload, context)
     ended, spent = time.perf_counter(), time.process_time() - cpu
     if payload["paired"]:
         crystals = [Crystal.model_validate(m) for m in payload["materials"]]
         step = max(1, len(crystals) // PAIRED)
-        found |= _passes(crystals[::step])
+        result |= _passes(crystals[::step])
     process = psutil.Process()
     return {
-        **found,
+        **result,
         "fit": began - start,
         "seconds": ended - began,
         "pairs": time.perf_counter() - ended,
@@ -127,9 +127,9 @@ class Watched:
     def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
         """What the true function gives, with its costs kept aside."""
         marked = ({**p, "paired": k % EVERY == EVERY - 1} for k, p in enumerate(payloads))
-        for found in self._inner.map(f"{Path(__file__).stem}:{measured.__name__}", marked):
-            self.costs.append({k: v for k, v in found.items() if not isinstance(v, list)})
-            self.costs[-1]["count"] = len(found["mean"])
+        for result in self._inner.map(f"{Path(__file__).stem}:{measured.__name__}", marked):
+            self.costs.append({k: v for k, v in result.items() if not isinstance(v, list)})
+            self.costs[-1]["count"] = len(result["mean"])
             self.driver = max(self.driver, psutil.Process().memory_info().rss)
             self.wall = time.perf_counter() - self._began
             self.driver_cpu = time.process_time() - self._cpu
@@ -137,7 +137,7 @@ class Watched:
                 print(report(self), file=sys.stderr, flush=True)
             if self.wall > 60 * self._minutes:
                 raise TimeoutError
-            yield found
+            yield result
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

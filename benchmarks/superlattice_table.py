@@ -58,7 +58,7 @@ def main(out: Path, workdir: Path, threads: int) -> None:
     field = ForceField(settings.calculator, StageStore(workdir / "stages"), context)
     device = prepare_device(stack, settings, field)
     prepared = time.perf_counter() - started
-    found = device.many(sequences)
+    result = device.many(sequences)
     seconds = time.perf_counter() - started
     lines = [
         json.dumps(
@@ -68,10 +68,10 @@ def main(out: Path, workdir: Path, threads: int) -> None:
                 "std": None if x.std is None else float(f"{x.std[0]:.3g}"),
             }
         )
-        for sequence, x in zip(sequences, found, strict=True)
+        for sequence, x in zip(sequences, result, strict=True)
     ]
     out.write_bytes(lzma.compress(("\n".join(lines) + "\n").encode(), preset=9))
-    values = np.array([x.conductance[0] for x in found])
+    values = np.array([x.conductance[0] for x in result])
     document = {
         "settings": settings.model_dump(mode="json"),
         "stack": stack.model_dump(mode="json"),
@@ -81,7 +81,7 @@ def main(out: Path, workdir: Path, threads: int) -> None:
         "maximum": sequences[int(values.argmax())],
         "seconds": {"total": round(seconds), "before_transmission": round(prepared)},
         "threads": threads,
-        "lowest_transmission": float(min(x.transmission.min() for x in found)),
+        "lowest_transmission": float(min(x.transmission.min() for x in result)),
     }
     beside = out.with_name(out.name.removesuffix(".jsonl.xz") + ".settings.json")
     beside.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from agents.holes.hole_assessment import assess
-from agents.holes.label_pool import LabelPoolSettings, PoolEntry, label_pool
+from agents.holes.supercell_pool import PoolEntry, SupercellPoolSettings, supercell_pool
 from agents.spaces.prototype_table import prototype
 from oracle.contract.evaluation import scalar
 from oracle.materials.crystal import Crystal
@@ -100,10 +100,10 @@ class Bench:
         for kind, names in table.items():
             for name in names.split():
                 try:
-                    found += label_pool(
+                    found += supercell_pool(
                         [crystal(kind, name)],
                         self.field(RELAXED_BY),
-                        LabelPoolSettings(copies=copies),
+                        SupercellPoolSettings(copies=copies),
                     )
                 except Exception as error:
                     print(f"left out {kind} {name}: {error}")

@@ -1,1 +1,1 @@
-"""The value of measuring a candidate, from a posterior."""
+"""Acquisition functions: the value of measuring a candidate, from a posterior."""

@@ -1,7 +1,7 @@
-"""What measuring each material promises, from a surrogate's posterior.
+"""Acquisition functions of materials, from a surrogate's posterior.
 
-The acquisition functions are BoTorch's, evaluated over a posterior that was computed elsewhere.
-Stability enters as a factor: a material without a conductivity cannot improve on anything.
+The functions are BoTorch's, evaluated for a posterior that was computed elsewhere. The probability
+of stability enters as a factor, because an unstable material has no conductivity to gain from.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from botorch.models.model import Model
 
 Array = NDArray[np.float64]
-_FLOOR = 0.05  # of the first spread that conditioning leaves: a surrogate's rank is finite
-_LEAST_STABLE = 1e-6  # probabilities below it are not told apart
+_FLOOR = 0.05  # fraction of the initial spread that conditioning leaves: the root has finite rank
+_LEAST_STABLE = 1e-6  # smaller probabilities of stability are set to this
 _TINY = 1e-300
-_LOST = 1e-12  # shares of a sum below it are rounding
+_ROUNDING = 1e-12  # smaller ratios are rounding errors of a difference
 
 
 @dataclass(frozen=True)
 class Belief:
-    """A Gaussian belief about one output of n materials, conditioned on measurements to come.
+    """A Gaussian posterior of one output of n materials, conditioned on pending measurements.
 
     Args:
-        mean: (n,), modelled scale.
-        root: (n, r), a root of the epistemic covariance.
+        mean: (n,), on the modelled scale.
+        root: (n, r), matrix square root of the epistemic covariance.
         first_spread: (n,), epistemic standard deviation before any conditioning.
         aleatoric: (n,), standard deviation of the noise of a measurement.
-        p_stable: (n,).
+        p_stable: (n,), probability of dynamical stability.
     """
 
     mean: Array
@@ -46,7 +46,7 @@ class Belief:
 
     @classmethod
     def of(cls, posterior: Posterior, output: int = 0) -> Belief:
-        """The belief about one output of a posterior."""
+        """The belief about one output, by its index in the posterior."""
         return cls(
             posterior.mean[:, output],
             posterior.root[output],
@@ -57,14 +57,14 @@ class Belief:
 
     @property
     def spread(self) -> Array:
-        """Epistemic standard deviation (n,)."""
-        left = np.sqrt(np.square(self.root).sum(axis=1))
-        return np.asarray(np.maximum(left, _FLOOR * self.first_spread))
+        """Epistemic standard deviation (n,) after conditioning."""
+        remaining = np.sqrt(np.square(self.root).sum(axis=1))
+        return np.asarray(np.maximum(remaining, _FLOOR * self.first_spread))
 
     def conditioned(self, at: int) -> Belief:
-        """The belief once material `at` is measured and gives what is expected of it.
+        """The belief after material `at` is measured with its expected value.
 
-        The mean stays; with v the row of `at`, the covariance R Rᵀ becomes
+        The mean is unchanged. With v the row of `at` in the root R, the covariance R Rᵀ becomes
         R (I - v vᵀ / (σ² + vᵀv)) Rᵀ, whose root differs from R by a multiple of R v vᵀ.
         """
         row = self.root[at]
@@ -80,14 +80,14 @@ class Belief:
 def log_expected_improvement(
     mean: Array, spread: Array, objective: Objective, best: float
 ) -> Array:
-    """Logarithm (n,) of the expected gain over the best score so far.
+    """Logarithm (n,) of the expected improvement over the best score so far.
 
-    BoTorch's numerically stable form (Ament et al., NeurIPS 2023). For a target t with the best
-    distance b so far the gain is a triangle, (u + b)₊ - 2u₊ + (u - b)₊ with u = y - t, whose
-    expectation is a sum of ordinary expected improvements.
+    BoTorch's numerically stable form (Ament et al., NeurIPS 2023). For a target t and the smallest
+    distance b from it so far, the improvement is a triangle, (u + b)₊ - 2u₊ + (u - b)₊ with
+    u = y - t, whose expectation is a sum of ordinary expected improvements.
 
     Args:
-        mean: (n,), modelled scale.
+        mean: (n,), on the modelled scale.
         spread: (n,), standard deviations.
         objective: gives the direction.
         best: best score so far.
@@ -98,17 +98,17 @@ def log_expected_improvement(
     distance = -best
     if distance <= 0.0:
         return np.full_like(mean, np.log(_TINY))
-    # The gain is even in u; below the target no term cancels another, however far away.
+    # The improvement is even in u; for u < 0 the terms do not cancel, however large |u| is.
     below = -np.abs(mean - objective.modelled(objective.target))
-    near, middle, far = (
+    at_minus_b, at_zero, at_plus_b = (
         _evaluate("log-ei", below, spread, best=c) for c in (-distance, 0.0, distance)
     )
-    share = 1.0 - 2.0 * np.exp(middle - near) + np.exp(far - near)
-    return np.asarray(near + np.log(np.maximum(share, _LOST)))
+    ratio = 1.0 - 2.0 * np.exp(at_zero - at_minus_b) + np.exp(at_plus_b - at_minus_b)
+    return np.asarray(at_minus_b + np.log(np.maximum(ratio, _ROUNDING)))
 
 
 def upper_confidence_bound(mean: Array, spread: Array, objective: Objective, beta: float) -> Array:
-    """Best score (n,) within `beta` standard deviations."""
+    """The best score (n,) within `beta` standard deviations of the mean."""
     if objective.goal == "target":
         assert objective.target is not None
         distance = np.abs(mean - objective.modelled(objective.target))
@@ -128,10 +128,10 @@ def acquire(
 
     Args:
         belief: about the materials.
-        objective: what is sought.
-        kind: log expected improvement plus log p_stable (the log of the expected gain when an
-            unstable material gains nothing), or the upper confidence bound plus log p_stable in
-            units of the typical spread.
+        objective: of the campaign.
+        kind: ``log-ei``: log expected improvement plus log p_stable, which is the logarithm of the
+            expected improvement if unstable materials bring none; ``ucb``: upper confidence bound
+            plus log p_stable times the median spread.
         best: best score so far.
         beta: standard deviations of the confidence bound.
     """
@@ -147,10 +147,10 @@ def acquire(
 def thompson(
     posterior: Posterior, objective: Objective, k: int, rng: np.random.Generator
 ) -> list[int]:
-    """Indices of the best material in each of k joint draws of the truth, each index once.
+    """Thompson sampling: indices of the best material in each of k joint posterior samples.
 
-    A draw also decides which materials are stable; the unstable ones cannot be best in it. A draw
-    whose best is taken gives its next best.
+    Each sample also decides which materials are stable; unstable ones come last in it. Indices are
+    distinct: a sample whose best material is already chosen gives the next best one.
     """
     chosen: dict[int, None] = {}
     for _ in range(min(k, len(posterior.mean))):
@@ -170,11 +170,11 @@ def _evaluate(
     best: float = 0.0,
     beta: float = 1.0,
 ) -> Array:
-    """A BoTorch acquisition (to be maximised) at n independent Gaussians."""
+    """A BoTorch acquisition function, to be maximised, for n independent Gaussians."""
     import torch
     from botorch.acquisition.analytic import LogExpectedImprovement, UpperConfidenceBound
 
-    model = _given_model(torch.as_tensor(mean), torch.as_tensor(spread))
+    model = _fixed_model(torch.as_tensor(mean), torch.as_tensor(spread))
     function: Any
     if kind == "log-ei":
         function = LogExpectedImprovement(model, best_f=torch.tensor(best, dtype=torch.double))
@@ -186,15 +186,15 @@ def _evaluate(
         return np.asarray(function(index).numpy())
 
 
-def _given_model(mean: Any, spread: Any) -> Model:
-    """A BoTorch model whose inputs are row numbers and whose posterior is given."""
+def _fixed_model(mean: Any, spread: Any) -> Model:
+    """A BoTorch model with a given posterior, whose inputs are row numbers."""
     import torch
     from botorch.models.model import Model
     from botorch.posteriors.gpytorch import GPyTorchPosterior
     from gpytorch.distributions import MultivariateNormal
     from linear_operator.operators import DiagLinearOperator
 
-    class Given(Model):  # type: ignore[misc]  # BoTorch has no types
+    class FixedPosterior(Model):  # type: ignore[misc]  # BoTorch has no types
         num_outputs = 1
 
         def posterior(self, X: Any, *args: Any, **kwargs: Any) -> GPyTorchPosterior:
@@ -202,4 +202,4 @@ def _given_model(mean: Any, spread: Any) -> Model:
             variance = DiagLinearOperator(torch.square(spread)[rows])
             return GPyTorchPosterior(MultivariateNormal(mean[rows], variance))
 
-    return Given()
+    return FixedPosterior()

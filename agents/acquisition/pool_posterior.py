@@ -1,4 +1,4 @@
-"""Beliefs about many materials, computed once per round however often they are asked for."""
+"""Posteriors of many materials, computed once per round however often they are needed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _UNCALIBRATED = Calibration()
 
 
 class SharedSurrogate:
-    """A fitted surrogate that remembers its last posteriors, so that agents share one screening.
+    """A fitted surrogate that caches its latest posteriors, so that agents share them.
 
     Args:
         surrogate: fitted; not refitted while it is shared.
-        keep: how many posteriors are remembered.
+        keep: number of posteriors that are cached.
     """
 
     def __init__(self, surrogate: Surrogate, keep: int = 4) -> None:
@@ -36,7 +36,7 @@ class SharedSurrogate:
         *,
         calibration: Calibration = _UNCALIBRATED,
     ) -> None:
-        """Fit the surrogate and forget what it believed before."""
+        """Fit the surrogate and discard the cached posteriors."""
         self._known.clear()
         self._surrogate.fit(evaluations, calibration=calibration)
 
@@ -47,10 +47,10 @@ class SharedSurrogate:
         outputs: Sequence[Output],
         fidelity: str,
     ) -> Posterior:
-        """The surrogate's posterior; the same object for the same list of materials."""
+        """The surrogate's posterior; the same object for the same list object of materials."""
         key = (tuple(outputs), fidelity)
-        for known, asked, posterior in self._known:
-            if known is materials and asked == key:
+        for queried, query, posterior in self._known:
+            if queried is materials and query == key:
                 return posterior
         posterior = self._surrogate.posterior(materials, outputs=outputs, fidelity=fidelity)
         self._known = [(materials, key, posterior), *self._known][: self._keep]
@@ -58,14 +58,14 @@ class SharedSurrogate:
 
 
 @dataclass(frozen=True)
-class Screen:
-    """A posterior over the part of a space that is looked at.
+class PoolPosterior:
+    """The surrogate's posterior over a space, or over a sample of it.
 
     Args:
         materials: the whole space, or a sample of it.
         posterior: of the objective's output.
-        best: best score of the evaluations, or None when nothing was measured.
-        index: digest to position in `materials`.
+        best: best score of the evaluations, or None if nothing was measured.
+        index: position in `materials` by digest.
     """
 
     materials: Sequence[Material]
@@ -74,7 +74,7 @@ class Screen:
     index: dict[str, int]
 
     def free(self, taken: Sequence[Material]) -> NDArray[np.bool_]:
-        """Mask (n,) of the materials that are not among those taken."""
+        """Mask (n,) of the materials that are not in `taken`."""
         free = np.ones(len(self.materials), dtype=bool)
         for material in taken:
             at = self.index.get(material.digest)
@@ -83,7 +83,7 @@ class Screen:
         return free
 
 
-def screen(
+def pool_posterior(
     space: Space,
     *,
     objective: Objective,
@@ -92,22 +92,22 @@ def screen(
     fidelity: str,
     limit: int,
     rng: np.random.Generator,
-) -> Screen:
-    """What the surrogate believes of the space.
+) -> PoolPosterior:
+    """Predict the objective for the members of a space.
 
     Args:
-        space: to be looked at.
-        objective: what is predicted.
+        space: whose members are predicted.
+        objective: the property to predict.
         evaluations: give the best score so far.
         surrogate: fitted.
         fidelity: at which the objective is measured.
-        limit: largest number of materials looked at.
-        rng: draws the sample of a larger space.
+        limit: largest number of materials; of a larger space, a sample is predicted.
+        rng: draws that sample.
     """
     materials = space.listed(limit, rng)
     posterior = surrogate.posterior(materials, outputs=[objective.output], fidelity=fidelity)
     scores = [s for s in map(objective.score_of, evaluations) if s is not None]
-    return Screen(
+    return PoolPosterior(
         materials,
         posterior,
         max(scores, default=None),
@@ -115,11 +115,11 @@ def screen(
     )
 
 
-def incumbent(screened: Screen, objective: Objective) -> float:
-    """Best score so far; where nothing was measured, the median of what is believed."""
-    if screened.best is not None:
-        return screened.best
-    return float(np.median(objective.score(_first(screened.posterior.mean))))
+def incumbent(pool: PoolPosterior, objective: Objective) -> float:
+    """Best score so far; if nothing was measured, the median of the predicted scores."""
+    if pool.best is not None:
+        return pool.best
+    return float(np.median(objective.score(_first(pool.posterior.mean))))
 
 
 def _first(values: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The few of a large space that are looked at closely, from beliefs about each one alone."""
+"""The shortlist of a large space, for which exact features and a joint posterior are computed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from agents.acquisition.functions import Belief, acquire
 from agents.contract.objective import Objective
 
 Array = NDArray[np.float64]
-_SPREAD, _RANDOM = 0.25, 0.25  # shares of a shortlist; the rest is for promise
+_SPREAD, _RANDOM = 0.25, 0.25  # fractions of a shortlist; the rest has the largest EI
 
 
 @dataclass(frozen=True)
 class Marginals:
-    """What is believed of each of n materials, without how they hang together.
+    """Marginal predictions of n materials, without their covariance.
 
     Args:
-        mean: (n,), modelled scale.
-        epistemic: (n,), standard deviation that labels reduce.
-        aleatoric: (n,), standard deviation that they do not.
+        mean: (n,), on the modelled scale.
+        epistemic: (n,), standard deviation that more labels would reduce.
+        aleatoric: (n,), standard deviation that they would not reduce.
         p_stable: (n,), probability of dynamical stability.
     """
 
@@ -42,15 +42,16 @@ def shortlist(
 ) -> NDArray[np.int64]:
     """Indices, ascending, of at most `count` free materials.
 
-    Half have the largest log expected improvement with stability, a quarter the largest spread,
-    and a quarter is drawn at random, so that medians of the list still tell something of the space.
+    Half have the largest log expected improvement including stability, a quarter have the largest
+    epistemic uncertainty, and a quarter is random, so that medians over the shortlist remain
+    informative about the whole space.
 
     Args:
         beliefs: about all materials.
-        objective: what is sought.
-        count: how many are wanted.
-        best: best score so far; None takes the median of what is believed.
-        free: (n,), those that may be chosen.
+        objective: of the campaign.
+        count: number of materials to choose.
+        best: best score so far; None takes the median of the predicted scores.
+        free: (n,), mask of the materials that may be chosen.
         rng: draws the random part.
     """
     if best is None:
@@ -63,14 +64,14 @@ def shortlist(
         beliefs.p_stable,
     )
     promise = acquire(belief, objective, kind="log-ei", best=best)
-    uncertain, drawn = int(_SPREAD * count), int(_RANDOM * count)
+    n_uncertain, n_random = int(_SPREAD * count), int(_RANDOM * count)
     chosen = np.zeros(len(free), dtype=bool)
     orders = (
-        (count - uncertain - drawn, np.argsort(-promise, kind="stable")),
-        (uncertain, np.argsort(-beliefs.epistemic, kind="stable")),
-        (drawn, rng.permutation(len(free))),
+        (count - n_uncertain - n_random, np.argsort(-promise, kind="stable")),
+        (n_uncertain, np.argsort(-beliefs.epistemic, kind="stable")),
+        (n_random, rng.permutation(len(free))),
     )
     for wanted, order in orders:
-        left = order[free[order] & ~chosen[order]]
-        chosen[left[:wanted]] = True
+        available = order[free[order] & ~chosen[order]]
+        chosen[available[:wanted]] = True
     return np.flatnonzero(chosen)

@@ -1,4 +1,4 @@
-"""Chemical sense: which elements, which charges, how long a bond, how alike two elements are.
+"""Chemical rules: elements, oxidation states, bond lengths and similarity of elements.
 
 Charges and the electronegativity test are SMACT's (Davies et al., J. Open Source Softw. 4, 1361,
 2019; oxidation states seen in the ICSD, 2024 selection), ionic radii Shannon's and other bond
@@ -29,10 +29,10 @@ _ROMAN = {
 
 
 def default_elements(*, lanthanides: bool = False) -> tuple[str, ...]:
-    """Elements worth trying, by atomic number; La to Lu only when asked for.
+    """Elements of the default search space, by atomic number; La to Lu only with `lanthanides`.
 
-    Left out are noble gases and radioactive elements (Z of 43, 61 and from 84 on). So is hydrogen,
-    whose motion is too quantum and too anharmonic for transport by perturbation.
+    Noble gases and radioactive elements (Z of 43, 61 and from 84 on) are left out. So is hydrogen,
+    whose motion is too quantum-mechanical and anharmonic for perturbative transport theory.
     """
     elements = (Element.from_Z(z) for z in range(2, 84))
     return tuple(
@@ -46,7 +46,7 @@ def default_elements(*, lanthanides: bool = False) -> tuple[str, ...]:
 def _icsd_states(commonality: str | float) -> dict[str, tuple[int, ...]]:
     from smact.screening import ICSD24OxStatesFilter
 
-    # Consensus 3 and "low" is the very selection that smact_validity uses when given no other.
+    # Consensus 3 and "low" are the defaults of smact_validity.
     table = ICSD24OxStatesFilter().filter(consensus=3, include_zero=False, commonality=commonality)
     rows = zip(table["element"], table["oxidation_state"], strict=True)
     return {str(symbol): tuple(int(s) for s in str(text).split()) for symbol, text in rows}
@@ -54,14 +54,14 @@ def _icsd_states(commonality: str | float) -> dict[str, tuple[int, ...]]:
 
 @functools.cache
 def oxidation_states(symbol: str, rule: Rule = "common") -> tuple[int, ...]:
-    """Oxidation states of an element in the ICSD, lowest first; empty when it has none.
+    """Oxidation states of an element in the ICSD, lowest first; empty if it has none.
 
     Args:
         symbol: of the element.
-        rule: ``any``: all that SMACT accepts by default. ``common``: of these the positive ones
-            of metals and metalloids in at least 2 % of the element's entries, and the negative
-            ones that fill the shell (N3-, O2-, F-); the pairs and chains of peroxides or carbides
-            do not fit on the single sites of prototypes.
+        rule: ``any``: all states that SMACT accepts by default. ``common``: of these, the positive
+            states of metals and metalloids found in at least 2 % of the element's entries, and the
+            negative states with a filled shell (N3-, O2-, F-); the anion pairs and chains of
+            peroxides or carbides do not fit on the single sites of prototypes.
     """
     states = _icsd_states("low").get(symbol, ())
     if rule == "any":
@@ -78,7 +78,7 @@ def oxidation_states(symbol: str, rule: Rule = "common") -> tuple[int, ...]:
 
 
 def electronegativity(symbol: str) -> float:
-    """On Pauling's scale; NaN where it has no value."""
+    """Pauling electronegativity of an element; NaN if it has none."""
     return float(Element(symbol).X)
 
 
@@ -90,17 +90,17 @@ def neutral_decorations(
 ) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """All ways to put distinct elements on the sites of a formula so that the charges cancel.
 
-    Every element has one charge, cations are less electronegative than anions (SMACT's test, with
-    a tolerance that lets PbTe pass) and at least one element makes an extended solid.
+    Every element has a single charge, cations are less electronegative than anions (SMACT's test,
+    with a tolerance that admits PbTe), and formulas of molecule-forming elements only are excluded.
 
     Args:
         stoichiometry: atoms per formula unit, one number per slot.
-        elements: what may stand there, in the order of enumeration.
-        roles: ``cation`` or ``anion`` per slot, or None when either may stand anywhere.
-        rule: which oxidation states count, see `oxidation_states`.
+        elements: elements to choose from, in the order of enumeration.
+        roles: ``cation`` or ``anion`` for each slot; None allows either in any slot.
+        rule: which oxidation states are allowed, see `oxidation_states`.
 
     Yields:
-        Elements and charges, one per slot; each tuple of elements once.
+        Elements and charges, one for each slot; each tuple of elements once.
     """
     from smact.screening import pauling_test
 
@@ -150,10 +150,10 @@ def _assignments(composition: Composition, rule: Rule) -> Iterator[dict[str, int
 
 
 def closed_shell_triples(elements: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Half-Heuslers XYZ with 8 or 18 valence electrons, the rule of their neutral (Zintl) bonding.
+    """Half-Heusler compositions XYZ with 8 or 18 valence electrons (closed-shell Zintl bonding).
 
-    X, the most electropositive, and Z, a main-group element of group 13 to 15, make the rock-salt
-    part, Y fills half of its cubes (Graf, Felser and Parkin, Prog. Solid State Chem. 39, 1, 2011).
+    X, the most electropositive element, and Z, of groups 13 to 15, form the rock-salt sublattice;
+    Y fills half of its cubes (Graf, Felser and Parkin, Prog. Solid State Chem. 39, 1, 2011).
     """
     metals = [s for s in elements if Element(s).is_metal or Element(s).is_metalloid]
     anions = [s for s in [*metals, "P"] if s in elements and 13 <= Element(s).group <= 15]
@@ -170,7 +170,7 @@ def closed_shell_triples(elements: Sequence[str]) -> Iterator[tuple[str, str, st
 
 
 def _valence(symbol: str) -> int:
-    """Valence electrons, closed d shells of groups 13 and later not counted."""
+    """Valence electrons, without the closed d shells of groups 13 and later."""
     group = Element(symbol).group
     return group if group <= 12 else group - 10
 
@@ -181,15 +181,15 @@ def bond_length(
 ) -> float:
     """Length (Å) of a bond between two elements.
 
-    Ions of opposite charge touch with Shannon's radii where both are tabulated and the bond is
-    ionic or more than four-fold coordinated; else the data-mined covalent lengths hold, stretched
-    by (coordination / 4)^(1/8), as Born repulsion of power 9 would.
+    For ions of opposite charge, the sum of Shannon's radii, if both are tabulated and the bond is
+    ionic or more than four-fold coordinated. Otherwise the data-mined covalent bond length, scaled
+    by (coordination / 4)^(1/8), as follows from Born repulsion with exponent 9.
 
     Args:
-        first: an element.
-        second: another.
-        charges: of both; 0 where unknown.
-        coordination: number of nearest neighbours of both.
+        first: symbol of one element.
+        second: symbol of the other.
+        charges: of both elements; 0 where unknown.
+        coordination: numbers of nearest neighbours of both.
     """
     from pymatgen.analysis.structure_prediction.volume_predictor import bond_params
 
@@ -228,7 +228,7 @@ def _shannon(symbol: str, charge: int, coordination: int) -> float | None:
 
 @functools.cache
 def pettifor(symbol: str) -> float:
-    """Place of an element on Pettifor's chemical scale; neighbours replace each other easily."""
+    """Position of an element on Pettifor's chemical scale; neighbours substitute each other."""
     return float(Element(symbol).mendeleev_no)
 
 
@@ -238,11 +238,11 @@ def dissimilarity(first: str, second: str) -> float:
 
 
 def is_metallic(composition: Composition) -> bool:
-    """Whether a composition is expected to conduct electrons.
+    """Whether a composition is expected to be a metal.
 
-    It is not when SMACT's metallicity score is below its threshold of 0.7 and some neutral
-    assignment leaves all cations with filled shells (d0, d10, or a lone pair above d10), or when
-    it has the valence count of a half-Heusler semiconductor. A rule of counting: it takes
+    It is not if SMACT's metallicity score is below its threshold of 0.7 and some charge-neutral
+    assignment gives all cations filled shells (d0, d10, or a lone pair above d10), or if it has
+    the valence count of a half-Heusler semiconductor. As an electron-counting rule, it takes
     correlated insulators (NiO) for metals and semimetals (YSb) for semiconductors.
     """
     from smact.metallicity import metallicity_score

@@ -1,4 +1,4 @@
-"""What is dropped before anything is computed: known, repeated and near-equal materials."""
+"""Filters of duplicates: materials that are known, repeated, or equal within rounding."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _CLOSE = 0.6  # of the sum of the covalent radii
 
 
 class Admission:
-    """Lets every material in once.
+    """A filter that admits every material once.
 
     Args:
-        taken: materials that are known or pending.
-        near_duplicates: whether crystals that match a taken one within rounding are refused too.
+        taken: materials that are already evaluated or pending.
+        near_duplicates: whether crystals that match one of these within rounding are rejected too.
     """
 
     def __init__(self, taken: Iterable[Material] = (), *, near_duplicates: bool = True) -> None:
@@ -34,7 +34,7 @@ class Admission:
             self._take(material)
 
     def __call__(self, material: Material) -> bool:
-        """Whether the material is new; from then on it is taken."""
+        """Whether the material is new; it then counts as taken."""
         if not self.is_new(material):
             return False
         self._take(material)
@@ -76,20 +76,20 @@ class Admission:
 
 
 def _composition(crystal: Crystal) -> str:
-    """A cheap key that near-duplicates share: the atoms of the primitive cell."""
+    """A key that near-duplicates share and that is quickly computed: the atoms of the cell."""
     return " ".join(sorted(crystal.species))
 
 
 def _close(first: Crystal, second: Crystal) -> bool:
-    """Whether the volumes agree within what rounding could do; spares the structure matching."""
+    """Whether the volumes agree within rounding; a fast test before the structure matching."""
     volumes = [abs(float(np.linalg.det(np.array(c.lattice)))) for c in (first, second)]
     return abs(volumes[0] - volumes[1]) <= 3 * _LENGTH * volumes[0]
 
 
 def overlap(crystal: Crystal) -> str | None:
-    """Why two atoms of a crystal are too close together to be computed, or None.
+    """Why two atoms of a crystal are too close together, or None.
 
-    Closer than 0.6 of the sum of their covalent radii counts as an overlap.
+    A distance below 0.6 of the sum of the covalent radii counts as an overlap.
     """
     from ase.data import covalent_radii
 

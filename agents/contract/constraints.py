@@ -1,4 +1,4 @@
-"""Which materials are refused, and why."""
+"""Constraints: which materials are rejected, and why."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from oracle.materials.material import Material, crystals_of
 
 _COMPUTED = ("energy_above_best_polymorph", "formation_energy")
 ON_MEASUREMENTS = tuple(name for name, spec in PROPERTY_TABLE.items() if spec.limited)
-"""Constraints on what the oracle measures; all others are known before it is asked."""
+"""Constraints on measured properties; all others are checked before the oracle is called."""
 
 
 def before(constraints: Sequence[ConstraintSettings], material: Material) -> str | None:
-    """Why a material is refused from its composition and cell alone, or None.
+    """Why a material is rejected by its composition and cell alone, or None.
 
-    Both crystals of an interface must be allowed. Sequences of layers have neither and pass.
+    Both crystals of an interface must be allowed. Layer sequences are never rejected here.
     """
     reasons = (_of_crystal(constraints, crystal) for crystal in crystals_of(material))
     return next((reason for reason in reasons if reason), None)
 
 
 def _of_crystal(constraints: Sequence[ConstraintSettings], crystal: Crystal) -> str | None:
-    from agents.chemistry.chemistry import is_metallic  # pymatgen: queries read limits without it
+    from agents.chemistry.chemistry import is_metallic  # imports pymatgen, which is slow
 
     for constraint in constraints:
         if constraint.name == "non_metal" and is_metallic(crystal.structure().composition):
@@ -39,12 +39,12 @@ def _of_crystal(constraints: Sequence[ConstraintSettings], crystal: Crystal) -> 
 def computed(
     constraints: Sequence[ConstraintSettings], numbers: Mapping[str, float | None]
 ) -> str | None:
-    """Why a material is refused given its energies, or None.
+    """Why a material is rejected by its energies, or None.
 
     Args:
         constraints: of the campaign.
-        numbers: what was computed, eV/atom, by the constraint's name; what is absent or None
-            (no competitor, no reference) refuses nothing.
+        numbers: computed energies, eV/atom, by the constraint's name; a missing or None value
+            (no competing structure, no reference) rejects nothing.
     """
     for constraint in constraints:
         value = numbers.get(constraint.name)
@@ -56,19 +56,19 @@ def computed(
 
 
 def needs_energies(constraints: Sequence[ConstraintSettings]) -> bool:
-    """Whether some constraint is on energies that must be computed before the oracle is asked."""
+    """Whether a constraint needs energies that are computed before the oracle is called."""
     return any(constraint.name in _COMPUTED for constraint in constraints)
 
 
 def limits(constraints: Sequence[ConstraintSettings]) -> tuple[tuple[str, float], ...]:
-    """The upper limits on what the oracle measures, for `Objective.limits`."""
+    """The upper limits on measured properties, for `Objective.limits`."""
     return tuple(
         (c.name, c.limit) for c in constraints if c.name in ON_MEASUREMENTS and c.limit is not None
     )
 
 
 def _above(constraint: ConstraintSettings, value: float) -> str | None:
-    """The reason when a value exceeds its limit (NaN does)."""
+    """The reason if a value exceeds its limit, as NaN does, or None."""
     limit = constraint.limit
     if limit is None or value <= limit:
         return None

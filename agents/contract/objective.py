@@ -1,4 +1,4 @@
-"""What a campaign seeks, as one number that is better when higher."""
+"""The objective of a campaign, as a score that is better when higher."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from surrogate.contract.protocol import Output
 
 @dataclass(frozen=True)
 class Objective:
-    """A property at a temperature, to be minimised, maximised or brought near a target.
+    """A property at a temperature, to be minimised, maximised or brought close to a target.
 
-    Scores are taken on the modelled scale (log10 where `log`), so that a score of an evaluation
-    and of posterior samples can be compared.
+    Scores are computed on the modelled scale (log10 if `log`), so that scores of evaluations and
+    of posterior samples can be compared.
 
     Args:
         property: any name of a property (`oracle.contract.property_table`).
-        temperature: K, or None for a number without temperature.
+        temperature: in K, or None for a property that does not depend on temperature.
         direction: of a tensor; None for a third of its trace.
-        goal: direction.
-        target: the value sought, in the property's unit, when ``goal`` is ``target``.
+        goal: direction of the search.
+        target: the desired value, in the property's unit, when ``goal`` is ``target``.
         log: whether log10 of the property is modelled.
-        limits: (property, upper limit) pairs that a find must keep, in the properties' units; a
-            property that was not measured refuses nothing.
+        limits: (property, upper limit) pairs that a material must meet, in the properties' units;
+            a property that was not measured excludes nothing.
     """
 
     property: str = "kappa"
@@ -55,23 +55,23 @@ class Objective:
         return in_words(spec_of(self.property).axis, self.direction) + at
 
     def value(self, evaluation: Measured | Unstable | Failed) -> tuple[float, float | None] | None:
-        """(value, standard error) in the property's unit; None where none can be learned from."""
+        """(value, standard error) in the property's unit; None without a usable value."""
         if not isinstance(evaluation, Measured) or self.problem(evaluation) is not None:
             return None
         return scalar(evaluation, self.property, self.temperature, self.direction)
 
     def problem(self, evaluation: Measured) -> str | None:
-        """Why what was measured is no number to learn from, or None.
+        """Why the measured value is not usable, or None.
 
-        A property that was not measured at all is no problem of the evaluation.
+        A property that was not measured at all is not a problem of the evaluation.
         """
         try:
-            found = scalar(evaluation, self.property, self.temperature, self.direction)
+            measured = scalar(evaluation, self.property, self.temperature, self.direction)
         except (TypeError, ValueError):
             return f"{self.property} is not a real number"
-        if found is None:
+        if measured is None:
             return None
-        value, error = found
+        value, error = measured
         quantity = quantity_of(evaluation, self.property)
         assert quantity is not None  # it has a number
         if not np.all(np.isfinite(np.asarray(quantity.value, float))):
@@ -90,7 +90,7 @@ class Objective:
         return float(np.log10(value)) if self.log else value
 
     def score(self, modelled: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores of any array of modelled values; higher is better."""
+        """Scores of an array, of any shape, of modelled values; higher is better."""
         if self.goal == "maximize":
             return modelled
         if self.goal == "minimize":
@@ -99,16 +99,16 @@ class Objective:
         return -np.abs(modelled - self.modelled(self.target))
 
     def score_of(self, evaluation: Measured | Unstable | Failed) -> float | None:
-        """Score of an outcome; None where it has no value or breaks a limit."""
-        found = self.value(evaluation)
-        if found is None or self.refusal(evaluation):
+        """Score of an outcome; None if it has no usable value or exceeds a limit."""
+        value = self.value(evaluation)
+        if value is None or self.refusal(evaluation):
             return None
-        return float(self.score(np.array(self.modelled(found[0]))))
+        return float(self.score(np.array(self.modelled(value[0]))))
 
     def refusal(self, evaluation: Measured | Unstable | Failed) -> str | None:
-        """Which limit an outcome breaks (NaN does), or None."""
+        """Which limit an outcome exceeds, as NaN does, or None."""
         for name, limit in self.limits:
-            found = scalar(evaluation, name, self.temperature)
-            if found is not None and not found[0] <= limit:
-                return f"{name} is {found[0]:.4g}, above the limit of {limit:g}"
+            measured = scalar(evaluation, name, self.temperature)
+            if measured is not None and not measured[0] <= limit:
+                return f"{name} is {measured[0]:.4g}, above the limit of {limit:g}"
         return None

@@ -1,4 +1,4 @@
-"""What agents exchange: candidates, the space they come from, and the interface of a proposer."""
+"""Interfaces of the agents: candidates, design spaces and proposers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Outcome = Measured | Unstable | Failed
 
 @dataclass(frozen=True)
 class Candidate:
-    """A material, and where it came from.
+    """A proposed material and its origin.
 
     Args:
-        material: what to measure.
-        agent: kind of the proposer.
-        parents: ids of the candidates it was made from.
+        material: the material to measure.
+        agent: name of the proposer.
+        parents: ids of the candidates it was derived from.
         round: number of the round that proposed it, from 1.
         label: id in the user's pool, or name of the prototype.
     """
@@ -37,7 +37,7 @@ class Candidate:
 
     @property
     def id(self) -> str:
-        """Short name, derived from the material alone: equal materials are one candidate."""
+        """Short id, derived from the material alone, so that equal materials are one candidate."""
         return candidate_id(self.material)
 
 
@@ -48,18 +48,18 @@ def candidate_id(material: Material) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of the files that a space was read from; empty for a space without files.
+    """Report on the files that a space was read from; empty for a space without files.
 
     Args:
-        skipped: one line for each record that was left out.
-        remarks: one line for each decision that was taken in reading a record.
-        left_out: files of a folder that may be meant as structures, but are of a kind that is not
+        skipped: one line for each record that could not be used.
+        remarks: one line for each choice that was made in reading a record.
+        left_out: files of a folder that may be meant as structures, but have a format that is not
             read.
-        charges: files of charges in a folder, of which a campaign makes no use.
-        duplicates: how many records equal an earlier one.
-        ids: every id, also of equal materials, to the digest of its material, in the order of the
-            records.
-        crystals: of how many crystals pairs are made; 0 where none are.
+        charges: files of Born charges in the folder, which campaigns do not use.
+        duplicates: number of records that equal an earlier one.
+        ids: digest of the material by id, in the order of the records; equal materials may have
+            several ids.
+        crystals: number of crystals that pairs are formed of; 0 where none are.
     """
 
     skipped: tuple[str, ...] = ()
@@ -77,33 +77,33 @@ class Space(Protocol):
 
     @property
     def materials(self) -> Sequence[Material] | None:
-        """All members in their fixed order, always the same object; None if too many to hold."""
+        """All members in a fixed order, always the same object; None if too many for memory."""
         ...
 
     @property
     def reading(self) -> Reading:
-        """What became of the files that the space was read from."""
+        """Report on the files that the space was read from."""
         ...
 
     def listed(self, limit: int, rng: np.random.Generator) -> Sequence[Material]:
-        """What surrogates look at: the whole in its fixed order, or a sample of `limit` at most."""
+        """Members to be predicted: all, in the fixed order, or a sample of at most `limit`."""
         ...
 
     def competitors(self, crystal: Crystal) -> Mapping[str, Crystal]:
-        """The same composition in other structures, by name: what a crystal could turn into."""
+        """Competing polymorphs: the same composition in other structures, by name."""
         ...
 
     @property
     def size(self) -> int | None:
-        """How many materials there are; None when unbounded."""
+        """Number of materials; None for an unbounded space."""
         ...
 
     def __contains__(self, material: object) -> bool:
-        """Whether the space holds this material (by digest)."""
+        """Whether the space contains this material (by digest)."""
         ...
 
     def __iter__(self) -> Iterator[Material]:
-        """All materials in a fixed order (of a bounded space)."""
+        """All materials of a bounded space, in a fixed order."""
         ...
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
@@ -111,7 +111,7 @@ class Space(Protocol):
         ...
 
     def neighbours(self, material: Material) -> list[Material]:
-        """Materials one small change away, nearest first; none for one the space does not hold."""
+        """Materials one small change away, nearest first; none for a material not in the space."""
         ...
 
     def label(self, material: Material) -> str | None:
@@ -121,7 +121,7 @@ class Space(Protocol):
 
 @runtime_checkable
 class Breeding(Protocol):
-    """A space in which two materials can be mixed and one strained."""
+    """A space with crossover and strain, for evolutionary search."""
 
     def crossings(
         self,
@@ -129,21 +129,21 @@ class Breeding(Protocol):
         second: Material,
         rng: np.random.Generator,
     ) -> list[Material]:
-        """Members that mix both, in random order."""
+        """Members that combine features of both materials, in random order."""
         ...
 
     def strained(self, material: Material) -> list[Material]:
-        """Members of the same structure type, nearest in volume first."""
+        """Members of the same structure type, closest in volume first."""
         ...
 
 
 @runtime_checkable
 class Proposer(Protocol):
-    """Decides what to ask next. Draws all its randomness from `rng`."""
+    """Proposes candidates to measure next. All its randomness comes from `rng`."""
 
     @property
     def kind(self) -> str:
-        """The name it has in a config."""
+        """Name of this kind of proposer in a config."""
         ...
 
     def propose(
@@ -157,15 +157,15 @@ class Proposer(Protocol):
         surrogate: Surrogate | None,
         rng: np.random.Generator,
     ) -> list[Candidate]:
-        """At most n distinct candidates, best first, none known or pending.
+        """At most n distinct candidates, best first, none of them evaluated or pending.
 
         Args:
-            n: how many are wanted; fewer when the space is used up.
-            space: where they must lie.
-            objective: what is sought.
+            n: number of candidates; fewer are returned when the space is exhausted.
+            space: the space they must belong to.
+            objective: of the campaign.
             evaluations: all outcomes so far at the objective's fidelity, oldest first.
             pending: materials already chosen but not yet measured.
-            surrogate: fitted on `evaluations`, or None before the first label.
+            surrogate: fitted on `evaluations`, or None before there are any.
             rng: source of all randomness.
         """
         ...

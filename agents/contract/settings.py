@@ -1,4 +1,4 @@
-"""What a config says about spaces, objectives, constraints and agents. Imports only pydantic."""
+"""Settings of objectives and constraints, and their base class. Imports only pydantic."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Settings(BaseModel):
 
 
 class ObjectiveSettings(Settings):
-    """The property sought."""
+    """The property to be optimised."""
 
     property: str = Field(default="kappa", min_length=1)
     temperature: float | None = Field(default=None, gt=0)
-    """K; where absent, 300 for kappa and the mismatch conductances of interfaces."""
+    """In K; the default is 300 for kappa and for interface conductances by mismatch models."""
     direction: Direction | None = None
     """Of a tensor such as kappa: a vector in the Cartesian frame of the crystal's conventional
     cell, or ``min`` or ``max`` of the principal values. None: a third of the trace."""
     goal: Literal["minimize", "maximize", "target"] = "minimize"
     target: float | None = None
-    """In the property's unit; with ``goal: target`` only."""
+    """The desired value, in the property's unit; only with ``goal: target``."""
     log: bool | None = None
     """Whether log10 of the property is modelled; None: where it is known to be positive."""
 
@@ -110,7 +110,7 @@ CONSTRAINT_LIMITS: dict[str, str | None] = {
     "formation_energy": "eV/atom",
     **{n: spec.unit or "dimensionless" for n, spec in PROPERTY_TABLE.items() if spec.limited},
 }
-"""Constraint to the unit of its upper limit; None for those that take no number."""
+"""Unit of the upper limit of each constraint; None for constraints without a limit."""
 
 
 class ConstraintSettings(Settings):

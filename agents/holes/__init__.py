@@ -1,1 +1,1 @@
-"""Which supercells to label where a potential is wrong."""
+"""Holes of a potential: how wrong it is expected to be, and which supercells to label with DFT."""

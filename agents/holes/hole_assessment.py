@@ -1,4 +1,4 @@
-"""How wrong a potential is expected to be on a pool of supercells, from all that is known of it."""
+"""The expected error of a potential on a pool of supercells, from a committee and labels so far."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from agents.holes.hole_hunter import Hunt, hunt
-from agents.holes.label_pool import PoolEntry
+from agents.holes.supercell_pool import PoolEntry
 from oracle.runtime.context import Context
 from oracle.runtime.stages import StageStore
 from surrogate.healing.committee import Forces, disagreement, member_forces, softening
@@ -23,15 +23,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """What is known of a pool's holes.
+    """Expected errors of a potential on a pool of supercells.
 
     Args:
         entries: (n,), the pool.
-        evidence: of the pool.
-        labelled: of the labelled structures.
-        model: calibrated on them, where there are any.
-        sizes: expected errors of the pool.
-        slopes: (members,), that corrected the committee.
+        evidence: indicators of errors on the pool.
+        labelled: the same for the labelled structures; None where there are none.
+        model: calibrated on the labelled structures, where there are any.
+        sizes: expected errors on the pool.
+        slopes: (members,), factors that correct the softening of the committee's members.
     """
 
     entries: Sequence[PoolEntry]
@@ -42,7 +42,7 @@ class Assessment:
     slopes: Array
 
     def first(self, n: int) -> Assessment:
-        """The same of the first n entries of the pool alone."""
+        """The assessment of the first n entries of the pool alone."""
         evidence = self.evidence.take(range(n))
         return replace(
             self,
@@ -52,7 +52,7 @@ class Assessment:
         )
 
     def hunt(self, budget: int, *, importance: Array | None = None, least: float = 0.0) -> Hunt:
-        """Which supercells to label; arguments as for `agents.holes.hole_hunter.hunt`."""
+        """Which supercells to label; for the arguments see `agents.holes.hole_hunter.hunt`."""
         return hunt(
             [entry.id for entry in self.entries],
             self.evidence.latents,
@@ -74,23 +74,23 @@ def assess(
     labels: Sequence[ForceLabel] = (),
     trusted: Sequence[Atoms] = (),
 ) -> Assessment:
-    """Expected force errors of a pool.
+    """Expected force errors of a potential on a pool of supercells.
 
     Args:
         entries: supercells that could be labelled.
-        committee: the potential to be judged first, then others of unlike families.
+        committee: first the potential to be assessed, then others, of different families.
         store: keeps all forces.
         context: of the calculations.
-        labels: reference labels so far; they calibrate and correct the softening. Those that the
-            first potential was fine-tuned on say too little error: give those it was not.
-        trusted: structures that the potential is right on, for instance those that are replayed.
+        labels: reference labels so far, which calibrate the model and correct the softening. Leave
+            out labels the first potential was fine-tuned on: its errors there are too small.
+        trusted: structures on which the potential is accurate, for instance the replayed ones.
 
     Raises:
-        ValueError: an empty pool, a committee of one, labels of mixed settings.
+        ValueError: an empty pool, a committee of one, or labels with different settings.
         OracleError: a potential is missing or fails.
     """
     if not entries:
-        raise ValueError("got an empty pool; expected displaced supercells to judge")
+        raise ValueError("got an empty pool; expected displaced supercells to assess")
     if labels:
         consistent(labels)
     atoms = [entry.atoms for entry in entries] + [one.atoms for one in labels]
@@ -98,21 +98,24 @@ def assess(
     n = len(entries)
     truth = [one.forces for one in labels]
     slopes = [softening(member[n:], truth) for member in members] if labels else None
-    compared = disagreement(members, slopes)
-    seen, known = latents(committee[0], atoms), latents(committee[0], trusted)
-    space = LatentSpace.of([*seen, *known])
-    distance = space.distance(seen, known)
-    everything = Evidence(compared.deviations[0], compared.size, distance, seen)
-    pool, rest = everything.take(range(n)), None
+    comparison = disagreement(members, slopes)
+    structure_latents, trusted_latents = (
+        latents(committee[0], atoms),
+        latents(committee[0], trusted),
+    )
+    space = LatentSpace.of([*structure_latents, *trusted_latents])
+    distance = space.distance(structure_latents, trusted_latents)
+    all_evidence = Evidence(comparison.deviations[0], comparison.size, distance, structure_latents)
+    pool, labelled = all_evidence.take(range(n)), None
     model = HoleModel(space)
     if labels:
-        rest = everything.take(range(n, len(atoms)))
-        model = model.fitted(rest, _errors(members[0][n:], truth))
-    return Assessment(entries, pool, rest, model, model.predict(pool), compared.slopes)
+        labelled = all_evidence.take(range(n, len(atoms)))
+        model = model.fitted(labelled, _errors(members[0][n:], truth))
+    return Assessment(entries, pool, labelled, model, model.predict(pool), comparison.slopes)
 
 
 def _errors(forces: Forces, truth: Forces) -> Array:
-    """True errors, root mean square of each structure, eV/Å."""
+    """Root-mean-square force error on each structure, eV/Å."""
     return np.array(
         [float(np.sqrt(np.square(f - t).mean())) for f, t in zip(forces, truth, strict=True)]
     )

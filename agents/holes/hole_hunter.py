@@ -1,10 +1,10 @@
-"""Which supercells to label: the fewest that take away most of the error expected of a potential.
+"""Which supercells to label, so that a few labels reduce the expected error of a potential most.
 
-The error of a potential is taken as a random field over its latent space whose size is the expected
-error of each structure. A label conditions the field there, so it takes away error from everything
-alike, and nothing more from a copy of itself. Supercells are chosen one by one, each the one that
-lowers the sum of squared expected errors of the whole pool most (greedy minimisation of the summed
-posterior variance, "active learning Cohn": S. Seo et al., IJCNN 2000, 241).
+The error of a potential is modelled as a random field over its latent space, scaled by the expected
+error of each structure. A label conditions the field, so it reduces the error of all similar
+structures, and a second label of the same structure brings little more. Supercells are chosen one
+by one; each choice minimises the sum of squared expected errors over the pool (greedy minimisation
+of the summed posterior variance, "active learning Cohn": S. Seo et al., IJCNN 2000, 241).
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from surrogate.healing.hole_size import HoleSizes
 from surrogate.healing.latent import Latent, LatentSpace
 
 Array = NDArray[np.float64]
-_NOISE = 0.1  # variance of the field that a label leaves: another displacement of the structure
+_NOISE = 0.1  # variance that a label leaves: other displacements of the same structure differ
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ChosenSupercell:
     """One supercell to label.
 
     Args:
         index: of the structure in the pool.
-        id: its name.
-        force_error: expected before any of these labels, eV/Å.
+        id: name of the supercell.
+        force_error: expected force error before any of these labels, eV/Å.
         kappa_error: expected error of the natural logarithm of kappa.
-        share: of the pool's squared expected error that this label takes away, after those before.
-        reason: in words.
+        share: fraction of the pool's squared expected error that this label removes, given the
+            labels chosen before it.
+        reason: why it was chosen, in words.
     """
 
     index: int
@@ -45,16 +46,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Hunt:
-    """A batch of labels.
+    """A batch of supercells to label.
 
     Args:
-        wanted: in the order in which they are worth most.
-        before: root-mean-square expected error of the pool, eV/Å.
-        after: what is expected to remain of it with all these labels.
-        labels: how many reference labels the expected errors rest on.
+        wanted: the supercells, the most useful one first.
+        before: root-mean-square expected error on the pool, eV/Å.
+        after: the same, as expected with all these labels.
+        labels: number of reference labels that the expected errors are based on.
     """
 
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[ChosenSupercell, ...]
     before: float
     after: float
     labels: int
@@ -75,19 +76,19 @@ def hunt(
     """Choose supercells to label.
 
     Args:
-        ids: (n,), names of the displaced supercells of the pool.
-        latents: (n,), where they lie under the potential to heal.
-        sizes: (n,), their expected errors.
+        ids: (n,), names of the displaced supercells in the pool.
+        latents: (n,), their latent features under the potential to be fine-tuned.
+        sizes: their expected errors.
         space: metric of the latent space.
-        budget: most labels; 0 chooses none.
-        labelled: where labels lie that training will use anyway.
-        importance: (n,), weight of each structure's squared error, for instance a candidate's
-            promise; 1 unless given.
-        costs: (n,), of each label relative to the others; 1 unless given.
-        least: eV/Å; structures with less expected error are no holes and are not chosen.
+        budget: largest number of supercells to choose.
+        labelled: latent features of the structures that are labelled already.
+        importance: (n,), weight of each structure's squared error, for instance how promising its
+            material is; the default is 1.
+        costs: (n,), relative cost of each label; the default is 1.
+        least: eV/Å; structures with a smaller expected error are not holes and are not chosen.
 
     Raises:
-        ValueError: an empty pool, arrays that do not fit, a negative budget.
+        ValueError: an empty pool, arrays of different lengths, or a negative budget.
     """
     n = len(ids)
     weights = np.ones(n) if importance is None else np.asarray(importance, dtype=np.float64)
@@ -97,14 +98,14 @@ def hunt(
     covariance = _conditioned(space, latents, labelled)
     free = sizes.force_error >= least
     total = float((np.square(error) * np.diag(covariance)).sum())
-    left = total
-    wanted: list[Wanted] = []
+    remaining = total
+    wanted: list[ChosenSupercell] = []
     while len(wanted) < budget and free.any():
         gain = np.square(error) @ np.square(covariance) / (np.diag(covariance) + _NOISE)
         at = int(np.argmax(np.where(free, gain / prices, -np.inf)))
-        nearest = _kin(covariance, at, error)
+        nearest = _most_helped(covariance, at, error)
         wanted.append(_wanted(at, ids, sizes, float(gain[at] / total), ids[nearest]))
-        left -= float(gain[at])
+        remaining -= float(gain[at])
         covariance = covariance - np.outer(covariance[at], covariance[at]) / (
             covariance[at, at] + _NOISE
         )
@@ -113,7 +114,7 @@ def hunt(
     return Hunt(
         tuple(wanted),
         float(np.sqrt(total / mean)),
-        float(np.sqrt(max(left, 0.0) / mean)),
+        float(np.sqrt(max(remaining, 0.0) / mean)),
         sizes.labels,
     )
 
@@ -121,7 +122,7 @@ def hunt(
 def _conditioned(
     space: LatentSpace, latents: Sequence[Latent], labelled: Sequence[Latent]
 ) -> Array:
-    """Covariance (n, n) of the field, of unit prior variance, given what is labelled already."""
+    """Covariance (n, n) of the field, of unit prior variance, given the labelled structures."""
     prior = space.kernel(latents, latents)
     if not labelled:
         return prior
@@ -130,17 +131,19 @@ def _conditioned(
     return np.asarray(prior - across @ np.linalg.solve(among, across.T))
 
 
-def _kin(covariance: Array, at: int, error: Array) -> int:
-    """The other structure that a label at one helps most."""
-    help_ = np.square(error * covariance[at])
-    help_[at] = -1.0
-    return int(np.argmax(help_)) if len(help_) > 1 else at
+def _most_helped(covariance: Array, at: int, error: Array) -> int:
+    """The other structure whose error a label of structure `at` reduces most."""
+    reduction = np.square(error * covariance[at])
+    reduction[at] = -1.0
+    return int(np.argmax(reduction)) if len(reduction) > 1 else at
 
 
-def _wanted(at: int, ids: Sequence[str], sizes: HoleSizes, share: float, kin: str) -> Wanted:
+def _wanted(
+    at: int, ids: Sequence[str], sizes: HoleSizes, share: float, kin: str
+) -> ChosenSupercell:
     error, kappa = float(sizes.force_error[at]), float(sizes.kappa_error[at])
     basis = f"{sizes.labels} labels" if sizes.labels else "the prior alone"
-    return Wanted(
+    return ChosenSupercell(
         at,
         ids[at],
         error,
@@ -169,10 +172,10 @@ def _check(
         ("costs", len(prices)),
     ):
         if length != n:
-            raise ValueError(f"{name} has {length} entries; expected {n}, one of each structure")
+            raise ValueError(f"{name} has {length} entries; expected {n}, one for each structure")
     if budget < 0:
         raise ValueError(f"budget: got {budget}; expected 0 or more")
     if not ((weights >= 0).all() and np.isfinite(weights).all() and weights.any()):
-        raise ValueError("importance: expected numbers of at least 0, not all 0")
+        raise ValueError("importance: expected finite numbers of at least 0, not all of them 0")
     if not (prices > 0).all():
-        raise ValueError("costs: expected positive numbers")
+        raise ValueError("costs: expected positive numbers only")

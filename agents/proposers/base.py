@@ -1,4 +1,4 @@
-"""What all proposers share: the base class cleans, the subclass computes."""
+"""The base class of proposers: subclasses generate ideas, the base class filters them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from surrogate.contract.protocol import Surrogate
 
 @dataclass(frozen=True)
 class Idea:
-    """A material a proposer thought of, and the materials it was made from."""
+    """A material that a proposer suggests, and the materials it was derived from."""
 
     material: Material
     parents: tuple[Material, ...] = ()
@@ -26,7 +26,7 @@ class Idea:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a proposer may look at; see `Proposer.propose`."""
+    """Everything a proposer may use; see `Proposer.propose`."""
 
     n: int
     space: Space
@@ -39,7 +39,7 @@ class Situation:
 
     @property
     def taken(self) -> list[Material]:
-        """Materials that must not be proposed."""
+        """Materials that are evaluated or pending and must not be proposed again."""
         return [e.material for e in self.evaluations] + list(self.pending)
 
     @property
@@ -63,10 +63,10 @@ class Situation:
 
 
 class BaseProposer(ABC):
-    """Turns ideas into distinct candidates that are in the space and neither known nor pending.
+    """Turns ideas into distinct candidates that are in the space and neither evaluated nor pending.
 
     Args:
-        name: of this agent in the campaign; its kind, unless there are several of one kind.
+        name: of this agent in the campaign; the default is its kind.
         fidelity: at which the objective is measured; None takes that of the evaluations.
         near_duplicates: whether crystals that match known ones within rounding are dropped.
     """
@@ -95,11 +95,11 @@ class BaseProposer(ABC):
         fidelity = self._fidelity or (evaluations[-1].fidelity if evaluations else "")
         situation = Situation(n, space, objective, evaluations, pending, surrogate, fidelity, rng)
         admit = Admission(situation.taken, near_duplicates=self._near)
-        found: list[Candidate] = []
+        candidates: list[Candidate] = []
         if n > 0:
             for idea in self._ideas(situation):
                 if idea.material in space and admit(idea.material):
-                    found.append(
+                    candidates.append(
                         Candidate(
                             idea.material,
                             self.name,
@@ -107,20 +107,20 @@ class BaseProposer(ABC):
                             label=space.label(idea.material),
                         )
                     )
-                    if len(found) == n:
+                    if len(candidates) == n:
                         break
-        return found
+        return candidates
 
     @abstractmethod
     def _ideas(self, situation: Situation) -> Iterable[Idea]:
-        """Materials in the order of preference; anything unfit is dropped by the caller.
+        """Materials in order of preference; the caller drops those that cannot be proposed.
 
-        More than `situation.n` may be given, and lazily.
+        An iterator may yield more than `situation.n` of them.
         """
 
 
 def ranked(ideas: Sequence[Idea], situation: Situation) -> list[Idea]:
-    """Ideas by what the surrogate promises of them, in their own order where there is none."""
+    """Ideas by decreasing expected improvement; in their given order without a surrogate."""
     best = situation.best
     if situation.surrogate is None or best is None or len(ideas) < 2:
         return list(ideas)
@@ -134,7 +134,7 @@ def ranked(ideas: Sequence[Idea], situation: Situation) -> list[Idea]:
 
 
 def scattered(situation: Situation) -> Iterable[Idea]:
-    """Random members of the space until none is left: what is done when nothing is known."""
+    """Random members of the space, for when there is nothing better to propose."""
     space, rng = situation.space, situation.rng
     wanted = situation.n + len(situation.taken)
     seen = 0

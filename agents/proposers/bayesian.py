@@ -1,4 +1,4 @@
-"""Bayesian optimisation: the batch whose measurement promises most, given all pending ones."""
+"""Bayesian optimisation: maximises an acquisition function, given all pending trials."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.acquisition.functions import Belief, acquire, thompson
-from agents.acquisition.pool_posterior import Screen, incumbent, screen
+from agents.acquisition.pool_posterior import PoolPosterior, incumbent, pool_posterior
 from agents.proposers.base import BaseProposer, Idea, Situation, scattered
 from agents.proposers.local_search import climbed
 from agents.proposers.settings import BayesianSettings
@@ -21,18 +21,19 @@ _DEFAULTS = BayesianSettings()
 class BayesianProposer(BaseProposer):
     """Maximises an acquisition function over the whole pool, one candidate after another.
 
-    Pending trials and the candidates already chosen count as measured with the value expected of
-    them (Ginsbourger's kriging believer): their neighbours lose their spread, so that a batch is
-    diverse. With ``thompson`` each candidate is the best of one joint draw instead. Before there
-    is a surrogate, candidates are drawn at random. Of sequences or pairs too many to be listed, a
-    sample is looked at and what lies uphill of its best and of the best measured, see `climbed`.
+    Pending trials and candidates already chosen count as measured with their expected value
+    (Ginsbourger's kriging believer): this reduces the uncertainty of their neighbours, so that a
+    batch is diverse. With ``thompson``, each candidate is the best of one joint posterior sample
+    instead. Without a surrogate, candidates are drawn at random. In spaces too large to list, a
+    random sample is considered, together with the designs met in a local search from the best of it
+    and from the best measured designs, see `climbed`.
 
     Args:
         settings: acquisition function.
         name: see `BaseProposer`.
         fidelity: see `BaseProposer`.
         near_duplicates: see `BaseProposer`.
-        pool_limit: largest space that is looked at whole.
+        pool_limit: largest space that is considered completely.
     """
 
     kind = "bayesian"
@@ -52,7 +53,7 @@ class BayesianProposer(BaseProposer):
 
     def _ideas(self, situation: Situation) -> Iterator[Idea]:
         if situation.surrogate is not None:
-            screened = screen(
+            pool = pool_posterior(
                 situation.space,
                 objective=situation.objective,
                 evaluations=situation.evaluations,
@@ -62,13 +63,13 @@ class BayesianProposer(BaseProposer):
                 rng=situation.rng,
             )
             if situation.space.materials is None:
-                screened = self._climbed(screened, situation)
-            yield from self._chosen(screened, situation)
+                pool = self._climbed(pool, situation)
+            yield from self._chosen(pool, situation)
         yield from scattered(situation)
 
-    def _climbed(self, screened: Screen, situation: Situation) -> Screen:
-        """The sample, and what lies uphill of its best and of the best measured designs."""
-        surrogate, best = situation.surrogate, incumbent(screened, situation.objective)
+    def _climbed(self, pool: PoolPosterior, situation: Situation) -> PoolPosterior:
+        """The sample, extended by a local search from its best and the best measured designs."""
+        surrogate, best = situation.surrogate, incumbent(pool, situation.objective)
         assert surrogate is not None
 
         def believed(materials: Sequence[Material]) -> Posterior:
@@ -86,26 +87,26 @@ class BayesianProposer(BaseProposer):
                 beta=self._settings.beta,
             )
 
-        met = climbed(screened.materials, situation, value)
-        index = {material.digest: i for i, material in enumerate(met)}
-        return Screen(met, believed(met), screened.best, index)
+        designs = climbed(pool.materials, situation, value)
+        index = {material.digest: i for i, material in enumerate(designs)}
+        return PoolPosterior(designs, believed(designs), pool.best, index)
 
-    def _chosen(self, screened: Screen, situation: Situation) -> Iterator[Idea]:
-        free = screened.free(situation.taken)
+    def _chosen(self, pool: PoolPosterior, situation: Situation) -> Iterator[Idea]:
+        free = pool.free(situation.taken)
         if self._settings.acquisition == "thompson":
-            left = np.flatnonzero(free)
-            drawn = thompson(
-                screened.posterior.take(left),
+            available = np.flatnonzero(free)
+            best_in_draws = thompson(
+                pool.posterior.take(available),
                 situation.objective,
                 2 * situation.n,
                 situation.rng,
             )
-            yield from (Idea(screened.materials[left[i]]) for i in drawn)
+            yield from (Idea(pool.materials[available[i]]) for i in best_in_draws)
             return
-        belief = Belief.of(screened.posterior)
-        best = incumbent(screened, situation.objective)
+        belief = Belief.of(pool.posterior)
+        best = incumbent(pool, situation.objective)
         for material in situation.pending:
-            at = screened.index.get(material.digest)
+            at = pool.index.get(material.digest)
             if at is not None:
                 belief, best = _believed(belief, at, best, situation)
         while free.any():
@@ -117,13 +118,13 @@ class BayesianProposer(BaseProposer):
                 beta=self._settings.beta,
             )
             at = int(np.argmax(np.where(free, value, -np.inf)))
-            yield Idea(screened.materials[at])
+            yield Idea(pool.materials[at])
             free[at] = False
             belief, best = _believed(belief, at, best, situation)
 
 
 def _believed(belief: Belief, at: int, best: float, situation: Situation) -> tuple[Belief, float]:
-    """Belief and incumbent once a material gives what is expected of it."""
+    """Belief and best score if a material is measured with its expected value."""
     expected = float(situation.objective.score(belief.mean[at : at + 1])[0])
     if belief.p_stable[at] > 0.5:
         best = max(best, expected)

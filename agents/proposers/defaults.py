@@ -1,4 +1,4 @@
-"""What the agents of a config are called. Imports only pydantic."""
+"""Names of the agents of a config. Imports only pydantic."""
 
 from __future__ import annotations
 

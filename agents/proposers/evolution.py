@@ -12,16 +12,16 @@ from agents.proposers.base import BaseProposer, Idea, Situation, ranked, scatter
 from agents.proposers.settings import EvolutionSettings
 from oracle.materials.material import Material
 
-_PER_CANDIDATE = 8  # children ranked for each candidate wanted
-_TRIES = 8  # matings per child wanted: most lead to known materials late in a campaign
+_PER_CANDIDATE = 8  # children that are ranked for each candidate to propose
+_TRIES = 8  # attempts per child: late in a campaign most of them lead to known materials
 _DEFAULTS = EvolutionSettings()
 
 
 class EvolutionProposer(BaseProposer):
-    """Children of parents drawn by rank; every child lies in the space.
+    """Children of parents that are drawn by rank; every child is a member of the space.
 
     Args:
-        settings: number of parents, weights of the three operators.
+        settings: number of parents, and weights of the three operators.
         name: see `BaseProposer`.
         fidelity: see `BaseProposer`.
         near_duplicates: see `BaseProposer`.
@@ -55,17 +55,17 @@ class EvolutionProposer(BaseProposer):
         if not isinstance(situation.space, Breeding):
             weights = np.array([0.0, 1.0, 0.0])
         admit = Admission(situation.taken, near_duplicates=False)
-        found: list[Idea] = []
+        offspring: list[Idea] = []
         wanted = _PER_CANDIDATE * situation.n
         for _ in range(_TRIES * wanted):
             operator = rng.choice(3, p=weights / weights.sum())
             children = self._bred(int(operator), parents, situation.space, rng)
             child = next((c for c in children if admit(c.material)), None)
             if child is not None:
-                found.append(child)
-                if len(found) == wanted:
+                offspring.append(child)
+                if len(offspring) == wanted:
                     break
-        return found
+        return offspring
 
     @staticmethod
     def _bred(
@@ -74,7 +74,7 @@ class EvolutionProposer(BaseProposer):
         space: Space,
         rng: np.random.Generator,
     ) -> list[Idea]:
-        """Children by crossover (0), mutation (1) or strain (2), preferred ones first."""
+        """Children by crossover (0), mutation (1) or strain (2), in order of preference."""
         first = _by_rank(parents, rng)
         if operator == 0 and isinstance(space, Breeding):
             second = _by_rank(parents, rng)
@@ -82,13 +82,13 @@ class EvolutionProposer(BaseProposer):
         if operator == 2 and isinstance(space, Breeding):
             return [Idea(c, (first,)) for c in space.strained(first)]
         near = space.neighbours(first)
-        # Geometric: mostly the nearest, sometimes a far one, so that mutation differs from
-        # plain substitution.
+        # Geometric distribution: mostly the nearest neighbour, sometimes a distant one, so that
+        # mutation differs from plain substitution.
         start = min(int(rng.geometric(0.3)) - 1, max(len(near) - 1, 0))
         return [Idea(c, (first,)) for c in near[start:]]
 
 
 def _by_rank(parents: Sequence[Material], rng: np.random.Generator) -> Material:
-    """A parent, drawn with a probability that falls linearly with its rank."""
+    """A parent, drawn with a probability that decreases linearly with its rank."""
     weights = np.arange(len(parents), 0, -1, dtype=float)
     return parents[int(rng.choice(len(parents), p=weights / weights.sum()))]

@@ -1,4 +1,4 @@
-"""The proposer every other one must beat."""
+"""Random search, the baseline for all other proposers."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class SubstitutionSettings(Settings):
 
     kind: Literal["substitution"] = "substitution"
     parents: int = Field(default=6, ge=1)
-    """How many of the best candidates are changed."""
+    """Number of best candidates whose neighbours are proposed."""
 
 
 class EvolutionSettings(Settings):
@@ -41,7 +41,9 @@ class EvolutionSettings(Settings):
     @model_validator(mode="after")
     def _some(self) -> EvolutionSettings:
         if self.crossover + self.mutation + self.strain <= 0:
-            raise ValueError("crossover, mutation and strain are all 0; at least one must be above")
+            raise ValueError(
+                "crossover, mutation and strain are all 0; expected at least one above 0"
+            )
         return self
 
 
@@ -51,15 +53,15 @@ class BayesianSettings(Settings):
     kind: Literal["bayesian"] = "bayesian"
     acquisition: Literal["log-ei", "ucb", "thompson"] = "log-ei"
     beta: float = Field(default=1.5, ge=0)
-    """Standard deviations added by ``ucb``."""
+    """Number of standard deviations in the confidence bound of ``ucb``."""
 
 
 class TreeSearchSettings(Settings):
-    """Monte-Carlo tree search over the beginnings of layer sequences."""
+    """Monte-Carlo tree search over the first layers (prefixes) of layer sequences."""
 
     kind: Literal["tree-search"] = "tree-search"
     exploration: float = Field(default=0.2, ge=0)
-    """Weight of how seldom a beginning was tried, against ranks from 0 to 1."""
+    """Weight of the exploration term, compared with mean ranks between 0 and 1."""
 
 
 NamedAgentSettings = Annotated[

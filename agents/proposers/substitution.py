@@ -1,4 +1,4 @@
-"""Small changes of what is good: similar elements, other prototypes, exchanged layers."""
+"""Small changes of good candidates: similar elements, other prototypes, exchanged layers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from agents.chemistry.duplicates import Admission
 from agents.proposers.base import BaseProposer, Idea, Situation, ranked, scattered
 from agents.proposers.settings import SubstitutionSettings
 
-_PER_CANDIDATE = 8  # neighbours ranked for each candidate wanted
+_PER_CANDIDATE = 8  # neighbours that are ranked for each candidate to propose
 _DEFAULTS = SubstitutionSettings()
 
 
 class SubstitutionProposer(BaseProposer):
-    """Neighbours of the best candidates.
+    """Proposes neighbours of the best candidates.
 
-    The nearest unseen neighbours of all parents in turn are gathered, the best parent first, and
-    ranked by the surrogate where there is one.
+    The nearest new neighbours of all parents are collected in turn, beginning with the best parent,
+    and ranked by the surrogate if there is one.
 
     Args:
-        settings: how many parents.
+        settings: number of parents.
         name: see `BaseProposer`.
         fidelity: see `BaseProposer`.
         near_duplicates: see `BaseProposer`.
@@ -48,11 +48,11 @@ class SubstitutionProposer(BaseProposer):
             [Idea(other, (parent,)) for other in situation.space.neighbours(parent)]
             for parent in situation.leaders(self._parents)
         ]
-        found: list[Idea] = []
+        ideas_by_rank: list[Idea] = []
         for rank in range(max(map(len, lists), default=0)):
             for ideas in lists:
                 if rank < len(ideas) and admit(ideas[rank].material):
-                    found.append(ideas[rank])
-                    if len(found) == _PER_CANDIDATE * situation.n:
-                        return found
-        return found
+                    ideas_by_rank.append(ideas[rank])
+                    if len(ideas_by_rank) == _PER_CANDIDATE * situation.n:
+                        return ideas_by_rank
+        return ideas_by_rank

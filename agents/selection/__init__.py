@@ -1,1 +1,1 @@
-"""From proposals to a batch."""
+"""Selection of a batch from the proposals of all agents."""

@@ -1,4 +1,9 @@
-"""From proposals to a batch: promise, holes and audits."""
+"""Selection of a batch from proposals: promising, exploration and audit candidates.
+
+Exploration candidates are those about which the surrogate is most uncertain. Their purpose is
+recorded as ``hole``, a name that older homes hold; it has nothing to do with holes of a potential.
+Audit candidates are drawn at random, to measure the surrogate's calibration.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.acquisition.functions import Belief, acquire
-from agents.acquisition.pool_posterior import Screen, incumbent, screen
+from agents.acquisition.pool_posterior import PoolPosterior, incumbent, pool_posterior
 from agents.chemistry.duplicates import Admission
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Outcome, Space
@@ -20,21 +25,23 @@ from surrogate.contract.protocol import Surrogate
 
 Purpose = Literal["promise", "hole", "audit"]
 Admit = Callable[[Material], bool]
-_HOLE_POOL = 0.25  # holes are sought among the quarter with the largest spread
+_EXPLORED = 0.25  # exploration candidates come from the quarter with the largest uncertainty
 
 
 @dataclass(frozen=True)
 class Selected:
-    """A candidate with the reason why it was chosen.
+    """A candidate with the purpose it was chosen for and its prediction at that time.
+
+    All predictions are None before there is a surrogate.
 
     Args:
-        candidate: what to measure.
-        purpose: promise, hole or audit.
-        mean: predicted, modelled scale; None before there is a surrogate, as all that follows.
-        epistemic: standard deviation that labels reduce.
-        aleatoric: standard deviation that they do not.
+        candidate: the material to measure.
+        purpose: ``promise``, ``hole`` (exploration) or ``audit``.
+        mean: predicted mean on the modelled scale.
+        epistemic: standard deviation that more labels would reduce.
+        aleatoric: standard deviation that they would not reduce.
         p_stable: probability of dynamical stability.
-        acquisition: log expected improvement with stability, unconditioned on the batch.
+        acquisition: log expected improvement including stability, not conditioned on the batch.
     """
 
     candidate: Candidate
@@ -47,20 +54,21 @@ class Selected:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A ranked list of candidates, and what is logged about it.
+class Selection:
+    """A ranked list of candidates, with summary statistics.
 
     Args:
-        ranked: the batch, then the reserves that follow when some of it is rejected later.
-        batch: how many of `ranked` were asked for (fewer when the space is used up).
-        pool_spread: median epistemic spread of the free pool; None without a surrogate.
-        hole_spread: mean epistemic spread of the batch's holes; None when it has none.
+        ranked: the batch, followed by reserves that replace members that are rejected later.
+        batch: size of the batch (smaller than requested when the space is exhausted).
+        pool_spread: median epistemic uncertainty of the free pool; None without a surrogate.
+        exploration_spread: mean epistemic uncertainty of the exploration candidates in the batch;
+            None if there are none.
     """
 
     ranked: tuple[Selected, ...]
     batch: int
     pool_spread: float | None = None
-    hole_spread: float | None = None
+    exploration_spread: float | None = None
 
     @property
     def chosen(self) -> tuple[Selected, ...]:
@@ -69,35 +77,36 @@ class Plan:
 
     @property
     def reserves(self) -> tuple[Selected, ...]:
-        """What follows the batch, best first."""
+        """The candidates after the batch, best first."""
         return self.ranked[self.batch :]
 
 
 def slots(
-    settings: SelectionSettings, batch: int, round_number: int, *, holes: bool = True
+    settings: SelectionSettings, batch: int, round_number: int, *, explore: bool = True
 ) -> dict[Purpose, int]:
-    """How many of a batch serve each purpose; the sum is `batch`.
+    """Number of candidates for each purpose in a batch; the sum is `batch`.
 
-    Fractions add up over the rounds: with batches of 1 and an audit share of 0.1 every tenth
-    round is an audit. Where more is due than the batch holds, audits go first
-    and holes follow in the next round.
+    Fractions accumulate over the rounds: with batches of 1 and an audit share of 0.1, every tenth
+    round is an audit. If more is due than the batch holds, audits come first, and exploration
+    follows in the next round.
 
     Args:
         settings: the shares.
         batch: size of the batches.
-        round_number: from 1.
-        holes: whether any are known; without a surrogate none are, and promise takes their share.
+        round_number: number of the round, from 1.
+        explore: whether exploration is possible; without a surrogate it is not, and its share goes
+            to promising candidates.
     """
-    audits = unknown = given_audits = given_holes = 0
+    audits = exploring = past_audits = past_exploring = 0
     for number in range(1, round_number + 1):
-        due = number * batch * settings.audits - given_audits
+        due = number * batch * settings.audits - past_audits
         audits = min(int(due + 1e-9), batch)
-        due = number * batch * settings.holes - given_holes
-        unknown = min(int(due + 1e-9), batch - audits)
-        given_audits += audits
-        given_holes += unknown
-    unknown = unknown if holes else 0
-    return {"promise": batch - audits - unknown, "hole": unknown, "audit": audits}
+        due = number * batch * settings.holes - past_exploring
+        exploring = min(int(due + 1e-9), batch - audits)
+        past_audits += audits
+        past_exploring += exploring
+    exploring = exploring if explore else 0
+    return {"promise": batch - audits - exploring, "hole": exploring, "audit": audits}
 
 
 def select(
@@ -117,25 +126,26 @@ def select(
     admit: Admit = lambda material: True,
     reserve: int | None = None,
     excluded: frozenset[str] = frozenset(),
-) -> Plan:
+) -> Selection:
     """Choose a batch and its reserves.
 
     Args:
-        batch: how many are wanted.
-        round_number: from 1; decides which fractional shares are due.
+        batch: number of candidates to choose.
+        round_number: number of the round, from 1; it decides which fractional shares are due.
         settings: the shares.
-        space: audits and holes are taken from it.
-        objective: what is sought.
+        space: source of audit and exploration candidates.
+        objective: of the campaign.
         evaluations: all outcomes so far at the objective's fidelity.
-        pending: chosen before but not yet measured.
-        surrogate: fitted, or None; a `SharedSurrogate` spares a second screening.
+        pending: materials already chosen but not yet measured.
+        surrogate: fitted, or None; a `SharedSurrogate` avoids predicting the space twice.
         fidelity: of the objective.
-        proposals: agent name to its candidates, best first.
-        shares: agent name to its slots among the promising ones, see `portfolio.shares`.
+        proposals: candidates of each agent, best first, by its name.
+        shares: number of promising candidates from each agent, by its name, see `portfolio.shares`.
         rng: draws the audits, and the sample of a space that is too large to list.
-        admit: refuses materials that break a constraint; asked only about those considered.
-        reserve: how many more are ranked; twice the batch unless given.
-        excluded: digests that come last: agents' candidates and holes are sought elsewhere.
+        admit: returns False for materials that violate a constraint; called as late as possible.
+        reserve: number of reserves to rank; the default is twice the batch.
+        excluded: digests of materials that are unlikely to be worth a label; promising and
+            exploration candidates are taken from other materials first.
     """
     taken = [e.material for e in evaluations] + list(pending)
     admission = Admission(taken, near_duplicates=settings.near_duplicates)
@@ -143,27 +153,27 @@ def select(
     def accept(material: Material) -> bool:
         return admission.is_new(material) and admit(material) and admission(material)
 
-    screened = _screened(space, settings, surrogate, objective, evaluations, fidelity, rng)
-    counts = slots(settings, batch, round_number, holes=screened is not None)
-    free = None if screened is None else screened.free(taken)
+    pool = _pool(space, settings, surrogate, objective, evaluations, fidelity, rng)
+    counts = slots(settings, batch, round_number, explore=pool is not None)
+    free = None if pool is None else pool.free(taken)
     sources: dict[Purpose, Iterator[Candidate]] = {
-        "audit": _audits(space, len(taken) + batch, rng),
+        "audit": _audit_draws(space, len(taken) + batch, rng),
         "promise": _promising(proposals, shares, excluded),
-        "hole": iter(()) if screened is None else _holes(screened, free, space, excluded),
+        "hole": iter(()) if pool is None else _exploration(pool, free, space, excluded),
     }
     wanted = batch + (2 * batch if reserve is None else reserve)
     filled = _filled(sources, counts, wanted, accept)
-    described = [_described(c, p, screened, objective, surrogate, fidelity) for p, c in filled]
-    size = min(batch, len(described))
-    return Plan(
-        _interleaved(described[:size]) + tuple(described[size:]),
-        size,
-        _pool_spread(screened, free),
-        _hole_spread(described[:size]),
+    selected = [_described(c, p, pool, objective, surrogate, fidelity) for p, c in filled]
+    n_batch = min(batch, len(selected))
+    return Selection(
+        _interleaved(selected[:n_batch]) + tuple(selected[n_batch:]),
+        n_batch,
+        _pool_spread(pool, free),
+        _exploration_spread(selected[:n_batch]),
     )
 
 
-def _screened(
+def _pool(
     space: Space,
     settings: SelectionSettings,
     surrogate: Surrogate | None,
@@ -171,11 +181,11 @@ def _screened(
     evaluations: Sequence[Outcome],
     fidelity: str,
     rng: np.random.Generator,
-) -> Screen | None:
-    """What is believed of the space, or None without a surrogate."""
+) -> PoolPosterior | None:
+    """The posterior over the space, or None without a surrogate."""
     if surrogate is None:
         return None
-    return screen(
+    return pool_posterior(
         space,
         objective=objective,
         evaluations=evaluations,
@@ -192,7 +202,7 @@ def _filled(
     wanted: int,
     accept: Admit,
 ) -> list[tuple[Purpose, Candidate]]:
-    """Every purpose's share; what one could not fill, and the reserves, by promise first."""
+    """Candidates for each purpose; missing ones and reserves are filled by promise first."""
     filled: list[tuple[Purpose, Candidate]] = []
     first: tuple[Purpose, ...] = ("audit", "promise", "hole")
     for purpose in first:
@@ -207,14 +217,14 @@ def _take(
     sources: Mapping[Purpose, Iterator[Candidate]], purpose: Purpose, count: int, accept: Admit
 ) -> list[tuple[Purpose, Candidate]]:
     """The next acceptable candidates of one purpose."""
-    found: list[tuple[Purpose, Candidate]] = []
-    while len(found) < count:
+    taken: list[tuple[Purpose, Candidate]] = []
+    while len(taken) < count:
         candidate = next(sources[purpose], None)
         if candidate is None:
             break
         if accept(candidate.material):
-            found.append((purpose, candidate))
-    return found
+            taken.append((purpose, candidate))
+    return taken
 
 
 def _promising(
@@ -222,9 +232,9 @@ def _promising(
     shares: Mapping[str, int],
     excluded: frozenset[str] = frozenset(),
 ) -> Iterator[Candidate]:
-    """First every agent's share, in turns by rank; then all that is left, by rank.
+    """First the share of every agent, alternating by rank; then all other candidates by rank.
 
-    Excluded ones come at the very end, in the same order.
+    Excluded candidates come at the very end, in the same order.
     """
     last = []
     for candidate in _in_turns(proposals, shares):
@@ -253,8 +263,8 @@ def _in_turns(
     yield from (candidate for _, candidate in rest)
 
 
-def _audits(space: Space, expected: int, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Uniform draws without replacement, more and more of them."""
+def _audit_draws(space: Space, expected: int, rng: np.random.Generator) -> Iterator[Candidate]:
+    """Uniform draws without replacement, in growing samples until the space is exhausted."""
     count = expected
     while True:
         for material in space.sample(count, rng):
@@ -264,55 +274,53 @@ def _audits(space: Space, expected: int, rng: np.random.Generator) -> Iterator[C
         count = min(2 * count, space.size)
 
 
-def _holes(
-    screened: Screen,
+def _exploration(
+    pool: PoolPosterior,
     free: NDArray[np.bool_] | None,
     space: Space,
     excluded: frozenset[str] = frozenset(),
 ) -> Iterator[Candidate]:
-    """The free materials with the largest spread, each conditioned on those before it.
+    """The free materials with the largest uncertainty, each conditioned on those before it.
 
-    Only the upper quarter by spread is considered, so that the mean of the chosen exceeds the
-    median of the pool whatever the conditioning does.
+    Only the quarter with the largest uncertainty is considered, so that the mean over the chosen
+    materials exceeds the median of the pool whatever the conditioning does.
     """
-    belief = Belief.of(screened.posterior)
+    belief = Belief.of(pool.posterior)
     spread = belief.first_spread
     if free is None or not free.any():
         return
     if excluded:
-        free = free & np.array([m.digest not in excluded for m in screened.materials])
+        free = free & np.array([m.digest not in excluded for m in pool.materials])
         if not free.any():
             return
-    open_ = free & (spread >= np.quantile(spread[free], 1.0 - _HOLE_POOL))
-    while open_.any():
-        at = int(np.argmax(np.where(open_, belief.spread, -np.inf)))
-        material = screened.materials[at]
+    candidates = free & (spread >= np.quantile(spread[free], 1.0 - _EXPLORED))
+    while candidates.any():
+        at = int(np.argmax(np.where(candidates, belief.spread, -np.inf)))
+        material = pool.materials[at]
         yield Candidate(material, "hole", label=space.label(material))
-        open_[at] = False
+        candidates[at] = False
         belief = belief.conditioned(at)
 
 
 def _described(
     candidate: Candidate,
     purpose: Purpose,
-    screened: Screen | None,
+    pool: PoolPosterior | None,
     objective: Objective,
     surrogate: Surrogate | None,
     fidelity: str,
 ) -> Selected:
-    """The candidate with what the surrogate believes of it now."""
-    if screened is None or surrogate is None:
+    """The candidate with the surrogate's present prediction."""
+    if pool is None or surrogate is None:
         return Selected(candidate, purpose)
-    at = screened.index.get(candidate.material.digest)
+    at = pool.index.get(candidate.material.digest)
     if at is None:
         posterior = surrogate.posterior(
             [candidate.material], outputs=[objective.output], fidelity=fidelity
         )
     else:
-        posterior = screened.posterior.take(np.array([at]))
-    value = acquire(
-        Belief.of(posterior), objective, kind="log-ei", best=incumbent(screened, objective)
-    )
+        posterior = pool.posterior.take(np.array([at]))
+    value = acquire(Belief.of(posterior), objective, kind="log-ei", best=incumbent(pool, objective))
     return Selected(
         candidate,
         purpose,
@@ -325,17 +333,17 @@ def _described(
 
 
 def _interleaved(chosen: Sequence[Selected]) -> tuple[Selected, ...]:
-    """Promise first, then holes, then audits: what is cancelled last should matter most."""
+    """Promise first, then exploration, then audits: the least important are cancelled first."""
     order = {"promise": 0, "hole": 1, "audit": 2}
     return tuple(sorted(chosen, key=lambda s: order[s.purpose]))
 
 
-def _pool_spread(screened: Screen | None, free: NDArray[np.bool_] | None) -> float | None:
-    if screened is None or free is None or not free.any():
+def _pool_spread(pool: PoolPosterior | None, free: NDArray[np.bool_] | None) -> float | None:
+    if pool is None or free is None or not free.any():
         return None
-    return float(np.median(screened.posterior.epistemic[free, 0]))
+    return float(np.median(pool.posterior.epistemic[free, 0]))
 
 
-def _hole_spread(chosen: Sequence[Selected]) -> float | None:
+def _exploration_spread(chosen: Sequence[Selected]) -> float | None:
     spreads = [s.epistemic for s in chosen if s.purpose == "hole" and s.epistemic is not None]
     return float(np.mean(spreads)) if spreads else None

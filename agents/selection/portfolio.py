@@ -1,4 +1,4 @@
-"""How many candidates of a batch each agent may choose, by what it found before."""
+"""How many candidates of a batch each agent may choose, by its success so far."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_PRIOR_TRIALS = 2.0  # trials of middling credit every agent starts with
-_IMPROVEMENT = 1.0  # credit for a new best, on top of the rank among all (0 to 1)
-_SHARPNESS = 2.0  # power of the mean credit to which shares are proportional
-_WINDOW = 50  # slots looked back at, at most
+_PRIOR_TRIALS = 2.0  # every agent starts with this many trials of average credit
+_IMPROVEMENT = 1.0  # credit for a new best value, in addition to the rank among all (0 to 1)
+_SHARPNESS = 2.0  # shares are proportional to this power of the mean credit
+_WINDOW = 50  # at most so many past slots are considered
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Credit:
 
     Args:
         agent: name of the agent that proposed it.
-        round: in which it was proposed.
-        score: of its outcome, higher is better; None where nothing was measured.
-        purpose: ``promise`` trials are credited; ``hole`` and ``audit`` trials, which no agent
-            chose for their promise, only set the scale.
+        round: number of the round that proposed it.
+        score: of its outcome, higher is better; None if nothing was measured.
+        purpose: only ``promise`` trials earn credit; ``hole`` (exploration) and ``audit`` trials,
+            which no agent chose as promising, only contribute to the ranks.
     """
 
     agent: str
@@ -32,21 +32,21 @@ class Credit:
 
 
 def credits(history: Sequence[Credit]) -> list[float]:
-    """Credit of every trial: the share of all scores it is not worse than, plus one for a new best.
+    """Credit of every trial: the fraction of scores it equals or exceeds, plus 1 for a new best.
 
     Trials without a value get 0. Later trials change the ranks of earlier ones.
     """
     scores = np.sort([c.score for c in history if c.score is not None])
     best = -np.inf
-    found = []
+    result = []
     for entry in history:
         if entry.score is None:
-            found.append(0.0)
+            result.append(0.0)
             continue
         rank = float(np.searchsorted(scores, entry.score, side="right")) / len(scores)
-        found.append(rank + (_IMPROVEMENT if entry.score > best else 0.0))
+        result.append(rank + (_IMPROVEMENT if entry.score > best else 0.0))
         best = max(best, entry.score)
-    return found
+    return result
 
 
 def proportions(
@@ -56,16 +56,16 @@ def proportions(
     floor: float = 0.1,
     half_life: float = 3.0,
 ) -> dict[str, float]:
-    """The share (sum 1) each agent deserves.
+    """The share of the batch that each agent has earned; the shares add up to 1.
 
-    The mean credit of an agent's trials, each weighted by 2^(-age in rounds / half_life) and
-    drawn towards the mean of all by two trials of it, squared and normalised; then raised to the
-    floor at the cost of the others.
+    An agent's mean credit, with each trial weighted by 2^(-age in rounds / half_life), is shrunk
+    towards the average of all agents by two trials of that average. The squares of these means are
+    normalised, and shares below the floor are raised to it at the expense of the others.
 
     Args:
-        agents: names, distinct.
+        agents: distinct names.
         history: finished trials, oldest first.
-        floor: least share, at most 1 / number of agents.
+        floor: smallest share, at most 1 / number of agents.
         half_life: in rounds.
     """
     latest = max((c.round for c in history), default=0)
@@ -77,9 +77,9 @@ def proportions(
             earned[entry.agent] += weight * credit
             weights[entry.agent] += weight
     total = sum(weights.values())
-    middling = sum(earned.values()) / total if total else 0.5
+    average = sum(earned.values()) / total if total else 0.5
     mean = np.array(
-        [(earned[a] + _PRIOR_TRIALS * middling) / (weights[a] + _PRIOR_TRIALS) for a in agents]
+        [(earned[a] + _PRIOR_TRIALS * average) / (weights[a] + _PRIOR_TRIALS) for a in agents]
     )
     raw = mean**_SHARPNESS
     raw = raw / raw.sum() if raw.sum() > 0 else np.full(len(agents), 1.0 / len(agents))
@@ -96,24 +96,24 @@ def shares(
     floor: float = 0.1,
     half_life: float = 3.0,
 ) -> dict[str, int]:
-    """How many of the next `batch` candidates each agent chooses; the sum is `batch`.
+    """Number of the next `batch` candidates that each agent chooses; the sum is `batch`.
 
-    Slots go one by one to the agent that is furthest behind its proportion in a window of recent
-    trials, so that also batches of one are shared fairly over the rounds. An agent that got
-    nothing in the last 1 / floor slots comes first: none is ever starved.
+    Slots are assigned one by one to the agent that is furthest behind its share in a window of
+    recent trials, so that batches of one are shared fairly over the rounds, too. An agent without
+    any of the last 1 / floor slots comes first, so that none is ever starved.
 
     Args:
-        agents: names, distinct, in the order of the config (which breaks ties).
+        agents: distinct names, in the order of the config (which breaks ties).
         history: finished trials, oldest first.
         batch: number of slots.
-        floor: least share, at most 1 / number of agents.
+        floor: smallest share, at most 1 / number of agents.
         half_life: of credits, in rounds.
 
     Raises:
         ValueError: no agents, or a name that occurs twice.
     """
     if not agents or len(set(agents)) < len(agents):
-        raise ValueError(f"agents are {list(agents)}; expected distinct names, at least one")
+        raise ValueError(f"agents: given {list(agents)}; expected at least one, all different")
     wanted = proportions(agents, history, floor=floor, half_life=half_life)
     least = min(floor, 1.0 / len(agents))
     patience = int(np.ceil(1.0 / max(least, 1.0 / _WINDOW)))

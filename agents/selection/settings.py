@@ -13,24 +13,28 @@ _CRYSTAL_SHARES = (0.25, 0.1)
 
 
 class SelectionSettings(Settings):
-    """How a batch is divided."""
+    """How a batch is divided, and how much of a space is screened."""
 
     hole_share: Share | None = None
-    """For the candidates about which the surrogate knows least; None: 0.25, for layer sequences
-    none, since what is improbable to be best there need not be known."""
+    """Fraction of the batch for exploration: the candidates about which the surrogate is most
+    uncertain. The default is 0.25; for layer sequences it is 0, because candidates that are
+    unlikely to be the best need not be known there."""
     audit_share: Share | None = None
-    """Drawn uniformly at random, to measure calibration; None: 0.1, for layer sequences 0.05."""
+    """Fraction of the batch that is drawn uniformly at random, to measure the calibration of the
+    surrogate's uncertainties. The default is 0.1; for layer sequences it is 0.05."""
     floor_share: Share = 0.1
-    """Least share of the rest that any agent keeps."""
+    """Smallest fraction of the remaining batch that any agent gets."""
     half_life: float = Field(default=3.0, gt=0)
-    """Rounds after which what an agent found counts half."""
+    """Number of rounds after which an agent's past success counts half."""
     pool_limit: int = Field(default=100_000, ge=1)
-    """Largest space that is screened whole in one process with exact features of every crystal."""
+    """Largest space that is screened completely in one process with exact features of all crystals.
+    """
     shortlist: int = Field(default=1000, ge=0)
-    """Of a larger space, how many are looked at closely, after workers have screened all of it
-    with quick features; 0: instead, a random sample of `pool_limit` stands for the space."""
+    """For a larger space, the number of candidates that get exact features, after workers have
+    screened the whole space with quick features. With 0, a random sample of `pool_limit` candidates
+    is screened instead of the space."""
     near_duplicates: bool = True
-    """Whether crystals that differ from known ones by rounding only are dropped."""
+    """Whether crystals that differ from known ones only by rounding are dropped."""
 
     @model_validator(mode="after")
     def _room(self) -> SelectionSettings:
@@ -41,16 +45,16 @@ class SelectionSettings(Settings):
 
     @property
     def holes(self) -> float:
-        """`hole_share`, where nothing is given that of crystals."""
+        """`hole_share`, or the default for crystals."""
         return _CRYSTAL_SHARES[0] if self.hole_share is None else self.hole_share
 
     @property
     def audits(self) -> float:
-        """`audit_share`, where nothing is given that of crystals."""
+        """`audit_share`, or the default for crystals."""
         return _CRYSTAL_SHARES[1] if self.audit_share is None else self.audit_share
 
     def resolved(self, shares: tuple[float, float] = _CRYSTAL_SHARES) -> SelectionSettings:
-        """With shares of a kind of material, for holes and for audits, where none are given."""
+        """With the default shares of a kind of material filled in: exploration, then audits."""
         holes, audits = shares
         update = {
             "hole_share": holes if self.hole_share is None else self.hole_share,

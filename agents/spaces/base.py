@@ -1,4 +1,4 @@
-"""What design spaces have in common, so that one of your own need not say it again."""
+"""A base class for design spaces, with defaults that suit most of them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from oracle.materials.material import Material
 class BaseSpace(ABC):
     """A space that was not read from files and need not be listed.
 
-    To derive one, say what `size`, ``in``, iteration, `sample` and `neighbours` are.
+    Subclasses implement `size`, ``in``, iteration, `sample` and `neighbours`.
     """
 
     @property
     @abstractmethod
     def size(self) -> int | None:
-        """How many materials there are; None when unbounded."""
+        """Number of materials; None for an unbounded space."""
 
     @abstractmethod
     def __contains__(self, material: object) -> bool:
-        """Whether the space holds this material (by digest)."""
+        """Whether the space contains this material (by digest)."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Material]:
-        """All materials in a fixed order (of a bounded space)."""
+        """All materials of a bounded space, in a fixed order."""
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
@@ -38,29 +38,29 @@ class BaseSpace(ABC):
 
     @abstractmethod
     def neighbours(self, material: Material) -> list[Material]:
-        """Materials one small change away, nearest first; none for one the space does not hold."""
+        """Materials one small change away, nearest first; none for a material not in the space."""
 
     @property
     def materials(self) -> tuple[Material, ...] | None:
-        """All members in their fixed order, always the same object; None if too many to hold."""
+        """All members in a fixed order, always the same object; None if too many for memory."""
         return None
 
     @property
     def reading(self) -> Reading:
-        """What became of the files that the space was read from."""
+        """Report on the files that the space was read from."""
         return Reading()
 
     def label(self, material: Material) -> str | None:
-        """Id in the user's pool or name of the prototype; None for one without."""
+        """Id in the user's pool or name of the prototype; None if there is neither."""
         return None
 
     def listed(self, limit: int, rng: np.random.Generator) -> Sequence[Material]:
-        """What surrogates look at: the whole in its fixed order, or a sample of `limit` at most."""
+        """Members to be predicted: all, in the fixed order, or a sample of at most `limit`."""
         if self.size is None or self.size > limit:
             return self.sample(limit, rng)
         materials = self.materials
         return tuple(self) if materials is None else materials
 
     def competitors(self, crystal: Crystal) -> Mapping[str, Crystal]:
-        """The same composition in the prototypes that have a name, by that name."""
+        """The same composition in the named prototypes, by name."""
         return competitors(crystal)

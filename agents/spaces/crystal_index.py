@@ -1,4 +1,4 @@
-"""Which crystals of a list are alike: structure type, elements, volume."""
+"""Similarity among the crystals of a list: structure type, elements, volume."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from agents.chemistry.chemistry import dissimilarity, pettifor
 from agents.spaces.index import Index
 from oracle.materials.crystal import Crystal
 
-_SWAPS = 64  # neighbours given at most
-_FALLBACK = 12  # nearest by descriptor when nothing is one swap away
+_SWAPS = 64  # most neighbours of each sort
+_FALLBACK = 12  # nearest crystals by descriptor, used when none is one substitution away
 
 StructureType = tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 Formula = tuple[tuple[str, int], ...]
@@ -30,10 +30,10 @@ class _Entry:
 
 
 class CrystalIndex(Index):
-    """Likeness among the crystals of a space.
+    """Similarity among the crystals of a space.
 
     Args:
-        members: index in the space to crystal.
+        members: crystals by their index in the space.
     """
 
     def __init__(self, members: Mapping[int, Crystal]) -> None:
@@ -49,57 +49,57 @@ class CrystalIndex(Index):
         self._rows = list(self._entries)
 
     def neighbours(self, at: int) -> list[int]:
-        """Members one element away in the same structure type, most similar elements first.
+        """Members of the same structure type with one element exchanged, similar elements first.
 
-        Then other structures of the same formula; where there are neither, the nearest by mean
-        place on Pettifor's scale, its spread, and volume.
+        Then other structures of the same formula. Without either, the nearest members by mean and
+        spread on Pettifor's scale, and by volume.
         """
         entry = self._entries[at]
         distance: dict[int, float] = {}
         for rest, count in _leave_one_out(entry.formula):
-            (gone,) = set(entry.formula) - set(rest)
+            (removed,) = set(entry.formula) - set(rest)
             for other in self._swaps[entry.kind, rest, count]:
                 if other == at:
                     continue
                 changed = set(self._entries[other].formula) - set(rest)
-                new = next(iter(changed))[0] if changed else gone[0]
-                step = dissimilarity(gone[0], new)
+                new = next(iter(changed))[0] if changed else removed[0]
+                step = dissimilarity(removed[0], new)
                 distance[other] = min(step, distance.get(other, np.inf))
         swaps = sorted(distance, key=lambda i: (distance[i], i))[:_SWAPS]
         same = [i for i in self._by_formula[entry.formula] if i != at and i not in distance]
-        found = swaps + same[:_SWAPS]
-        return found or self._nearest(at)
+        nearby = swaps + same[:_SWAPS]
+        return nearby or self._nearest(at)
 
     def crossings(self, at: int, other: int, rng: np.random.Generator) -> list[int]:
-        """Members in the structure type of either parent made of elements of both."""
+        """Members with the structure type of one parent and elements of both, in random order."""
         first, second = self._entries[at], self._entries[other]
         symbols = {s for s, _ in first.formula} | {s for s, _ in second.formula}
-        found: dict[int, None] = {}
+        members: dict[int, None] = {}
         for kind, elements in ((first.kind, second.formula), (second.kind, first.formula)):
             for member in self._by_formula.get(elements, ()):
                 if self._entries[member].kind == kind:
-                    found[member] = None
+                    members[member] = None
         for parent in (first, second):
             for rest, count in _leave_one_out(parent.formula):
                 for member in self._swaps[parent.kind, rest, count]:
                     if all(s in symbols for s, _ in self._entries[member].formula):
-                        found[member] = None
-        mixed = [i for i in found if i not in (at, other)]
+                        members[member] = None
+        mixed = [i for i in members if i not in (at, other)]
         return [mixed[i] for i in rng.permutation(len(mixed))]
 
     def strained(self, at: int) -> list[int]:
-        """Members of the same structure type, nearest in volume per atom first."""
+        """Members of the same structure type, closest in volume per atom first."""
         entry = self._entries[at]
         same = [i for i in self._by_kind[entry.kind] if i != at]
         change = {i: abs(np.log(self._entries[i].volume / entry.volume)) for i in same}
         return sorted(same, key=lambda i: (change[i], i))[:_SWAPS]
 
     def _nearest(self, at: int) -> list[int]:
-        """Other members by descriptor; only needed where nothing is one change away."""
+        """The nearest other members by descriptor."""
         k = min(_FALLBACK + 1, len(self._rows))
         _, rows = self._tree.query(_descriptor(self._entries[at]), k=k)
-        found = (self._rows[int(i)] for i in np.atleast_1d(rows))
-        return [i for i in found if i != at]
+        nearest = (self._rows[int(i)] for i in np.atleast_1d(rows))
+        return [i for i in nearest if i != at]
 
     @functools.cached_property
     def _tree(self) -> cKDTree:
@@ -107,15 +107,16 @@ class CrystalIndex(Index):
 
 
 def _entries(members: Mapping[int, Crystal]) -> dict[int, _Entry]:
-    """Structure type and composition of the canonical cells, without a symmetry search.
+    """Structure type and composition of canonical cells, without a symmetry analysis.
 
-    The type is the number of atoms, the counts of its elements, the lattice angles (in 5°) and
-    the distances of the atoms from the first one (in tenths of the cube root of the volume).
+    The type consists of the number of atoms, the counts of the elements, the lattice angles
+    (rounded to 5°) and the distances of the atoms from the first one (rounded to a tenth of the
+    cube root of the volume).
     """
     by_size: dict[int, list[int]] = {}
     for at, crystal in members.items():
         by_size.setdefault(len(crystal.species), []).append(at)
-    found: dict[int, _Entry] = {}
+    entries: dict[int, _Entry] = {}
     for atoms, same in by_size.items():
         rows = np.array([members[at].lattice for at in same])  # (m, 3, 3)
         places = np.array([members[at].positions for at in same])  # (m, atoms, 3)
@@ -133,8 +134,8 @@ def _entries(members: Mapping[int, Crystal]) -> dict[int, _Entry]:
             formula = _formula(members[at].species)
             counts = tuple(sorted(n for _, n in formula))
             kind = (atoms, counts, tuple(angle_keys[i]), tuple(distance_keys[i]))
-            found[at] = _Entry(kind, formula, float(volumes[i]) / atoms)
-    return {at: found[at] for at in members}
+            entries[at] = _Entry(kind, formula, float(volumes[i]) / atoms)
+    return {at: entries[at] for at in members}
 
 
 def _formula(species: tuple[str, ...]) -> Formula:
@@ -146,12 +147,12 @@ def _formula(species: tuple[str, ...]) -> Formula:
 
 
 def _leave_one_out(formula: Formula) -> list[tuple[Formula, int]]:
-    """The formula without each of its elements, with the count that was taken away."""
+    """The formula without each of its elements in turn, with the count of the removed element."""
     return [(formula[:i] + formula[i + 1 :], n) for i, (_, n) in enumerate(formula)]
 
 
 def _descriptor(entry: _Entry) -> NDArray[np.float64]:
-    """(3,): mean and spread on Pettifor's scale (in tenths of it), log volume (in tenths)."""
+    """(3,): mean and spread on Pettifor's scale, divided by 10, and 10 times the log volume."""
     scale = np.array([pettifor(s) for s, _ in entry.formula]) / 10.0
     weights = np.array([n for _, n in entry.formula], dtype=float)
     mean = float(np.average(scale, weights=weights))

@@ -1,4 +1,4 @@
-"""Spaces that can be listed: what prototypes and pools have in common."""
+"""Spaces that are listed completely, such as prototypes and pools."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ INDICES: dict[str, Callable[[Mapping[int, Any]], Index]] = {
     "crystal": CrystalIndex,
     "superlattice": SequenceIndex,
 }
-"""By the kind of the material, whose members are given by their place; others have an `Index`."""
-_REMEMBERED = 256  # materials whose neighbours are kept
+"""By the kind of material, whose members are given by their positions; others have an `Index`."""
+_REMEMBERED = 256  # materials whose neighbours are cached
 
 
 class FiniteSpace(BaseSpace):
-    """A listed space, in a fixed order.
+    """A space whose members are held in memory, in a fixed order.
 
     Args:
-        materials: all members; of equal ones the first counts.
-        labels: one per material.
+        materials: all members; of equal ones, the first is kept.
+        labels: id or prototype of each material, or None.
     """
 
     def __init__(self, materials: Sequence[Material], labels: Sequence[str | None]) -> None:
         index: dict[str, int] = {}
-        kept: list[Material] = []
+        distinct: list[Material] = []
         names: list[str | None] = []
         for material, label in zip(materials, labels, strict=True):
             if material.digest not in index:
-                index[material.digest] = len(kept)
-                kept.append(material)
+                index[material.digest] = len(distinct)
+                distinct.append(material)
                 names.append(label)
-        self._materials = tuple(kept)
+        self._materials = tuple(distinct)
         self._labels = tuple(names)
         self._index = index
         self._near: dict[int, list[int]] = {}
         self._indices: dict[str, Index] = {}
-        self.duplicates = len(materials) - len(kept)
-        """How many materials equal an earlier one."""
+        self.duplicates = len(materials) - len(distinct)
+        """Number of materials that equal an earlier one."""
 
     @property
     def materials(self) -> tuple[Material, ...]:
-        """All members in their fixed order; always the same object."""
+        """All members in a fixed order; always the same object."""
         return self._materials
 
     @property
     def reading(self) -> Reading:
-        """Only how many materials equal an earlier one."""
+        """A report with the number of duplicates only."""
         return Reading(duplicates=self.duplicates)
 
     @property
     def size(self) -> int:
-        """How many materials there are."""
+        """Number of materials."""
         return len(self._materials)
 
     def __contains__(self, material: object) -> bool:
@@ -70,7 +70,7 @@ class FiniteSpace(BaseSpace):
         return iter(self._materials)
 
     def position(self, material: Material) -> int | None:
-        """Index of a material in `materials`, or None when the space does not hold it."""
+        """Index of a material in `materials`, or None for a material not in the space."""
         return self._index.get(material.digest)
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
@@ -84,11 +84,11 @@ class FiniteSpace(BaseSpace):
         return None if at is None else self._labels[at]
 
     def neighbours(self, material: Material) -> list[Material]:
-        """Materials one small change away, nearest first; empty for a stranger."""
+        """Materials one small change away, nearest first; none for a material not in the space."""
         at = self.position(material)
         if at is None:
             return []
-        if at not in self._near:  # asked for again and again of the leaders
+        if at not in self._near:  # needed repeatedly for the best materials
             if len(self._near) >= _REMEMBERED:
                 self._near.clear()
             self._near[at] = self._of(material).neighbours(at)
@@ -100,10 +100,10 @@ class FiniteSpace(BaseSpace):
         second: Material,
         rng: np.random.Generator,
     ) -> list[Material]:
-        """Members that mix two others: elements or layers of both, in random order.
+        """Members that combine two others, in random order.
 
-        Crystals: the structure type of either parent with elements of both. Sequences: every
-        layer from one of the parents, the member nearest to the mix where it is none itself.
+        Crystals: the structure type of either parent with elements of both. Sequences: every layer
+        from one of the parents; if no such sequence is a member, the member nearest to one.
         """
         at, other = self.position(first), self.position(second)
         if at is None or other is None or first.kind != second.kind:
@@ -111,10 +111,10 @@ class FiniteSpace(BaseSpace):
         return [self._materials[i] for i in self._of(first).crossings(at, other, rng)]
 
     def strained(self, material: Material) -> list[Material]:
-        """Members of the same structure type, nearest in volume per atom first.
+        """Members of the same structure type, closest in volume per atom first.
 
-        The oracle relaxes what it is given, so that strain survives only as chemical pressure.
-        Empty for sequences.
+        The oracle relaxes all structures, so strain can only mean chemical pressure. There are none
+        for sequences.
         """
         at = self.position(material)
         return [] if at is None else [self._materials[i] for i in self._of(material).strained(at)]

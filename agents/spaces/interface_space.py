@@ -1,4 +1,4 @@
-"""The design space that is all pairs out of a list of crystals."""
+"""The design space of all pairs of crystals from a list."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
 
-_LISTED = 20_000  # most pairs that are held in memory
+_LISTED = 20_000  # largest number of pairs that are held in memory
 
 
 class InterfaceSpace(BaseSpace):
     """Every interface between two different crystals of a list, each pair once.
 
-    The pairs are numbered: 0 is the second crystal with the first, 1 and 2 the third with those
-    before it, and so on; so that any of them is made when it is asked for, and none before.
+    The pairs are numbered: pair 0 is the second crystal with the first, pairs 1 and 2 are the third
+    with the two before it, and so on. Pairs are thus created only when they are needed.
 
     Args:
-        crystals: the list, with a label for each.
+        crystals: the list, with an id for each crystal.
 
     Raises:
-        ValueError: fewer than two crystals, or something that is no crystal.
+        ValueError: fewer than two crystals, or a material that is not a crystal.
     """
 
     def __init__(self, crystals: FiniteSpace) -> None:
-        strangers = [m for m in crystals if not isinstance(m, Crystal)]
-        if strangers:
+        sequences = [m for m in crystals if not isinstance(m, Crystal)]
+        if sequences:
             raise ValueError(
-                f"path: holds the layer sequence {strangers[0].formula!r}; expected crystals, of "
+                f"path: holds the layer sequence {sequences[0].formula!r}; expected crystals, of "
                 "which interfaces are made"
             )
         if crystals.size < 2:
@@ -49,28 +49,28 @@ class InterfaceSpace(BaseSpace):
             )
         self._crystals = crystals
         self.crystals: tuple[Crystal, ...] = tuple(m for m in crystals if isinstance(m, Crystal))
-        """The list, without repetitions, in its order."""
-        # Ids and charges are of single crystals, which are not what is measured here.
+        """The distinct crystals of the list, in its order."""
+        # Ids and charges belong to single crystals, but pairs are measured here.
         self._reading = replace(crystals.reading, ids={}, charges=(), crystals=len(self.crystals))
 
     @property
     def reading(self) -> Reading:
-        """What became of the records of the list."""
+        """Report on the records of the list."""
         return self._reading
 
     @property
     def size(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
         n = len(self.crystals)
         return n * (n - 1) // 2
 
     @functools.cached_property
     def materials(self) -> tuple[Material, ...] | None:
-        """All pairs in their fixed order; None where they are too many to be held."""
+        """All pairs in a fixed order; None if there are too many to be held in memory."""
         return tuple(self) if self.size <= _LISTED else None
 
     def listed(self, limit: int, rng: np.random.Generator) -> Sequence[Material]:
-        """All pairs, or a sample where they are too many to be held."""
+        """All pairs, or a sample if there are too many to be held in memory."""
         return super().listed(min(limit, _LISTED), rng)
 
     def __contains__(self, material: object) -> bool:
@@ -85,7 +85,10 @@ class InterfaceSpace(BaseSpace):
         return [self._pair(int(k)) for k in chosen]
 
     def neighbours(self, material: Material) -> list[Material]:
-        """Pairs with one crystal exchanged, for those most like it first; empty for a stranger."""
+        """Pairs with one crystal exchanged for another, the most similar first.
+
+        None for a material not in the space.
+        """
         places = self._places(material)
         if places is None:
             return []
@@ -98,7 +101,7 @@ class InterfaceSpace(BaseSpace):
     def crossings(
         self, first: Material, second: Material, rng: np.random.Generator
     ) -> list[Material]:
-        """Pairs of one crystal from either, in random order."""
+        """Pairs of one crystal from each of the two pairs, in random order."""
         if first not in self or second not in self:
             return []
         assert isinstance(first, Interface)
@@ -110,12 +113,11 @@ class InterfaceSpace(BaseSpace):
             if one.digest != other.digest
         ]
         parents = {first.digest, second.digest}
-        found = {m.digest: m for m in mixed if m.digest not in parents}
-        children = list(found.values())
+        children = list({m.digest: m for m in mixed if m.digest not in parents}.values())
         return [children[i] for i in rng.permutation(len(children))]
 
     def strained(self, material: Material) -> list[Material]:
-        """None: both crystals relax."""
+        """No pairs: both crystals are relaxed."""
         return []
 
     def label(self, material: Material) -> str | None:
@@ -126,12 +128,12 @@ class InterfaceSpace(BaseSpace):
         return " | ".join(str(self._crystals.label(self.crystals[i])) for i in sorted(places))
 
     def _pair(self, k: int) -> Interface:
-        """The k-th pair: the crystal i with one before it, where ``i (i - 1) / 2 <= k``."""
+        """The k-th pair: crystal i with one before it, for the largest ``i (i - 1) / 2 <= k``."""
         i = (1 + isqrt(1 + 8 * k)) // 2
         return Interface(crystals=(self.crystals[k - i * (i - 1) // 2], self.crystals[i]))
 
     def _places(self, material: Material) -> tuple[int, int] | None:
-        """Where both crystals of a pair stand in the list, or None."""
+        """Positions of both crystals of a pair in the list, or None."""
         if not isinstance(material, Interface):
             return None
         first, second = (self._crystals.position(c) for c in material.crystals)
@@ -140,15 +142,15 @@ class InterfaceSpace(BaseSpace):
         return first, second
 
     def _others(self, crystal: Crystal, partner: Crystal) -> Iterator[Crystal]:
-        """All crystals but these two, those most like the first one before the rest."""
+        """All crystals except these two, those most similar to the first one before the others."""
         near = [m for m in self._crystals.neighbours(crystal) if isinstance(m, Crystal)]
         ordered = {c.digest: c for c in (*near, *self.crystals)}
-        left = {crystal.digest, partner.digest}
-        return (c for digest, c in ordered.items() if digest not in left)
+        excluded = {crystal.digest, partner.digest}
+        return (c for digest, c in ordered.items() if digest not in excluded)
 
 
 def interface_space(settings: InterfaceSpaceSettings) -> InterfaceSpace:
-    """The space that settings name.
+    """The space that the settings describe.
 
     Raises:
         OracleError: stage ``read``; see `PoolSpace`.

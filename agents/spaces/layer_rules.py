@@ -1,7 +1,7 @@
-"""Which layer orders are allowed: counted exactly, listed, and drawn uniformly.
+"""Layer sequences under constraints: counted exactly, listed, and drawn uniformly.
 
-One layer is added after another; what may still follow depends only on a small state, so that the
-number of ways to finish is found by dynamic programming however many sequences there are.
+Layers are added one after another. Which layers may follow depends only on a small state, so the
+number of possible completions is computed by dynamic programming, however many sequences exist.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class LayerRules:
 
     Args:
         letters: of the alphabet.
-        length: layers.
-        composition: layers of each letter in the order of `letters`, or None.
-        thickness: least number of equal layers in a row.
-        interfaces: most changes of letter between neighbours, or None.
+        length: number of layers.
+        composition: number of layers of each letter, in the order of `letters`; None allows any.
+        thickness: smallest number of equal layers in a row.
+        interfaces: largest number of changes of letter between neighbours; None allows any.
         palindromes: whether only sequences that equal their reverse are allowed.
     """
 
@@ -44,7 +44,7 @@ class LayerRules:
 
     @property
     def count(self) -> int:
-        """How many sequences are allowed; a sequence and its reverse are two."""
+        """Number of allowed sequences; a sequence and its reverse count as two."""
         return self._ways_from(0, ("", 0, 0, (0,) * len(self.letters)))
 
     def __contains__(self, sequence: str) -> bool:
@@ -68,15 +68,15 @@ class LayerRules:
         yield from self._listed("", ("", 0, 0, (0,) * len(self.letters)))
 
     def draw(self, rng: np.random.Generator) -> str:
-        """One of the allowed sequences, each equally probable.
+        """A uniformly random allowed sequence.
 
         Raises:
-            ValueError: none is allowed.
+            ValueError: no sequence is allowed.
         """
         state: _State = ("", 0, 0, (0,) * len(self.letters))
         if not self.count:
             raise ValueError("no sequence is allowed")
-        # Python integers: there may be more sequences than a float can tell apart.
+        # Python integers: there may be more sequences than a float can represent exactly.
         at, drawn = _below(self.count, rng), ""
         for place in range(self._half):
             for letter, after, number in self._options(place, state):
@@ -87,7 +87,7 @@ class LayerRules:
         return self._whole(drawn)
 
     def _options(self, place: int, state: _State) -> list[tuple[str, _State, int]]:
-        """Each letter that may come next, the state after it, and the ways to go on from there."""
+        """Each letter that may come next, the state after it, and the number of completions."""
         key = (place, state)
         if key not in self._next:
             steps = self._steps(state)
@@ -121,7 +121,7 @@ class LayerRules:
                 if after[k] > self.composition[k]:
                     continue
             if letter == last or not last:
-                # Only the middle run of a palindrome must be known beyond the least thickness.
+                # The exact length of a run beyond the smallest thickness does not matter.
                 new = (letter, min(run + 1, self.thickness), changes, tuple(after))
             elif run < self.thickness:
                 continue
@@ -132,7 +132,7 @@ class LayerRules:
         return options
 
     def _ways_from(self, place: int, state: _State) -> int:
-        """How many ways there are to go on from a state after `place` layers."""
+        """Number of completions from a state after `place` layers."""
         if place == self._half:
             return int(self._may_end(state))
         key = (place, state)

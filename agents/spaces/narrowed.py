@@ -1,4 +1,4 @@
-"""A space of which only a shortlist is considered."""
+"""A space of which surrogates predict only a shortlist."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from oracle.materials.material import Material
 
 
 class Narrowed(BaseSpace):
-    """A space of which surrogates look at a shortlist only; all else is as in the space itself.
+    """A space of which surrogates predict only a shortlist; otherwise like the space itself.
 
     Args:
-        space: the whole.
-        shortlist: those of its materials that surrogates look at.
+        space: the whole space.
+        shortlist: members that surrogates predict.
     """
 
     def __init__(self, space: Space, shortlist: Sequence[Material]) -> None:
         self._space = space
         self.shortlist = tuple(shortlist)
-        """What `listed` gives; always the same object."""
+        """The materials that `listed` returns; always the same object."""
 
     @property
     def size(self) -> int | None:
-        """How many materials the whole space has."""
+        """Number of materials in the whole space."""
         return self._space.size
 
     @property
@@ -38,7 +38,7 @@ class Narrowed(BaseSpace):
 
     @property
     def reading(self) -> Reading:
-        """What became of the files of the whole space."""
+        """Report on the files of the whole space."""
         return self._space.reading
 
     def __contains__(self, material: object) -> bool:
@@ -58,12 +58,12 @@ class Narrowed(BaseSpace):
     def crossings(
         self, first: Material, second: Material, rng: np.random.Generator
     ) -> list[Material]:
-        """Members of the whole space that mix both; none where it cannot mix."""
+        """Members of the whole space that combine both; none if it has no crossover."""
         space = self._space
         return space.crossings(first, second, rng) if isinstance(space, Breeding) else []
 
     def strained(self, material: Material) -> list[Material]:
-        """Members of the whole space of the same structure type; none where it cannot strain."""
+        """Members of the whole space with the same structure type; none if it has no strain."""
         return self._space.strained(material) if isinstance(self._space, Breeding) else []
 
     def label(self, material: Material) -> str | None:
@@ -75,5 +75,5 @@ class Narrowed(BaseSpace):
         return self.shortlist
 
     def competitors(self, crystal: Crystal) -> Mapping[str, Crystal]:
-        """Those that the whole space knows."""
+        """Competitors known to the whole space."""
         return self._space.competitors(crystal)

@@ -1,4 +1,4 @@
-"""The design space that is a user's own list of materials."""
+"""The design space of a user's own list of materials."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class PoolSpace(FiniteSpace):
     """Materials read from files, in the order of the files.
 
     Args:
-        settings: where the list is, and what a bad record does.
-        cache: folder in which the canonical forms are kept, by the content of the pool, because
-            finding them takes about 20 ms per crystal; None keeps nothing.
+        settings: path of the list, and how unusable records are treated.
+        cache: folder for the canonical forms, which take about 20 ms per crystal to compute; None
+            keeps nothing.
 
     Raises:
         OracleError: stage ``read``; a record that cannot be used (unless ``on_error: skip``), two
-            records with one id, no usable record at all.
+            records with the same id, or no usable record at all.
     """
 
     def __init__(self, settings: PoolSpaceSettings, cache: Path | None = None) -> None:
         self.content_sha256 = content_sha256(settings.path)
-        """SHA-256 of what was read: a campaign is refused when it changes."""
+        """SHA-256 of the list; a campaign cannot be resumed after it has changed."""
         skipped: list[str] = []
         remarks: list[str] = []
         materials: list[Material] = []
@@ -76,9 +76,9 @@ class PoolSpace(FiniteSpace):
         self.ids: Mapping[str, str] = {
             material.digest: str(self.label(material)) for material in self.materials
         }
-        """Digest to the id of the first record that has it."""
+        """Id of the first record of each material, by digest."""
 
     @property
     def reading(self) -> Reading:
-        """What became of the records, and every id."""
+        """Report on the records, with every id."""
         return self._reading

@@ -1,4 +1,4 @@
-"""Which files a pool is made of, and their digest. Light: every command reads it."""
+"""The files of a pool, and their digest. Without slow imports, because every command needs it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from oracle.structure_files.structure_names import (
 def content_sha256(path: Path) -> str:
     """SHA-256 of a file, or of the names and contents of a folder's structure files.
 
-    Names are relative to the folder, so that it can be moved; whatever is not read, such as hidden
-    files, notes and homes of campaigns, does not count.
+    Names are relative to the folder, so that it can be moved. Files that are not read, such as
+    hidden files, notes and homes of campaigns, do not count.
 
     Raises:
         OracleError: stage ``read``; there is nothing at the path.
@@ -48,14 +48,14 @@ def pool_files(path: Path) -> list[Path]:
     if not path.is_dir():
         missing = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise OracleError("read", f"{path} {missing}; space.path names a file or a folder")
-    found = [file for file in files_below(path) if _is_read(file)]
-    if not found:
+    files = [file for file in files_below(path) if _is_read(file)]
+    if not files:
         raise OracleError(
             "read",
             f"{path} holds no structure file ({', '.join(SUFFIXES)}, structures in .json, POSCAR "
             "or CONTCAR; packed or not)",
         )
-    return found
+    return files
 
 
 def left_out(path: Path) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ def left_out(path: Path) -> tuple[str, ...]:
 
 
 def charges_of(path: Path) -> tuple[str, ...]:
-    """Files of phonopy's charges (``BORN``) in a folder, relative to it."""
+    """Born-charge files of phonopy (``BORN``) in a folder, relative to it."""
     if not path.is_dir():
         return ()
     files = (file for file in files_below(path) if is_born(file.name))

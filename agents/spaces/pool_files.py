@@ -32,10 +32,10 @@ _LINES = (".jsonl", ".ndjson")
 
 Orders = tuple[tuple[int, ...], ...]
 
-_SUM = "sha256 "  # begins the last line of kept records
-_CANONICAL = 1  # to be raised when the canonical form of materials changes
-_READING = 2  # to be raised when other records are refused
-_IDS = ("material_id", "id", "name", "task_id")  # of documents, the first that is there
+_SUM = "sha256 "  # begins the last line of a file of cached records
+_CANONICAL = 1  # increased whenever the canonical form of materials changes
+_READING = 2  # increased whenever different records are accepted
+_IDS = ("material_id", "id", "name", "task_id")  # keys of a document; the first present is its id
 
 
 class Record(BaseModel):
@@ -49,7 +49,7 @@ class Record(BaseModel):
     id: str
     material: Material
     remarks: tuple[str, ...] = ()
-    """What was decided in reading it, one line each."""
+    """Choices that were made in reading it, one line each."""
 
 
 class Bad(BaseModel):
@@ -75,10 +75,11 @@ def read_pool(
     Args:
         path: folder, ``.db`` or ``.json`` (ASE), or ``.jsonl``.
         mirror: whether a sequence and its reverse are one design.
-        symmetries: orders of layers that are the same design, see `Superlattice.symmetries`.
+        symmetries: permutations of layers that give the same design, see
+            `Superlattice.symmetries`.
 
     Raises:
-        OracleError: stage ``read``; nothing there, or a kind of file that is not a pool.
+        OracleError: stage ``read``; the path does not exist, or is not a pool.
     """
     if path.is_dir():
         yield from _from_folder(path)
@@ -105,14 +106,14 @@ def cached_pool(
     symmetries: Orders = (),
     cache: Path | None,
 ) -> Iterator[Record | Bad]:
-    """The records of `read_pool`, from a file in `cache` where they were read before.
+    """The records of `read_pool`, from a file in `cache` if they were read before.
 
     Args:
         path: see `read_pool`.
-        content: its `content_sha256`.
+        content: the pool's `content_sha256`.
         mirror: see `read_pool`.
         symmetries: see `read_pool`.
-        cache: folder, made when absent; None reads afresh.
+        cache: folder, which is created if missing; None reads without a cache.
     """
     if cache is None:
         yield from read_pool(path, mirror=mirror, symmetries=symmetries)
@@ -120,45 +121,45 @@ def cached_pool(
     orders = f"-{digest_of(symmetries)[:16]}" if symmetries else ""
     rules = f"{_CANONICAL}.{_READING}"
     name = f"pool-{content[:32]}-{rules}-{spglib.__version__}-{int(mirror)}{orders}.checked.jsonl"
-    kept = cache / name
-    if not _is_whole(kept):
-        _keep(kept, read_pool(path, mirror=mirror, symmetries=symmetries))
-    with kept.open(encoding="utf-8") as stream:
+    cache_file = cache / name
+    if not _is_whole(cache_file):
+        _keep(cache_file, read_pool(path, mirror=mirror, symmetries=symmetries))
+    with cache_file.open(encoding="utf-8") as stream:
         for line in stream:
             if not line.startswith(_SUM):
                 yield _ANY.validate_json(line)
 
 
-def _keep(kept: Path, records: Iterator[Record | Bad]) -> None:
-    """Write records one a line, and in the end the digest of them all."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
+def _keep(cache_file: Path, records: Iterator[Record | Bad]) -> None:
+    """Write one record per line, and finally the digest of all records."""
+    cache_file.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    handle, part = tempfile.mkstemp(dir=kept.parent, suffix=".part")
+    handle, part = tempfile.mkstemp(dir=cache_file.parent, suffix=".part")
     with open(handle, "wb") as stream:  # noqa: PTH123  # a file descriptor
         for record in records:
             line = record.model_dump_json().encode() + b"\n"
             digest.update(line)
             stream.write(line)
         stream.write(f"{_SUM}{digest.hexdigest()}\n".encode())
-    Path(part).replace(kept)
+    Path(part).replace(cache_file)
 
 
-def _is_whole(kept: Path) -> bool:
-    """Whether kept records are there, and those that were written."""
-    if not kept.exists():
+def _is_whole(cache_file: Path) -> bool:
+    """Whether the file of cached records exists and is undamaged."""
+    if not cache_file.exists():
         return False
     digest, ended = hashlib.sha256(), False
-    with kept.open("rb") as stream:
+    with cache_file.open("rb") as stream:
         for line in stream:
             ended = line == f"{_SUM}{digest.hexdigest()}\n".encode()
             digest.update(line)
     if not ended:
-        report_damage(kept, "its SHA-256 is not that of what was written")
+        report_damage(cache_file, "its SHA-256 is not that of what was written")
     return ended
 
 
 def _entries(file: Path) -> list[Any]:
-    """The entries of a JSON file some of which are structures; none where none is."""
+    """The entries of a JSON file if any of them is a structure; otherwise none."""
     try:
         value = parse_json(read_text(file))
     except json.JSONDecodeError:
@@ -189,26 +190,26 @@ def _from_folder(path: Path) -> Iterator[Record | Bad]:
 
 
 def _from_database(file: Path) -> Iterator[Record | Bad]:
-    """Rows of an ASE database; the id is ``row.name`` where given, else its number."""
+    """Rows of an ASE database; the id is ``row.name`` if it exists, otherwise the row number."""
     for number, row in _rows(file):
         place = f"{file.name} row {number}"
 
         def read(row: Callable[[], Any] = row, place: str = place) -> Record:
             from oracle.structure_files.structure_io import from_atoms, quiet_readers
 
-            found = row()
+            values = row()
             with quiet_readers():
-                crystal = Crystal.from_structure(from_atoms(found.toatoms()))
-            return Record(place=place, id=str(found.get("name", found.id)), material=crystal)
+                crystal = Crystal.from_structure(from_atoms(values.toatoms()))
+            return Record(place=place, id=str(values.get("name", values.id)), material=crystal)
 
         yield _attempt(place, read)
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Callable[[], Any]]]:
-    """Numbers of a database's rows with what reads each, so that one that is broken can be named.
+    """Number of each row with a function that reads it, so that a damaged row can be reported.
 
     Raises:
-        OracleError: stage ``read``; no database.
+        OracleError: stage ``read``; the file is not an ASE database.
     """
     from ase.db import connect
 
@@ -231,16 +232,16 @@ def _rows(file: Path) -> Iterator[tuple[int, Callable[[], Any]]]:
 
 
 def _from_documents(file: Path, entries: list[Any]) -> Iterator[Record | Bad]:
-    """Documents of a JSON list, as the Materials Project gives them; else numbered from 1."""
+    """Documents of a JSON list, with ids as in the Materials Project, or numbered from 1."""
     for number, entry in enumerate(entries, start=1):
         place = f"{file.name} entry {number}"
 
         def read(entry: Any = entry, place: str = place, number: int = number) -> Record:
-            found = documents(entry)
-            if len(found) != 1:
-                raise Unusable(f'it holds {len(found)} structures; expected one "structure"')
+            structures = documents(entry)
+            if len(structures) != 1:
+                raise Unusable(f'it holds {len(structures)} structures; expected one "structure"')
             name = next((entry[k] for k in _IDS if isinstance(entry.get(k), str | int)), number)
-            return Record(place=place, id=_sound(str(name)), material=_crystal(found[0]))
+            return Record(place=place, id=_sound(str(name)), material=_crystal(structures[0]))
 
         yield _attempt(place, read)
 
@@ -261,7 +262,7 @@ def _from_lines(file: Path, *, mirror: bool, symmetries: Orders) -> Iterator[Rec
 
 
 def _attempt(place: str, read: Callable[[], Record], source: Path | None = None) -> Record | Bad:
-    """A record, or why there is none; whatever a library raises says something of the record."""
+    """A record, or the reason why it cannot be used; any library error counts as a reason."""
     try:
         return read()
     except MemoryError:
@@ -279,7 +280,7 @@ def _attempt(place: str, read: Callable[[], Record], source: Path | None = None)
 
 
 def _lines(file: Path) -> Iterator[bytes]:
-    """Lines in UTF-8, as far as they are, without byte-order marks."""
+    """Lines of a file, converted from UTF-16 or UTF-32 to UTF-8, without byte-order marks."""
     with file.open("rb") as stream:
         head = stream.read(4)
         stream.seek(0)
@@ -314,7 +315,7 @@ def _sound(name: str) -> str:
     """The id, if databases and files can hold it.
 
     Raises:
-        Unusable: half of a surrogate pair, or the character NUL.
+        Unusable: it contains half of a surrogate pair, or the character NUL.
     """
     if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
         raise Unusable(f"its id {name[:60]!a} is not a text; expected Unicode characters")

@@ -21,9 +21,9 @@ from agents.spaces.settings import PROTOTYPE_NAMES
 from oracle.materials.canonical import canonical_rows
 from oracle.materials.crystal import Crystal
 
-_TEMPLATE_BOND = 2.5  # Å, shortest distance in a template: SYMPREC is absolute, so a real size
-_SHELL = 1.2  # neighbours up to this multiple of the shortest distance are the first shell
-# Stand-ins for the slots of a template, by increasing atomic number; never measured.
+_TEMPLATE_BOND = 2.5  # Å, shortest distance in a template; realistic because SYMPREC is absolute
+_SHELL = 1.2  # the first shell reaches to this multiple of the shortest distance
+# Dummy elements for the slots of a template, by increasing atomic number.
 _DUMMIES = tuple(Element.from_Z(z).symbol for z in range(3, 33))
 
 Point = tuple[float, float, float]
@@ -35,9 +35,10 @@ class Prototype:
 
     Args:
         name: as in a config.
-        structure: any cell; the slots are its first, second, ... stand-in element.
-        roles: ``cation`` or ``anion`` per slot, or None where either may stand.
-        closed_shell: accepted by valence count (half-Heuslers) and not by charges.
+        structure: any cell; its first, second, ... dummy elements are the slots.
+        roles: ``cation`` or ``anion`` for each slot; None allows either in any slot.
+        closed_shell: whether decorations are accepted by their valence count (half-Heuslers)
+            instead of by charges.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Prototype:
 
     @functools.cached_property
     def contacts(self) -> tuple[tuple[int, int, float, tuple[int, int]], ...]:
-        """(slot, slot, shortest distance in the template Å, coordination of both) per pair."""
+        """(slot, slot, shortest distance in the template (Å), coordination of both) per pair."""
         primitive = self.structure.get_primitive_structure()
         slots = np.array([_DUMMIES.index(site.specie.symbol) for site in primitive])
         n = len(self.stoichiometry)
@@ -72,8 +73,8 @@ class Prototype:
             ]
 
         def shell(of: int, to: int) -> int:
-            found = [d for d in distances(of, to) if len(d)]
-            return max((int(np.sum(d <= _SHELL * d[0])) for d in found), default=0)
+            per_atom = [d for d in distances(of, to) if len(d)]
+            return max((int(np.sum(d <= _SHELL * d[0])) for d in per_atom), default=0)
 
         pairs = []
         for i in range(n):
@@ -89,29 +90,29 @@ class Prototype:
         return len(self.template(tuple(range(len(self.stoichiometry))))[0].species)
 
     def template(self, ranks: tuple[int, ...]) -> tuple[Crystal, tuple[int, ...]]:
-        """Canonical form when the slots hold elements of this order by atomic number.
+        """Canonical form for slots with elements of this order by atomic number.
 
         Returns:
-            The crystal with stand-ins, and the slot of each of its atoms.
+            The crystal with dummy elements, and the slot of each of its atoms.
         """
         return _template(self, ranks)
 
     def decorate(self, elements: Sequence[str], charges: Sequence[int] | None = None) -> Crystal:
-        """The crystal with these elements in the slots, at the start of its lattice parameter.
+        """The crystal with these elements in the slots, at an estimated lattice parameter.
 
-        Equal to `Crystal.from_structure` of the same structure, at a hundredth of its cost: the
-        symmetry of a decorated prototype depends only on the order of its atomic numbers.
+        Equal to `Crystal.from_structure` of the same structure at a hundredth of the cost, because
+        the symmetry of a decorated prototype depends only on the order of its atomic numbers.
 
         Args:
-            elements: distinct symbols, one per slot.
-            charges: of the elements; None where they have none.
+            elements: distinct symbols, one for each slot.
+            charges: of the elements, or None if unknown.
         """
         numbers = [Element(s).Z for s in elements]
         ranks = tuple(int(r) for r in np.argsort(np.argsort(numbers)))
         crystal, slots = self.template(ranks)
         lengths = Lattice(crystal.lattice).parameters
         wanted = lengths[0] * self.scale(elements, charges)
-        factor = round(wanted, 3) / lengths[0]  # off the edges of the digest's rounding
+        factor = round(wanted, 3) / lengths[0]  # avoids the edges of the digest's rounding
         a, b, c, *angles = lengths
         return Crystal(
             lattice=canonical_rows([a * factor, b * factor, c * factor, *angles]),
@@ -120,9 +121,9 @@ class Prototype:
         )
 
     def scale(self, elements: Sequence[str], charges: Sequence[int] | None = None) -> float:
-        """Linear factor to the template at which the closest contact is as long as its bond.
+        """Linear scale of the template at which the closest contact has its bond length.
 
-        With charges, only ions of opposite charge touch; else any two slots.
+        With charges, only contacts of opposite charges count; without, those of any two slots.
         """
         q = tuple(charges) if charges is not None else (0,) * len(elements)
         factors = [
@@ -160,7 +161,7 @@ def _built(
 def _sized(
     name: str, structure: Structure, roles: tuple[str, ...] | None, *, closed_shell: bool = False
 ) -> Prototype:
-    """The prototype with its shortest distance set to that of templates."""
+    """The prototype, scaled so that its shortest distance is that of templates."""
     shortest = min(n.nn_distance for site in structure for n in structure.get_neighbors(site, 12.0))
     structure = structure.copy()
     structure.scale_lattice(structure.volume * (_TEMPLATE_BOND / shortest) ** 3)
@@ -177,7 +178,7 @@ _THREE_QUARTERS: Point = (0.75, 0.75, 0.75)
 
 @functools.cache
 def named_prototypes() -> dict[str, Prototype]:
-    """The prototypes that have a name of their own, with their ideal free parameters."""
+    """The named prototypes, with ideal values of their free parameters."""
     cubic = Lattice.cubic(5.0)
     fcc = Lattice([[0.0, 2.5, 2.5], [2.5, 0.0, 2.5], [2.5, 2.5, 0.0]])
     fluorite = [[_ORIGIN], [_QUARTER, _THREE_QUARTERS]]
@@ -210,9 +211,9 @@ def named_prototypes() -> dict[str, Prototype]:
         _built("half-heusler", fcc, [[_ORIGIN], [_QUARTER], [_HALF]], None, closed_shell=True),
         _built("perovskite", cubic, perovskite, ("cation", "cation", "anion")),
     )
-    found = {prototype.name: prototype for prototype in table}
-    assert tuple(found) == PROTOTYPE_NAMES  # what the settings allow
-    return found
+    by_name = {prototype.name: prototype for prototype in table}
+    assert tuple(by_name) == PROTOTYPE_NAMES  # what the settings allow
+    return by_name
 
 
 def _hexagonal(low: float, high: float) -> list[Point]:
@@ -235,11 +236,11 @@ def prototype(name: str) -> Prototype:
     """A prototype by the name it has in a config.
 
     Raises:
-        ValueError: no prototype has the AFLOW label given.
+        ValueError: no prototype has the given AFLOW label.
     """
     if not name.startswith("aflow:"):
         return named_prototypes()[name]
-    # Its import reads the whole library, which takes seconds.
+    # The import reads the whole library, which takes seconds.
     from pymatgen.analysis.prototypes import (  # type: ignore[attr-defined]  # not in __all__
         AFLOW_PROTOTYPE_LIBRARY,
     )
@@ -266,12 +267,13 @@ def prototype(name: str) -> Prototype:
 def competitors(crystal: Crystal, extra: Sequence[str] = ()) -> dict[str, Crystal]:
     """The same composition in every other prototype of its stoichiometry.
 
-    Orders of the elements that are different structures (half-Heuslers) compete too. The crystal
-    itself, recognised by its structure whatever its lattice parameter, is left out.
+    Different assignments of the elements to slots that give different structures (half-Heuslers)
+    compete as well. The crystal itself, recognised by its structure whatever its lattice parameter,
+    is left out.
 
     Args:
-        crystal: whose rivals are sought.
-        extra: names of further prototypes (``aflow:...``) than those with a name of their own.
+        crystal: the crystal whose competitors are listed.
+        extra: names of further prototypes (``aflow:...``) in addition to the named ones.
 
     Returns:
         Name of the prototype (with the elements in the order of its slots where there are
@@ -280,10 +282,10 @@ def competitors(crystal: Crystal, extra: Sequence[str] = ()) -> dict[str, Crysta
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
     matcher = StructureMatcher(scale=True, primitive_cell=False)
-    given = crystal.structure()
-    composition = given.composition.reduced_composition
+    structure = crystal.structure()
+    composition = structure.composition.reduced_composition
     assigned = neutral_charges(composition)
-    found: dict[str, Crystal] = {}
+    others: dict[str, Crystal] = {}
     digests: set[str] = set()
     for name in dict.fromkeys((*PROTOTYPE_NAMES, *extra)):
         candidate = prototype(name)
@@ -292,15 +294,15 @@ def competitors(crystal: Crystal, extra: Sequence[str] = ()) -> dict[str, Crysta
             ionic = assigned is not None and not candidate.closed_shell
             charges = [assigned[s] for s in elements] if ionic and assigned else None
             other = candidate.decorate(elements, charges)
-            if other.digest not in digests and not matcher.fit(given, other.structure()):
+            if other.digest not in digests and not matcher.fit(structure, other.structure()):
                 digests.add(other.digest)
                 suffix = f" {'-'.join(elements)}" if len(orders) > 1 else ""
-                found[name + suffix] = other
-    return found
+                others[name + suffix] = other
+    return others
 
 
 def _orders(candidate: Prototype, composition: Composition) -> list[tuple[str, ...]]:
-    """Ways to put the elements of a composition on the slots of a prototype.
+    """Possible assignments of the elements of a composition to the slots of a prototype.
 
     Where slots have roles, no cation is more electronegative than an anion.
     """

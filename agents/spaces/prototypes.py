@@ -1,4 +1,4 @@
-"""The design space of named prototypes times elements."""
+"""The design space of prototypes decorated with elements."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from oracle.materials.material import Material
 
 
 class PrototypeSpace(FiniteSpace):
-    """Every neutral decoration of the prototypes with the elements, in the order of the config.
+    """Every charge-neutral decoration of the prototypes, in the order of the config.
 
     Args:
         settings: prototypes, elements, filters.
 
     Raises:
-        ValueError: an unknown AFLOW label, or a space without members.
+        ValueError: an unknown AFLOW label, or no possible decoration.
     """
 
     def __init__(self, settings: PrototypeSpaceSettings) -> None:
@@ -43,7 +43,7 @@ class PrototypeSpace(FiniteSpace):
 
 
 def _decorations(base: Prototype, settings: PrototypeSpaceSettings) -> Iterator[Crystal]:
-    """The crystals of one prototype; equal ones may come twice."""
+    """The decorations of one prototype; equal crystals may occur twice."""
     if base.atoms > settings.max_atoms:
         return
     allowed = settings.elements or default_elements(lanthanides=settings.lanthanides)
@@ -52,6 +52,8 @@ def _decorations(base: Prototype, settings: PrototypeSpaceSettings) -> Iterator[
         for triple in closed_shell_triples(elements):
             yield base.decorate(triple)
         return
-    found = neutral_decorations(base.stoichiometry, elements, base.roles, settings.oxidation_states)
-    for symbols, charges in found:
+    decorations = neutral_decorations(
+        base.stoichiometry, elements, base.roles, settings.oxidation_states
+    )
+    for symbols, charges in decorations:
         yield base.decorate(symbols, charges)

@@ -1,4 +1,4 @@
-"""Which layer sequences of a list are alike."""
+"""Similarity among the layer sequences of a list."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from agents.spaces.index import Index
 from oracle.materials.orders import group
 from oracle.materials.superlattice import Superlattice
 
-_NEAR = 2  # exchanges of layers that count as one small change (an exchange of two is 2)
-_CHILDREN = 8  # mixes tried per pair of parents
+_NEAR = 2  # largest Hamming distance of a small change; exchanging two layers is a distance of 2
+_CHILDREN = 8  # crossovers tried per pair of parents
 
 
 class SequenceIndex(Index):
     """Hamming distances among the sequences of a space.
 
     Args:
-        members: index in the space to sequence.
+        members: sequences by their index in the space.
     """
 
     def __init__(self, members: Mapping[int, Superlattice]) -> None:
@@ -43,7 +43,7 @@ class SequenceIndex(Index):
         self._sequences = {at: members[at].sequence for at in members}
 
     def neighbours(self, at: int) -> list[int]:
-        """Members within two exchanged layers, nearest first; if there are none, the nearest."""
+        """Members with at most two different layers, nearest first; if none, the nearest ones."""
         length, row = self._place[at]
         distance = self._distances(self._codes[length][row], length)
         distance[row] = length + 1
@@ -53,9 +53,9 @@ class SequenceIndex(Index):
         return [int(i) for i in self._members[length][order]]
 
     def crossings(self, at: int, other: int, rng: np.random.Generator) -> list[int]:
-        """Members that mix two sequences of one length at random places.
+        """Members that combine two sequences of equal length, cut at random positions.
 
-        Where no mix is a member, the member nearest to one.
+        If no combination is a member, the member nearest to one.
         """
         first, second = self._sequences[at], self._sequences[other]
         if len(first) != len(second) or len(first) < 2:
@@ -68,18 +68,18 @@ class SequenceIndex(Index):
             cut = int(rng.integers(1, len(first)))
             children[self._canonical(first[:cut] + turned[cut:], at)] = None
         members = [self._by_sequence[c] for c in children if c in self._by_sequence]
-        found = [i for i in members if i not in (at, other)]
-        return found or self._nearest(next(iter(children)), (at, other), rng)
+        mixed = [i for i in members if i not in (at, other)]
+        return mixed or self._nearest(next(iter(children)), (at, other), rng)
 
     def _canonical(self, sequence: str, like: int) -> str:
-        """The form in which a member of the symmetries of another would be listed."""
+        """The canonical form of a sequence under the symmetries of another member."""
         member = self._of[like]
         return Superlattice.from_sequence(
             sequence, mirror=member.mirror, symmetries=member.symmetries, stack=member.stack
         ).sequence
 
     def _nearest(self, sequence: str, but: tuple[int, int], rng: np.random.Generator) -> list[int]:
-        """A random one of the members nearest to a sequence, two excepted."""
+        """A random one of the members nearest to a sequence, other than the two in `but`."""
         length = len(sequence)
         code = np.array([self._code[c] for c in sequence])
         distance = self._distances(code, length)
@@ -89,16 +89,16 @@ class SequenceIndex(Index):
         return [] if distance[chosen] > length else [int(self._members[length][chosen])]
 
     def _distances(self, code: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """Hamming distance (n,) of a sequence, or the nearest image of it, to all of its length."""
-        found = np.full(len(self._codes[length]), length, dtype=np.int64)
+        """Hamming distance (n,) of a sequence's nearest image to all members of equal length."""
+        distance = np.full(len(self._codes[length]), length, dtype=np.int64)
         for image in self._images[length]:
             apart = (self._codes[length] != code[list(image)]).sum(axis=1)
-            found = np.minimum(found, apart)
-        return found
+            distance = np.minimum(distance, apart)
+        return distance
 
 
 def _images(member: Superlattice) -> tuple[tuple[int, ...], ...]:
-    """All orders of its layers that leave a member the design it is."""
+    """All permutations of its layers that leave a member's design unchanged."""
     length = len(member.sequence)
     reversal = (tuple(range(length - 1, -1, -1)),) if member.mirror else ()
     return group((*member.symmetries, *reversal), length)

@@ -37,7 +37,7 @@ PROTOTYPE_NAMES = (
     "half-heusler",
     "perovskite",
 )
-"""The prototypes that have a name of their own; any other is named ``aflow:`` and its label."""
+"""The named prototypes; any other is written as ``aflow:`` followed by its AFLOW label."""
 
 
 def _element(symbol: str) -> str:
@@ -71,21 +71,22 @@ PrototypeName = Annotated[str, AfterValidator(_prototype)]
 
 
 class PrototypeSpaceSettings(Settings):
-    """Named prototypes times elements, filtered by charge neutrality and electronegativity."""
+    """Prototypes decorated with elements, filtered by charge neutrality and electronegativity."""
 
     kind: Literal["prototypes"] = "prototypes"
     prototypes: tuple[PrototypeName, ...] = Field(
         default=("rocksalt", "zincblende", "wurtzite"), min_length=1
     )
     elements: tuple[Symbol, ...] | None = None
-    """Elements to decorate with; None: all but hydrogen, noble gases, radioactive elements and,
-    unless `lanthanides` is set, the elements from La to Lu."""
+    """Elements to decorate with. The default is all except hydrogen, noble gases, radioactive
+    elements and, unless `lanthanides` is set, the elements from La to Lu."""
     exclude_elements: tuple[Symbol, ...] = ()
     lanthanides: bool = False
     oxidation_states: Literal["common", "any"] = "common"
-    """``common``: frequent charges of cations and filled-shell anions; ``any``: all SMACT takes."""
+    """``common``: frequent charges of cations and filled-shell anions; ``any``: all charges that
+    SMACT accepts."""
     max_atoms: int = Field(default=40, ge=1)
-    """Atoms in the primitive cell."""
+    """Largest number of atoms in the primitive cell."""
 
     @model_validator(mode="after")
     def _consistent(self) -> PrototypeSpaceSettings:
@@ -101,27 +102,27 @@ class PoolSpaceSettings(Settings):
     path: UserPath
     on_error: Literal["stop", "skip"] = "stop"
     symmetries: tuple[LayerSymmetry, ...] = ()
-    """Which sequences are one design: ``mirror`` (a sequence and its reverse), or an order of the
-    layers as a permutation of 0, 1, ..., which may be applied again and again."""
+    """Which sequences are the same design: ``mirror`` (a sequence and its reverse), or a
+    permutation of the layers 0, 1, ..., which may be applied repeatedly."""
 
     @property
     def mirror(self) -> bool:
-        """Whether a sequence and its reverse are one design."""
+        """Whether a sequence and its reverse are the same design."""
         return "mirror" in self.symmetries
 
     @property
     def permutations(self) -> tuple[tuple[int, ...], ...]:
-        """The other symmetries, each once, in a fixed order."""
+        """The symmetries given as permutations, each once, in a fixed order."""
         return tuple(sorted({order for order in self.symmetries if order != "mirror"}))
 
 
 class SuperlatticeSpaceSettings(Settings):
-    """All stacks of some layer materials between two leads."""
+    """All stacks of layers of some materials between two leads."""
 
     kind: Literal["superlattice"] = "superlattice"
     alphabet: dict[str, FileOrFormula]
-    """One character per layer material, and its crystal: an element or zincblende compound by
-    formula, or the path of a structure file."""
+    """The crystal of each layer material, by one character: the formula of an element or
+    zincblende compound, or the path of a structure file."""
     leads: tuple[str, str]
     """Letters of the crystals on the left and on the right."""
     length: int = Field(ge=2, le=1000)
@@ -129,13 +130,13 @@ class SuperlatticeSpaceSettings(Settings):
     cells: int = Field(default=1, ge=1)
     """Conventional cells per layer."""
     in_plane: float | None = Field(default=None, gt=0)
-    """Å, lattice parameter in the plane; None: that of the left lead."""
+    """In-plane lattice parameter, Å; the default is that of the left lead."""
     composition: dict[str, int] | None = None
-    """Layers of each letter; None: any."""
+    """Number of layers of each letter; any by default."""
     min_thickness: int = Field(default=1, ge=1)
-    """Least number of equal layers in a row."""
+    """Smallest number of equal layers in a row."""
     max_interfaces: int | None = Field(default=None, ge=0)
-    """Most changes of material between neighbouring layers."""
+    """Largest number of changes of material between neighbouring layers."""
     palindromes: bool = False
     """Whether only designs that equal their reverse are allowed."""
 
@@ -175,11 +176,11 @@ class SuperlatticeSpaceSettings(Settings):
 
 
 class InterfaceSpaceSettings(Settings):
-    """All pairs of different crystals out of the user's own list."""
+    """All pairs of different crystals from the user's own list."""
 
     kind: Literal["interface"] = "interface"
     path: UserPath
-    """A folder of CIF or POSCAR files, an ASE database, or JSON lines, as of ``pool``."""
+    """A folder of CIF or POSCAR files, an ASE database, or JSON lines, as for ``pool``."""
     on_error: Literal["stop", "skip"] = "stop"
 
 

@@ -1,4 +1,4 @@
-"""The design space that is all stacks of a few layer materials between two leads."""
+"""The design space of all stacks of a few layer materials between two leads."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from oracle.materials.material import Material
 from oracle.materials.superlattice import Stack, Superlattice
 from oracle.runtime.errors import OracleError
 
-_SHORT = 16  # layers; blocks of longer sequences are moved up to half as far
-_LISTED = 100_000  # most designs that are listed
-_SAMPLED = 2048  # designs that are drawn where the whole space would be looked at
+_SHORT = 16  # layers; in longer sequences, moves reach over at most half as many layers
+_LISTED = 100_000  # largest number of designs that are listed
+_SAMPLED = 2048  # size of the sample that surrogates predict in larger spaces
 _ZINCBLENDE = {
     "AlAs": 5.661, "AlP": 5.464, "AlSb": 6.136, "BN": 3.616, "GaAs": 5.653, "GaP": 5.451,
     "GaSb": 6.096, "InAs": 6.058, "InP": 5.869, "InSb": 6.479, "SiC": 4.360,
 }  # fmt: skip
-"""Å, at room temperature (Vurgaftman et al., J. Appl. Phys. 89, 5815, 2001; BN and SiC: Madelung,
-Semiconductors: Data Handbook, 2004); only a start, which the oracle relaxes."""
+"""Lattice parameters, Å, at room temperature (Vurgaftman et al., J. Appl. Phys. 89, 5815, 2001; BN
+and SiC: Madelung, Semiconductors: Data Handbook, 2004); initial values, which the oracle relaxes.
+"""
 
 
 def superlattice_space(settings: SuperlatticeSpaceSettings) -> Space:
-    """The space that settings name: listed up to 100,000 designs, else `LazySuperlattices`.
+    """The space that the settings describe: listed up to 100,000 designs, or `LazySuperlattices`.
 
     Raises:
         OracleError: stage ``read``; a material that is neither known nor a file.
-        ValueError: no sequence meets the constraints; letters of one material only.
+        ValueError: no sequence meets the constraints, or two letters have the same material.
     """
     crystals = tuple(
         (letter, material_of(name, f"alphabet.{letter}"))
@@ -67,7 +68,7 @@ def superlattice_space(settings: SuperlatticeSpaceSettings) -> Space:
 
 
 def rules_of(settings: SuperlatticeSpaceSettings) -> LayerRules:
-    """The constraints on sequences that settings state."""
+    """The constraints on sequences that the settings state."""
     letters = tuple(sorted(settings.alphabet))
     wanted = settings.composition
     return LayerRules(
@@ -81,10 +82,14 @@ def rules_of(settings: SuperlatticeSpaceSettings) -> LayerRules:
 
 
 def material_of(name: str, place: str) -> Crystal:
-    """A crystal by file, or by formula: an element as ASE knows it, or a zincblende compound.
+    """A crystal from a structure file, or by the formula of an element or zincblende compound.
+
+    Args:
+        name: path or formula.
+        place: key of the config, for error messages.
 
     Raises:
-        OracleError: stage ``read``; it is neither.
+        OracleError: stage ``read``; the name is neither.
     """
     from ase.build import bulk
     from pymatgen.io.ase import AseAtomsAdaptor
@@ -105,11 +110,12 @@ def material_of(name: str, place: str) -> Crystal:
 
 
 class LazySuperlattices(BaseSpace):
-    """All allowed designs, none of them held in memory.
+    """All allowed designs, created on demand instead of being held in memory.
 
     Args:
         rules: which sequences are allowed.
-        stack: what their letters stand for; with equal leads a sequence and its reverse are one.
+        stack: crystals of the letters; between equal leads a sequence and its reverse are the same
+            design.
     """
 
     def __init__(self, rules: LayerRules, stack: Stack) -> None:
@@ -119,12 +125,12 @@ class LazySuperlattices(BaseSpace):
 
     @functools.cached_property
     def size(self) -> int:
-        """How many designs there are, exactly."""
+        """The exact number of designs."""
         if not self._stack.symmetric:
             return self._rules.count
-        # Burnside: designs are orbits of reversal, and palindromes are those it leaves alone.
-        alone = replace(self._rules, palindromes=True)
-        return (self._rules.count + alone.count) // 2
+        # Burnside's lemma: designs are orbits under reversal, whose fixed points are palindromes.
+        palindromes = replace(self._rules, palindromes=True)
+        return (self._rules.count + palindromes.count) // 2
 
     def __contains__(self, material: object) -> bool:
         """Whether a design is allowed and has these layers and leads."""
@@ -142,37 +148,39 @@ class LazySuperlattices(BaseSpace):
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
         """At most n distinct designs, drawn uniformly without replacement."""
-        found: dict[str, Material] = {}
+        designs: dict[str, Material] = {}
         wanted, tries = min(n, self.size), 0
-        while len(found) < wanted and tries < 64 * n + 1024:
+        while len(designs) < wanted and tries < 64 * n + 1024:
             tries += 1
             sequence = self._rules.draw(rng)
             # A design of two sequences is drawn twice as often as a palindrome.
             if self._stack.symmetric and sequence != sequence[::-1] and rng.random() < 0.5:
                 continue
             design = self._made(sequence)
-            found.setdefault(design.digest, design)
-        return list(found.values())
+            designs.setdefault(design.digest, design)
+        return list(designs.values())
 
     def listed(self, limit: int, rng: np.random.Generator) -> Sequence[Material]:
-        """All designs where they are few, else a sample of 2048 at most."""
+        """All designs if they are few, otherwise a sample of at most 2048."""
         return super().listed(min(limit, _SAMPLED), rng)
 
     def neighbours(self, material: Material) -> list[Material]:
-        """Designs one move away: a changed layer, two exchanged ones, a turned or moved block."""
+        """Designs one move away: a changed layer, two exchanged, a reversed or moved block."""
         if material not in self or not isinstance(material, Superlattice):
             return []
         canonical = dict.fromkeys(map(self._canonical, self._moves(material.sequence)))
-        found: dict[str, Material] = {}
+        designs: dict[str, Material] = {}
         for sequence in canonical:
             if sequence in self._rules:
                 design = self._made(sequence)
-                found.setdefault(design.digest, design)  # lead layers at the ends only shift it
-        found.pop(material.digest, None)
-        return list(found.values())
+                designs.setdefault(
+                    design.digest, design
+                )  # lead layers at the ends only shift a design
+        designs.pop(material.digest, None)
+        return list(designs.values())
 
     def label(self, material: Material) -> str | None:
-        """Designs have no other name than their sequence."""
+        """None: designs have no name other than their sequence."""
         return None
 
     def _made(self, sequence: str) -> Superlattice:
@@ -194,7 +202,7 @@ class LazySuperlattices(BaseSpace):
 
 
 def _moves(sequence: str, letters: tuple[str, ...]) -> Iterator[str]:
-    """Sequences near one, the smallest changes first."""
+    """Sequences similar to the given one, the smallest changes first."""
     n = len(sequence)
     for i in range(n):
         yield from (sequence[:i] + x + sequence[i + 1 :] for x in letters if x != sequence[i])

@@ -48,7 +48,7 @@ def read_born(
     Raises:
         OracleError: stage ``read``; not such a file, or not of this crystal.
     """
-    primitive, born, dielectric = _parsed(path, given)
+    primitive, born, dielectric = _parsed(path, structure)
     match = _matched(
         primitive.cell @ rotation.T,
         primitive.positions @ rotation.T,
@@ -71,7 +71,7 @@ def read_born(
     return charges
 
 
-def _parsed(path: Path, given: Structure) -> tuple[PhonopyAtoms, Array, Array]:
+def _parsed(path: Path, structure: Structure) -> tuple[PhonopyAtoms, Array, Array]:
     """What a BORN file says: primitive cell, charges (n_primitive, 3, 3), dielectric tensor (3, 3).
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from agents.holes.hole_assessment import assess
-from agents.holes.label_pool import LabelPoolSettings, PoolEntry, label_pool
+from agents.holes.supercell_pool import PoolEntry, SupercellPoolSettings, supercell_pool
 from oracle.materials.crystal import Crystal
 from oracle.potentials.dft_settings import Potential
 from oracle.potentials.forces import ForceField
@@ -183,12 +183,12 @@ def _pool(
     Raises:
         OracleError: with `strict`, that of the first that cannot.
     """
-    settings = LabelPoolSettings(**payload["supercells"])
+    settings = SupercellPoolSettings(**payload["supercells"])
     found: list[PoolEntry] = []
     for document in payload["materials"]:
         crystal = Crystal.model_validate(document)
         try:
-            found += label_pool([crystal], ForceField(potential, store, within), settings)
+            found += supercell_pool([crystal], ForceField(potential, store, within), settings)
         except OracleError as error:
             if strict or error.transient:
                 raise

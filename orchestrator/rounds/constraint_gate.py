@@ -8,7 +8,7 @@ from pathlib import Path
 from agents.contract.constraints import before, computed, needs_energies
 from agents.contract.protocol import Space, candidate_id
 from agents.contract.settings import DEFAULT_CONSTRAINTS, ConstraintSettings
-from agents.selection.batch import Plan, Selected
+from agents.selection.batch import Selected, Selection
 from agents.spaces.finite import FiniteSpace
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
@@ -77,7 +77,7 @@ class Screener:
             return space
         return FiniteSpace(kept, [space.label(m) for m in kept])
 
-    def first_allowed(self, plan: Plan, count: int) -> tuple[list[Selected], dict[str, str]]:
+    def first_allowed(self, plan: Selection, count: int) -> tuple[list[Selected], dict[str, str]]:
         """The first `count` candidates within the constraints, and why others were refused.
 
         Candidates are screened in groups of the size of what is still wanted, so that the

@@ -14,8 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.acquisition.functions import Belief
-from agents.acquisition.looks import Look, Price, looks, ruled_out
-from agents.acquisition.pool_posterior import Screen, incumbent
+from agents.acquisition.multi_fidelity import (
+    FidelityCost,
+    LowFidelityQuery,
+    ruled_out,
+    worthwhile_queries,
+)
+from agents.acquisition.pool_posterior import PoolPosterior, incumbent
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Space
 from agents.selection.batch import Selected
@@ -47,7 +52,7 @@ def worthwhile(
     state: CampaignState,
     config: CampaignConfig,
     objective: Objective,
-    screened: Screen,
+    screened: PoolPosterior,
     trusts: Mapping[str, Trust],
     space: Space,
     admits: Callable[[Material], bool],
@@ -73,49 +78,51 @@ def worthwhile(
         if cost and trust.weight >= _IGNORED:
             asked = _asked(state, name)
             open_ = np.array([m.digest not in asked for m in screened.materials], dtype=bool)
-            prices[name] = Price(trust.correlation, cost, free & open_)
-    found = looks(
+            prices[name] = FidelityCost(trust.correlation, cost, free & open_)
+    found = worthwhile_queries(
         Belief.of(screened.posterior),
         objective,
         best=incumbent(screened, objective),
         free=free,
-        cheaper=prices,
+        lower=prices,
         label_s=label_s,
     )
     found += _survey(found, prices, config.budget.cheap_share * config.budget.batch * label_s)
     left = _allowance(state, config)
     chosen = []
-    for look in found:
-        material = screened.materials[look.at]
+    for query in found:
+        material = screened.materials[query.at]
         if not admits(material):
             continue
-        left -= prices[look.fidelity].cost_s
+        left -= prices[query.fidelity].cost_s
         if left < 0:
             break
         candidate = Candidate(material, AGENT, label=space.label(material))
-        chosen.append(CheapLook(candidate, look.fidelity, look.value))
+        chosen.append(CheapLook(candidate, query.fidelity, query.value))
     return chosen
 
 
-def _survey(found: Sequence[Look], prices: Mapping[str, Price], most_s: float) -> list[Look]:
+def _survey(
+    found: Sequence[LowFidelityQuery], prices: Mapping[str, FidelityCost], most_s: float
+) -> list[LowFidelityQuery]:
     """All that is left to look at, where that costs next to nothing beside a batch of labels.
 
     The value of a look counts one step ahead only; what all of them together teach of
     the space, and of the fidelity, is not in it.
     """
-    seen = {look.at for look in found}
-    rest: list[Look] = []
+    seen = {query.at for query in found}
+    rest: list[LowFidelityQuery] = []
     for name, price in prices.items():
         open_ = [int(at) for at in np.flatnonzero(price.open) if int(at) not in seen]
         if (len(open_) + len(found)) * price.cost_s <= most_s:
-            rest += [Look(at, name, 0.0) for at in open_]
+            rest += [LowFidelityQuery(at, name, 0.0) for at in open_]
             seen |= set(open_)
     return rest
 
 
 def come_first(state: CampaignState, config: CampaignConfig, chosen: Sequence[CheapLook]) -> bool:
     """Whether labels wait for these looks: all of them cost little beside one batch of labels."""
-    cost = sum(_mean_cost(state, look.fidelity) for look in chosen)
+    cost = sum(_mean_cost(state, query.fidelity) for query in chosen)
     batch = config.budget.batch * _mean_cost(state, state.objective_fidelity)
     return 0 < cost <= config.budget.cheap_share * batch
 
@@ -132,7 +139,7 @@ def riding_along(
 
     While no cost is known, also at those next in line. Those `known` already are left out.
     """
-    planned = {(look.candidate.material.digest, look.fidelity) for look in known}
+    planned = {(query.candidate.material.digest, query.fidelity) for query in known}
     found: list[CheapLook] = []
     for name in list(state.methods)[:-1]:
         if config.budget.cheap_share == 0 or trusts.get(name, PRIOR).weight < _IGNORED:
@@ -151,18 +158,18 @@ def riding_along(
 
 
 def excluded(
-    state: CampaignState, objective: Objective, screened: Screen, trusts: Mapping[str, Trust]
+    state: CampaignState, objective: Objective, screened: PoolPosterior, trusts: Mapping[str, Trust]
 ) -> frozenset[str]:
     """Digests that a trusted look has ruled out: exploring there teaches nothing that matters."""
-    looked: set[str] = set()
+    observed: set[str] = set()
     for name, trust in trusts.items():
         if trust.weight >= _TRUSTED and trust.correlation >= _CORRELATED:
-            looked |= {
+            observed |= {
                 t.plan.digest
                 for t in state.trials.values()
                 if t.plan.fidelity == name and t.outcome and t.outcome.status == "measured"
             }
-    seen = np.array([m.digest in looked for m in screened.materials], dtype=bool)
+    seen = np.array([m.digest in observed for m in screened.materials], dtype=bool)
     if not seen.any():
         return frozenset()
     hopeless = ruled_out(screened.posterior, objective, seen)
@@ -184,17 +191,17 @@ def cheap_trials(found: Sequence[CheapLook], oracles: Mapping[str, Oracle]) -> l
     return [
         ev.TrialPlan(
             id="",
-            candidate=look.candidate.id,
-            digest=look.candidate.material.digest,
-            fidelity=look.fidelity,
-            method=oracles[look.fidelity].method_digest,
+            candidate=query.candidate.id,
+            digest=query.candidate.material.digest,
+            fidelity=query.fidelity,
+            method=oracles[query.fidelity].method_digest,
             purpose="cheap",
-            agent=look.candidate.agent,
-            parents=look.candidate.parents,
-            label=look.candidate.label,
-            acquisition=look.value,
+            agent=query.candidate.agent,
+            parents=query.candidate.parents,
+            label=query.candidate.label,
+            acquisition=query.value,
         )
-        for look in found
+        for query in found
     ]
 
 

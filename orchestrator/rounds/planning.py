@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.acquisition.pool_posterior import Screen, SharedSurrogate, screen
+from agents.acquisition.pool_posterior import PoolPosterior, SharedSurrogate, pool_posterior
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Proposer, Space
-from agents.selection.batch import Plan as Selection
-from agents.selection.batch import Selected, select
+from agents.selection.batch import Selected, Selection, select
 from agents.selection.portfolio import shares
 from oracle.contract.protocol import Oracle
 from oracle.materials.material import Material
@@ -176,7 +175,7 @@ class Planner:
         found: list[CheapLook] = []
         self._looked = self.space
         excluded: frozenset[str] = frozenset()
-        screened: Screen | None = None
+        screened: PoolPosterior | None = None
         if surrogate is not None:
             trusts = getattr(self._surrogate, "trusts", {})
             metrics |= trust_metrics(trusts)
@@ -263,9 +262,9 @@ class Planner:
 
     def _screened(
         self, state: CampaignState, objective: Objective, surrogate: Surrogate, number: int
-    ) -> Screen:
+    ) -> PoolPosterior:
         """What is believed of the space, or of a large sample of it."""
-        return screen(
+        return pool_posterior(
             self._looked,
             objective=objective,
             evaluations=state.evaluations(),
@@ -275,7 +274,7 @@ class Planner:
             rng=self._rng(number, _REGRET, 0),
         )
 
-    def _regret(self, screened: Screen, objective: Objective, number: int) -> float:
+    def _regret(self, screened: PoolPosterior, objective: Objective, number: int) -> float:
         """Expected gain of the best of the whole space over the best found, modelled scale."""
         draws = screened.posterior.sample(_DRAWS, self._rng(number, _REGRET, 1))[..., 0]
         scores = objective.score(draws)
@@ -396,5 +395,5 @@ def _belief(selected: Selected) -> ev.Belief | None:
 
 def _spreads(plan: Selection) -> dict[str, float]:
     """Mean spread of the holes chosen and median of the pool: the first must exceed the second."""
-    found = {"hole_spread": plan.hole_spread, "pool_spread": plan.pool_spread}
+    found = {"hole_spread": plan.exploration_spread, "pool_spread": plan.pool_spread}
     return {name: value for name, value in found.items() if value is not None}

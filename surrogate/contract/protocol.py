@@ -18,13 +18,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Output:
-    """One number to be predicted.
+    """A scalar property to be predicted.
 
     Args:
         property: any name of a property, for instance ``kappa``.
-        temperature: K, or None for a number without temperature.
-        log: whether it is modelled as log10 of its value; positive quantities that span
-            decades are.
+        temperature: in K, or None for a property that does not depend on temperature.
+        log: whether log10 of the value is modelled, as suits positive quantities that span
+            several orders of magnitude.
         direction: of a tensor; None for a third of its trace.
     """
 
@@ -36,11 +36,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What audit trials, drawn at random, say of the stated spreads.
+    """Correction of predicted uncertainties, measured on randomly drawn audit trials.
 
     Args:
-        scale: factor by which every spread is multiplied.
-        trials: how many audit trials it rests on; 0 means uncalibrated.
+        scale: factor by which every predicted standard deviation is multiplied.
+        trials: number of audit trials it was measured on; 0 means uncalibrated.
     """
 
     scale: float = 1.0
@@ -49,14 +49,15 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a surrogate believes of n materials and m outputs.
+    """A surrogate's joint prediction of m outputs for n materials, with uncertainties.
 
     Args:
         mean: (n, m), log10 of the value for outputs with ``log``.
-        root: (m, n, r), a root of each output's epistemic covariance ``root @ root.T``.
-        aleatoric: (n, m), standard deviation of what no further label could remove.
+        root: (m, n, r), a matrix square root of each output's epistemic covariance, which is
+            ``root @ root.T``.
+        aleatoric: (n, m), standard deviation that no further training labels would reduce.
         p_stable: (n,), probability that the material is dynamically stable.
-        calibration: of the spreads; `root` and `aleatoric` are already scaled by it.
+        calibration: of the uncertainties; `root` and `aleatoric` are already scaled by it.
     """
 
     mean: Array
@@ -67,16 +68,16 @@ class Posterior:
 
     @property
     def epistemic(self) -> Array:
-        """Standard deviation (n, m) that further labels would reduce."""
+        """Standard deviation (n, m) that further training labels would reduce."""
         return np.sqrt(np.square(self.root).sum(axis=2)).T
 
     @property
     def std(self) -> Array:
-        """Predictive standard deviation (n, m): epistemic and aleatoric in quadrature."""
+        """Total standard deviation (n, m): epistemic and aleatoric added in quadrature."""
         return np.hypot(self.epistemic, self.aleatoric)
 
     def sample(self, k: int, rng: np.random.Generator) -> Array:
-        """Draws (k, n, m) of the latent truth, jointly over the n materials."""
+        """Samples (k, n, m) of the noise-free values, drawn jointly over the n materials."""
         draws = rng.standard_normal((k, self.root.shape[0], self.root.shape[2]))
         return self.mean + np.einsum("mnr,kmr->knm", self.root, draws)
 
@@ -105,7 +106,7 @@ class Surrogate(Protocol):
         *,
         calibration: Calibration = Calibration(),
     ) -> None:
-        """Learn from scratch; every kind of outcome is used, also unstable and failed ones."""
+        """Train from scratch on all outcomes, including unstable and failed ones."""
         ...
 
     def posterior(
@@ -115,5 +116,5 @@ class Surrogate(Protocol):
         outputs: Sequence[Output],
         fidelity: str,
     ) -> Posterior:
-        """Belief about the materials; defined before any `fit` too (the prior)."""
+        """Predictions for the materials; before the first `fit`, those of the prior."""
         ...

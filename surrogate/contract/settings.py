@@ -1,4 +1,4 @@
-"""What a config says about surrogates. Imports only pydantic."""
+"""The `surrogate` section of a config. Imports only pydantic."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: PotentialName = "7net-0"
-    """The frozen potential whose view of a crystal the surrogate learns from: a name of
-    ``oracle.potentials`` or ``package.module:factory``. Layer sequences need none."""
+    """The potential whose frozen atomic features describe a crystal to the surrogate: a name in
+    ``oracle.potentials`` or ``package.module:factory``. Layer sequences do not need one."""
     phonons: bool = False
-    """Whether the frequencies of a doubled cell are among the features: a few forces per candidate,
-    about what its energy-volume curve costs, that tell soft crystals from stable ones. Worth it
-    where many candidates are unstable and the space has thousands, not millions, of members."""
+    """Whether phonon frequencies of a doubled cell are added to the features. They take a few force
+    calculations per candidate, about as much as its energy-volume curve, and distinguish soft
+    crystals from stable ones. Worth the cost where many candidates are unstable and the space has
+    thousands rather than millions of members."""
 
 
 class GraphEnsembleSettings(_Settings):
@@ -27,18 +28,18 @@ class GraphEnsembleSettings(_Settings):
 
     kind: Literal["graph-ensemble"] = "graph-ensemble"
     members: int = Field(default=6, ge=2, le=50)
-    """Networks; the spread among them is part of what is not known. They share the last layers of
-    the potential among them, so that multiples of three serve best."""
+    """Number of networks; their disagreement is part of the epistemic uncertainty. Each reads one
+    of the potential's last three layers, so multiples of three use all layers equally."""
     width: int = Field(default=24, ge=4, le=256)
     """Hidden features per atom."""
     steps: int = Field(default=60, ge=0, le=2000)
     """Gradient steps per fit."""
     learning_rate: float = Field(default=0.003, gt=0, le=1)
-    """Of Adam, for the networks' weights."""
+    """Adam's learning rate for the networks' weights."""
     anchoring: float = Field(default=20.0, gt=0)
-    """How strongly the networks are held to their random start. Tens of labels are overfitted by
-    less (with 30 labels of PhononDB, 2 covers 54 % within one standard deviation, 20 covers 67 %);
-    hundreds outweigh it by themselves."""
+    """How strongly the weights are pulled towards their random initial values. Smaller values
+    overfit tens of labels (with 30 labels of PhononDB, 54 % of the errors lie within one standard
+    deviation at 2, and 67 % at 20); hundreds of labels outweigh the pull by themselves."""
 
 
 class GaussianProcessSettings(_Settings):
@@ -46,30 +47,30 @@ class GaussianProcessSettings(_Settings):
 
     kind: Literal["gaussian-process"] = "gaussian-process"
     exact_limit: int = Field(default=2000, ge=1)
-    """Most materials for which the full posterior covariance is kept."""
+    """Largest number of materials whose full posterior covariance is computed exactly."""
     rank: int = Field(default=64, ge=1)
-    """Columns of the covariance's root beyond `exact_limit`."""
+    """Rank of the approximate covariance used above `exact_limit`."""
 
 
 class SequenceProcessSettings(BaseModel):
-    """A Gaussian process on what the physics of a stack depends on; for sequences only."""
+    """A Gaussian process on physical descriptors of a layer stack; for layer sequences only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sequence-process"] = "sequence-process"
     particles: int = Field(default=32, ge=4, le=1024)
-    """Choices of the kernel's scales that are carried along."""
+    """Number of samples of the kernel's hyperparameters in the sequential Monte Carlo."""
     draws: int = Field(default=8, ge=1, le=256)
-    """How many of them the belief is averaged over."""
+    """Number of those samples over which predictions are averaged."""
     sought: Literal["low", "high"] | None = None
-    """The end of the labels whose differences matter most, see `surrogate.kernels.label_warping`;
-    a campaign that minimises or maximises fills it in."""
+    """The end of the label range whose differences matter most, see
+    `surrogate.kernels.label_warping`; set by a campaign that minimises or maximises."""
     exact_limit: int = Field(default=300, ge=1)
-    """Most sequences for which the full posterior covariance is kept."""
+    """Largest number of sequences whose full posterior covariance is computed exactly."""
     rank: int = Field(default=48, ge=1)
-    """Columns of the covariance's root beyond `exact_limit`."""
+    """Rank of the approximate covariance used above `exact_limit`."""
     features: Literal["none"] = "none"
-    """It needs no potential."""
+    """This surrogate uses no potential."""
 
 
 class RandomForestSettings(BaseModel):
@@ -80,7 +81,7 @@ class RandomForestSettings(BaseModel):
     kind: Literal["random-forest"] = "random-forest"
     trees: int = Field(default=200, ge=10, le=5000)
     features: Literal["none"] = "none"
-    """It needs no potential."""
+    """This surrogate uses no potential."""
 
 
 class GradientBoostingSettings(BaseModel):
@@ -90,22 +91,22 @@ class GradientBoostingSettings(BaseModel):
 
     kind: Literal["gradient-boosting"] = "gradient-boosting"
     members: int = Field(default=8, ge=2, le=100)
-    """Boosted models, each on a bootstrap of the labels."""
+    """Number of boosted models, each trained on a bootstrap sample of the labels."""
     trees: int = Field(default=120, ge=10, le=5000)
     learning_rate: float = Field(default=0.08, gt=0, le=1)
     depth: int = Field(default=3, ge=1, le=12)
     features: Literal["none"] = "none"
-    """It needs no potential."""
+    """This surrogate uses no potential."""
 
 
 class MultiFidelitySettings(_Settings):
-    """A Gaussian process over materials and fidelities at once."""
+    """One Gaussian process for all materials and fidelities together."""
 
     kind: Literal["multi-fidelity"] = "multi-fidelity"
     exact_limit: int = Field(default=2000, ge=1)
-    """Most materials for which the full posterior covariance is kept."""
+    """Largest number of materials whose full posterior covariance is computed exactly."""
     rank: int = Field(default=64, ge=1)
-    """Columns of the covariance's root beyond `exact_limit`, of each of two processes."""
+    """Rank of the approximate covariance used above `exact_limit`, for each of two processes."""
 
 
 NamedSurrogateSettings = Annotated[

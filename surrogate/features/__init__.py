@@ -1,1 +1,1 @@
-"""From materials to arrays."""
+"""Descriptors of materials, as arrays for the models."""

@@ -1,7 +1,7 @@
-"""Energies and node features of many small crystals in one graph: what makes screening cheap.
+"""Energies and node features of many small crystals in one graph, which makes screening cheap.
 
-A potential's evaluation of two to five atoms is mostly overhead. Crystals that share a graph share
-it, and energies without forces spare the backward pass.
+Evaluating a potential for two to five atoms is mostly overhead. Crystals in one graph share that
+overhead, and energies without forces need no backward pass.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pymatgen.core.structure import Structure
 from surrogate.features.node_features import gated_layers
 
 Array = NDArray[np.float64]
-_EDGES = 1200  # of one graph: more do not fit into a core's cache, less is overhead
+_EDGES = 1200  # most per graph: more do not fit into a core's cache, fewer leave overhead
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Pairs of atoms of a crystal, in the order in which they are found.
+    """Neighbour list of a crystal.
 
     Args:
         numbers: (a,), atomic numbers.
@@ -38,7 +38,7 @@ class Neighbours:
 
     @classmethod
     def of(cls, structure: Structure, radius: float) -> Neighbours:
-        """All pairs within a radius in Å, those with periodic images included."""
+        """All pairs within a radius in Å, including periodic images."""
         centres, others, images, lengths = structure.get_neighbor_list(radius)
         fractions = structure.frac_coords[others] + images - structure.frac_coords[centres]
         return cls(
@@ -49,7 +49,7 @@ class Neighbours:
         )
 
     def scaled(self, scale: float, cutoff: float) -> Neighbours:
-        """The pairs within the cutoff in Å once all lengths are multiplied by `scale`."""
+        """The pairs within the cutoff (Å) after all lengths are multiplied by `scale`."""
         near = self.lengths * scale <= cutoff
         return Neighbours(
             self.numbers,
@@ -60,12 +60,12 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What one evaluation of a crystal gives.
+class CellEvaluation:
+    """Result of evaluating the potential for one crystal.
 
     Args:
         energy: of the cell, eV.
-        nodes: (a, l, d), features of each atom after the potential's last interactions.
+        nodes: (a, l, d), features of each atom after each of the potential's last l interactions.
     """
 
     energy: float
@@ -73,10 +73,10 @@ class Looked:
 
 
 class BatchedPotential:
-    """A SevenNet that is asked for several crystals at once; see `batched`.
+    """A SevenNet that evaluates several crystals in one graph; see `batched`.
 
-    Results depend in the last digits of single precision on what shares a graph, so that who
-    wants equal results twice gives equal lists.
+    The last digits (in single precision) of a result depend on which crystals share the graph, so
+    only equal lists give exactly equal results.
 
     Args:
         engine: the ASE calculator.
@@ -89,19 +89,19 @@ class BatchedPotential:
         self._layers = [m for name, m in self._model.named_children()][: names.index(_LAST) + 1]
         self._gates = {place: width for place, _, width in gated_layers(self._model)}
         self.cutoff = float(engine.cutoff)
-        """Å."""
+        """Radius of the neighbour list, Å."""
         self.elements = frozenset(int(z) for z in engine.type_map)
-        """Atomic numbers that the potential knows."""
+        """Atomic numbers that the potential supports."""
 
-    def __call__(self, crystals: Sequence[Neighbours]) -> list[Looked]:
+    def __call__(self, crystals: Sequence[Neighbours]) -> list[CellEvaluation]:
         """Energy and node features of each crystal, in their order.
 
         Args:
-            crystals: with all pairs within `cutoff`, and of known `elements` only.
+            crystals: with all pairs within `cutoff`, and of supported `elements` only.
         """
-        return [found for graph in _graphs(crystals) for found in self._evaluated(graph)]
+        return [evaluation for graph in _graphs(crystals) for evaluation in self._evaluated(graph)]
 
-    def _evaluated(self, crystals: list[Neighbours]) -> Iterator[Looked]:
+    def _evaluated(self, crystals: list[Neighbours]) -> Iterator[CellEvaluation]:
         import torch
 
         sizes = [len(crystal.numbers) for crystal in crystals]
@@ -117,38 +117,38 @@ class BatchedPotential:
             "batch": torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)),
         }
         data = {name: tensor.to(self._device) for name, tensor in data.items()}
-        seen = []
+        layer_outputs = []
         with torch.no_grad():
             data = self._model._preprocess(data)
             for k, layer in enumerate(self._layers):
                 data = layer(data)
                 if k in self._gates:
-                    seen.append(data["x"][:, : self._gates[k]].cpu().numpy())
-        nodes = np.stack(seen, axis=1)
+                    layer_outputs.append(data["x"][:, : self._gates[k]].cpu().numpy())
+        nodes = np.stack(layer_outputs, axis=1)
         energies = data["atomic_energy"].cpu().numpy().reshape(-1).astype(np.float64)
         for start, size in zip(starts, sizes, strict=False):
-            at = slice(start, start + size)
-            yield Looked(float(energies[at].sum()), nodes[at])
+            rows = slice(start, start + size)
+            yield CellEvaluation(float(energies[rows].sum()), nodes[rows])
 
 
-_LAST = "rescale_atomic_energy"  # what follows sums over the graph and takes derivatives
+_LAST = "rescale_atomic_energy"  # later modules sum over the graph and take derivatives
 
 
 def batched(engine: Any) -> BatchedPotential | None:
-    """The potential as one that takes several crystals at once; None where it is no SevenNet.
+    """A batched version of the potential; None where it is not a SevenNet.
 
-    Those that learned several functionals are left out too.
+    SevenNets trained on several functionals are not supported either.
     """
     model: Any = getattr(engine, "model", None)
     if not hasattr(model, "named_children") or getattr(engine, "modal", None) is not None:
         return None
     names = [name for name, _ in model.named_children()]
-    known = _LAST in names and bool(gated_layers(model)) and hasattr(engine, "type_map")
-    return BatchedPotential(engine) if known else None
+    is_sevennet = _LAST in names and bool(gated_layers(model)) and hasattr(engine, "type_map")
+    return BatchedPotential(engine) if is_sevennet else None
 
 
 def _graphs(crystals: Sequence[Neighbours]) -> Iterator[list[Neighbours]]:
-    """Consecutive crystals with at most `_EDGES` pairs together, at least one each."""
+    """Groups of consecutive crystals with at most `_EDGES` pairs in total; at least one crystal."""
     graph: list[Neighbours] = []
     edges = 0
     for crystal in crystals:

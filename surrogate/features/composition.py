@@ -1,4 +1,4 @@
-"""Descriptors that need no potential: what the elements are, and where the atoms sit."""
+"""Descriptors of composition and structure that need no potential."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from surrogate.features.feature_store import FeatureStore
 from surrogate.features.inputs import Group, Inputs
 
 Array = NDArray[np.float64]
-# Of the given structure: volume, masses, distances, coordination; the rest needs an energy.
+# Descriptors of the structure as given: volume, masses, distances, coordination. The others need
+# energies.
 _STRUCTURAL = tuple(
     k
     for k, name in enumerate(GLOBALS)
@@ -26,11 +27,11 @@ _STRUCTURAL = tuple(
 
 
 class CompositionStore(FeatureStore):
-    """Stands where features of a potential stand, and gives descriptors instead.
+    """A feature store that needs no potential and gives descriptors of composition and structure.
 
     Each crystal is described by statistics of 22 properties of its elements (Magpie: Ward et al.,
-    npj Comput. Mater. 2, 16028 (2016), by matminer), its space group's number, and the size and
-    coordination of its given structure.
+    npj Comput. Mater. 2, 16028 (2016), computed by matminer), its space-group number, and the
+    volume, masses, distances and coordination of the structure as given.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class CompositionStore(FeatureStore):
         self._rows: dict[str, Array] = {}
 
     def inputs(self, crystals: Sequence[Crystal]) -> Inputs:
-        """Descriptors of n crystals as one block; their graphs are empty.
+        """Descriptors of n crystals as one block, with empty graphs.
 
         Raises:
             ValueError: matminer is not installed.
@@ -70,7 +71,7 @@ def described(crystal: Crystal) -> Array:
 @functools.lru_cache(maxsize=100_000)
 def _magpie(formula: str) -> tuple[float, ...]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imputes what its tables lack, and says so each time
+        warnings.simplefilter("ignore")  # matminer warns of each value it imputes
         return tuple(float(x) for x in _featurizer().featurize(Composition(formula)))
 
 

@@ -1,4 +1,4 @@
-"""How a frozen universal potential sees a crystal; computed once, kept on disk."""
+"""Features of a crystal from a frozen universal potential, computed once and cached on disk."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from oracle.runtime.errors import OracleError, raise_if_of_the_machine, recurrin
 from oracle.runtime.files import report_damage
 from oracle.runtime.threads import pinned_threads
 from surrogate.features.descriptors import GLOBALS, edge_descriptors, global_descriptors
-from surrogate.features.kept import read_tensors, write_tensors
 from surrogate.features.node_features import node_features
 from surrogate.features.small_phonons import path_of as phonons_path
 from surrogate.features.small_phonons import small_phonons
+from surrogate.features.tensor_files import read_tensors, write_tensors
 
 VERSION = 2
-"""Raised whenever the numbers change, so that files of older versions are not read."""
+"""Increased whenever the numbers change, so that files of older versions are not read."""
 
 
 @dataclass(frozen=True)
 class CrystalFeatures:
-    """What surrogates learn from, for one crystal at its equilibrium volume.
+    """Inputs of the surrogates for one crystal at its equilibrium volume.
 
     Args:
-        nodes: (a, l, d), invariant features of each atom; the potential's, after its last
-            interactions, or of the element where the potential offers none.
+        nodes: (a, l, d), invariant features of each atom after each of the potential's last l
+            interactions; properties of its element where the potential offers no features.
         edges: (a, a, b), radial basis of the distances, summed over periodic images.
         globals: (g,), named by `surrogate.features.descriptors.GLOBALS`; NaN where unknown.
         note: why something is missing, or empty.
-        phonons: (4,), named by `surrogate.features.small_phonons.SMALL_PHONONS`; None where not
-        asked for.
+        phonons: (4,), named by `surrogate.features.small_phonons.SMALL_PHONONS`; None unless
+            requested.
     """
 
     nodes: NDArray[np.float32]
@@ -51,16 +51,18 @@ def features_of(
 ) -> CrystalFeatures:
     """The features of one crystal, read from the cache or computed and written there.
 
-    Independent of what else is computed. A crystal without an equation of state keeps the
-    features of its given cell, with NaN in what the curve would have told; one that the
-    potential cannot compute at all has nodes of NaN. Surrogates put the mean of their training
-    set where a NaN is, so such a crystal takes part with what is known of it.
+    The result does not depend on which other crystals are computed. A crystal without an
+    energy-volume minimum keeps the features of its given cell, with NaN for the descriptors that
+    need the equation of state; one that the potential cannot compute at all has NaN in all nodes.
+    Surrogates replace NaN by the mean of their training set, so such a crystal still contributes
+    what is known of it.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
         crystal: any crystal.
-        cache_dir: folder of the cache, or None to compute only.
-        phonons: whether the frequencies of a doubled cell are looked at too, for a few forces.
+        cache_dir: folder of the cache, or None to compute without a cache.
+        phonons: whether phonon frequencies of a doubled cell are included, which takes a few force
+            calculations.
 
     Raises:
         OracleError: stage ``read``; the potential is unknown or not installed.
@@ -69,17 +71,17 @@ def features_of(
     if not phonons:
         return features
     volume = 10.0 ** float(features.globals[GLOBALS.index("log_volume")])
-    known = np.isfinite(features.globals[GLOBALS.index("log_bulk_modulus")])
+    has_curve = np.isfinite(features.globals[GLOBALS.index("log_bulk_modulus")])
     with pinned_threads():
-        found = small_phonons(potential, crystal, volume if known else np.nan, cache_dir)
-    return replace(features, phonons=found)
+        frequencies = small_phonons(potential, crystal, volume if has_curve else np.nan, cache_dir)
+    return replace(features, phonons=frequencies)
 
 
 def _static(potential: str, crystal: Crystal, cache_dir: Path | None) -> CrystalFeatures:
     path = None if cache_dir is None else _path(potential, crystal, cache_dir)
-    known = None if path is None else _read(path)
-    if known is not None:
-        return known
+    cached = None if path is None else _read(path)
+    if cached is not None:
+        return cached
     calculator(potential)  # a potential that is missing is the user's error, not the crystal's
     with pinned_threads():
         features = _computed(potential, crystal)
@@ -89,7 +91,7 @@ def _static(potential: str, crystal: Crystal, cache_dir: Path | None) -> Crystal
 
 
 def is_cached(potential: str, crystal: Crystal, cache_dir: Path, *, phonons: bool = False) -> bool:
-    """Whether the cache holds the features of a crystal, those of its `phonons` included."""
+    """Whether the cache holds the features of a crystal and, with `phonons`, its frequencies."""
     if phonons and not phonons_path(potential, crystal, cache_dir).is_file():
         return False
     return _path(potential, crystal, cache_dir).is_file()
@@ -106,7 +108,7 @@ def _computed(potential: str, crystal: Crystal) -> CrystalFeatures:
         note = str(error)
     except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
         raise_if_of_the_machine(error)
-        # Potentials refuse elements they do not know, each in its own way.
+        # Each potential raises a different error for elements it does not support.
         note = f"eos: {potential} failed on {crystal.formula}: {error}"
     try:
         nodes = recurring(lambda: node_features(potential, structure))
@@ -126,11 +128,11 @@ def _path(potential: str, crystal: Crystal, cache_dir: Path) -> Path:
 
 
 def _read(path: Path) -> CrystalFeatures | None:
-    """Kept features; None where there are none, or they are damaged."""
-    found = read_tensors(path)
-    if found is None:
+    """Cached features; None where there are none, or the file is damaged."""
+    stored = read_tensors(path)
+    if stored is None:
         return None
-    arrays, notes = found
+    arrays, notes = stored
     try:
         nodes, edges, values = (arrays[key] for key in ("nodes", "edges", "globals"))
     except KeyError as error:

@@ -1,7 +1,7 @@
-"""Physical descriptors of a crystal, and first guesses of properties made of them.
+"""Physical descriptors of a crystal, and rough estimates of its properties from them.
 
-The guesses are the prior means of surrogates: crude, but with the right trend, so that a handful
-of labels only has to teach the difference.
+The estimates are prior means of the surrogates: crude, but with the right trend, so that a handful
+of labels only has to correct them.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ GLOBALS = (
 GLOBAL_SPREADS: Array = np.array(
     [0.2, 0.25, 0.3, 0.5, 0.2, 0.5, 1.5, 0.4, 0.8, 0.2, 0.5, 0.3, 0.07, 1.5]
 )
-"""Rough standard deviations of them among simple compounds; they matter for a few labels only."""
+"""Rough standard deviations of the descriptors among simple compounds, used with few labels."""
 EDGE_CENTRES: Array = np.arange(0.7, 2.2, 0.2)
 """Centres of the radial basis, in units of the cube root of the volume per atom."""
 _EDGE_WIDTH = 0.15
 _EDGE_CUTOFF = 2.4
-_SHELL = 1.15  # neighbours within this many nearest distances are of the first shell
+_SHELL = 1.15  # the first shell reaches to this multiple of the nearest-neighbour distance
 REFERENCE_TEMPERATURE = 300.0
-"""K; where the conductivity among the descriptors is estimated."""
+"""Temperature of the descriptor ``log_slack``, K."""
 _COORDINATIONS = (4.0, 6.0)
 _GRUNEISEN_BY_COORDINATION = (0.7, 1.5)
 
 
 def global_descriptors(structure: Structure, eos: EquationOfState | None) -> Array:
-    """The numbers named in `GLOBALS` (g,); NaN where the curve would be needed and is None."""
+    """The descriptors (g,) named in `GLOBALS`; without `eos`, NaN for those that need it."""
     masses = np.array([float(site.specie.atomic_mass) for site in structure])
     affinities = np.array([_electronegativity(site.specie) for site in structure])
     spacing = (structure.volume / len(structure)) ** (1 / 3)
@@ -79,10 +79,10 @@ def global_descriptors(structure: Structure, eos: EquationOfState | None) -> Arr
 
 
 def edge_descriptors(structure: Structure) -> NDArray[np.float32]:
-    """What each atom sees of each other and of its images: (a, a, b), summed over images.
+    """Radial basis functions of the distances between atoms, summed over images: (a, a, b).
 
     Gaussians of the distance in units of the cube root of the volume per atom, with a smooth
-    cutoff. Sums over whole shells are independent of how degenerate neighbours are ordered.
+    cutoff. Sums over whole shells do not depend on the order of equally distant neighbours.
     """
     n = len(structure)
     spacing = (structure.volume / n) ** (1 / 3)
@@ -96,9 +96,9 @@ def edge_descriptors(structure: Structure) -> NDArray[np.float32]:
 
 
 def element_descriptors(structure: Structure) -> NDArray[np.float32]:
-    """Properties of each atom's element (a, 5): what is left to learn from without a potential.
+    """Properties of each atom's element (a, 5), used where a potential offers no features.
 
-    Electronegativity, log10 of the mass, row, group, and atomic radius.
+    Electronegativity, log10 of the mass, row, group, and atomic radius (Å).
     """
     rows = [
         (
@@ -114,27 +114,27 @@ def element_descriptors(structure: Structure) -> NDArray[np.float32]:
 
 
 def columns(table: Array) -> dict[str, Array]:
-    """Global descriptors (n, g) of n crystals as one column (n,) per name."""
+    """Columns (n,) of the global descriptors (n, g) of n crystals, by name."""
     return {name: table[:, k] for k, name in enumerate(GLOBALS)}
 
 
 def _log_slack(eos: EquationOfState, coordination: float) -> float:
-    """log10 of Slack's kappa at 300 K, W/m/K, with the Grüneisen parameter of the coordination.
+    """log10 of Slack's kappa (W/m/K) at 300 K, with a Grüneisen parameter from the coordination.
 
-    The acoustic Grüneisen parameter, on which kappa depends squared, hardly shows in an isotropic
-    energy-volume curve. Measured ones are about 0.7 for tetrahedral compounds and 1.5 for
-    rocksalts: Morelli & Slack, in High Thermal Conductivity Materials (Springer 2006).
+    kappa depends on the square of the acoustic Grüneisen parameter, about which an isotropic
+    energy-volume curve says little. Measured values are about 0.7 for tetrahedral compounds and
+    1.5 for rocksalts: Morelli & Slack, in High Thermal Conductivity Materials (Springer 2006).
     """
     gruneisen = math.exp(
         float(np.interp(coordination, _COORDINATIONS, np.log(_GRUNEISEN_BY_COORDINATION)))
     )
-    derivative = 2.0 * (gruneisen + 5.0 / 6.0)  # for which `EquationOfState.gruneisen` is this
+    derivative = 2.0 * (gruneisen + 5.0 / 6.0)  # inverts `EquationOfState.gruneisen`
     curve = replace(eos, bulk_modulus_derivative=derivative)
     return math.log10(curve.slack_kappa(REFERENCE_TEMPERATURE))
 
 
 def _shell(structure: Structure, index: int) -> tuple[float, int]:
-    """Distance (Å) of an atom's nearest neighbour, and how many are about as near."""
+    """Distance (Å) of an atom's nearest neighbour, and the number of atoms in its first shell."""
     radius = 1.5 * (structure.volume / len(structure)) ** (1 / 3)
     distances: list[float] = []
     while not distances:
@@ -147,8 +147,8 @@ def _shell(structure: Structure, index: int) -> tuple[float, int]:
 
 
 def _electronegativity(element: Element | Species) -> float:
-    """Pauling electronegativity; 0 for the noble gases that have none."""
+    """Pauling electronegativity; 0 for noble gases without one."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pymatgen warns where there is none
+        warnings.simplefilter("ignore")  # pymatgen warns where an element has none
         value = float(element.X)
     return value if math.isfinite(value) else 0.0

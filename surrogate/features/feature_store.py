@@ -1,4 +1,4 @@
-"""From materials to the arrays that models are fed with, each crystal computed only once."""
+"""Features of crystals as arrays for the models; each crystal is computed only once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from surrogate.features.inputs import Group, Inputs
 from surrogate.features.small_phonons import SMALL_PHONONS, UNKNOWN
 
 Mapper = Callable[[Callable[[Crystal], CrystalFeatures], list[Crystal]], Iterable[CrystalFeatures]]
-"""Applies a picklable function to every crystal, keeping their order; may run in parallel."""
+"""Applies a picklable function to every crystal and keeps their order; it may run in parallel."""
 
 
 def serial_map(
@@ -27,13 +27,13 @@ def serial_map(
 
 
 class FeatureStore:
-    """Features of crystals, computed where they are missing and kept in memory and on disk.
+    """Features of crystals, computed on demand and cached in memory and on disk.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
         cache_dir: folder of the cache on disk, or None for memory only.
-        mapper: how missing ones are computed.
-        phonons: whether a doubled cell's frequencies are among them, see `small_phonons`.
+        mapper: applies the computation to crystals that are not in the cache.
+        phonons: whether phonon frequencies of a doubled cell are included, see `small_phonons`.
     """
 
     def __init__(

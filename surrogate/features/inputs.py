@@ -1,4 +1,4 @@
-"""Materials as stacked arrays: what the models of every surrogate are fed with."""
+"""Materials as stacked arrays, the input of every surrogate's models."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Group:
-    """The materials that have equally many atoms (or layers): no padding is needed.
+    """The m materials with the same number of atoms (or layers), so that no padding is needed.
 
     Args:
-        rows: (m,), where they stand among the n materials.
-        nodes: (m, a, l, d), features of each atom after l layers of the potential, last one last.
+        rows: (m,), their positions among the n materials.
+        nodes: (m, a, l, d), features of each atom after each of the potential's last l layers.
         edges: (m, a, a, b), or (1, a, a, b) where all graphs are the same.
     """
 
@@ -26,10 +26,10 @@ class Group:
     nodes: NDArray[np.float32]
     edges: NDArray[np.float32]
 
-    def take(self, kept: NDArray[np.int64], rows: NDArray[np.int64]) -> Group:
-        """Some of the group's materials, which stand at other rows now."""
-        edges = self.edges if len(self.edges) == 1 else self.edges[kept]
-        return Group(rows, self.nodes[kept], edges)
+    def take(self, chosen: NDArray[np.int64], rows: NDArray[np.int64]) -> Group:
+        """The chosen members of the group, with their new row numbers."""
+        edges = self.edges if len(self.edges) == 1 else self.edges[chosen]
+        return Group(rows, self.nodes[chosen], edges)
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Inputs:
     """n materials as arrays.
 
     Args:
-        n: how many.
+        n: number of materials.
         groups: their graphs, by number of atoms; together they hold every row once.
-        blocks: global descriptors (n, g_k) by meaning; NaN where unknown.
-        spreads: (g_k,), what spread each descriptor typically has; shrinks the statistics of
-            small training sets.
-        mirrors: for each block the order of columns (g_k,) that the reversed sequence has.
-        descriptors: columns (n,) from which prior means are made; empty for sequences.
+        blocks: global descriptors (n, g_k), grouped by meaning; NaN where unknown.
+        spreads: for each block, typical standard deviations (g_k,), which regularise the
+            statistics of small training sets.
+        mirrors: for each block, the column order (g_k,) that describes the reversed sequence.
+        descriptors: columns (n,) from which prior means are computed; empty for sequences.
         words: the sequences themselves; empty for crystals.
-        orders: orders of layers that leave a design what it is, see `Superlattice.symmetries`;
-            reversal is among them where it is declared.
+        orders: permutations of layers that leave a design unchanged, see
+            `Superlattice.symmetries`; they include reversal where it is declared.
     """
 
     n: int
@@ -60,12 +60,12 @@ class Inputs:
 
     @property
     def features(self) -> tuple[int, int]:
-        """Layers l and features d per atom; the most where potentials could not compute some."""
+        """Numbers of layers l and of features d per atom; the largest among the groups."""
         shapes = [group.nodes.shape[2:] for group in self.groups]
         return max(((int(layers), int(d)) for layers, d in shapes), key=math.prod, default=(1, 0))
 
     def pooled(self, layer: int = -1) -> Array:
-        """Mean over each material's atoms (n, d) of one layer; NaN where nodes are unknown."""
+        """Node features of one layer averaged over atoms, (n, d); NaN where they are unknown."""
         mean = np.full((self.n, self.features[1]), np.nan)
         for group in self.groups:
             if group.nodes.shape[2:] == self.features:
@@ -73,15 +73,15 @@ class Inputs:
         return mean
 
     def take(self, rows: NDArray[np.int64]) -> Inputs:
-        """The inputs of some of the materials, in the order of `rows`, which may repeat."""
+        """The inputs of some of the materials, in the order of `rows`, which may repeat rows."""
         groups = []
         for group in self.groups:
-            place = np.full(self.n, -1)
-            place[group.rows] = np.arange(len(group.rows))
-            kept = place[rows]
-            order = np.argsort(kept, kind="stable")[int((kept < 0).sum()) :]
+            place_of = np.full(self.n, -1)
+            place_of[group.rows] = np.arange(len(group.rows))
+            places = place_of[rows]
+            order = np.argsort(places, kind="stable")[int((places < 0).sum()) :]
             if len(order):
-                groups.append(group.take(kept[order], order))
+                groups.append(group.take(places[order], order))
         return replace(
             self,
             n=len(rows),
@@ -92,17 +92,17 @@ class Inputs:
         )
 
     def parts(self, size: int) -> Iterator[tuple[NDArray[np.int64], Inputs]]:
-        """Pieces of at most `size` materials of one number of atoms, with the rows they hold."""
+        """Rows and inputs of batches of at most `size` materials with equal numbers of atoms."""
         for group in self.groups:
             for start in range(0, len(group.rows), size):
-                kept = np.arange(start, min(start + size, len(group.rows)))
-                rows = group.rows[kept]
+                chosen = np.arange(start, min(start + size, len(group.rows)))
+                rows = group.rows[chosen]
                 yield (
                     rows,
                     replace(
                         self,
                         n=len(rows),
-                        groups=(group.take(kept, np.arange(len(rows))),),
+                        groups=(group.take(chosen, np.arange(len(rows))),),
                         blocks=tuple(block[rows] for block in self.blocks),
                         descriptors={},
                         words=(),

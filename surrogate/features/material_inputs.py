@@ -16,7 +16,7 @@ from surrogate.features.inputs import Inputs
 from surrogate.features.pair_features import pair_inputs
 from surrogate.features.sequence_features import Chains
 
-_KEEP = 4  # stacked pools remembered
+_KEEP = 4  # number of stacked pools that are cached
 
 
 class KindInputs(ABC):
@@ -82,10 +82,10 @@ KIND_INPUTS: dict[str, Callable[[FeatureStore], KindInputs]] = {
 
 
 class MaterialInputs:
-    """Inputs of any materials; remembers the stacked arrays of the last pools it was asked for.
+    """Inputs of any materials; caches the stacked arrays of the last pools.
 
     Args:
-        store: for crystals.
+        store: gives the features of crystals.
     """
 
     def __init__(self, store: FeatureStore) -> None:
@@ -131,7 +131,7 @@ class MaterialInputs:
 
 
 def _chains(layers: Sequence[Superlattice]) -> Chains:
-    """Descriptors for sequences like these; the symmetries are those of the first."""
+    """Descriptors for such sequences, all of which have the symmetries of the first."""
     first = layers[0]
     reversal = (tuple(range(len(first.sequence) - 1, -1, -1)),) if first.mirror else ()
     return Chains.of([m.sequence for m in layers], (*first.symmetries, *reversal))

@@ -1,4 +1,4 @@
-"""Descriptors of pairs of crystals that do not depend on which of them comes first."""
+"""Descriptors of pairs of crystals that do not depend on the order of the two."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from oracle.materials.interface import Interface
 from surrogate.features.inputs import Group, Inputs
 
 Array = NDArray[np.float64]
-# Of pooled node features relative to the size of all, as in `surrogate.training_data.scaling`.
+# Typical spread of averaged node features relative to the root mean square of all, as in
+# `surrogate.training_data.scaling`.
 _NODE_SPREAD = 0.5
 
 
 def pair_inputs(
     pairs: Sequence[Interface], described: Callable[[Sequence[Crystal]], Inputs]
 ) -> Inputs:
-    """Sums and absolute differences of what describes both crystals, in blocks (n, 2 g).
+    """Sums and absolute differences of the two crystals' descriptors, in blocks (n, 2 g).
 
-    What an interface lets through depends on how much either crystal carries, and on how alike
-    they are. The mean of node features over the atoms, where there is one, is a block of its own.
+    The conductance of an interface depends on how much heat either crystal carries and on how
+    similar they are. Node features averaged over atoms, where there are any, form a further block.
 
     Args:
-        pairs: n of them.
-        described: inputs of crystals; asked for each of them once.
+        pairs: n interfaces.
+        described: gives the inputs of crystals; called once with all different crystals.
     """
     crystals = {c.digest: c for pair in pairs for c in pair.crystals}
     place = {digest: row for row, digest in enumerate(crystals)}
@@ -34,7 +35,7 @@ def pair_inputs(
     rows = np.array([[place[c.digest] for c in pair.crystals] for pair in pairs])
     tables, spreads = list(single.blocks), list(single.spreads)
     pooled = single.pooled()
-    if single.descriptors:  # else there is no potential whose nodes they could be
+    if single.descriptors:  # otherwise no potential gave node features
         known = np.isfinite(pooled)
         size = float(np.sqrt(np.mean(np.square(pooled[known])))) if known.any() else 1.0
         tables.append(pooled)

@@ -1,9 +1,8 @@
-"""Features of many crystals for the price of about one potential evaluation each.
+"""Approximate features of many crystals, at the cost of about one force evaluation each.
 
-The numbers are those of `surrogate.features.crystal_features` but for what their cheaper making
-costs: the energy-volume curve is fitted to four or five energies instead of to a dozen pressures,
-and crystals share graphs. They serve to find the few of a large space that are worth exact
-features.
+They approximate the features of `surrogate.features.crystal_features`: the energy-volume curve is
+fitted to four or five energies instead of a dozen pressures, and many crystals share one graph.
+They serve to select the few members of a large space for which exact features are worth computing.
 """
 
 from __future__ import annotations
@@ -20,28 +19,28 @@ from oracle.energetics.eos import EquationOfState, lowest_energy
 from oracle.materials.crystal import Crystal
 from oracle.potentials.table import calculator
 from oracle.runtime.threads import pinned_threads
-from surrogate.features.batched import BatchedPotential, Looked, Neighbours, batched
+from surrogate.features.batched import BatchedPotential, CellEvaluation, Neighbours, batched
 from surrogate.features.crystal_features import CrystalFeatures, features_of
 from surrogate.features.descriptors import edge_descriptors, global_descriptors
 
 VERSION = 2
-"""Raised whenever the numbers change."""
+"""Increased whenever the numbers change."""
 _STEP = 1.05  # ratio of neighbouring lattice parameters
-_STEPS = 7  # in either direction, as in `oracle.energetics.eos`
-_NEAR = 1.6  # rungs of the ladder from the minimum that the curve is fitted to
+_STEPS = 7  # most steps in either direction, as in `oracle.energetics.eos`
+_NEAR = 1.6  # the curve is fitted to rungs within this many steps of the minimum
 
 
 @dataclass
 class _Ladder:
-    """A crystal at lattice parameters that are powers of `_STEP`, and at its estimated minimum."""
+    """A crystal scaled by powers of `_STEP` (rungs), and at its estimated energy minimum."""
 
     crystal: Crystal
     structure: Structure
     pairs: Neighbours
     energies: dict[int, float] = field(default_factory=dict)
-    nodes: dict[int, Looked] = field(default_factory=dict)
-    middle: tuple[float, Looked] | None = None
-    """Scale of the estimated minimum, and what was found there."""
+    nodes: dict[int, CellEvaluation] = field(default_factory=dict)
+    middle: tuple[float, CellEvaluation] | None = None
+    """Scale of the estimated minimum, and the evaluation there."""
 
     @property
     def bottom(self) -> int:
@@ -50,20 +49,20 @@ class _Ladder:
 
     @property
     def wanted(self) -> list[int]:
-        """Rungs to be looked at next; none once the lowest has neighbours, or none exist."""
+        """Rungs to evaluate next; empty once both neighbours of the lowest one are evaluated."""
         if not self.energies:
-            return [0, -1]  # prototypes are rather made too large than too small
+            return [0, -1]  # initial cells of prototypes tend to be too large
         around = [self.bottom - 1, self.bottom + 1]
         return [k for k in around if k not in self.energies and abs(k) <= _STEPS]
 
     @property
     def is_bound(self) -> bool:
-        """Whether the lowest energy found lies between two others."""
-        at, found = self.bottom, self.energies
-        if at - 1 not in found or at + 1 not in found:
+        """Whether the lowest energy lies between two higher ones."""
+        lowest, energies = self.bottom, self.energies
+        if lowest - 1 not in energies or lowest + 1 not in energies:
             return False
-        finite = all(map(math.isfinite, found.values()))
-        return finite and max(found[at - 1], found[at + 1]) > found[at]
+        finite = all(map(math.isfinite, energies.values()))
+        return finite and max(energies[lowest - 1], energies[lowest + 1]) > energies[lowest]
 
     def estimate(self) -> float:
         """Scale of the minimum of the parabola in V^(-2/3) through three rungs."""
@@ -73,21 +72,21 @@ class _Ladder:
         return float(curve.deriv().roots()[0].real ** -0.5)
 
     def curve(self) -> EquationOfState | None:
-        """The third-order Birch-Murnaghan curve, or None where it has no minimum there."""
+        """The third-order Birch-Murnaghan curve; None where it has no minimum in the range."""
         if self.middle is None:
             return None
-        at, looked = self.middle
-        near = [k for k in self.energies if abs(k - math.log(at, _STEP)) < _NEAR]
-        scales = np.array([at, *(_STEP**k for k in near)])
-        energies = np.array([looked.energy, *(self.energies[k] for k in near)])
+        scale, evaluation = self.middle
+        near = [k for k in self.energies if abs(k - math.log(scale, _STEP)) < _NEAR]
+        scales = np.array([scale, *(_STEP**k for k in near)])
+        energies = np.array([evaluation.energy, *(self.energies[k] for k in near)])
         n = len(self.pairs.numbers)
         cell = self.structure.volume
         x = (cell / n * scales**3) ** (-2 / 3)
         fit = np.polynomial.Polynomial.fit(x, energies / n, 3)
-        found = lowest_energy(fit.deriv(), float(x.min()), float(x.max()))
-        if found is None:
+        minimum = lowest_energy(fit.deriv(), float(x.min()), float(x.max()))
+        if minimum is None:
             return None
-        lowest, volume, modulus, derivative = found
+        lowest, volume, modulus, derivative = minimum
         return EquationOfState(
             energy_per_atom=float(fit(lowest)),
             volume_per_atom=volume,
@@ -102,26 +101,26 @@ class _Ladder:
 def quick_features(potential: str, crystals: Sequence[Crystal]) -> list[CrystalFeatures]:
     """Approximate features of crystals, in their order.
 
-    A pure function of the list: which crystals share a graph follows from their order. Potentials
-    that cannot be asked for several crystals at once give exact features at their full cost.
+    The result depends only on the list: its order decides which crystals share a graph. Potentials
+    that cannot evaluate several crystals at once give exact features at full cost.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
-        crystals: some hundreds at once; memory grows with their number.
+        crystals: up to some hundreds; memory grows with their number.
 
     Raises:
         OracleError: stage ``read``; the potential is unknown or not installed.
     """
-    together = batched(calculator(potential))
-    if together is None:
+    batched_potential = batched(calculator(potential))
+    if batched_potential is None:
         return [features_of(potential, crystal, None) for crystal in crystals]
     with pinned_threads():
         ladders = {
-            k: _ladder(crystal, together.cutoff)
+            k: _ladder(crystal, batched_potential.cutoff)
             for k, crystal in enumerate(crystals)
-            if all(number in together.elements for number in _numbers(crystal))
+            if all(number in batched_potential.elements for number in _numbers(crystal))
         }
-        _climb(list(ladders.values()), together)
+        _climb(list(ladders.values()), batched_potential)
         return [
             _features(ladders[k]) if k in ladders else _unknown(potential, crystal)
             for k, crystal in enumerate(crystals)
@@ -134,19 +133,19 @@ def _ladder(crystal: Crystal, cutoff: float) -> _Ladder:
 
 
 def _climb(ladders: list[_Ladder], potential: BatchedPotential) -> None:
-    """Look at rungs until every minimum lies between two, then at the estimated minima."""
-    while asked := [(ladder, k) for ladder in ladders for k in ladder.wanted]:
-        found = potential([_at(ladder, _STEP**k, potential.cutoff) for ladder, k in asked])
-        for (ladder, k), looked in zip(asked, found, strict=True):
-            ladder.energies[k], ladder.nodes[k] = looked.energy, looked
+    """Evaluate rungs until every minimum is bracketed, then evaluate the estimated minima."""
+    while requests := [(ladder, k) for ladder in ladders for k in ladder.wanted]:
+        evaluations = potential([_at(ladder, _STEP**k, potential.cutoff) for ladder, k in requests])
+        for (ladder, k), evaluation in zip(requests, evaluations, strict=True):
+            ladder.energies[k], ladder.nodes[k] = evaluation.energy, evaluation
     bound = [(ladder, ladder.estimate()) for ladder in ladders if ladder.is_bound]
-    found = potential([_at(ladder, scale, potential.cutoff) for ladder, scale in bound])
-    for (ladder, scale), looked in zip(bound, found, strict=True):
-        ladder.middle = (scale, looked)
+    evaluations = potential([_at(ladder, scale, potential.cutoff) for ladder, scale in bound])
+    for (ladder, scale), evaluation in zip(bound, evaluations, strict=True):
+        ladder.middle = (scale, evaluation)
 
 
 def _at(ladder: _Ladder, scale: float, cutoff: float) -> Neighbours:
-    """The crystal at a scale; its pairs are listed anew where it is compressed far."""
+    """The pairs of the scaled crystal; the neighbour list is rebuilt for strong compression."""
     if scale * _STEP**2 < 1.0:
         return Neighbours.of(ladder.structure, cutoff / scale).scaled(scale, cutoff)
     return ladder.pairs.scaled(scale, cutoff)
@@ -168,7 +167,7 @@ def _features(ladder: _Ladder) -> CrystalFeatures:
 
 
 def _unknown(potential: str, crystal: Crystal) -> CrystalFeatures:
-    """Features of a crystal with an element that the potential does not know."""
+    """Features of a crystal with an element that the potential does not support."""
     structure = crystal.structure()
     return CrystalFeatures(
         np.full((len(structure), 1, 1), np.nan, dtype=np.float32),

@@ -1,4 +1,4 @@
-"""Descriptors of layer sequences: which layer is where, and how alike layers are at a distance."""
+"""Descriptors of layer sequences: the letter of each layer, and correlations between layers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from surrogate.features.inputs import Group, Inputs
 
 @dataclass(frozen=True)
 class Chains:
-    """Turns sequences into inputs.
+    """Turns layer sequences into inputs.
 
     Three blocks of descriptors: occupancies (one column per layer and letter), bonds (whether
-    neighbouring layers are alike), and correlations (share of layers alike at each distance up
-    to half the length, which do not depend on where in the sequence they are). The reversed
-    sequence has the same columns in another order. The graph is a chain that ends in the leads.
+    neighbouring layers are equal), and correlations (mean over the sequence of +1 for equal and -1
+    for different layers, at each distance up to half the length). The reversed sequence has the
+    same columns in another order. The graph is a chain that ends in the leads.
 
     Args:
-        alphabet: letters that have columns; any other counts as halfway between all.
-        length: layers of every sequence.
-        orders: declared symmetries, reversal included, see `Superlattice.symmetries`.
+        alphabet: letters that have columns; any other letter lies halfway between all of them.
+        length: number of layers of every sequence.
+        orders: declared symmetries, including reversal, see `Superlattice.symmetries`.
     """
 
     alphabet: tuple[str, ...]
@@ -32,7 +32,7 @@ class Chains:
 
     @classmethod
     def of(cls, sequences: Sequence[str], orders: tuple[tuple[int, ...], ...] = ()) -> Chains:
-        """The descriptors that a training set of at least one sequence asks for."""
+        """Descriptors suited to a training set of at least one sequence."""
         return cls(tuple(sorted(set("".join(sequences)) | {"0", "1"})), len(sequences[0]), orders)
 
     def inputs(self, sequences: Sequence[str]) -> Inputs:
@@ -65,18 +65,21 @@ class Chains:
             if len(sequence) != self.length:
                 raise ValueError(
                     f"sequence {sequence!r} has {len(sequence)} layers; expected {self.length}, "
-                    "as in the others: search one length at a time"
+                    "as the other sequences have: search one length at a time"
                 )
         return np.array([[index.get(letter, len(index)) for letter in s] for s in sequences])
 
     def _occupancies(self, letters: NDArray[np.int64]) -> NDArray[np.float64]:
-        """One column per layer and letter but the first, which the others imply: (n, l·(k-1))."""
+        """One column per layer and letter, except the first letter, which the others imply.
+
+        (n, l·(k-1)) for an alphabet of k letters.
+        """
         codes = 2.0 * np.eye(len(self.alphabet)) - 1.0
         one_hot = np.vstack([codes, np.zeros(len(self.alphabet))])[letters]
         return one_hot[:, :, 1:].reshape(len(letters), -1)
 
     def _alikeness(self, letters: NDArray[np.int64]) -> dict[int, NDArray[np.float64]]:
-        """For each distance d, +1 where layers d apart are alike and -1 elsewhere: (n, l-d)."""
+        """For each distance d, +1 where layers d apart are equal and -1 otherwise: (n, l-d)."""
         if self.length == 1:
             return {1: np.zeros((len(letters), 1))}
         return {
@@ -85,9 +88,10 @@ class Chains:
         }
 
     def _nodes(self, letters: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Per layer, leads included: letter, being a lead, and distance from the middle.
+        """Node features of each layer and lead: letter, whether it is a lead, and position.
 
-        As if of a potential's only layer: (n, l+2, 1, letters + 2).
+        The position is the distance from the middle, 1 at the leads. Shaped like the features of a
+        potential with a single layer: (n, l+2, 1, letters + 2).
         """
         n, length = letters.shape
         kinds = len(self.alphabet)
@@ -98,7 +102,7 @@ class Chains:
         return nodes[:, :, None]
 
     def _edges(self) -> NDArray[np.float32]:
-        """Layers one and two apart: (1, l+2, l+2, 2)."""
+        """Edge features: whether two layers are one, or two, apart: (1, l+2, l+2, 2)."""
         site = np.arange(self.length + 2)
         apart = np.abs(site[:, None] - site[None])
         return np.stack([apart == 1, apart == 2], axis=2)[None].astype(np.float32)

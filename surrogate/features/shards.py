@@ -1,4 +1,4 @@
-"""Quick features of a large space, shard by shard: one file each, one shard in memory at a time."""
+"""Quick features of a large space in shards: one file per shard, one shard in memory at a time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from oracle.potentials.table import weights_digest
 from oracle.runtime.files import report_damage
 from surrogate.features.crystal_features import CrystalFeatures
 from surrogate.features.feature_store import FeatureStore
-from surrogate.features.kept import read_tensors, write_tensors
 from surrogate.features.quick_features import VERSION, quick_features
+from surrogate.features.tensor_files import read_tensors, write_tensors
 
 
 class ShardStore(FeatureStore):
-    """Exact features of any crystal, but quick ones of the shard that was loaded last.
+    """Quick features of the crystals in the shard loaded last, and exact features of all others.
 
-    So the same surrogate is fitted on exact features and then asked about one shard after
-    another; memory does not grow with their number.
+    A surrogate can thus be fitted on exact features and then predict one shard after another;
+    memory does not grow with the number of shards.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
@@ -36,16 +36,16 @@ class ShardStore(FeatureStore):
 
     @property
     def is_needed(self) -> bool:
-        """Whether surrogates learn from a potential's features at all."""
+        """Whether the surrogate learns from a potential's features at all."""
         return self._potential != "none"
 
     def load(self, crystals: Sequence[Crystal]) -> None:
-        """Read or compute the features of a shard, and forget those of the one before."""
-        found = shard_features(self._potential, crystals, self._cache_dir)
-        self._shard = {c.digest: f for c, f in zip(crystals, found, strict=True)}
+        """Read or compute the features of a shard, and discard those of the previous one."""
+        features = shard_features(self._potential, crystals, self._cache_dir)
+        self._shard = {c.digest: f for c, f in zip(crystals, features, strict=True)}
 
     def get(self, crystals: Sequence[Crystal]) -> list[CrystalFeatures]:
-        """Features in the order of the crystals, quick ones when the shard holds all of them."""
+        """Features in the order of the crystals; quick ones if the shard holds all of them."""
         if all(crystal.digest in self._shard for crystal in crystals):
             return [self._shard[crystal.digest] for crystal in crystals]
         return super().get(crystals)
@@ -54,26 +54,26 @@ class ShardStore(FeatureStore):
 def shard_features(
     potential: str, crystals: Sequence[Crystal], cache_dir: Path
 ) -> list[CrystalFeatures]:
-    """`quick_features` of a list of crystals, kept on disk as a whole.
+    """`quick_features` of a list of crystals, cached on disk as one file.
 
-    A shard is kept under the digests of all its crystals in their order, because its numbers
-    depend, in their last digits, on what was computed together.
+    The file is named by the digests of all crystals in order, because the last digits of the
+    numbers depend on which crystals are computed together.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
-        crystals: of the shard.
+        crystals: the members of the shard.
         cache_dir: folder of the cache.
 
     Raises:
         OracleError: stage ``read``; the potential is unknown or not installed.
     """
     path = _path(potential, crystals, cache_dir)
-    known = _read(path, len(crystals))
-    if known is not None:
-        return known
-    found = quick_features(potential, crystals)
-    _write(path, found)
-    return found
+    stored = _read(path, len(crystals))
+    if stored is not None:
+        return stored
+    features = quick_features(potential, crystals)
+    _write(path, features)
+    return features
 
 
 def _path(potential: str, crystals: Sequence[Crystal], cache_dir: Path) -> Path:
@@ -83,11 +83,11 @@ def _path(potential: str, crystals: Sequence[Crystal], cache_dir: Path) -> Path:
 
 
 def _read(path: Path, count: int) -> list[CrystalFeatures] | None:
-    """Kept features of a shard; None where there are none, or they are damaged."""
-    found = read_tensors(path)
-    if found is None:
+    """Cached features of a shard; None where there are none, or the file is damaged."""
+    stored = read_tensors(path)
+    if stored is None:
         return None
-    arrays, notes = found
+    arrays, notes = stored
     if len(arrays) != 3 * count:
         report_damage(path, f"it holds {len(arrays)} arrays, not {3 * count}")
         return None
@@ -104,11 +104,15 @@ def _read(path: Path, count: int) -> list[CrystalFeatures] | None:
 
 def _write(path: Path, features: Sequence[CrystalFeatures]) -> None:
     tensors: dict[str, NDArray[Any]] = {}
-    for k, found in enumerate(features):
+    for k, crystal_features in enumerate(features):
         tensors |= {
-            f"{k}/nodes": found.nodes,
-            f"{k}/edges": found.edges,
-            f"{k}/globals": found.globals,
+            f"{k}/nodes": crystal_features.nodes,
+            f"{k}/edges": crystal_features.edges,
+            f"{k}/globals": crystal_features.globals,
         }
-    notes = {f"{k}/note": found.note for k, found in enumerate(features) if found.note}
+    notes = {
+        f"{k}/note": crystal_features.note
+        for k, crystal_features in enumerate(features)
+        if crystal_features.note
+    }
     write_tensors(path, tensors, notes)

@@ -1,4 +1,4 @@
-"""Descriptors from the frequencies of a doubled cell: whether a crystal is soft, and how stiff."""
+"""Descriptors of stiffness and stability from the phonon frequencies of a doubled cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from oracle.materials.crystal import Crystal
 from oracle.phonons.commensurate import commensurate_frequencies
 from oracle.potentials.table import weights_digest
 from oracle.runtime.errors import raise_if_of_the_machine, recurring
-from surrogate.features.kept import read_tensors, write_tensors
+from surrogate.features.tensor_files import read_tensors, write_tensors
 
 Array = NDArray[np.float64]
 
@@ -23,40 +23,40 @@ SMALL_PHONONS = {
 }
 """Names of the descriptors, with the rough standard deviation of each among simple compounds.
 
-Frequencies in THz, logarithms to base 10. The mean inverse square is what mean square
-displacements follow at high temperature; boundary frequencies are those of the three lowest
-branches where the zone ends; softness is the lowest mode over the mean one, negative where the
-crystal gives way."""
+Frequencies are in THz, logarithms to base 10. Mean square displacements at high temperature are
+proportional to the mean inverse square; boundary frequencies are those of the three lowest branches
+at the zone boundary; softness is the lowest frequency over the root mean square, negative where
+modes are imaginary."""
 VERSION = 1
-"""Raised whenever the numbers change, so that files of older versions are not read."""
-_FLOOR = 0.3  # THz; slower modes count as that slow where a logarithm or an inverse is taken
-_NOISE = 0.05  # THz; acoustic modes at the zone's centre below it are its three zeros
+"""Increased whenever the numbers change, so that files of older versions are not read."""
+_FLOOR = 0.3  # THz; lower limit of frequencies before a logarithm or an inverse is taken
+_NOISE = 0.05  # THz; acoustic modes at Gamma may differ from zero by this much
 UNKNOWN: Array = np.full(len(SMALL_PHONONS), np.nan)
 
 
 def small_phonons(
     potential: str, crystal: Crystal, volume_per_atom: float, cache_dir: Path | None
 ) -> Array:
-    """The numbers named in `SMALL_PHONONS` (4,); NaN where the look is dear or fails.
+    """The descriptors (4,) named in `SMALL_PHONONS`; NaN where they cost too much or fail.
 
     Args:
         potential: as for `oracle.potentials.table.calculator`.
         crystal: any crystal.
-        volume_per_atom: at the potential's minimum, Å³; NaN where there is none.
-        cache_dir: folder of the cache, or None to compute only.
+        volume_per_atom: at the potential's energy minimum, Å³; NaN where there is none.
+        cache_dir: folder of the cache, or None to compute without a cache.
     """
     path = None if cache_dir is None else path_of(potential, crystal, cache_dir)
-    known = None if path is None else read_tensors(path)
-    if known is not None and "phonons" in known[0]:
-        return np.asarray(known[0]["phonons"])
-    found = _computed(potential, crystal, volume_per_atom)
+    stored = None if path is None else read_tensors(path)
+    if stored is not None and "phonons" in stored[0]:
+        return np.asarray(stored[0]["phonons"])
+    descriptors = _computed(potential, crystal, volume_per_atom)
     if path is not None:
-        write_tensors(path, {"phonons": found}, {})
-    return found
+        write_tensors(path, {"phonons": descriptors}, {})
+    return descriptors
 
 
 def path_of(potential: str, crystal: Crystal, cache_dir: Path) -> Path:
-    """Where the cache keeps the descriptors of a crystal."""
+    """Path of a crystal's descriptors in the cache."""
     name = f"{crystal.digest}-{weights_digest(potential)[:16]}-phonons-v{VERSION}.safetensors"
     return cache_dir / crystal.digest[:2] / name
 
@@ -70,13 +70,13 @@ def _computed(potential: str, crystal: Crystal, volume_per_atom: float) -> Array
         frequencies = recurring(lambda: commensurate_frequencies(structure, potential))
     except (ArithmeticError, ValueError, RuntimeError, KeyError) as error:
         raise_if_of_the_machine(error)
-        # Potentials refuse elements they do not know, each in its own way.
+        # Each potential raises a different error for elements it does not support.
         return UNKNOWN.copy()
     return UNKNOWN.copy() if frequencies is None else summary(frequencies)
 
 
 def summary(frequencies: Array) -> Array:
-    """The descriptors (4,) of frequencies (n_q, n_bands), THz, whose first point is the centre."""
+    """The descriptors (4,) from frequencies (n_q, n_bands) in THz; the first q-point is Gamma."""
     ordered = np.sort(frequencies, axis=1)
     centre, boundary = ordered[0], ordered[1:]
     modes = np.concatenate([boundary.ravel(), centre[3:]])

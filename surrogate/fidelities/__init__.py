@@ -1,1 +1,1 @@
-"""What cheaper fidelities tell, and how far they are trusted."""
+"""What results at lower fidelities contribute, and how far they are trusted."""

@@ -1,4 +1,4 @@
-"""Labels of the dear fidelity against what the cheaper ones make one expect."""
+"""Delta learning: labels relative to what results at lower fidelities lead one to expect."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Output
 from surrogate.features.inputs import Inputs
-from surrogate.fidelities.low_fidelity import Cheaper, Similarity, cheaper
+from surrogate.fidelities.low_fidelity import LowFidelity, Similarity, low_fidelity
 from surrogate.fidelities.trust import Trust, trust
 from surrogate.training_data.labels import Outcome, labels_of
-from surrogate.training_data.problem import CheapLabels, Prediction, Problem
+from surrogate.training_data.problem import LowFidelityLabels, Prediction, Problem
 from surrogate.training_data.scaling import TargetScale
 from surrogate.training_data.targets import Extras, Target, rows_of
 
@@ -23,13 +23,15 @@ _TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class Said:
-    """What cheaper fidelities say of n materials.
+class LowFidelityShift:
+    """Shift of the prior mean of n materials that follows from lower fidelities.
 
     Args:
         mean: (n,), to be added to the prior mean.
-        error: (n,), of it where values had to be guessed, each material for itself.
-        doubts: (n, fidelities), change of the mean by one standard deviation of each multiple.
+        error: (n,), its standard error where lower-fidelity values had to be estimated, independent
+            for each material.
+        doubts: (n, fidelities), change of the shift per standard deviation of each fidelity's
+            slope, which is common to all materials.
     """
 
     mean: Array
@@ -38,153 +40,162 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Informed:
-    """One output, and what cheaper fidelities say of it.
+class DeltaTarget:
+    """Labels of one output together with the results at lower fidelities.
 
     Args:
-        target: labels, prior mean, and the scale of what is left once all is said.
-        cheaper: by fidelity, dearest first.
+        target: labels, prior mean, and standardisation of the residuals that the lower fidelities
+            leave.
+        lower: lower fidelities by name, the most expensive first.
     """
 
     target: Target
-    cheaper: Mapping[str, Cheaper]
+    lower: Mapping[str, LowFidelity]
 
     @property
     def trusts(self) -> dict[str, Trust]:
-        """How far each cheaper fidelity is believed."""
-        return {name: found.trust for name, found in self.cheaper.items()}
+        """How far each lower fidelity is trusted."""
+        return {name: fidelity.trust for name, fidelity in self.lower.items()}
 
     def problem(self, inputs: Inputs, extras: Array) -> Problem:
-        """The regression on the scale of 1 of what the cheaper fidelities leave to explain.
+        """The standardised regression problem of the residuals that lower fidelities leave.
 
-        Where such a value had to be guessed, the error of the guess is noise of the label.
+        Where a lower-fidelity value had to be estimated, its error is added to the label's noise.
         """
         target = self.target
         plain = target.problem(inputs, extras)
-        if not self.cheaper:
+        if not self.lower:
             return plain
-        said = self.said(target.labels.materials, inputs.take(target.rows))
+        shift = self.shift(target.labels.materials, inputs.take(target.rows))
         spread = target.scale.spread
         return replace(
             plain,
-            targets=plain.targets - said.mean / spread,
-            noise=np.hypot(plain.noise, said.error / spread),
+            targets=plain.targets - shift.mean / spread,
+            noise=np.hypot(plain.noise, shift.error / spread),
         )
 
-    def said(self, materials: Sequence[Material], inputs: Inputs) -> Said:
-        """What the cheaper fidelities say of n materials, on the modelled scale."""
+    def shift(self, materials: Sequence[Material], inputs: Inputs) -> LowFidelityShift:
+        """Contribution of the lower fidelities to n materials, on the modelled scale."""
         mean, variance = np.zeros(len(materials)), np.zeros(len(materials))
-        doubts = np.zeros((len(materials), len(self.cheaper)))
-        for k, found in enumerate(self.cheaper.values()):
-            values, errors = found.says(materials, inputs)
-            mean = mean + found.trust.slope * values
-            variance = variance + np.square(found.trust.slope * errors)
-            doubts[:, k] = found.trust.slope_spread * values
-        return Said(mean, np.sqrt(variance), doubts)
+        doubts = np.zeros((len(materials), len(self.lower)))
+        for k, fidelity in enumerate(self.lower.values()):
+            values, errors = fidelity.values_of(materials, inputs)
+            mean = mean + fidelity.trust.slope * values
+            variance = variance + np.square(fidelity.trust.slope * errors)
+            doubts[:, k] = fidelity.trust.slope_spread * values
+        return LowFidelityShift(mean, np.sqrt(variance), doubts)
 
-    def offset(self, inputs: Inputs, said: Said) -> Array:
-        """Mean (n,) of n materials before any regression, on the modelled scale."""
+    def offset(self, inputs: Inputs, shift: LowFidelityShift) -> Array:
+        """Expected value (n,) before any regression, on the modelled scale."""
         offset = self.target.scale.centre + self.target.prior.mean(inputs)
-        return offset + said.mean if self.cheaper else offset
+        return offset + shift.mean if self.lower else offset
 
-    def root(self, unit: Prediction, said: Said, calibration: float) -> Array:
-        """Root (n, r) of the epistemic covariance, on the modelled scale.
+    def root(self, unit: Prediction, shift: LowFidelityShift, calibration: float) -> Array:
+        """Matrix square root (n, r) of the epistemic covariance, on the modelled scale.
 
-        What is not known of a guessed value widens the material's own spread; what is not known
-        of how far a fidelity is to be believed is common to all.
+        The error of an estimated lower-fidelity value widens the uncertainty of that material
+        alone; the uncertainty of a fidelity's slope is common to all materials.
 
         Args:
-            unit: of what the cheaper fidelities leave to explain, on the scale of 1.
-            said: what they say.
-            calibration: factor of all spreads.
+            unit: standardised prediction of the residuals that lower fidelities leave.
+            shift: what the lower fidelities contribute to these materials.
+            calibration: factor of all standard deviations.
         """
         root = calibration * self.target.scale.spread * unit.root
-        if not self.cheaper:
+        if not self.lower:
             return root
         variance = np.maximum(np.square(root).sum(axis=1), _TINY)
-        wider = np.sqrt(1.0 + np.square(calibration * said.error) / variance)
-        return np.concatenate([root * wider[:, None], calibration * said.doubts], axis=1)
+        wider = np.sqrt(1.0 + np.square(calibration * shift.error) / variance)
+        return np.concatenate([root * wider[:, None], calibration * shift.doubts], axis=1)
 
 
-def informed(
+def delta_target(
     output: Output,
     target: Target,
-    found: Mapping[str, Mapping[str, Outcome]],
+    by_fidelity: Mapping[str, Mapping[str, Outcome]],
     fidelity: str,
     row: dict[str, int],
     inputs: Inputs,
     similarity: Similarity,
-) -> Informed:
-    """An output with all that cheaper fidelities say of it; each is weighed on what is left.
+) -> DeltaTarget:
+    """The labels of one output with all lower fidelities.
+
+    Lower fidelities are added one after another, the most expensive first; each is weighted by how
+    well it explains the residuals of those before it.
 
     Args:
-        output: which.
-        target: of the fidelity that is predicted.
-        found: evaluations by fidelity and digest.
-        fidelity: the one predicted.
-        row: of each digest among the inputs.
-        inputs: of all materials in `found`.
-        similarity: of materials.
+        output: the property.
+        target: labels at the fidelity that is predicted.
+        by_fidelity: evaluations by fidelity and digest.
+        fidelity: the fidelity that is predicted; all others count as lower.
+        row: row of each digest in the inputs.
+        inputs: of all materials in `by_fidelity`.
+        similarity: prior covariance between materials.
     """
     residuals = target.labels.values - target.prior.mean(inputs)[target.rows]
     own = inputs.take(target.rows)
-    cheap: dict[str, Cheaper] = {}
+    lower: dict[str, LowFidelity] = {}
     typical: float | None = None
-    for name in _dearest_first(found, fidelity):
-        labels = labels_of(found[name], output)
+    for name in _costliest_first(by_fidelity, fidelity):
+        labels = labels_of(by_fidelity[name], output)
         if not len(labels.values):
             continue
-        at = rows_of(labels.materials, row)
-        theirs = labels.values - target.prior.mean(inputs)[at]
-        said = cheaper(labels, theirs, at, inputs, similarity)
-        values, errors = said.says(target.labels.materials, own)
-        both = np.flatnonzero(errors == 0.0)
-        columns = similarity.columns(own)[both]
+        low_rows = rows_of(labels.materials, row)
+        low_residuals = labels.values - target.prior.mean(inputs)[low_rows]
+        shift = low_fidelity(labels, low_residuals, low_rows, inputs, similarity)
+        values, errors = shift.values_of(target.labels.materials, own)
+        measured_at_both = np.flatnonzero(errors == 0.0)
+        columns = similarity.columns(own)[measured_at_both]
         scale = TargetScale.of(residuals, physical=target.prior.physical, typical=typical)
-        believed = trust(
-            residuals[both] - scale.centre,
-            target.labels.noise[both],
-            values[both],
+        belief = trust(
+            residuals[measured_at_both] - scale.centre,
+            target.labels.noise[measured_at_both],
+            values[measured_at_both],
             similarity(columns, columns),
             spread=scale.spread,
-            cheap_spread=said.spread,
+            low_spread=shift.spread,
         )
-        cheap[name] = replace(said, trust=believed)
-        residuals, typical = residuals - believed.slope * values, believed.left
-    if cheap:
+        lower[name] = replace(shift, trust=belief)
+        residuals, typical = residuals - belief.slope * values, belief.residual_size
+    if lower:
         scale = TargetScale.of(residuals, physical=target.prior.physical, typical=typical)
         target = replace(target, scale=scale)
-    return Informed(target, cheap)
+    return DeltaTarget(target, lower)
 
 
-def cheap_labels(
+def low_fidelity_labels(
     output: Output,
     target: Target,
-    found: Mapping[str, Mapping[str, Outcome]],
+    by_fidelity: Mapping[str, Mapping[str, Outcome]],
     fidelity: str,
     row: dict[str, int],
     inputs: Inputs,
     extras: Extras,
-) -> tuple[CheapLabels, ...]:
-    """What each cheaper fidelity says, for models that learn from all at once; see `informed`."""
-    cheap = []
-    for name in _dearest_first(found, fidelity):
-        labels = labels_of(found[name], output)
+) -> tuple[LowFidelityLabels, ...]:
+    """Labels at each lower fidelity, for models that learn from all fidelities jointly.
+
+    For the arguments see `delta_target`; `extras` gives the instability flags.
+    """
+    all_labels = []
+    for name in _costliest_first(by_fidelity, fidelity):
+        labels = labels_of(by_fidelity[name], output)
         if len(labels.values):
             own = Target.of(output, labels, row, inputs)
             own = replace(own, prior=target.prior)
             problem = own.problem(inputs, extras.flags(labels.materials, output))
-            cheap.append(
-                CheapLabels(name, problem.rows, problem.extras, problem.targets, problem.noise)
+            all_labels.append(
+                LowFidelityLabels(
+                    name, problem.rows, problem.extras, problem.targets, problem.noise
+                )
             )
-    return tuple(cheap)
+    return tuple(all_labels)
 
 
-def _dearest_first(found: Mapping[str, Mapping[str, Outcome]], fidelity: str) -> list[str]:
-    """Cheaper fidelities by falling mean of the recorded cost, ties by name."""
+def _costliest_first(by_fidelity: Mapping[str, Mapping[str, Outcome]], fidelity: str) -> list[str]:
+    """Lower fidelities by decreasing mean of the recorded cost, ties by name."""
     costs = {
         name: float(np.mean([outcome.cost_s for outcome in outcomes.values()]))
-        for name, outcomes in found.items()
+        for name, outcomes in by_fidelity.items()
         if name != fidelity
     }
     return sorted(costs, key=lambda name: (-costs[name], name))

@@ -1,4 +1,4 @@
-"""What a cheaper fidelity says of any material: measured there, or guessed from its neighbours."""
+"""Values of any material at a lower fidelity: measured, or estimated from similar materials."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from surrogate.training_data.labels import Labels
 from surrogate.training_data.scaling import Descriptors, InputScale
 
 Array = NDArray[np.float64]
-_WHITE = 0.3  # share of a value's variance that descriptors do not explain
-_CHUNK = 8192
+_WHITE = 0.3  # fraction of the variance that descriptors do not explain
+_CHUNK = 8192  # materials at a time
 
 
 @dataclass(frozen=True)
 class Similarity:
     """Prior covariance of functions of the descriptors, about 1 on the diagonal.
 
-    That of the Gaussian process at its most probable scales, without its constant.
+    The covariance of the Gaussian process at the prior mean of its hyperparameters, without the
+    constant.
 
     Args:
-        kernel: never fitted.
-        descriptors: what it compares.
+        kernel: with its initial hyperparameters; it is never fitted.
+        descriptors: inputs of the kernel.
     """
 
     kernel: BlockKernel
@@ -43,28 +44,28 @@ class Similarity:
         return cls(BlockKernel(widths, 0, mirror_of(inputs)), descriptors)
 
     def columns(self, inputs: Inputs) -> Array:
-        """What is compared, (n, g)."""
+        """Standardised descriptors (n, g), the inputs of the kernel."""
         return self.descriptors(inputs, np.zeros((inputs.n, 0)))
 
     def __call__(self, first: Array, second: Array) -> Array:
         """Covariance (n1, n2) of rows of `columns`."""
         with torch.no_grad():
-            found = self.kernel.forward(torch.from_numpy(first), torch.from_numpy(second))
-        return np.asarray(found.numpy() - 1.0)
+            covariance = self.kernel.forward(torch.from_numpy(first), torch.from_numpy(second))
+        return np.asarray(covariance.numpy() - 1.0)
 
 
 @dataclass(frozen=True)
-class Cheaper:
-    """One cheaper fidelity of one output.
+class LowFidelity:
+    """One lower fidelity of one output.
 
     Args:
-        trust: how far it is believed.
-        known: by digest, its value less the prior mean and the mean of all.
-        spread: size of those.
-        similarity: of materials.
-        rows: (k, g), descriptors of the materials it knows.
-        lower: (k, k), factor of their covariance.
-        weights: (k,), from which values elsewhere are guessed.
+        trust: how far it is trusted.
+        known: by digest, its values minus the prior mean, centred.
+        spread: root mean square of those values.
+        similarity: prior covariance between materials.
+        rows: (k, g), descriptors of the k materials measured at it.
+        lower: (k, k), Cholesky factor of their covariance.
+        weights: (k,), weights from which values of other materials are estimated.
     """
 
     trust: Trust
@@ -75,53 +76,55 @@ class Cheaper:
     lower: Array
     weights: Array
 
-    def says(self, materials: Sequence[Material], inputs: Inputs) -> tuple[Array, Array]:
-        """Values (n,) less prior mean and mean of all, and their standard errors (n,).
+    def values_of(self, materials: Sequence[Material], inputs: Inputs) -> tuple[Array, Array]:
+        """Values (n,) minus the prior mean, centred, and their standard errors (n,).
 
-        Where nothing was measured, for instance because the material is unstable there, the value
-        is guessed from similar materials and has the error of a guess.
+        A measured value has the error 0. Where nothing was measured, for instance because the
+        material is unstable at this fidelity, the value is estimated from similar materials.
         """
         values, errors = np.zeros(len(materials)), np.zeros(len(materials))
-        open_ = np.array([m.digest not in self.known for m in materials], dtype=bool)
-        for k in np.flatnonzero(~open_):
+        is_unmeasured = np.array([m.digest not in self.known for m in materials], dtype=bool)
+        for k in np.flatnonzero(~is_unmeasured):
             values[k] = self.known[materials[int(k)].digest]
-        blank = np.flatnonzero(open_)
-        if len(blank):
-            columns = self.similarity.columns(inputs)[blank]
-            for start in range(0, len(blank), _CHUNK):
+        unmeasured = np.flatnonzero(is_unmeasured)
+        if len(unmeasured):
+            columns = self.similarity.columns(inputs)[unmeasured]
+            for start in range(0, len(unmeasured), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                values[blank[part]], errors[blank[part]] = self._guessed(columns[part])
+                values[unmeasured[part]], errors[unmeasured[part]] = self._estimated(columns[part])
         return values, errors
 
-    def _guessed(self, columns: Array) -> tuple[Array, Array]:
+    def _estimated(self, columns: Array) -> tuple[Array, Array]:
         cross = (1.0 - _WHITE) * self.similarity(self.rows, columns)
         explained = np.square(np.linalg.solve(self.lower, cross)).sum(axis=0)
         variance = np.maximum(1.0 - explained, _WHITE)
         return cross.T @ self.weights, self.spread * np.sqrt(variance)
 
 
-def cheaper(
-    found: Labels,
+def low_fidelity(
+    labels: Labels,
     residuals: Array,
-    at: NDArray[np.int64],
+    rows_at: NDArray[np.int64],
     inputs: Inputs,
     similarity: Similarity,
-) -> Cheaper:
-    """A fidelity that nothing is known of but its values.
+) -> LowFidelity:
+    """A lower fidelity with prior trust, before it is compared with any labels.
 
     Args:
-        found: its k labels, at least one.
-        residuals: (k,), those less their prior mean.
-        at: (k,), rows of its materials among the inputs.
+        labels: its k values, at least one.
+        residuals: (k,), those values minus their prior mean.
+        rows_at: (k,), rows of its materials in the inputs.
         inputs: of all materials.
-        similarity: of materials.
+        similarity: prior covariance between materials.
     """
     centre = float(residuals.mean())
     values = residuals - centre
     spread = max(float(np.sqrt(np.square(values).sum() / len(values))), 1e-6)
-    rows = similarity.columns(inputs)[at]
+    rows = similarity.columns(inputs)[rows_at]
     shape = (1.0 - _WHITE) * similarity(rows, rows) + _WHITE * np.eye(len(rows))
     lower = np.linalg.cholesky(shape + 1e-6 * np.eye(len(rows)))
     weights = np.linalg.solve(lower.T, np.linalg.solve(lower, values))
-    known = {m.digest: float(v) for m, v in zip(found.materials, values, strict=True)}
-    return Cheaper(PRIOR, known, spread, similarity, rows, np.asarray(lower), np.asarray(weights))
+    known = {m.digest: float(v) for m, v in zip(labels.materials, values, strict=True)}
+    return LowFidelity(
+        PRIOR, known, spread, similarity, rows, np.asarray(lower), np.asarray(weights)
+    )

@@ -1,4 +1,4 @@
-"""What evaluations at cheaper fidelities tell of a crystal's vibrations, as descriptors."""
+"""Vibrational properties from evaluations at lower fidelities, as descriptors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from surrogate.features.inputs import Inputs
 from surrogate.training_data.labels import Outcome
 
 Array = NDArray[np.float64]
-_TEMPERATURE = 300.0  # K, of what depends on it
-FINDINGS = {
+_TEMPERATURE = 300.0  # K, for properties that depend on it
+LOW_FIDELITY_PROPERTIES = {
     "sound_velocity_longitudinal": 0.15,
     "sound_velocity_transverse": 0.15,
     "debye_temperature": 0.2,
@@ -24,60 +24,62 @@ FINDINGS = {
     "anharmonicity": 0.2,
     "gruneisen_mean": 0.2,
 }
-"""Properties that are looked for, with the rough standard deviation of log10 of each."""
+"""Properties used as descriptors, with the rough standard deviation of log10 of each."""
 
 
 @dataclass(frozen=True)
-class Findings:
-    """Descriptors by material digest; NaN where the evaluation does not tell.
+class LowFidelityDescriptors:
+    """Descriptors by material digest; NaN where an evaluation lacks the property.
 
     Args:
-        rows: log10 of the properties named in `FINDINGS`, (7,) each.
+        rows: log10 of the properties named in `LOW_FIDELITY_PROPERTIES`, (7,) for each digest.
     """
 
     rows: Mapping[str, Array]
 
     @classmethod
-    def of(cls, found: Mapping[str, Mapping[str, Outcome]], fidelity: str) -> Findings:
-        """All that fidelities other than `fidelity` found; what two of them found is averaged.
+    def of(
+        cls, by_fidelity: Mapping[str, Mapping[str, Outcome]], fidelity: str
+    ) -> LowFidelityDescriptors:
+        """Descriptors from all fidelities other than `fidelity`, averaged where several have them.
 
-        Labels of `fidelity` itself are left out: what they found is not known of the materials
-        that a prediction is asked for.
+        Evaluations at `fidelity` itself are left out, because they are not available for the
+        materials to be predicted.
         """
-        known: dict[str, list[Array]] = {}
-        for name, outcomes in found.items():
+        rows: dict[str, list[Array]] = {}
+        for name, outcomes in by_fidelity.items():
             if name == fidelity:
                 continue
             for digest, outcome in outcomes.items():
-                row = np.array([_logarithm(outcome, key) for key in FINDINGS])
+                row = np.array([_logarithm(outcome, key) for key in LOW_FIDELITY_PROPERTIES])
                 if np.isfinite(row).any():
-                    known.setdefault(digest, []).append(row)
-        return cls({digest: _mean(rows) for digest, rows in known.items()})
+                    rows.setdefault(digest, []).append(row)
+        return cls({digest: _mean(rows) for digest, rows in rows.items()})
 
     def added(self, inputs: Inputs, materials: Sequence[Material]) -> Inputs:
-        """The inputs of n materials with one more block (n, 7); unchanged where nothing is known.
+        """The inputs of n materials with one more block (n, 7); unchanged if there are no rows.
 
-        Standardisation puts what is typical where a NaN is.
+        Standardisation replaces NaN by the mean.
         """
         if not self.rows:
             return inputs
-        blank = np.full(len(FINDINGS), np.nan)
+        blank = np.full(len(LOW_FIDELITY_PROPERTIES), np.nan)
         block = np.stack([self.rows.get(m.digest, blank) for m in materials])
         return replace(
             inputs,
             blocks=(*inputs.blocks, block),
-            spreads=(*inputs.spreads, np.array(list(FINDINGS.values()))),
-            mirrors=(*inputs.mirrors, np.arange(len(FINDINGS))),
+            spreads=(*inputs.spreads, np.array(list(LOW_FIDELITY_PROPERTIES.values()))),
+            mirrors=(*inputs.mirrors, np.arange(len(LOW_FIDELITY_PROPERTIES))),
         )
 
 
 def _logarithm(outcome: Outcome, name: str) -> float:
-    found = scalar(outcome, name, _TEMPERATURE)
-    return float(np.log10(found[0])) if found is not None and found[0] > 0 else float("nan")
+    value = scalar(outcome, name, _TEMPERATURE)
+    return float(np.log10(value[0])) if value is not None and value[0] > 0 else float("nan")
 
 
 def _mean(rows: Sequence[Array]) -> Array:
-    """Mean of what is known, column by column."""
+    """Column means of the values that are not NaN."""
     table = np.stack(rows)
     count = np.isfinite(table).sum(axis=0)
     total = np.where(np.isfinite(table), table, 0.0).sum(axis=0)

@@ -1,14 +1,14 @@
 """Fine-tuning of a universal potential on a few reference labels, without forgetting the rest.
 
-The loss is the relative error of forces and stress on the labels, plus the same on *replayed*
-structures that the weights before had labelled themselves (rehearsal against catastrophic
-forgetting: Robins, Connection Science 7, 123 (1995)), so that what was right stays as it was. What
-is kept are exponential averages of the weights over the steps (Polyak and Juditsky, SIAM J. Control
-Optim. 30, 838 (1992)), at the epoch that is best on held-out labels. Where these forget too much,
-the farthest point on the straight way back to the original weights that does not is taken.
+The loss is the relative error of forces and stress on the labels, plus the same error on *replayed*
+structures, whose targets are the original potential's own forces (rehearsal against catastrophic
+forgetting: Robins, Connection Science 7, 123 (1995)). The result is the exponential moving average
+of the weights (Polyak and Juditsky, SIAM J. Control Optim. 30, 838 (1992)) at the epoch with the
+smallest error on held-out labels. Where that changes the potential too much elsewhere, the weights
+are interpolated linearly back towards the original ones until the change is acceptable.
 
-Fine-tuning begins at the original weights with all labels there are, not at those of the last
-round: the result then depends on the labels alone and does not drift from round to round.
+Every fine-tuning starts from the original weights and uses all labels so far, instead of continuing
+from the last fine-tuning: the result then depends only on the labels and does not drift.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ from surrogate.healing.force_labels import ForceLabel, consistent, structure_dig
 
 @dataclass(frozen=True)
 class Healed:
-    """What came of a fine-tuning.
+    """Result of a fine-tuning.
 
     Args:
-        accepted: whether the new weights take the place of the old ones.
-        reason: why, in one sentence with figures.
-        potential: what to use from now on, as for `oracle.potentials.table.calculator`.
-        weights: file of the new weights where accepted.
+        accepted: whether the new weights replace the old ones.
+        reason: why, in one sentence with numbers.
+        potential: the potential to use from now on, as for `oracle.potentials.table.calculator`.
+        weights: file of the new weights; None if they were not accepted.
         digest: SHA-256 of the weights of `potential`.
-        before: of the weights that were in use.
-        after: of the new ones, accepted or not.
-        labels: trained on, and held out.
-        settings: digest of the labels' settings.
-        epochs: run, and the one that was best.
-        seconds: of training.
-        share: of the way from the original weights to the trained ones that was taken.
+        before: errors of the weights in use before.
+        after: errors of the new weights, accepted or not.
+        labels: numbers of labels trained on and held out.
+        settings: digest of the reference method's settings, which all labels share.
+        epochs: number of epochs run, and the best epoch.
+        seconds: duration of the training.
+        share: 1 for the trained weights; less where they were interpolated towards the original
+            ones (0).
     """
 
     accepted: bool
@@ -74,42 +75,43 @@ def heal(
     settings: FineTuningSettings | None = None,
     done: Callable[[float], None] | None = None,
 ) -> Healed:
-    """Fine-tune a potential and decide whether the new weights take over.
+    """Fine-tune a potential and decide whether its new weights replace those in use.
 
     Args:
-        original: a potential of SevenNet or CHGNet whose weights training begins with.
-        labels: all there are, of one engine with one set of settings. Which are held out follows
-            from each label and the seed, so that a label once held out stays so.
-        replay: structures from elsewhere, at least two, that the original weights label.
-        folder: where accepted weights are written, named by their digest.
-        current: the potential in use that has to be beaten, of the same architecture; `original`
-            unless given.
-        elsewhere: reference labels of other materials that are not trained on; with them the
-            error elsewhere is one against the reference, else against the original weights.
+        original: a SevenNet or CHGNet potential, from whose weights the training starts.
+        labels: all reference labels so far, from one engine with one set of settings. Whether a
+            label is held out depends only on its structure and the seed, so a label that was held
+            out once is never trained on later.
+        replay: at least two structures of other materials, labelled by the original weights.
+        folder: where accepted weights are written, under a name made of their digest.
+        current: the potential in use, which the new weights must surpass; it must have the same
+            architecture. The default is `original`.
+        elsewhere: reference labels of other materials, never trained on. With them, the error
+            elsewhere is measured against the reference; without, against the original weights.
         settings: of the training.
-        done: told the finished share, 0 to 1.
+        done: called with the finished fraction, 0 to 1.
 
     Raises:
-        ValueError: fewer than two labels or replayed structures, labels of mixed settings, a
-            potential that cannot be trained, or a `current` of another library.
+        ValueError: fewer than two labels or replayed structures, labels with different settings,
+            a potential that cannot be trained, or a `current` of another library.
     """
     from surrogate.healing.fine_tuning_loop import Loop  # torch takes seconds to import
 
     settings = settings or FineTuningSettings()
     consistent(labels)
     digest = consistent([*labels, *elsewhere])
-    _enough(labels, replay)
+    _check_counts(labels, replay)
     started = time.perf_counter()
-    held = held_out(labels, settings.held_out, settings.seed)
+    is_held_out = held_out(labels, settings.held_out, settings.seed)
     with one_thread():
-        loop = Loop.prepared(original, labels, held, replay, elsewhere, settings)
-        same = current is None or current == original
-        before = loop.errors() if same else loop.errors_of(str(current))
+        loop = Loop.prepared(original, labels, is_held_out, replay, elsewhere, settings)
+        unchanged = current is None or current == original
+        before = loop.errors() if unchanged else loop.errors_of(str(current))
         epochs = loop.run(done)
         after, share = loop.errors(), 1.0
         accepted, reason = verdict(before, after, bool(elsewhere), settings.tolerance)
         if not accepted and after.held_out < before.held_out:
-            limit = most_elsewhere(before, bool(elsewhere), settings.tolerance)
+            limit = largest_error_elsewhere(before, bool(elsewhere), settings.tolerance)
             share = loop.draw_back(limit, settings.way_back)
         if share < 1.0:
             after = loop.errors()
@@ -125,7 +127,7 @@ def heal(
         digest=weights_digest(potential) if weights is None else digest_of_path(weights),
         before=before,
         after=after,
-        labels=(int((~held).sum()), int(held.sum())),
+        labels=(int((~is_held_out).sum()), int(is_held_out.sum())),
         settings=digest,
         epochs=epochs,
         seconds=time.perf_counter() - started,
@@ -133,49 +135,62 @@ def heal(
     )
 
 
-def _enough(labels: Sequence[ForceLabel], replay: Sequence[Atoms]) -> None:
-    """Refuse what nothing could be held out of."""
+def _check_counts(labels: Sequence[ForceLabel], replay: Sequence[Atoms]) -> None:
+    """Check that at least one label and one replayed structure can be held out."""
     if len(labels) < 2:
         raise ValueError("got 1 label; expected at least 2, one to train on and one held out")
     if len(replay) < 2:
         raise ValueError(
-            f"got {len(replay)} structures to replay; expected at least 2, without which nothing "
-            "tells what the potential forgets"
+            f"got {len(replay)} structures to replay; expected at least 2, one of them to measure "
+            "what the potential forgets"
         )
 
 
 def held_out(labels: Sequence[ForceLabel], share: float, seed: int) -> NDArray[np.bool_]:
-    """Which labels (n,) are not trained on: at least one, and never all.
+    """Mask (n,) of the labels that are held out from training: at least one, and never all.
 
-    Drawn from a hash of each structure, so that more labels move none to the other side.
+    Each label is assigned by a hash of its structure, so that adding labels later does not move
+    earlier ones between the training and the held-out set.
+
+    Args:
+        labels: n labels.
+        share: expected fraction of held-out labels.
+        seed: changes the assignment.
     """
     hashes = [
         hashlib.sha256(f"{seed} {structure_digest(one.atoms)}".encode()).hexdigest()
         for one in labels
     ]
-    drawn = np.array([int(text[:12], 16) / 16**12 for text in hashes])
-    held = drawn < share
-    if not held.any():
-        held[drawn.argmin()] = True
-    if held.all():
-        held[drawn.argmax()] = False
-    return held
+    uniform = np.array([int(text[:12], 16) / 16**12 for text in hashes])
+    is_held_out = uniform < share
+    if not is_held_out.any():
+        is_held_out[uniform.argmin()] = True
+    if is_held_out.all():
+        is_held_out[uniform.argmax()] = False
+    return is_held_out
 
 
-def most_elsewhere(before: Errors, reference: bool, tolerance: float) -> float:
-    """The largest error elsewhere that is accepted; arguments as for `verdict`."""
+def largest_error_elsewhere(before: Errors, reference: bool, tolerance: float) -> float:
+    """The largest acceptable error on other materials; for the arguments see `verdict`."""
     return before.elsewhere * (1 + tolerance) if reference else tolerance
 
 
 def verdict(before: Errors, after: Errors, reference: bool, tolerance: float) -> tuple[bool, str]:
-    """Whether new weights are better where they were to learn and no worse elsewhere, and why.
+    """Whether new weights improve on held-out labels and are no worse elsewhere, and why.
 
-    Against a reference, elsewhere may be worse by `tolerance`. Without one, the new forces may
-    deviate from the original ones by `tolerance` of their size. This is the stricter: a deviation
-    d unrelated to an error e makes it √(e² + d²), and with e at 15 % of the forces, which is
-    good for a universal potential, 5 % of deviation make it 1.05 e.
+    With reference labels elsewhere, the error there may grow by the relative `tolerance`. Without,
+    the new forces may deviate from the original ones by `tolerance` of their size. The latter is
+    stricter: a deviation d that is uncorrelated with the error e increases it to √(e² + d²). With
+    e at 15 % of the forces, which is good for a universal potential, a deviation of 5 % increases
+    it to only 1.05 e.
+
+    Args:
+        before: errors of the weights in use.
+        after: errors of the new weights.
+        reference: whether the errors elsewhere are measured against reference labels.
+        tolerance: see above.
     """
-    limit = most_elsewhere(before, reference, tolerance)
+    limit = largest_error_elsewhere(before, reference, tolerance)
     unit = "eV/Å" if reference else "of the forces"
     figures = (
         f"held-out error {before.held_out:.4f} to {after.held_out:.4f} eV/Å, elsewhere "

@@ -1,4 +1,4 @@
-"""The loop that moves the weights of a universal potential; see `surrogate.healing.fine_tuning`."""
+"""The training loop for fine-tuning a universal potential; see `surrogate.healing.fine_tuning`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from surrogate.healing.fine_tuning_settings import Errors, FineTuningSettings
 from surrogate.healing.force_labels import ForceLabel
 from surrogate.healing.trainable import Trainable, trainable
 
-_FORCE_FLOOR = 0.05  # eV/Å; below it a structure's forces are compared absolutely
-_STRESS_SCALE = 0.01  # eV/Å³; of a typical solid, a lattice parameter off by about 0.4 %
-_WARM_UP = 0.1  # share of the steps in which Adam's step grows
-_REPLAY_HELD_OUT = 0.25
+_FORCE_FLOOR = 0.05  # eV/Å; smaller forces contribute by their absolute, not relative, error
+_STRESS_SCALE = 0.01  # eV/Å³; stress of a typical solid whose lattice parameter is 0.4 % off
+_WARM_UP = 0.1  # fraction of the steps during which the learning rate grows
+_REPLAY_HELD_OUT = 0.25  # fraction of the replayed structures that measure forgetting
 _CLIP = 1.0  # of the gradient's norm
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One structure to learn from.
+    """One structure with its target forces and stress.
 
     Args:
-        graph: as the potential wants it.
+        graph: input of the potential, from `Trainable.graph`.
         forces: (n, 3), eV/Å.
         stress: (6,), eV/Å³, or None.
     """
@@ -44,21 +44,22 @@ class Example:
 
     @property
     def scale(self) -> float:
-        """Size of its forces, eV/Å."""
+        """Typical size of the forces, eV/Å, by which errors are divided."""
         return math.sqrt(float(self.forces.square().mean()) + _FORCE_FLOOR**2)
 
 
 @dataclass
 class Loop:
-    """Examples, weights and their averages.
+    """Training examples, the potential's weights and their moving average.
 
     Args:
-        student: whose weights move.
-        train: labels to learn.
-        held: labels to judge by.
-        replay: what must not be forgotten.
-        away: what tells whether it was: structures that are not replayed.
-        relative: whether `away` is judged relative to its forces, for want of a reference.
+        student: the potential that is trained.
+        train: labels that are trained on.
+        held: held-out labels, which decide the best epoch.
+        replay: replayed structures, which are trained on to prevent forgetting.
+        away: structures of other materials, never trained on, which measure forgetting.
+        relative: whether errors on `away` are relative to the forces there, because no reference
+            labels of those structures exist.
         settings: of the training.
     """
 
@@ -77,42 +78,48 @@ class Loop:
         cls,
         original: str,
         labels: Sequence[ForceLabel],
-        held: NDArray[np.bool_],
+        is_held_out: NDArray[np.bool_],
         replay: Sequence[Atoms],
         elsewhere: Sequence[ForceLabel],
         settings: FineTuningSettings,
     ) -> Loop:
-        """The loop at its beginning; arguments as for `surrogate.healing.fine_tuning.heal`."""
+        """A loop ready to run; for the arguments see `surrogate.healing.fine_tuning.heal`."""
         student = trainable(original)
-        known = [_example(student, one) for one in labels]
+        examples = [_example(student, one) for one in labels]
         order = np.random.default_rng(settings.seed).permutation(len(replay))
-        away = max(1, round(_REPLAY_HELD_OUT * len(replay)))
-        own = [_own_example(student, replay[i]) for i in order]
+        n_elsewhere = max(1, round(_REPLAY_HELD_OUT * len(replay)))
+        own_examples = [_self_labelled_example(student, replay[i]) for i in order]
         return cls(
             student,
-            [one for one, out in zip(known, held, strict=True) if not out],
-            [one for one, out in zip(known, held, strict=True) if out],
-            own if elsewhere else own[away:],
-            [_example(student, one) for one in elsewhere] or own[:away],
+            [one for one, is_out in zip(examples, is_held_out, strict=True) if not is_out],
+            [one for one, is_out in zip(examples, is_held_out, strict=True) if is_out],
+            own_examples if elsewhere else own_examples[n_elsewhere:],
+            [_example(student, one) for one in elsewhere] or own_examples[:n_elsewhere],
             not elsewhere,
             settings,
         )
 
     @property
     def family(self) -> str:
-        """Under which the written weights are loaded."""
+        """Name of the family under which the written weights are loaded."""
         return self.student.family
 
     def run(self, done: Callable[[float], None] | None = None) -> tuple[int, int]:
-        """Train; the weights that were best on held-out labels remain. Epochs run, and the best."""
+        """Train, and restore the weights that were best on held-out labels.
+
+        Returns:
+            Number of epochs run, and the best epoch.
+        """
         settings = self.settings
         rng = np.random.default_rng([settings.seed, 1])
         weights = [w for w in self.student.model.parameters() if w.requires_grad]
         optimizer = torch.optim.Adam(weights, lr=settings.rate)
-        each = -(-len(self.train) // settings.batch)
-        often = max(1, -(-settings.least_steps // (each * settings.epochs)))
-        epochs = often * settings.epochs  # held-out labels are looked at `settings.epochs` times
-        steps = epochs * each
+        steps_per_epoch = -(-len(self.train) // settings.batch)
+        epochs_per_check = max(1, -(-settings.least_steps // (steps_per_epoch * settings.epochs)))
+        epochs = (
+            epochs_per_check * settings.epochs
+        )  # the held-out error is checked `settings.epochs` times
+        steps = epochs * steps_per_epoch
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _rate(n, steps))
         self._original, self._average = _copied(self.student), _copied(self.student)
         best, best_error, best_epoch = copy.deepcopy(self._average), math.inf, 0
@@ -125,29 +132,32 @@ class Loop:
                 torch.nn.utils.clip_grad_norm_(weights, _CLIP)
                 optimizer.step()
                 schedule.step()
-                self._averaged()
-            if epoch % often:
+                self._update_average()
+            if epoch % epochs_per_check:
                 continue
             error = self._with_average(self._held_error)
             if error < best_error:
                 best, best_error, best_epoch = copy.deepcopy(self._average), error, epoch
             if done is not None:
                 done(epoch / epochs)
-            if epoch - best_epoch >= settings.patience * often:
+            if epoch - best_epoch >= settings.patience * epochs_per_check:
                 break
         self.student.model.load_state_dict(best)
         return epoch, best_epoch
 
     def draw_back(self, limit: float, steps: int) -> float:
-        """Go back towards the original weights until no more is forgotten than may be.
+        """Interpolate back towards the original weights until the error elsewhere is acceptable.
 
-        Weights between the two hold most of what was learned and forget far less (M. Wortsman et
-        al., CVPR 2022, 7959). The share of the way that is kept; where even the smallest forgets
-        too much, 1, and the weights stay.
+        Interpolated weights keep most of what was learned and forget far less (M. Wortsman et al.,
+        CVPR 2022, 7959).
 
         Args:
-            limit: of the error elsewhere.
-            steps: equal parts of the way, whose ends are tried from the far one.
+            limit: largest acceptable error elsewhere.
+            steps: number of equal interpolation steps, tried from the trained weights backwards.
+
+        Returns:
+            The fraction of the trained weights that is kept. It is 1, and the weights are
+            unchanged, where even the smallest fraction exceeds the limit.
         """
         learned = _copied(self.student)
         for step in range(steps - 1, 0, -1):
@@ -160,11 +170,11 @@ class Loop:
         return 1.0
 
     def errors(self) -> Errors:
-        """Of the weights as they are."""
+        """Errors of the present weights."""
         return _errors(self.student, self.held, self.away, relative=self.relative)
 
     def errors_of(self, potential: str) -> Errors:
-        """Of other weights on the same structures; their graphs need be no others."""
+        """Errors of another potential of the same family on the same structures."""
         other = trainable(potential)
         if other.family != self.family:
             raise ValueError(
@@ -174,7 +184,7 @@ class Loop:
         return _errors(other, self.held, self.away, relative=self.relative)
 
     def written(self, folder: Path) -> Path:
-        """Write the weights under their own digest and return where."""
+        """Write the weights to a file named after their digest, and return its path."""
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             path = Path(scratch) / "weights.pth"
@@ -184,7 +194,7 @@ class Loop:
         return target
 
     def _batches(self, rng: np.random.Generator) -> Iterator[tuple[list[Example], list[Example]]]:
-        """Labels in a new order, each batch with replayed structures drawn at random."""
+        """Batches of labels in random order, each with randomly drawn replayed structures."""
         order, size = rng.permutation(len(self.train)), self.settings.batch
         for start in range(0, len(order), size):
             count = min(self.settings.replay, len(self.replay))
@@ -193,17 +203,17 @@ class Loop:
             yield labels, [self.replay[i] for i in drawn]
 
     def _backward(self, examples: list[Example], weight: float) -> None:
-        """Add the gradient of the examples' mean loss."""
+        """Accumulate the gradient of the examples' mean loss."""
         for one in examples:
             forces, stress = self.student.predict(one.graph)
             loss = (forces - one.forces).square().mean() / one.scale**2
             if one.stress is not None:
-                off = (stress - one.stress).square().mean() / _STRESS_SCALE**2
-                loss = loss + self.settings.stress_weight * off
+                stress_error = (stress - one.stress).square().mean() / _STRESS_SCALE**2
+                loss = loss + self.settings.stress_weight * stress_error
             torch.autograd.backward(loss * (weight / len(examples)))
 
-    def _averaged(self) -> None:
-        """Let the averages follow the weights."""
+    def _update_average(self) -> None:
+        """Update the exponential moving average of the weights."""
         keep = self.settings.averaging
         for name, value in self.student.model.state_dict().items():
             if value.is_floating_point():
@@ -212,7 +222,7 @@ class Loop:
                 self._average[name].copy_(value)
 
     def _with_average(self, measure: Callable[[], float]) -> float:
-        """What a function gives with the averaged weights in place."""
+        """Evaluate a function with the averaged weights in place."""
         moving = _copied(self.student)
         self.student.model.load_state_dict(self._average)
         try:
@@ -224,7 +234,7 @@ class Loop:
         return _elsewhere(self.student, self.away, relative=self.relative)
 
     def _held_error(self) -> float:
-        """Relative error of forces on the held-out labels, every label alike."""
+        """Relative force error on the held-out labels, each with the same weight."""
         squares = [
             float(_deviation(self.student, one).square().mean()) / one.scale**2 for one in self.held
         ]
@@ -232,7 +242,7 @@ class Loop:
 
 
 def _rate(step: int, steps: int) -> float:
-    """Share of the largest step: linear up, then a cosine down to zero."""
+    """Learning rate relative to its maximum: a linear warm-up, then a cosine decay to zero."""
     warm = max(1, round(_WARM_UP * steps))
     if step < warm:
         return (step + 1) / warm
@@ -244,8 +254,8 @@ def _example(student: Trainable, one: ForceLabel) -> Example:
     return Example(student.graph(one.atoms), _tensor(student, one.forces), stress)
 
 
-def _own_example(student: Trainable, atoms: Atoms) -> Example:
-    """A structure with what the weights say of it now."""
+def _self_labelled_example(student: Trainable, atoms: Atoms) -> Example:
+    """A structure with the potential's present forces and stress as targets."""
     graph = student.graph(atoms)
     forces, stress = student.predict(graph)
     return Example(graph, forces.detach(), stress.detach())
@@ -279,7 +289,7 @@ def _elsewhere(student: Trainable, away: Sequence[Example], *, relative: bool) -
 
 
 def _between(old: Tensor, new: Tensor, share: float) -> Tensor:
-    """A share of the way from old to new; counters are the new ones."""
+    """Linear interpolation from old (0) to new (1); integers such as counters are the new ones."""
     return torch.lerp(old, new, share) if new.is_floating_point() else new
 
 

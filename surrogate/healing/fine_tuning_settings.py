@@ -7,23 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FineTuningSettings:
-    """How weights are moved, and when they are accepted.
+    """How a potential is fine-tuned, and when new weights are accepted.
 
     Args:
-        epochs: most passes over the labels, where those make at least `least_steps`.
-        least_steps: what few labels are passed over more often for; patience grows alike.
-        rate: largest step of Adam; it falls to zero with a cosine.
-        batch: labels of one step.
-        replay: replayed structures of one step.
-        replay_weight: of the replayed structures' loss beside the labels'.
-        stress_weight: of the stresses' loss beside the forces'; labels without stress have none.
-        averaging: share of the averaged weights that one step keeps.
-        patience: epochs without improvement on held-out labels after which training ends.
-        held_out: share of the labels that are not trained on.
-        tolerance: relative growth of the error elsewhere that is still accepted.
-        way_back: parts of the way back to the original weights that are tried where the new ones
-            are better but forget too much; 1 tries none.
-        seed: of order and held-out choice.
+        epochs: largest number of passes over the labels. With few labels it is multiplied, and
+            `patience` likewise, until at least `least_steps` steps are made.
+        least_steps: smallest number of optimiser steps of a complete training.
+        rate: largest learning rate of Adam; it decays to zero along a cosine.
+        batch: labels per step.
+        replay: replayed structures per step.
+        replay_weight: weight of the loss on replayed structures relative to that on labels.
+        stress_weight: weight of the stress loss relative to the force loss; labels without stress
+            contribute forces only.
+        averaging: decay of the moving average of the weights, per step.
+        patience: epochs without improvement on held-out labels after which training stops.
+        held_out: fraction of the labels that are not trained on.
+        tolerance: relative growth of the error on other materials that is still accepted.
+        way_back: number of interpolation steps back towards the original weights that are tried
+            where the new weights are better but forget too much; 1 tries none.
+        seed: of the batches and of the choice of held-out labels.
     """
 
     epochs: int = 15
@@ -47,9 +49,9 @@ class Errors:
 
     Args:
         held_out: on labels that were not trained on, eV/Å.
-        elsewhere: on replayed structures that were not trained on, relative to the forces there:
-            how far the new weights are from the original ones. With reference labels elsewhere,
-            the error there in eV/Å.
+        elsewhere: on structures of other materials that were not trained on. With reference labels
+            of those, their error in eV/Å; without, the deviation from the forces of the original
+            weights, relative to the size of those forces.
     """
 
     held_out: float

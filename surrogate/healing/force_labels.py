@@ -1,7 +1,7 @@
-"""Reference forces of supercells, with the settings that made them: what a potential learns from.
+"""Reference forces of supercells (force labels), from which a potential is fine-tuned.
 
-All labels of one fine-tuning come from one engine with one set of settings: energies of two cutoffs
-or two functionals differ by more than a potential's error, and a fit would learn the difference.
+All labels of one fine-tuning come from one engine with one set of settings: results for two cutoffs
+or two functionals differ by more than the error of a potential, which would learn the difference.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from oracle.runtime.files import write_whole
 
 Array = NDArray[np.float64]
 UNITS = "eV, Å"
-"""Of every label; a record that states other units is refused."""
+"""Units of every label; a record that states other units is refused."""
 STAGE = "label"
-"""Named in errors, and in the store of stages."""
+"""Name of this stage in errors and in the stage store."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,18 +35,19 @@ class ForceLabel:
     """One supercell with its reference forces.
 
     Args:
-        id: names the record in errors, for instance ``NbCoGe-03``.
+        id: name of the record in error messages, for instance ``NbCoGe-03``.
         cell: (3, 3), row vectors, Å.
         positions: (n, 3), Cartesian, Å.
         numbers: (n,), atomic numbers.
         forces: (n, 3), eV/Å.
-        engine: what computed it, in words.
-        settings: SHA-256 of everything that changes the numbers, see `settings_digest`.
+        engine: description of the program or potential that computed it.
+        settings: SHA-256 of everything that affects the numbers, see `settings_digest`.
         energy: eV, or None.
         stress: (6,), eV/Å³ in Voigt order with ASE's sign, or None.
 
     Raises:
-        ValueError: shapes that do not fit, or a number that is not finite; names the record.
+        ValueError: an array of the wrong shape, or a number that is not finite; the message names
+            the record.
     """
 
     id: str
@@ -91,12 +92,12 @@ class ForceLabel:
 
     @property
     def formula(self) -> str:
-        """Reduced formula: the compound, whatever the supercell."""
+        """Reduced formula of the compound."""
         return str(Atoms(self.numbers).symbols.formula.reduce()[0])
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the exact structure and the settings: a computation to be made once."""
+        """SHA-256 of the exact structure and the settings; it identifies the calculation."""
         return digest_of({"structure": structure_digest(self.atoms), "settings": self.settings})
 
 
@@ -112,7 +113,7 @@ def structure_digest(atoms: Atoms) -> str:
 
 
 def settings_digest(engine: Potential) -> str:
-    """SHA-256 of what changes an engine's forces: weights, or a DFT program's settings and data.
+    """SHA-256 of what affects an engine's forces: weights, or a DFT program's settings and data.
 
     Raises:
         OracleError: stage ``read``; the engine or its weights are missing.
@@ -126,22 +127,23 @@ def label(
     field: ForceField,
     done: Callable[[float], None] | None = None,
 ) -> list[ForceLabel]:
-    """Forces, energy and stress of supercells by an engine; finished ones come from the store.
+    """Compute forces, energy and stress of supercells; finished labels come from the store.
 
     Args:
-        structures: name and periodic structure of each.
-        engine: a potential or settings of a DFT program.
-        field: of that engine; its store keeps every finished label, its context's deadline holds.
-        done: told the finished share, 0 to 1.
+        structures: name and periodic structure of each supercell.
+        engine: a potential or the settings of a DFT program.
+        field: force field of that engine; its store keeps every finished label, and the deadline of
+            its context applies.
+        done: called with the finished fraction, 0 to 1.
 
     Raises:
-        OracleError: the engine is missing, fails, or gives what are no forces.
-        ValueError: `field` is of another engine.
+        OracleError: the engine is missing, fails, or returns invalid forces.
+        ValueError: `field` belongs to another engine.
     """
     if field.potential != engine:
-        raise ValueError(f"the field is of {field.potential}; expected {engine}")
+        raise ValueError(f"the force field belongs to {field.potential}; expected {engine}")
     settings = settings_digest(engine)
-    found = []
+    labels = []
     for number, (name, atoms) in enumerate(structures, start=1):
         key = digest_of({"structure": structure_digest(atoms), "settings": settings})
         stored = field.store.load("labels", key)
@@ -151,7 +153,7 @@ def label(
             field.store.save("labels", key, arrays, facts)
             stored = arrays, facts
         arrays, facts = stored
-        found.append(
+        labels.append(
             ForceLabel(
                 id=name,
                 cell=atoms.cell.array,
@@ -166,13 +168,13 @@ def label(
         )
         if done is not None:
             done(number / len(structures))
-    return found
+    return labels
 
 
 def _computed(
     atoms: Atoms, engine: Potential, field: ForceField
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Arrays and facts of one label."""
+    """Forces and stress, and the energy, of one label."""
     with field.attached(atoms, STAGE) as ready:
         arrays = {"forces": checked(ready.get_forces(), len(atoms), STAGE, engine)}
         energy = float(ready.get_potential_energy())
@@ -186,10 +188,10 @@ def _computed(
 
 
 def consistent(labels: Sequence[ForceLabel]) -> str:
-    """The settings that all labels share.
+    """Digest of the settings that all labels share.
 
     Raises:
-        ValueError: none at all, two of the same name, or one made with other settings, by digest.
+        ValueError: no labels, two labels with the same id, or labels with different settings.
     """
     if not labels:
         raise ValueError("got no labels; expected at least one: compute some first")
@@ -208,10 +210,10 @@ def consistent(labels: Sequence[ForceLabel]) -> str:
 
 
 def save_labels(path: Path, labels: Sequence[ForceLabel]) -> None:
-    """Write labels as JSON lines that `load_labels` reads back to the last bit.
+    """Write labels as JSON lines, from which `load_labels` restores them bit for bit.
 
     Args:
-        path: of the file, written whole or not at all.
+        path: of the file, which is replaced atomically.
         labels: all from one engine and one set of settings.
 
     Raises:
@@ -230,20 +232,22 @@ def save_labels(path: Path, labels: Sequence[ForceLabel]) -> None:
 
 
 def load_labels(path: Path) -> list[ForceLabel]:
-    """Labels from JSON lines.
+    """Read labels from JSON lines.
 
     Raises:
-        ValueError: a line that is no label, other units, numbers that are not finite, mixed
-            settings, or no label at all; names the record and the line.
+        ValueError: a line that is not a label, other units, numbers that are not finite, different
+            settings, or no labels at all; the message names the record and the line.
     """
-    found = []
+    labels = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         where = f"{path.name} line {number}"
         try:
             record = json.loads(line)
             units, name = record.pop("units"), record["id"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{where} is no label ({error}); expected a JSON object") from error
+            raise ValueError(
+                f"{where} is not a label ({error}); expected a JSON object with units and id"
+            ) from error
         if units != UNITS:
             raise ValueError(
                 f"{where}, label {name!r}: its units are {units!r}; expected {UNITS!r}: convert it"
@@ -253,8 +257,8 @@ def load_labels(path: Path) -> list[ForceLabel]:
                 record[key] = np.array(record[key], dtype=np.float64)
         try:
             record["numbers"] = np.array(record["numbers"], dtype=np.int64)
-            found.append(ForceLabel(**record))
+            labels.append(ForceLabel(**record))
         except (KeyError, TypeError) as error:
             raise ValueError(f"{where}, label {name!r}: {error}; expected all fields") from error
-    consistent(found)
-    return found
+    consistent(labels)
+    return labels

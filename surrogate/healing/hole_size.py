@@ -1,11 +1,11 @@
-"""The one number of a hole: the force error to expect of a potential on a structure, in eV/Å.
+"""The size of a hole: the expected force error of a potential on a structure, in eV/Å.
 
-The logarithm of the error is a Gaussian process: linear in what the committee and the latent space
-say, plus a smooth function over the latent space that labels shape (kriging with a trend; Rasmussen
-and Williams, Gaussian Processes for Machine Learning, section 2.7). Its prior is stated here and
-stands until there are labels; ten to forty of them move it without being fitted away. Far from
-every label the uncertainty of the logarithm grows, and with it the expected error, which is how
-distance in the latent space enters twice.
+The logarithm of the error is a Gaussian process: a linear trend in the committee's disagreement and
+the distance in latent space, plus a smooth function over the latent space that is learned from
+labels (kriging with a trend; Rasmussen and Williams, Gaussian Processes for Machine Learning,
+section 2.7). The prior, given below, is all there is without labels, and still matters with ten to
+forty of them. Far from every label the uncertainty of the logarithm grows and with it the expected
+error, so that distance in latent space enters twice.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from surrogate.healing.latent import Latent, LatentSpace
 Array = NDArray[np.float64]
 # Prior mean and standard deviation of the trend's weights, natural logarithms: intercept, committee
 # deviation (eV/Å), size of the forces (eV/Å), latent distance from trusted structures. Rounded from
-# 7net-0 against Nequix on 38 compounds (benchmarks/teacher.py); ranks hardly depend on them.
+# 7net-0 against Nequix on 38 compounds (benchmarks/teacher.py); rankings hardly depend on them.
 _TREND_MEAN = np.array([-1.0, 0.5, 0.3, 0.8])
 _TREND_STD = np.array([0.7, 0.3, 0.3, 0.3])
-_LATENT_STD = 0.5  # of the smooth function
-_NOISE_STD = 0.4  # of what neither explains
+_LATENT_STD = 0.5  # of the smooth function over the latent space
+_NOISE_STD = 0.4  # of what neither the trend nor the smooth function explains
 _FLOOR = 1e-4  # eV/Å
-_NEAREST, _FARTHEST = 0.05, 20.0  # of latent distances
-# Prior of the logarithm of kappa's error per relative force error: kappa goes with the second to
-# fourth power of forces (velocities, lifetimes), and is off by a factor when they are by a third.
+_NEAREST, _FARTHEST = 0.05, 20.0  # limits of latent distances
+# Prior of the logarithm of kappa's error per relative force error: kappa scales with the second to
+# fourth power of forces (velocities, lifetimes), so a third of error in forces is a factor e in it.
 _KAPPA_MEAN, _KAPPA_STD, _KAPPA_NOISE = np.log(3.0), 0.7, 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is known of structures without a reference calculation.
+    """Indicators of a potential's error on n structures that need no reference calculation.
 
     Args:
-        deviation: (n,), of the potential from the committee's consensus, eV/Å.
-        size: (n,), root mean square of the consensus' forces, eV/Å.
+        deviation: (n,), deviation of the potential's forces from the committee's consensus, eV/Å.
+        size: (n,), root mean square of the consensus forces, eV/Å.
         distance: (n,), from trusted structures in the latent space; infinite where there are none.
-        latents: (n,), of the same structures under the potential in question.
+        latents: (n,), latent features of the structures under the potential.
     """
 
     deviation: Array
@@ -55,12 +55,12 @@ class Evidence:
             values = np.asarray(getattr(self, name))
             if values.shape != (len(self.latents),) or np.isnan(values).any():
                 raise ValueError(
-                    f"evidence: {name} is of {values.shape} with "
-                    f"{int(np.isnan(values).sum())} NaN; expected ({len(self.latents)},) numbers"
+                    f"evidence: {name} has the shape {values.shape} with "
+                    f"{int(np.isnan(values).sum())} NaN; expected ({len(self.latents)},) and no NaN"
                 )
 
     def trend(self) -> Array:
-        """Columns (n, 4) of the trend."""
+        """Regressors (n, 4) of the linear trend."""
         return np.stack(
             [
                 np.ones(len(self.latents)),
@@ -72,7 +72,7 @@ class Evidence:
         )
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Evidence:
-        """The same of some structures."""
+        """The evidence of some of the structures."""
         rows = np.asarray(rows, dtype=np.intp)
         return Evidence(
             self.deviation[rows],
@@ -84,15 +84,15 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class HoleSizes:
-    """How wrong a potential is expected to be.
+    """Expected errors of a potential on n structures.
 
     Args:
         force_error: (n,), expected root-mean-square error of forces, eV/Å.
         log_mean: (n,), mean of its natural logarithm.
-        log_std: (n,), standard deviation of that.
-        kappa_error: (n,), expected error of kappa, as its natural logarithm: 0.1 is 10 %.
-        labels: how many reference labels the force error rests on; 0 is the stated prior.
-        kappa_labels: the same for kappa.
+        log_std: (n,), standard deviation of that logarithm.
+        kappa_error: (n,), expected error of the natural logarithm of kappa: 0.1 is 10 %.
+        labels: number of reference labels the force error is based on; 0 for the prior alone.
+        kappa_labels: the same for the error of kappa.
     """
 
     force_error: Array
@@ -105,14 +105,14 @@ class HoleSizes:
 
 @dataclass(frozen=True, eq=False)
 class HoleModel:
-    """Predicts hole sizes; `fitted` calibrates it.
+    """Predicts hole sizes; `fitted` and `with_kappa` return models that learned from true errors.
 
     Args:
         space: metric of the latent space.
-        evidence: of the labelled structures, or None before there are any.
-        log_errors: (labels,), natural logarithms of their force errors, eV/Å.
+        evidence: of the labelled structures; None before there are any.
+        log_errors: (labels,), natural logarithms of their force errors in eV/Å.
         kappa_factor: mean and variance of the logarithm of kappa's error per relative force error.
-        kappa_labels: what that rests on.
+        kappa_labels: number of compounds `kappa_factor` was learned from.
     """
 
     space: LatentSpace
@@ -122,24 +122,27 @@ class HoleModel:
     kappa_labels: int = 0
 
     def fitted(self, evidence: Evidence, errors: Array) -> HoleModel:
-        """The model that has seen true errors.
+        """A model that has learned from true force errors.
 
         Args:
             evidence: of the labelled structures.
             errors: (labels,), true root-mean-square force errors of the potential, eV/Å.
 
         Raises:
-            ValueError: no labels, or an error that is no positive number, by its place.
+            ValueError: no labels, or an error that is negative or not finite; the message gives
+                its index.
         """
         errors = np.asarray(errors, dtype=np.float64)
         if errors.shape != (len(evidence.latents),) or errors.size == 0:
             raise ValueError(
-                f"got {errors.shape} errors of {len(evidence.latents)} structures; expected one "
-                "of each and at least one"
+                f"errors have the shape {errors.shape} for {len(evidence.latents)} structures; "
+                "expected one error for each structure, and at least one structure"
             )
         bad = np.flatnonzero(~(np.isfinite(errors) & (errors >= 0)))
         if bad.size:
-            raise ValueError(f"error {bad[0]} is {errors[bad[0]]}; expected eV/Å, not negative")
+            raise ValueError(
+                f"error {bad[0]} is {errors[bad[0]]}; expected a finite number of at least 0, eV/Å"
+            )
         return HoleModel(
             self.space,
             evidence,
@@ -149,10 +152,10 @@ class HoleModel:
         )
 
     def with_kappa(self, relative_force_errors: Array, log_kappa_errors: Array) -> HoleModel:
-        """The model that has seen true errors of kappa.
+        """A model that has learned from true errors of kappa.
 
         Args:
-            relative_force_errors: (m,), true or expected, of the compounds' supercells.
+            relative_force_errors: (m,), true or expected ones, on supercells of m compounds.
             log_kappa_errors: (m,), absolute differences of natural logarithms of kappa.
         """
         ratios = np.log(np.maximum(log_kappa_errors, 1e-3)) - np.log(
@@ -164,7 +167,7 @@ class HoleModel:
         return HoleModel(self.space, self.evidence, self.log_errors, factor, len(ratios))
 
     def predict(self, evidence: Evidence) -> HoleSizes:
-        """Expected errors of structures, from the labels or, without any, from the prior."""
+        """Expected errors on structures, from the labels or, without any, from the prior."""
         mean = evidence.trend() @ _TREND_MEAN
         variance = np.diag(self._covariance(evidence, evidence)).copy()
         labels = 0
@@ -190,6 +193,6 @@ class HoleModel:
         )
 
     def _covariance(self, left: Evidence, right: Evidence) -> Array:
-        """Prior covariance (n, m) of logarithms of errors."""
+        """Prior covariance (n, m) of the logarithms of errors."""
         trend = (left.trend() * _TREND_STD**2) @ right.trend().T
         return trend + _LATENT_STD**2 * self.space.kernel(left.latents, right.latents)

@@ -1,8 +1,7 @@
-"""SevenNet and CHGNet as something whose weights can be moved; imported only to fine-tune.
+"""SevenNet and CHGNet with a common interface for training; imported only for fine-tuning.
 
-The only module that trains universal potentials. What both libraries do differently is here:
-graphs, units and the format of their files. How weights are moved is
-`surrogate.healing.fine_tuning`.
+This module hides where the two libraries differ: graphs, units and file formats. The training
+itself is in `surrogate.healing.fine_tuning_loop`.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 class Trainable(Protocol):
-    """A potential whose forces are differentiable in its weights."""
+    """A potential whose forces are differentiable with respect to its weights."""
 
     family: str
-    """Under which ``family:/path`` loads what `write` writes."""
+    """The prefix with which ``family:/path`` loads the file that `write` writes."""
     model: nn.Module
 
     def graph(self, atoms: Atoms) -> Any:
-        """What `predict` takes: the neighbours of every atom."""
+        """The neighbour graph of a structure, as `predict` takes it."""
         ...
 
     def predict(self, graph: Any) -> tuple[Tensor, Tensor]:
@@ -43,7 +42,7 @@ class Trainable(Protocol):
         ...
 
     def write(self, path: Path) -> None:
-        """Write the weights as the library's own checkpoint, of tensors and plain data only."""
+        """Write the weights as a checkpoint of the library that needs no pickled classes."""
         ...
 
 
@@ -51,10 +50,10 @@ def trainable(potential: str) -> Trainable:
     """A potential ready for training, on a GPU where there is one.
 
     Args:
-        potential: a name of `POTENTIALS` or ``family:/path``, of SevenNet or CHGNet.
+        potential: a SevenNet or CHGNet, by its name in `POTENTIALS` or as ``family:/path``.
 
     Raises:
-        ValueError: of another library, or a potential of several functionals.
+        ValueError: a potential of another library, or one trained on several functionals.
     """
     family, path = _source(potential)
     if family == "sevenn":
@@ -63,7 +62,7 @@ def trainable(potential: str) -> Trainable:
 
 
 def _source(potential: str) -> tuple[str, Path]:
-    """Package and file of a potential that can be trained."""
+    """Package and weights file of a potential that can be trained."""
     prefix, colon, text = potential.partition(":")
     package, path = "", None
     if colon and prefix in FAMILIES:
@@ -94,14 +93,14 @@ class _SevenNet:
         self._checkpoint = load_checkpoint(str(self.path))
         if self._checkpoint.config.get("use_modality"):
             raise ValueError(
-                f"{self.path.name} has learned several functionals; expected a SevenNet with one, "
-                "for instance 7net-0"
+                f"{self.path.name} was trained on several functionals; expected a SevenNet with "
+                "one, for instance 7net-0"
             )
         self.model = self._checkpoint.build_model()
         self.model.set_is_batch_data(False)
         self.model.to(device())
         self.model.train()
-        # Where the radial basis has its nodes decides what the other weights mean.
+        # The nodes of the radial basis stay fixed: all other weights were trained for them.
         self.model.edge_embedding.basis_function.requires_grad_(False)
 
     def graph(self, atoms: Atoms) -> Any:
@@ -122,8 +121,8 @@ class _SevenNet:
     def write(self, path: Path) -> None:
         import sevenn
 
-        # The weights are in the order of the version that is installed, not of the one that wrote
-        # the first checkpoint, whose patches for old versions must not be applied twice.
+        # The weights have the layout of the installed version, not of the version that wrote the
+        # original checkpoint: its patches for old versions must not be applied a second time.
         config = _plain(self._checkpoint.config) | {"version": sevenn.__version__}
         content = {
             "model_state_dict": {k: v.detach().cpu() for k, v in self.model.state_dict().items()},
@@ -148,10 +147,10 @@ class _CHGNet:
     def __post_init__(self) -> None:
         from chgnet.model.model import CHGNet
 
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints where it runs
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints its device
             self.model = CHGNet.from_file(str(self.path)).to(device())
         self.model.train()
-        self.model.composition_model.requires_grad_(False)  # energies of elements, no forces
+        self.model.composition_model.requires_grad_(False)  # element energies do not affect forces
 
     def graph(self, atoms: Atoms) -> Any:
         from pymatgen.io.ase import AseAtomsAdaptor
@@ -169,7 +168,7 @@ class _CHGNet:
 
 
 def _plain(value: Any) -> Any:
-    """The same of types that need no pickled classes to be read: arrays become lists."""
+    """The value in types that can be read without pickled classes; arrays become lists."""
     if isinstance(value, dict):
         return {_plain(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -180,7 +179,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint whole, after making sure that it reads back without pickled classes."""
+    """Write a checkpoint atomically, after checking that it can be read without pickled classes."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     written = buffer.getvalue()

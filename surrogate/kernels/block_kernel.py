@@ -13,26 +13,26 @@ from torch import Tensor
 
 from surrogate.features.inputs import Inputs
 
-# Prior means of the logarithms of the scales, in units of the target's spread.
+# Prior means of the logarithms of the hyperparameters, in units of the target's spread.
 _WAVE, _LENGTH, _SLOPE, _EXTRA = -0.3, 0.5, -0.5, -1.0
 SCALE_SPREAD = 0.7
-"""How far they may be off (one standard deviation)."""
-_MIRROR = 1.0  # logit of how far a sequence and its reverse are alike
+"""Prior standard deviation of those logarithms."""
+_MIRROR = 1.0  # prior mean of the logit of m, the similarity of a sequence and its reverse
 _MIRROR_SPREAD = 1.5
 
 
 class BlockKernel(gpytorch.kernels.Kernel):  # type: ignore[misc]  # GPyTorch has no types
-    """Covariance of functions of descriptors that come in blocks of one meaning.
+    """Covariance of functions of descriptors that are grouped into blocks of related columns.
 
     ``1 + a² exp(-½ Σ_b |x_b - x'_b|² / l_b²) + Σ_b s_b² x_b · x'_b + Σ_f e_f² c_f · c'_f`` with
-    blocks b and cheaper fidelities f. For sequences it is averaged over reflection: with R x the
+    blocks b and lower fidelities f. For sequences it is averaged over reflection: with R x the
     reversed sequence, ``(k(x, x') + m k(x, R x')) / (1 + m)``, where m between 0 and 1 is learned.
-    Between equal leads conductance does not depend on direction, so m tends to 1 there.
+    Between equal leads the conductance does not depend on direction, so m tends to 1 there.
 
     Args:
-        blocks: widths of the blocks.
-        fidelities: cheaper ones, of three columns each.
-        mirror: order of the columns of a reversed sequence, or None where there is no reverse.
+        blocks: number of columns of each block.
+        fidelities: number of lower fidelities, with three columns each.
+        mirror: column order that describes the reversed sequence; None for crystals.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class BlockKernel(gpytorch.kernels.Kernel):  # type: ignore[misc]  # GPyTorch ha
         return torch.repeat_interleave(scales, self._widths)
 
     def _plain(self, x1: Tensor, x2: Tensor, diag: bool) -> Tensor:
-        # Scaling the columns first leaves two products whatever the number of blocks.
+        # With columns scaled first, two matrix products suffice whatever the number of blocks.
         lengths = self._columns(torch.exp(-self.log_length))
         slopes = self._columns(torch.exp(self.log_slope))
         u, v = x1[..., : self._width], x2[..., : self._width]
@@ -93,13 +93,13 @@ def _product(u: Tensor, v: Tensor, diag: bool) -> Tensor:
 
 
 def _lengths(u: Tensor, v: Tensor, diag: bool) -> Tensor:
-    """Sum of the squared lengths of each pair."""
+    """Sum of the squared lengths of the two rows of each pair."""
     first, second = u.square().sum(dim=-1), v.square().sum(dim=-1)
     return first + second if diag else first[..., :, None] + second[..., None, :]
 
 
 def mirror_of(inputs: Inputs) -> NDArray[np.int64] | None:
-    """Order of all columns of reversed sequences; None for crystals."""
+    """Column order, over all blocks, that describes the reversed sequences; None for crystals."""
     if inputs.descriptors:
         return None
     starts = np.cumsum([0, *(len(order) for order in inputs.mirrors)])

@@ -1,4 +1,4 @@
-"""The covariance of functions of a stack, for many choices of its scales at once."""
+"""The covariance of functions of a layer stack, for many sets of hyperparameters at once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _LENGTH, _SLOPE, _WAVE, _NOISE = 0.7, -1.0, 0.0, -3.0
-"""Prior means of the logarithms, in units of the target's spread."""
+"""Prior means of the logarithms of the hyperparameters, in units of the target's spread."""
 _SPREAD, _WAVE_SPREAD, _NOISE_SPREAD = 1.0, 0.7, 1.0
-_DIRECTED = 0.7  # by how much less a direction is expected to matter
-_EXTRA = 0.3  # weight of what cheaper fidelities say
+_DIRECTED = 0.7  # lowers the prior weight of blocks that depend on the stack's direction
+_EXTRA = 0.3  # weight of input columns from lower fidelities
 
 
 @dataclass(frozen=True)
 class LayerKernel:
     """``1 + a² M(√Σ_b |x_b - x'_b|² / l_b²) + Σ_b s_b² x_b · x'_b + e² c · c'``.
 
-    M is Matérn 5/2, b are blocks of descriptors and c what cheaper fidelities say. The logarithms
-    of l, s, a and of the noise are one row of scales; normal priors hold them.
+    M is the Matérn 5/2 function, b are blocks of descriptors and c columns from lower fidelities.
+    A row of scales holds the logarithms of l, s, a and the noise, which have normal priors.
 
     Args:
         names: of the blocks.
@@ -33,14 +33,18 @@ class LayerKernel:
     def prior(self) -> tuple[Array, Array]:
         """Means and standard deviations (p,) of the scales: l_b, s_b, a, noise."""
         blocks = len(self.names)
-        crowd = 0.25 * np.log(max(blocks, 1))  # many blocks share one variance
-        less = np.array([_DIRECTED if name.endswith("-") else 0.0 for name in self.names])
-        mean = [_LENGTH + crowd + less, _SLOPE - crowd - less, np.array([_WAVE, _NOISE])]
+        sharing = 0.25 * np.log(max(blocks, 1))  # more blocks, less variance each
+        directed = np.array([_DIRECTED if name.endswith("-") else 0.0 for name in self.names])
+        mean = [
+            _LENGTH + sharing + directed,
+            _SLOPE - sharing - directed,
+            np.array([_WAVE, _NOISE]),
+        ]
         spread = [np.full(2 * blocks, _SPREAD), np.array([_WAVE_SPREAD, _NOISE_SPREAD])]
         return np.concatenate(mean), np.concatenate(spread)
 
     def noise(self, scales: Array) -> Array:
-        """Variances (m,) of what no descriptor explains."""
+        """Noise variances (m,): what no descriptor explains."""
         return np.asarray(np.exp(2.0 * scales[:, -1]))
 
     def __call__(self, scales: Array, products: Array, first: Array, second: Array) -> Array:
@@ -48,18 +52,22 @@ class LayerKernel:
 
         Args:
             scales: (m, p).
-            products: (b + 1, n1, n2), scalar products of each block, extras last.
-            first: (b, n1), squared lengths of the rows.
-            second: (b, n2), the same.
+            products: (b + 1, n1, n2), scalar products of the rows in each block, extras last.
+            first: (b, n1), squared lengths of the first rows.
+            second: (b, n2), squared lengths of the second rows.
         """
         blocks = len(self.names)
         shape = products.shape[1:]
         flat = products.reshape(blocks + 1, -1)
-        apart = (first[:, :, None] + second[:, None, :]).reshape(blocks, -1) - 2.0 * flat[:blocks]
+        squared_distances = (first[:, :, None] + second[:, None, :]).reshape(
+            blocks, -1
+        ) - 2.0 * flat[:blocks]
         wave, slopes = self._parts(scales)
-        squares = np.maximum(np.exp(-2.0 * scales[:, :blocks]) @ apart, 0.0)
-        found = wave * _matern(squares) + slopes @ flat[:blocks]
-        return np.asarray((found + 1.0 + _EXTRA**2 * flat[blocks]).reshape(len(scales), *shape))
+        squares = np.maximum(np.exp(-2.0 * scales[:, :blocks]) @ squared_distances, 0.0)
+        covariance = wave * _matern(squares) + slopes @ flat[:blocks]
+        return np.asarray(
+            (covariance + 1.0 + _EXTRA**2 * flat[blocks]).reshape(len(scales), *shape)
+        )
 
     def diagonal(self, scales: Array, squares: Array, extras: Array) -> Array:
         """Variances (m, n), given the squared lengths (b, n) of blocks and (n,) of extras."""

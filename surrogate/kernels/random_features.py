@@ -1,4 +1,4 @@
-"""Random Fourier features of descriptors, for models whose weights are finite in number."""
+"""Random Fourier features of descriptors, for linear models."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _WAVES = 64
-_WAVE, _SLOPE = 0.6, 0.6  # sizes of the two parts, relative to the constant
-_LENGTH = 1.6  # over which stability changes, in units of a descriptor block's typical length
+_WAVE, _SLOPE = 0.6, 0.6  # amplitudes of the Fourier and linear parts relative to the constant
+_LENGTH = 1.6  # length scale on which stability changes, in units of a descriptor block's length
 
 
 @dataclass(frozen=True)
 class RandomFeatures:
-    """A constant, the descriptors themselves, and random waves of them.
+    """A constant, random Fourier features of the descriptors, and the descriptors themselves.
 
     Args:
-        frequencies: (g, q).
+        frequencies: (g, q), for q random waves of g descriptors.
     """
 
     frequencies: Array
 
     @classmethod
     def draw(cls, width: int, seed: int) -> RandomFeatures:
-        """Frequencies for descriptors of a total width g."""
+        """Random frequencies for `width` descriptors."""
         draws = np.random.default_rng(seed).standard_normal((width, _WAVES))
         return cls(draws / _LENGTH)
 

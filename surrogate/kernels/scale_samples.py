@@ -1,7 +1,7 @@
-"""Scales of a kernel drawn from what the labels leave possible, so that few labels mislead less.
+"""Posterior samples of a kernel's hyperparameters (scales), so that few labels mislead less.
 
-Sequential Monte Carlo: draws from the prior are carried to the posterior in steps of rising
-weight of the labels; after each they are drawn again by weight and moved by Metropolis steps
+Sequential Monte Carlo: samples of the prior become samples of the posterior in steps that raise
+the weight of the likelihood; after each step they are resampled and moved by Metropolis steps
 (Del Moral, Doucet and Jasra, J. R. Statist. Soc. B 68, 411, 2006).
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _STEPS = 10
-_JITTER = 0.05  # of a differential move, in prior standard deviations
+_JITTER = 0.05  # noise added to a differential move, in prior standard deviations
 
 
 def scale_samples(
@@ -25,13 +25,13 @@ def scale_samples(
     particles: int,
     rng: np.random.Generator,
 ) -> Array:
-    """Rows of scales (particles, p), about equally probable.
+    """Samples (particles, p) of the posterior of p scales.
 
     Args:
-        likelihood: logarithm (m,) for m rows; -inf where it cannot be computed.
+        likelihood: gives the log likelihood (m,) of m rows; -inf where it cannot be computed.
         prior: means and standard deviations (p,) of independent normal distributions.
-        labels: how many the likelihood is of; few need few steps.
-        particles: how many rows.
+        labels: number of labels in the likelihood; fewer labels need fewer steps.
+        particles: number of samples.
         rng: source of all randomness.
     """
     mean, spread = prior
@@ -39,24 +39,24 @@ def scale_samples(
     value = likelihood(rows)
     steps = min(_STEPS, 2 + labels // 2)
     weights = np.linspace(0.0, 1.0, steps + 1)[1:] ** 2
-    before = 0.0
+    last_weight = 0.0
     for weight in weights:
-        rows, value = _again(rows, value, weight - before, rng)
-        before = float(weight)
+        rows, value = _resampled(rows, value, weight - last_weight, rng)
+        last_weight = float(weight)
         for move in (_crank_nicolson, _differential):
-            moved, prior_odds = move(rows, mean, spread, rng)
-            there = likelihood(moved)
-            odds = weight * (there - value) + prior_odds
+            new_rows, prior_odds = move(rows, mean, spread, rng)
+            new_value = likelihood(new_rows)
+            odds = weight * (new_value - value) + prior_odds
             accepted = np.log(rng.random(particles)) < odds
-            rows = np.where(accepted[:, None], moved, rows)
-            value = np.where(accepted, there, value)
+            rows = np.where(accepted[:, None], new_rows, rows)
+            value = np.where(accepted, new_value, value)
     return rows
 
 
-def _again(
+def _resampled(
     rows: Array, value: Array, weight: float, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Systematic resampling by the weight that the likelihood gains."""
+    """Systematic resampling for an increase `weight` of the likelihood's exponent."""
     logs = weight * value
     shares = np.exp(logs - logs.max())
     ends = np.cumsum(shares / shares.sum())
@@ -68,21 +68,29 @@ def _again(
 def _crank_nicolson(
     rows: Array, mean: Array, spread: Array, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Some scales drawn partly anew; leaves the prior as it is."""
-    kept = rng.choice([0.3, 0.6, 0.9])
-    drawn = (
-        mean + np.sqrt(1.0 - kept**2) * (rows - mean) + kept * spread * rng.normal(size=rows.shape)
+    """Preconditioned Crank-Nicolson proposal for some scales; it preserves the prior.
+
+    Returns:
+        Proposed rows, and the log ratio of their prior probabilities that remains to be applied.
+    """
+    step = rng.choice([0.3, 0.6, 0.9])
+    proposed = (
+        mean + np.sqrt(1.0 - step**2) * (rows - mean) + step * spread * rng.normal(size=rows.shape)
     )
-    changed = rng.random(rows.shape) < rng.choice([0.15, 0.4, 1.0])
-    return np.where(changed, drawn, rows), np.zeros(len(rows))
+    is_changed = rng.random(rows.shape) < rng.choice([0.15, 0.4, 1.0])
+    return np.where(is_changed, proposed, rows), np.zeros(len(rows))
 
 
 def _differential(
     rows: Array, mean: Array, spread: Array, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Steps along the difference of two others, which have the scatter of all."""
+    """Differential evolution proposal: steps along the difference of two other samples.
+
+    Returns:
+        Proposed rows, and the log ratio of their prior probabilities.
+    """
     first, second = rng.integers(len(rows), size=(2, len(rows)))
     step = rng.choice([0.5, 1.0]) * (rows[first] - rows[second]) * (rng.random(rows.shape) < 0.5)
-    moved = rows + step + _JITTER * spread * rng.normal(size=rows.shape)
-    odds = np.square((rows - mean) / spread) - np.square((moved - mean) / spread)
-    return moved, 0.5 * odds.sum(axis=1)
+    proposed = rows + step + _JITTER * spread * rng.normal(size=rows.shape)
+    odds = np.square((rows - mean) / spread) - np.square((proposed - mean) / spread)
+    return proposed, 0.5 * odds.sum(axis=1)

@@ -1,4 +1,4 @@
-"""What all surrogates share: the base class cleans, its subclasses compute."""
+"""The base class of all surrogates: it prepares the data, and subclasses fit the models."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from surrogate.contract.protocol import Calibration, Output, Posterior
 from surrogate.features.feature_store import FeatureStore
 from surrogate.features.inputs import Inputs
 from surrogate.features.material_inputs import MaterialInputs
-from surrogate.fidelities.delta_learning import Informed, cheap_labels, informed
+from surrogate.fidelities.delta_learning import DeltaTarget, delta_target, low_fidelity_labels
 from surrogate.fidelities.low_fidelity import Similarity
-from surrogate.fidelities.low_fidelity_descriptors import Findings
+from surrogate.fidelities.low_fidelity_descriptors import LowFidelityDescriptors
 from surrogate.fidelities.trust import Trust
 from surrogate.training_data.labels import Outcome, latest, stabilities_of
 from surrogate.training_data.problem import Model, Problem, StabilityPredictor, StabilityProblem
@@ -33,33 +33,33 @@ UNCALIBRATED = Calibration()
 
 @dataclass(frozen=True)
 class _Fitted:
-    models: dict[Output, tuple[Model, Informed]]
+    models: dict[Output, tuple[Model, DeltaTarget]]
     stability: StabilityPredictor
     extras: Extras
-    findings: Findings
+    low_descriptors: LowFidelityDescriptors
     heads: TemperatureHeads
 
 
 class BaseSurrogate(ABC):
-    """Cleans evaluations and states beliefs; subclasses implement the regressions.
+    """Prepares evaluations for training and assembles posteriors; subclasses fit the models.
 
-    Evaluations at `fidelity` are the labels. What other, cheaper fidelities found shifts what is
-    expected of a material, as far as the labels say that they are to be trusted: a misleading
-    fidelity is soon ignored, see `trusts`. That a material is unstable there is one more input.
-    Unstable and failed evaluations train the probability of stability.
+    Evaluations at `fidelity` are the training labels. Results at other, lower fidelities shift the
+    prior mean of a material as far as the labels show that they can be trusted; a misleading
+    fidelity is soon ignored, see `trusts`. Whether a material is unstable at a lower fidelity is a
+    further input. Unstable and failed evaluations train the probability of stability.
 
-    Before any fit the belief is the prior: the mean from a physical model where there is one (0
-    on the modelled scale elsewhere), with a wide spread.
+    Before the first fit, predictions are those of the prior: the mean of a physical model where
+    there is one (otherwise 0 on the modelled scale), with a large standard deviation.
 
     Args:
-        outputs: what can be predicted.
-        fidelity: at which.
+        outputs: properties that can be predicted.
+        fidelity: the fidelity that is predicted.
         seed: of all randomness.
-        store: features of crystals.
+        store: gives the features of crystals.
     """
 
     joint = False
-    """Whether the subclass learns from all fidelities at once, instead of `trusts`' shifts."""
+    """Whether the subclass learns from all fidelities jointly instead of by shifts of the mean."""
 
     def __init__(
         self,
@@ -80,13 +80,13 @@ class BaseSurrogate(ABC):
 
     @abstractmethod
     def _learn(self, problem: Problem, scale: InputScale, seed: int) -> Model:
-        """A model of one output; with no rows in the problem, the prior."""
+        """Fit a model of one output; without rows in the problem, the prior."""
 
     @abstractmethod
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
     ) -> StabilityPredictor:
-        """A model of stability, given that of the first output."""
+        """Fit a model of stability, given the model of the first output."""
 
     def fit(
         self,
@@ -94,19 +94,20 @@ class BaseSurrogate(ABC):
         *,
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
-        """Learn from scratch.
+        """Train from scratch.
 
         Raises:
-            ValueError: no evaluations, or a label that is not a number or not in one unit.
+            ValueError: no evaluations, or a value that is not a valid number or has a different
+                unit from the others.
         """
         if not evaluations:
             raise ValueError("no evaluations to learn from; expected at least one")
-        found, materials = latest(evaluations)
+        by_fidelity, materials = latest(evaluations)
         self._inputs.begin(list(materials.values()))
         inputs = self._inputs(list(materials.values()))
         self._calibration = calibration
         with pinned_threads():
-            self._fitted = self._fit(found, materials, inputs)
+            self._fitted = self._fit(by_fidelity, materials, inputs)
 
     def posterior(
         self,
@@ -115,9 +116,9 @@ class BaseSurrogate(ABC):
         outputs: Sequence[Output],
         fidelity: str,
     ) -> Posterior:
-        """Belief about n materials and m outputs; see `Posterior`.
+        """Predict m outputs of n materials; see `Posterior`.
 
-        A property that the surrogate was made for may be asked for at any other temperature.
+        A property that the surrogate was made for can be predicted at any temperature.
 
         Raises:
             ValueError: an output or a fidelity the surrogate was not made for, or no materials.
@@ -129,7 +130,7 @@ class BaseSurrogate(ABC):
             )
         inputs = self._inputs(materials)
         with pinned_threads():
-            # Before any fit descriptors have no scale: that of the materials asked about serves.
+            # Before the first fit, descriptors are standardised over the queried materials.
             fitted = self._fitted or self._fit({}, {}, inputs)
             return self._belief(fitted, materials, inputs, list(zip(outputs, anchors, strict=True)))
 
@@ -140,18 +141,18 @@ class BaseSurrogate(ABC):
         inputs: Inputs,
         outputs: Sequence[tuple[Output, Output]],
     ) -> Posterior:
-        """Predictions back on the modelled scale, with calibrated spreads.
+        """Predictions on the modelled scale, with calibrated standard deviations.
 
-        Each output comes with the one that was fitted, which may be at another temperature.
+        Each output is paired with the fitted one, which may be at another temperature.
         """
         means, roots, spreads = [], [], []
-        inputs = fitted.findings.added(inputs, materials)
+        inputs = fitted.low_descriptors.added(inputs, materials)
         for output, anchor in outputs:
-            model, known = fitted.models[anchor]
+            model, delta = fitted.models[anchor]
             unit = model.predict(inputs, fitted.extras.flags(materials, anchor))
-            said, spread = known.said(materials, inputs), known.target.scale.spread
-            mean = known.offset(inputs, said) + spread * unit.mean
-            root = known.root(unit, said, self._calibration.scale)
+            shift, spread = delta.shift(materials, inputs), delta.target.scale.spread
+            mean = delta.offset(inputs, shift) + spread * unit.mean
+            root = delta.root(unit, shift, self._calibration.scale)
             aleatoric = self._calibration.scale * spread * unit.aleatoric
             if output != anchor:
                 start = np.full(inputs.n, anchor.temperature, dtype=np.float64)
@@ -173,37 +174,44 @@ class BaseSurrogate(ABC):
 
     @property
     def trusts(self) -> dict[str, Trust]:
-        """How far each cheaper fidelity is believed about the first output; empty before a fit."""
+        """How far each lower fidelity is trusted for the first output; empty before a fit."""
         if self._fitted is None:
             return {}
         return self._fitted.models[self._outputs[0]][1].trusts
 
     def _anchor(self, output: Output) -> Output:
-        """The output itself, or the same property at the nearest temperature it is made for."""
+        """The output itself, or the same property at the nearest temperature that is fitted."""
         if output in self._outputs:
             return output
-        asked = output.temperature
+        wanted = output.temperature
         near = [
-            (abs(math.log(other.temperature / asked)), other)
+            (abs(math.log(other.temperature / wanted)), other)
             for other in self._outputs
-            if asked and other.temperature
-            if replace(other, temperature=asked) == output
+            if wanted and other.temperature
+            if replace(other, temperature=wanted) == output
         ]
         if not near:
-            raise ValueError(f"this surrogate was not made for {output}; see its `outputs`")
+            raise ValueError(
+                f"this surrogate was not made for {output}; it predicts "
+                f"{', '.join(map(str, self._outputs))}"
+            )
         return min(near, key=lambda pair: pair[0])[1]
 
     def _fit(
         self,
-        found: dict[str, dict[str, Outcome]],
+        by_fidelity: dict[str, dict[str, Outcome]],
         materials: dict[str, Material],
         inputs: Inputs,
     ) -> _Fitted:
-        """Fit all outputs; `inputs` are those of `materials`, or any where there are none."""
+        """Fit all outputs; without materials, `inputs` only serves to standardise descriptors."""
         row = {digest: k for k, digest in enumerate(materials)}
-        outcomes = found.get(self._fidelity, {})
-        findings = Findings.of(found, self._fidelity) if self.joint else Findings({})
-        inputs = findings.added(inputs, list(materials.values()))
+        outcomes = by_fidelity.get(self._fidelity, {})
+        low_descriptors = (
+            LowFidelityDescriptors.of(by_fidelity, self._fidelity)
+            if self.joint
+            else LowFidelityDescriptors({})
+        )
+        inputs = low_descriptors.added(inputs, list(materials.values()))
         scale = InputScale.of(inputs)
         heads = TemperatureHeads(
             outcomes, row, inputs, lambda problem: self._learn(problem, scale, self._seed)
@@ -211,20 +219,24 @@ class BaseSurrogate(ABC):
         targets = {
             output: Target.of(output, heads.labels(output), row, inputs) for output in self._outputs
         }
-        extras = Extras.of(found, self._fidelity, targets, row, inputs)
+        extras = Extras.of(by_fidelity, self._fidelity, targets, row, inputs)
         similarity = Similarity.of(inputs, scale)
-        models: dict[Output, tuple[Model, Informed]] = {}
+        models: dict[Output, tuple[Model, DeltaTarget]] = {}
         for k, (output, target) in enumerate(targets.items()):
-            known = (
-                Informed(target, {})
+            delta = (
+                DeltaTarget(target, {})
                 if self.joint
-                else informed(output, target, found, self._fidelity, row, inputs, similarity)
+                else delta_target(
+                    output, target, by_fidelity, self._fidelity, row, inputs, similarity
+                )
             )
-            problem = known.problem(inputs, extras.flags(target.labels.materials, output))
+            problem = delta.problem(inputs, extras.flags(target.labels.materials, output))
             if self.joint:
-                cheap = cheap_labels(output, target, found, self._fidelity, row, inputs, extras)
-                problem = replace(problem, cheaper=cheap)
-            models[output] = (self._learn(problem, scale, self._seed + k), known)
+                low_labels = low_fidelity_labels(
+                    output, target, by_fidelity, self._fidelity, row, inputs, extras
+                )
+                problem = replace(problem, lower=low_labels)
+            models[output] = (self._learn(problem, scale, self._seed + k), delta)
         stabilities = stabilities_of(outcomes)
         stability = StabilityProblem(
             inputs,
@@ -235,11 +247,11 @@ class BaseSurrogate(ABC):
         )
         first = models[self._outputs[0]][0]
         predictor = self._learn_stability(stability, scale, first, self._seed)
-        return _Fitted(models, predictor, extras, findings, heads)
+        return _Fitted(models, predictor, extras, low_descriptors, heads)
 
 
 def _stacked(roots: list[Array]) -> Array:
-    """Roots (m, n, r) of several outputs, the narrower ones filled with zeros."""
+    """Roots (m, n, r) of several outputs, padded with zeros to a common width."""
     if len(roots) == 1:
         return roots[0][None]
     width = max(root.shape[1] for root in roots)

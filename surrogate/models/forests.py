@@ -1,6 +1,6 @@
-"""Baselines: trees on descriptors of composition and structure, without any potential.
+"""Baselines: tree ensembles on descriptors of composition and structure, without a potential.
 
-A user will ask whether a network on a potential's features earns its keep; these answer.
+They show whether a network on a potential's features is worth its cost.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from surrogate.training_data.scaling import InputScale, joined
 Array = NDArray[np.float64]
 _FOREST = RandomForestSettings()
 _BOOSTING = GradientBoostingSettings()
-_FEW = 4  # labels below which trees say less than the prior does
-_LEAST = 0.05  # aleatoric spread, unit scale
-_PSEUDO = 2.0  # outcomes that the prior share of stable ones counts as
+_FEW = 4  # with fewer labels, the prior predicts better than trees
+_LEAST = 0.05  # smallest aleatoric standard deviation, standardised scale
+_PSEUDO = 2.0  # number of outcomes that the prior probability of stability counts as
 
 
 @dataclass(frozen=True)
 class TreesModel:
-    """Several regressors whose spread is what is not known.
+    """Several regressors whose disagreement is the epistemic uncertainty.
 
     Args:
         scale: standardises descriptors.
         members: each predicts (n,) from columns (n, g).
-        aleatoric: spread that more labels would not remove, unit scale.
-        labels: how many they learned from.
+        aleatoric: standard deviation that more labels would not reduce, standardised scale.
+        labels: number of labels they were trained on.
     """
 
     scale: InputScale
@@ -66,7 +66,7 @@ class TreesModel:
         columns = _columns(self.scale, inputs, extras)
         each = np.stack([member.predict(columns) for member in self.members], axis=1)
         mean = each.mean(axis=1)
-        # Trees cannot disagree about the level that their labels have in common.
+        # Trees cannot disagree about the mean of their labels, so its uncertainty is added here.
         level = np.full((inputs.n, 1), 1.0 / np.sqrt(self.labels))
         root = np.hstack([level, (each - mean[:, None]) / np.sqrt(len(self.members))])
         return Prediction(mean, root, np.full(inputs.n, self.aleatoric))
@@ -74,13 +74,13 @@ class TreesModel:
 
 @dataclass(frozen=True)
 class TreesStability:
-    """A classifier's share, drawn towards the prior while outcomes are few.
+    """A classifier's probability, shrunk towards the prior while there are few outcomes.
 
     Args:
         scale: standardises descriptors.
         classifier: None where all outcomes were the same.
-        outcomes: how many there were.
-        share: of stable ones among them.
+        outcomes: number of outcomes, weighted by their confidence.
+        share: fraction of stable outcomes.
     """
 
     scale: InputScale
@@ -90,15 +90,15 @@ class TreesStability:
 
     def probability(self, inputs: Inputs, extras: Array) -> Array:
         """See `surrogate.training_data.problem.StabilityPredictor`."""
-        found = np.full(inputs.n, self.share)
+        share = np.full(inputs.n, self.share)
         if self.classifier is not None:
-            found = self.classifier.predict_proba(_columns(self.scale, inputs, extras))[:, 1]
+            share = self.classifier.predict_proba(_columns(self.scale, inputs, extras))[:, 1]
         prior = _PSEUDO * PRIOR_STABLE
-        return np.asarray((self.outcomes * found + prior) / (self.outcomes + _PSEUDO))
+        return np.asarray((self.outcomes * share + prior) / (self.outcomes + _PSEUDO))
 
 
 class _Trees(BaseSurrogate):
-    """What both baselines share; the store of a potential's features is not used."""
+    """Common base of both baselines; the store of a potential's features is not used."""
 
     def __init__(
         self, outputs: Sequence[Output], fidelity: str, *, seed: int, store: FeatureStore
@@ -109,19 +109,19 @@ class _Trees(BaseSurrogate):
     def _members(
         self, columns: Array, targets: Array, weights: Array, seed: int
     ) -> tuple[tuple[Any, ...], float]:
-        """Fitted regressors, and the spread of what they leave of labels they have not seen."""
+        """Fitted regressors, and the standard deviation of residuals on labels not trained on."""
 
     @abstractmethod
     def _classifier(self, seed: int) -> Any:
-        """A classifier that is not fitted yet."""
+        """A new classifier, not yet fitted."""
 
     def _learn(self, problem: Problem, scale: InputScale, seed: int) -> Model:
         if len(problem.rows) < _FEW:
             return TreesModel(scale, (), 0.0)
         columns = _columns(scale, problem.inputs.take(problem.rows), problem.extras)
         weights = 1.0 / (1.0 + np.square(problem.noise))
-        members, left = self._members(columns, problem.targets, weights, seed)
-        return TreesModel(scale, members, max(left, _LEAST), len(problem.rows))
+        members, residual_spread = self._members(columns, problem.targets, weights, seed)
+        return TreesModel(scale, members, max(residual_spread, _LEAST), len(problem.rows))
 
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
@@ -139,11 +139,11 @@ class _Trees(BaseSurrogate):
 
 
 class RandomForest(_Trees):
-    """Breiman's random forest; trees disagree where labels are far (out-of-bag noise).
+    """Breiman's random forest; trees disagree far from labels, and out-of-bag errors give noise.
 
     Args:
-        outputs: what can be predicted.
-        fidelity: at which.
+        outputs: properties that can be predicted.
+        fidelity: the fidelity that is predicted.
         seed: of the bootstraps.
         store: not used.
         settings: of the forest.
@@ -168,11 +168,15 @@ class RandomForest(_Trees):
             self._settings.trees, max_features=1 / 3, oob_score=True, random_state=seed, n_jobs=1
         )
         forest.fit(columns, targets, sample_weight=weights)
-        left = targets - forest.oob_prediction_
+        residuals = targets - forest.oob_prediction_
         trees = np.stack([tree.predict(columns) for tree in forest.estimators_])
-        known = float(trees.var(axis=0).mean())
-        # Out-of-bag errors hold what the trees disagree about as well, which is counted apart.
-        spread = float(np.sqrt(max(np.square(left).mean() - known, 0.25 * np.square(left).mean())))
+        disagreement = float(trees.var(axis=0).mean())
+        # Out-of-bag errors include the disagreement of the trees, which is counted separately.
+        spread = float(
+            np.sqrt(
+                max(np.square(residuals).mean() - disagreement, 0.25 * np.square(residuals).mean())
+            )
+        )
         return tuple(forest.estimators_), spread
 
     def _classifier(self, seed: int) -> Any:
@@ -180,11 +184,11 @@ class RandomForest(_Trees):
 
 
 class GradientBoosting(_Trees):
-    """Boosted trees, several on bootstraps of the labels.
+    """Several gradient-boosted tree models, each trained on a bootstrap sample of the labels.
 
     Args:
-        outputs: what can be predicted.
-        fidelity: at which.
+        outputs: properties that can be predicted.
+        fidelity: the fidelity that is predicted.
         seed: of the bootstraps.
         store: not used.
         settings: of the boosting.
@@ -206,17 +210,18 @@ class GradientBoosting(_Trees):
         self, columns: Array, targets: Array, weights: Array, seed: int
     ) -> tuple[tuple[Any, ...], float]:
         rng = np.random.default_rng(seed)
-        n, members, left = len(targets), [], []
+        n, members, residuals = len(targets), [], []
         for k in range(self._settings.members):
             drawn = rng.integers(n, size=n)
             member = self._booster(GradientBoostingRegressor, seed + k)
             member.fit(columns[drawn], targets[drawn], sample_weight=weights[drawn])
             members.append(member)
-            unseen = np.setdiff1d(np.arange(n), drawn)
-            if len(unseen):
-                left.append(targets[unseen] - member.predict(columns[unseen]))
-        errors = np.concatenate(left) if left else targets
-        # Half of the variance: one member's error holds its own scatter, which is counted apart.
+            out_of_bag = np.setdiff1d(np.arange(n), drawn)
+            if len(out_of_bag):
+                residuals.append(targets[out_of_bag] - member.predict(columns[out_of_bag]))
+        errors = np.concatenate(residuals) if residuals else targets
+        # Half of the variance: a single member's error includes its own scatter, which is counted
+        # separately.
         return tuple(members), float(np.sqrt(np.square(errors).mean() / 2))
 
     def _classifier(self, seed: int) -> Any:
@@ -235,5 +240,5 @@ class GradientBoosting(_Trees):
 
 
 def _columns(scale: InputScale, inputs: Inputs, extras: Array) -> Array:
-    """What the trees see: (n, g + c)."""
+    """Input columns of the trees: (n, g + c)."""
     return joined([*scale.globals(inputs), extras])

@@ -1,4 +1,4 @@
-"""A Gaussian process on descriptors, with scales fitted by BoTorch."""
+"""A Gaussian process on descriptors, with hyperparameters (scales) fitted by BoTorch."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ Array = NDArray[np.float64]
 _NOISE = -2.0  # prior mean of the logarithm of the noise, in units of the target's spread
 _JITTER = 1e-6  # of variances, in units of the target's
 _ITERATIONS = 60  # of L-BFGS
-_SCALED = 300  # most labels that scales are fitted to; the posterior uses all
-_CHUNK = 8192
+_SCALED = 300  # most labels that scales are fitted to; the posterior uses all labels
+_CHUNK = 8192  # materials at a time
 _DEFAULTS = GaussianProcessSettings()
 
 
 @dataclass(frozen=True)
 class ProcessModel:
-    """A fitted process; see `surrogate.models.base.Model`.
+    """A fitted Gaussian process; see `surrogate.training_data.problem.Model`.
 
     Up to `exact_limit` materials the root is the Cholesky factor of the posterior covariance.
-    Beyond, it is that of a Nyström approximation on `rank` of the materials, evenly spaced, each
-    row scaled to the exact posterior variance.
+    Above, it is that of a Nyström approximation with `rank` evenly spaced materials as landmarks,
+    with each row rescaled to the exact posterior variance.
     """
 
     kernel: gpytorch.kernels.Kernel
@@ -56,7 +56,7 @@ class ProcessModel:
     settings: GaussianProcessSettings | MultiFidelitySettings
 
     def predict(self, inputs: Inputs, extras: Array) -> Prediction:
-        """See `surrogate.models.base.Model`."""
+        """See `surrogate.training_data.problem.Model`."""
         with torch.no_grad():
             x = torch.from_numpy(self.descriptors(inputs, extras))
             if len(x) <= self.settings.exact_limit:
@@ -69,32 +69,34 @@ class ProcessModel:
         return Prediction(mean.numpy(), root.numpy(), aleatoric)
 
     def _explained(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (n,), and V (labels, n) such that VᵀV is what the labels take off the covariance."""
+        """Mean (n,), and V (labels, n), where VᵀV is the covariance removed by the labels."""
         cross = self.kernel.forward(self.train_x, x)
         explained = torch.linalg.solve_triangular(self.lower, cross, upper=False)
         return cross.T @ self.weights, explained
 
     def _approximate(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        at = torch.linspace(0, len(x) - 1, self.settings.rank, dtype=torch.float64).long()
-        landmarks = x[at]
-        _, known = self._explained(landmarks)
-        inner = cholesky(self.kernel.forward(landmarks, landmarks) - known.T @ known)
+        rows = torch.linspace(0, len(x) - 1, self.settings.rank, dtype=torch.float64).long()
+        landmarks = x[rows]
+        _, landmark_explained = self._explained(landmarks)
+        inner = cholesky(
+            self.kernel.forward(landmarks, landmarks) - landmark_explained.T @ landmark_explained
+        )
         means, roots = [], []
         for start in range(0, len(x), _CHUNK):
             part = x[start : start + _CHUNK]
             mean, explained = self._explained(part)
-            cross = self.kernel.forward(landmarks, part) - known.T @ explained
+            cross = self.kernel.forward(landmarks, part) - landmark_explained.T @ explained
             root = torch.linalg.solve_triangular(inner, cross, upper=False).T
             variance = self.kernel.forward(part, part, diag=True) - explained.square().sum(dim=0)
-            had = root.square().sum(dim=1).clamp_min(1e-30)
-            roots.append(root * (variance.clamp_min(_JITTER) / had).sqrt()[:, None])
+            squared_lengths = root.square().sum(dim=1).clamp_min(1e-30)
+            roots.append(root * (variance.clamp_min(_JITTER) / squared_lengths).sqrt()[:, None])
             means.append(mean)
         return torch.cat(means), torch.cat(roots)
 
 
 @dataclass(frozen=True)
 class ProcessStability:
-    """Logistic regression on random features of the descriptors."""
+    """Bayesian logistic regression on random Fourier features of the descriptors."""
 
     descriptors: Descriptors
     features: RandomFeatures
@@ -102,7 +104,7 @@ class ProcessStability:
 
     @classmethod
     def fit(cls, problem: StabilityProblem, scale: InputScale, seed: int) -> ProcessStability:
-        """Learn from outcomes; the seed draws the random features."""
+        """Learn from outcomes; the seed determines the random features."""
         descriptors = Descriptors(scale)
         blocks = joined(descriptors.blocks(problem.inputs))
         features = RandomFeatures.draw(blocks.shape[1], seed)
@@ -111,7 +113,7 @@ class ProcessStability:
         return cls(descriptors, features, head)
 
     def probability(self, inputs: Inputs, extras: Array) -> Array:
-        """See `surrogate.models.base.StabilityPredictor`."""
+        """See `surrogate.training_data.problem.StabilityPredictor`."""
         blocks = joined(self.descriptors.blocks(inputs))
         return self.head.probability(self.features(blocks, extras))
 
@@ -120,11 +122,11 @@ class GaussianProcess(BaseSurrogate):
     """A Gaussian process around the physical prior mean.
 
     Args:
-        outputs: what can be predicted.
-        fidelity: at which.
+        outputs: properties that can be predicted.
+        fidelity: the fidelity that is predicted.
         seed: of the stability model's random features; the process itself has no randomness.
-        store: features of crystals.
-        settings: limits of the exact covariance.
+        store: gives the features of crystals.
+        settings: up to where the covariance is exact.
     """
 
     def __init__(
@@ -163,11 +165,21 @@ class GaussianProcess(BaseSurrogate):
 
 
 def fit_scales(kernel: gpytorch.kernels.Kernel, x: Tensor, y: Tensor, stated: Tensor) -> float:
-    """Maximise the posterior of the kernel's scales; the noise variance beyond the stated one."""
+    """Maximise the posterior of the kernel's scales in place.
+
+    Args:
+        kernel: whose hyperparameters are fitted.
+        x: (n, columns), inputs.
+        y: (n,), targets.
+        stated: (n,), known noise variances.
+
+    Returns:
+        The fitted noise variance in addition to the stated one.
+    """
     start = float(np.exp(2 * _NOISE))
     if len(y) < 2:
         return start
-    if len(y) > _SCALED:  # evenly through the history: a dozen scales need no more
+    if len(y) > _SCALED:  # evenly spaced: enough for a dozen scales
         chosen = torch.linspace(0, len(y) - 1, _SCALED).round().long()
         x, y, stated = x[chosen], y[chosen], stated[chosen]
     likelihood = FixedNoiseGaussianLikelihood(noise=stated, learn_additional_noise=True)
@@ -178,7 +190,7 @@ def fit_scales(kernel: gpytorch.kernels.Kernel, x: Tensor, y: Tensor, stated: Te
     )
     likelihood.second_noise = start
     with warnings.catch_warnings():
-        # The targets have their own scale, and a fit that stops early is still a fit.
+        # BoTorch warns of targets that are not standardised and of fits that stop early.
         warnings.simplefilter("ignore")
         model = SingleTaskGP(
             x,
@@ -190,21 +202,26 @@ def fit_scales(kernel: gpytorch.kernels.Kernel, x: Tensor, y: Tensor, stated: Te
             input_transform=None,
         )
         evidence = gpytorch.mlls.ExactMarginalLogLikelihood(likelihood, model)
-        # Once, from where it stands: BoTorch's own way to fit begins again from random scales after
-        # a line search that failed, as it does on a table without noise, and ends in an error.
+        # A single fit from the present scales. BoTorch's own `fit_gpytorch_mll` restarts from
+        # random scales after a failed line search, as happens for data without noise, and then
+        # raises an error.
         evidence.train()
-        before = copy.deepcopy(evidence.state_dict())
+        start_state = copy.deepcopy(evidence.state_dict())
         try:
             fit_gpytorch_mll_scipy(evidence, options={"maxiter": _ITERATIONS})
-        except NotPSDError:  # scales ran away where the data say nothing of noise
-            evidence.load_state_dict(before)
+        except NotPSDError:  # scales diverged because the data have no noise
+            evidence.load_state_dict(start_state)
         evidence.eval()
     kernel.eval()
     return float(likelihood.second_noise.detach())
 
 
 def cholesky(covariance: Tensor) -> Tensor:
-    """Factor of a covariance that rounding may have made slightly indefinite."""
+    """Lower Cholesky factor of a covariance that rounding may have made slightly indefinite.
+
+    Raises:
+        ValueError: the matrix is not positive definite even with a tenth of its size added.
+    """
     if not len(covariance):
         return covariance
     scale = float(covariance.diagonal().clamp_min(1e-12).max())
@@ -214,4 +231,4 @@ def cholesky(covariance: Tensor) -> Tensor:
         lower: Tensor = factor.L
         if not factor.info:
             return lower
-    raise ValueError("the posterior covariance is not positive; are there NaN among the inputs?")
+    raise ValueError("the posterior covariance is not positive definite; check the inputs for NaN")

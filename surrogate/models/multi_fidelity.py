@@ -1,4 +1,4 @@
-"""A Gaussian process over materials and fidelities at once."""
+"""One Gaussian process for all materials and fidelities together."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _CORRELATIONS = np.array([0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97])
 
 
 @dataclass(frozen=True)
-class Levelled:
-    """Descriptors with the fidelity in the last column: 0, the dear one.
+class FidelityColumn:
+    """Descriptors with the fidelity in the last column: 0 for the highest one.
 
     Args:
         descriptors: all other columns.
@@ -39,77 +39,77 @@ class Levelled:
 
 @dataclass(frozen=True)
 class MultiFidelityModel:
-    """Two processes, weighed by their evidence; see `surrogate.training_data.problem.Model`.
+    """Two processes weighted by their evidence; see `surrogate.training_data.problem.Model`.
 
-    Its belief is the mixture of theirs, described by mean and covariance.
+    The prediction is the mean and covariance of their mixture.
 
     Args:
-        joint: has seen all fidelities.
-        alone: has seen the dear one only; None where there is no other.
-        weight: probability of the joint one.
-        trusts: how far each cheaper fidelity is believed.
+        joint: trained on all fidelities.
+        high_only: trained on the highest fidelity only; None where there is no other.
+        weight: probability of the joint process.
+        trusts: how far each lower fidelity is trusted.
     """
 
     joint: ProcessModel
-    alone: ProcessModel | None
+    high_only: ProcessModel | None
     weight: float
     trusts: dict[str, Trust]
 
     def predict(self, inputs: Inputs, extras: Array) -> Prediction:
         """See `surrogate.training_data.problem.Model`."""
         first = self.joint.predict(inputs, extras)
-        if self.alone is None:
+        if self.high_only is None:
             return first
-        second = self.alone.predict(inputs, extras)
+        second = self.high_only.predict(inputs, extras)
         p, q = self.weight, 1.0 - self.weight
-        apart = np.sqrt(p * q) * (first.mean - second.mean)
+        disagreement = np.sqrt(p * q) * (first.mean - second.mean)
         return Prediction(
             p * first.mean + q * second.mean,
             np.concatenate(
-                [np.sqrt(p) * first.root, np.sqrt(q) * second.root, apart[:, None]], axis=1
+                [np.sqrt(p) * first.root, np.sqrt(q) * second.root, disagreement[:, None]], axis=1
             ),
             np.sqrt(p * np.square(first.aleatoric) + q * np.square(second.aleatoric)),
         )
 
 
 class MultiFidelityProcess(GaussianProcess):
-    """A Gaussian process of all fidelities, whose correlations are learned.
+    """A Gaussian process over all fidelities, whose correlations are learned.
 
-    Values of cheaper fidelities are observations like any other, of a function that is correlated
-    with the one sought; each on its own scale, so that only what they say of differences counts.
-    A second process sees the labels alone. How much better the first one predicts them, in
-    evidence, decides which one is believed: a fidelity that misleads is noticed and ignored.
-    Vibrations that cheaper evaluations found (sound velocities, Debye temperature, mean square
-    displacement, anharmonicity) are descriptors, see
+    Low-fidelity values are observations of a function that is correlated with the high-fidelity
+    one. Each fidelity is standardised separately, so that only differences between materials count.
+    A second process is trained on the highest fidelity alone. The two are weighted by how well the
+    joint process predicts the high-fidelity labels (its evidence), so a misleading fidelity is
+    detected and ignored. Vibrational properties from evaluations at lower fidelities (sound
+    velocities, Debye temperature, mean square displacement, anharmonicity) are descriptors, see
     `surrogate.fidelities.low_fidelity_descriptors`.
 
-    See `GaussianProcess` for the arguments.
+    For the arguments see `GaussianProcess`.
     """
 
     joint = True
 
     def _learn(self, problem: Problem, scale: InputScale, seed: int) -> Model:
-        descriptors = Levelled(Descriptors(scale))
+        descriptors = FidelityColumn(Descriptors(scale))
         x, y, stated = _observations(problem, descriptors)
         labels = len(problem.targets)
-        names = [labels_.fidelity for labels_ in problem.cheaper]
+        names = [labels_.fidelity for labels_ in problem.lower]
         joint = self._process(problem, scale, x, y, stated, len(names))
         if not names:
             return MultiFidelityModel(joint, None, 1.0, {})
-        dear = slice(0, labels)
-        alone = self._process(problem, scale, x[dear], y[dear], stated[dear], len(names))
+        high = slice(0, labels)
+        high_only = self._process(problem, scale, x[high], y[high], stated[high], len(names))
         with torch.no_grad():
             gain = _evidence(joint, x, y, stated)
             gain -= _evidence(joint, x[labels:], y[labels:], stated[labels:])
-            gain -= _evidence(alone, x[dear], y[dear], stated[dear])
-            found = [_profile(joint, level, x, y, stated) for level in range(len(names))]
+            gain -= _evidence(high_only, x[high], y[high], stated[high])
+            profiles = [_profile(joint, level, x, y, stated) for level in range(len(names))]
         odds = PRIOR.weight / (1.0 - PRIOR.weight) * np.exp(np.clip(gain, -50.0, 50.0))
         weight = float(odds / (1.0 + odds))
         trusts = {
             name: Trust.given(_CORRELATIONS, shares, weight)
-            for name, shares in zip(names, found, strict=True)
+            for name, shares in zip(names, profiles, strict=True)
         }
-        return MultiFidelityModel(joint, alone, weight, trusts)
+        return MultiFidelityModel(joint, high_only, weight, trusts)
 
     def _process(
         self,
@@ -120,7 +120,7 @@ class MultiFidelityProcess(GaussianProcess):
         stated: Tensor,
         fidelities: int,
     ) -> ProcessModel:
-        """The process that some observations leave, its scales fitted to them."""
+        """A process conditioned on some observations, with scales fitted to them."""
         descriptors = Descriptors(scale)
         widths = [block.shape[1] for block in descriptors.blocks(problem.inputs)]
         inner = BlockKernel(widths, problem.extras.shape[1] // 3, mirror_of(problem.inputs))
@@ -130,12 +130,18 @@ class MultiFidelityProcess(GaussianProcess):
             lower = cholesky(kernel.forward(x, x) + torch.diag(stated + extra))
             weights = torch.cholesky_solve(y[:, None], lower)[:, 0]
         return ProcessModel(
-            kernel, Levelled(descriptors), x, lower, weights, float(np.sqrt(extra)), self._settings
+            kernel,
+            FidelityColumn(descriptors),
+            x,
+            lower,
+            weights,
+            float(np.sqrt(extra)),
+            self._settings,
         )
 
     @property
     def trusts(self) -> dict[str, Trust]:
-        """How far each cheaper fidelity is believed about the first output; empty before a fit."""
+        """How far each lower fidelity is trusted for the first output; empty before a fit."""
         if self._fitted is None:
             return {}
         model = self._fitted.models[self._outputs[0]][0]
@@ -143,14 +149,14 @@ class MultiFidelityProcess(GaussianProcess):
         return model.trusts
 
 
-def _observations(problem: Problem, descriptors: Levelled) -> tuple[Tensor, Tensor, Tensor]:
-    """Columns, values and noise variances of all fidelities, the dear one first."""
+def _observations(problem: Problem, descriptors: FidelityColumn) -> tuple[Tensor, Tensor, Tensor]:
+    """Columns, values and noise variances at all fidelities, the highest one first."""
     columns = [descriptors(problem.inputs.take(problem.rows), problem.extras)]
     values, noise = [problem.targets], [problem.noise]
-    for level, labels in enumerate(problem.cheaper, start=1):
-        found = descriptors(problem.inputs.take(labels.rows), labels.extras)
-        found[:, -1] = level
-        columns.append(found)
+    for level, labels in enumerate(problem.lower, start=1):
+        rows = descriptors(problem.inputs.take(labels.rows), labels.extras)
+        rows[:, -1] = level
+        columns.append(rows)
         values.append(labels.targets)
         noise.append(labels.noise)
     return (
@@ -161,7 +167,7 @@ def _observations(problem: Problem, descriptors: Levelled) -> tuple[Tensor, Tens
 
 
 def _profile(process: ProcessModel, level: int, x: Tensor, y: Tensor, stated: Tensor) -> Array:
-    """Probabilities of the `_CORRELATIONS` of one cheaper fidelity, all else as it was fitted."""
+    """Probabilities of the `_CORRELATIONS` of one lower fidelity, all other scales as fitted."""
     kernel = process.kernel
     assert isinstance(kernel, CoregionalKernel)
     fitted = kernel.logit_correlation.detach().clone()
@@ -175,7 +181,7 @@ def _profile(process: ProcessModel, level: int, x: Tensor, y: Tensor, stated: Te
 
 
 def _evidence(process: ProcessModel, x: Tensor, y: Tensor, stated: Tensor) -> float:
-    """Log probability of observations under the process's prior, without the constant."""
+    """Log evidence of observations under the process's prior, up to a constant."""
     noise = torch.diag(stated + process.noise**2)
     lower = cholesky(process.kernel.forward(x, x) + noise)
     white = torch.linalg.solve_triangular(lower, y[:, None], upper=False)

@@ -1,4 +1,4 @@
-"""A Gaussian process over layer sequences, averaged over the scales that labels leave possible."""
+"""A Gaussian process over layer sequences, averaged over the posterior of its hyperparameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from surrogate.contract.settings import SequenceProcessSettings
 from surrogate.features.feature_store import FeatureStore
 from surrogate.features.inputs import Inputs
 from surrogate.features.layer_features import LayerFeatures
-from surrogate.kernels.label_warping import Squeeze
+from surrogate.kernels.label_warping import LabelWarping
 from surrogate.kernels.layer_kernel import LayerKernel, products_of, squares_of
 from surrogate.kernels.scale_samples import scale_samples
 from surrogate.models.base import BaseSurrogate
@@ -24,14 +24,14 @@ from surrogate.training_data.scaling import InputScale
 
 Array = NDArray[np.float64]
 _JITTER = 1e-6  # of variances, in units of the target's
-_SCALED = 160  # most labels that scales are drawn for; the posterior uses all
-_CHUNK = 2048
+_SCALED = 160  # most labels that scales are sampled for; the posterior uses all labels
+_CHUNK = 2048  # sequences at a time
 _DEFAULTS = SequenceProcessSettings()
 
 
 @dataclass(frozen=True)
 class _Known:
-    """Labelled sequences as blocks of descriptors; `squares` are their rows' squared lengths."""
+    """Sequences as blocks of descriptors; `squares` holds the squared lengths of their rows."""
 
     blocks: list[Array]
     extras: Array
@@ -51,11 +51,11 @@ class _Known:
 
 @dataclass(frozen=True)
 class MixedProcess:
-    """Equally probable processes, one per row of scales; a `Model` of `training_data.problem`.
+    """A mixture of equally probable processes, one per row of scales; a `Model` of `problem`.
 
-    The mixture is stated by its mean and covariance. Up to `exact_limit` sequences the root is
-    exact. Beyond, it is that of a Nyström approximation on `rank` of them, evenly spaced, each
-    row scaled to the exact variance.
+    The prediction is the mean and covariance of the mixture. Up to `exact_limit` sequences the root
+    is exact. Above, it is that of a Nyström approximation with `rank` evenly spaced sequences as
+    landmarks, with each row rescaled to the exact variance.
     """
 
     features: LayerFeatures
@@ -68,40 +68,44 @@ class MixedProcess:
 
     def predict(self, inputs: Inputs, extras: Array) -> Prediction:
         """See `surrogate.training_data.problem.Model`."""
-        asked = _Known.of(self.features, inputs, extras)
+        queried = _Known.of(self.features, inputs, extras)
         n = inputs.n
-        at = np.arange(n)
+        rows = np.arange(n)
         if n > self.settings.exact_limit:
-            at = np.unique(np.linspace(0, n - 1, self.settings.rank).astype(np.int64))
-        chosen = asked.part(at)
-        near, explained = self._explained(chosen)
-        middle = near.mean(axis=0)
-        inner = self._covariance(chosen, chosen, explained, explained, near - middle, near - middle)
+            rows = np.unique(np.linspace(0, n - 1, self.settings.rank).astype(np.int64))
+        chosen = queried.part(rows)
+        means_at, explained = self._explained(chosen)
+        middle = means_at.mean(axis=0)
+        inner = self._covariance(
+            chosen, chosen, explained, explained, means_at - middle, means_at - middle
+        )
         factor = cholesky(torch.from_numpy(inner))
         noise = np.full(n, float(np.sqrt(self.kernel.noise(self.scales).mean())))
         if n <= self.settings.exact_limit:
             return Prediction(middle, factor.numpy(), noise)
         means, roots = [], []
         for start in range(0, n, _CHUNK):
-            part = asked.part(slice(start, start + _CHUNK))
-            each, taken = self._explained(part)
+            part = queried.part(slice(start, start + _CHUNK))
+            each, part_explained = self._explained(part)
             mean = each.mean(axis=0)
-            cross = self._covariance(chosen, part, explained, taken, near - middle, each - mean)
+            cross = self._covariance(
+                chosen, part, explained, part_explained, means_at - middle, each - mean
+            )
             root = torch.linalg.solve_triangular(factor, torch.from_numpy(cross), upper=False)
-            short = root.numpy().T
-            squares = np.square(part.extras).sum(axis=1)
-            variance = self.kernel.diagonal(self.scales, part.squares, squares)
-            variance = variance - np.square(taken).sum(axis=1)
+            part_root = root.numpy().T
+            extra_squares = np.square(part.extras).sum(axis=1)
+            variance = self.kernel.diagonal(self.scales, part.squares, extra_squares)
+            variance = variance - np.square(part_explained).sum(axis=1)
             spread = np.maximum(variance, _JITTER).mean(axis=0) + each.var(axis=0)
-            had = np.maximum(np.square(short).sum(axis=1), 1e-30)
-            roots.append(short * np.sqrt(spread / had)[:, None])
+            squared_lengths = np.maximum(np.square(part_root).sum(axis=1), 1e-30)
+            roots.append(part_root * np.sqrt(spread / squared_lengths)[:, None])
             means.append(mean)
         return Prediction(np.concatenate(means), np.concatenate(roots), noise)
 
-    def _explained(self, asked: _Known) -> tuple[Array, Array]:
+    def _explained(self, queried: _Known) -> tuple[Array, Array]:
         """Means (m, n) of each process, and V (m, labels, n) as in `ProcessModel`."""
-        products = self.known.products(asked)
-        cross = self.kernel(self.scales, products, self.known.squares, asked.squares)
+        products = self.known.products(queried)
+        cross = self.kernel(self.scales, products, self.known.squares, queried.squares)
         lower = torch.from_numpy(self.lower)
         solved = torch.linalg.solve_triangular(lower, torch.from_numpy(cross), upper=False)
         return np.einsum("mln,ml->mn", cross, self.weights), solved.numpy()
@@ -111,38 +115,38 @@ class MixedProcess:
     ) -> Array:
         """Covariance (n1, n2) of the mixture: mean covariance plus covariance of the means."""
         prior = self.kernel(self.scales, a.products(b), a.squares, b.squares)
-        left = prior - va.transpose(0, 2, 1) @ vb
-        return np.asarray(left.mean(axis=0) + da.T @ db / len(da))
+        posterior = prior - va.transpose(0, 2, 1) @ vb
+        return np.asarray(posterior.mean(axis=0) + da.T @ db / len(da))
 
 
 @dataclass(frozen=True)
-class Squeezed:
-    """Processes of squeezed labels, stated on the scale of the labels themselves."""
+class WarpedProcess:
+    """Processes trained on warped labels, whose predictions are on the scale of the labels."""
 
     process: MixedProcess
-    squeeze: Squeeze
+    warping: LabelWarping
 
     def predict(self, inputs: Inputs, extras: Array) -> Prediction:
         """See `surrogate.training_data.problem.Model`."""
-        seen = self.process.predict(inputs, extras)
-        mean = self.squeeze.back(seen.mean)
-        stretch = self.squeeze.stretch(mean)
-        return Prediction(mean, seen.root * stretch[:, None], seen.aleatoric * stretch)
+        warped = self.process.predict(inputs, extras)
+        mean = self.warping.back(warped.mean)
+        stretch = self.warping.stretch(mean)
+        return Prediction(mean, warped.root * stretch[:, None], warped.aleatoric * stretch)
 
 
 class SequenceProcess(BaseSurrogate):
     """A Gaussian process for layer sequences.
 
-    It compares sequences by `LayerFeatures`, so that designs equal by declared symmetry are equal
-    to it, and averages over draws of its scales instead of trusting the most probable ones. A long
-    tail of the labels is squeezed first, see `Squeeze`.
+    It compares sequences by `LayerFeatures`, so that designs that are equivalent by declared
+    symmetries get equal predictions, and averages over samples of its scales instead of using only
+    the most probable ones. A long tail of the labels is warped first, see `LabelWarping`.
 
     Args:
-        outputs: what can be predicted.
-        fidelity: at which.
-        seed: of the draws.
-        store: features of crystals; not asked.
-        settings: number of draws, limits of the exact covariance.
+        outputs: properties that can be predicted.
+        fidelity: the fidelity that is predicted.
+        seed: of the samples.
+        store: gives the features of crystals; not used.
+        settings: number of samples, and up to where the covariance is exact.
     """
 
     def __init__(
@@ -160,21 +164,21 @@ class SequenceProcess(BaseSurrogate):
     def _learn(self, problem: Problem, scale: InputScale, seed: int) -> Model:
         if not problem.inputs.words:
             raise ValueError(
-                "sequence-process learns from layer sequences, given crystals; "
-                "choose surrogate.kind: graph-ensemble or gaussian-process"
+                "surrogate.kind: sequence-process learns from layer sequences only, but the "
+                "materials are crystals; choose graph-ensemble or gaussian-process"
             )
         own = problem.inputs.take(problem.rows)
         features = LayerFeatures.of(own if own.n else problem.inputs)
         kernel = LayerKernel(features.names)
         blocks = [block[problem.rows] for block in features(problem.inputs)]
         known = _Known(blocks, problem.extras, squares_of(blocks))
-        squeeze = Squeeze.of(problem.targets, self._settings.sought)
-        seen = squeeze(problem.targets)
-        stated = np.square(problem.noise / squeeze.stretch(problem.targets)) + _JITTER
+        warping = LabelWarping.of(problem.targets, self._settings.sought)
+        warped = warping(problem.targets)
+        stated = np.square(problem.noise / warping.stretch(problem.targets)) + _JITTER
         rng = np.random.default_rng([seed, own.n])
         rows = np.unique(np.linspace(0, own.n - 1, min(own.n, _SCALED)).round().astype(np.int64))
         scales = scale_samples(
-            _likelihood(kernel, known.part(rows), seen[rows], stated[rows]),
+            _likelihood(kernel, known.part(rows), warped[rows], stated[rows]),
             kernel.prior,
             labels=own.n,
             particles=self._settings.particles,
@@ -182,12 +186,12 @@ class SequenceProcess(BaseSurrogate):
         )
         scales = scales[:: max(1, len(scales) // self._settings.draws)]
         lower, _ = _factors(kernel, scales, known, stated)
-        targets = torch.from_numpy(seen)[:, None].expand(len(scales), -1, 1)
+        targets = torch.from_numpy(warped)[:, None].expand(len(scales), -1, 1)
         weights = torch.cholesky_solve(targets, lower)[..., 0]
         mixed = MixedProcess(
             features, kernel, scales, known, lower.numpy(), weights.numpy(), self._settings
         )
-        return Squeezed(mixed, squeeze)
+        return WarpedProcess(mixed, warping)
 
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
@@ -198,15 +202,15 @@ class SequenceProcess(BaseSurrogate):
 def _likelihood(
     kernel: LayerKernel, known: _Known, targets: Array, stated: Array
 ) -> Callable[[Array], Array]:
-    """Logarithm (m,) of the evidence for m rows of scales, up to a constant."""
+    """A function that gives the log evidence (m,) of m rows of scales, up to a constant."""
     y = torch.from_numpy(targets)[:, None]
 
     def value(scales: Array) -> Array:
         lower, bad = _factors(kernel, scales, known, stated)
         white = torch.linalg.solve_triangular(lower, y.expand(len(scales), -1, 1), upper=False)
         logs = torch.diagonal(lower, dim1=1, dim2=2).log().sum(dim=1)
-        found = -0.5 * white.square().sum(dim=(1, 2)) - logs
-        return np.where(bad.numpy(), -np.inf, found.numpy())
+        values = -0.5 * white.square().sum(dim=(1, 2)) - logs
+        return np.where(bad.numpy(), -np.inf, values.numpy())
 
     return value
 
@@ -214,7 +218,7 @@ def _likelihood(
 def _factors(
     kernel: LayerKernel, scales: Array, known: _Known, stated: Array
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cholesky factors (m, n, n) of the labels' covariances, and where there is none (m,)."""
+    """Cholesky factors (m, n, n) of the labels' covariances, and a mask (m,) of failures."""
     covariance = kernel(scales, known.products(known), known.squares, known.squares)
     diagonal = np.arange(len(stated))
     covariance[:, diagonal, diagonal] += kernel.noise(scales)[:, None] + stated

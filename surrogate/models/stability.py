@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 PRIOR_STABLE = 0.75
-"""Share of stable materials expected before any is known: proposals are sensible compounds."""
+"""Prior probability of stability; above a half because proposals are sensible compounds."""
 _NEWTON_STEPS = 12
-_TYPICAL_LENGTH = 1.4  # of the features, the constant among them
-_LOGIT_SPREAD = 2.0  # prior standard deviation of a logit, per unit of the features' length
+_TYPICAL_LENGTH = 1.4  # of a feature vector, including the constant
+_LOGIT_SPREAD = 2.0  # prior standard deviation of a logit, per unit length of the features
 
 
 @dataclass(frozen=True)
 class StabilityModel:
-    """A Gaussian (Laplace) approximation of the weights of a logistic regression.
+    """A Gaussian (Laplace) approximation to the posterior weights of a logistic regression.
 
     Args:
-        weights: (r,), most probable ones.
-        root: (r, r), of their covariance: ``root @ root.T``.
+        weights: (r,), most probable weights.
+        root: (r, r), matrix square root of their covariance, ``root @ root.T``.
     """
 
     weights: Array
@@ -29,15 +29,14 @@ class StabilityModel:
 
     @classmethod
     def fit(cls, features: Array, stable: Array, confidence: Array) -> StabilityModel:
-        """Learn from n outcomes; with none it is the prior.
+        """Learn from n outcomes; with n = 0 the result is the prior.
 
-        Newton's method on the logarithm of the posterior, which is concave. Steps are fixed in
-        number, so the result is a pure function of the arguments.
+        Newton's method on the log posterior, which is concave, with a fixed number of steps.
 
         Args:
             features: (n, r), without a constant.
             stable: (n,), 1 or 0.
-            confidence: (n,), how much of an outcome each one is.
+            confidence: (n,), statistical weight of each outcome, 0 to 1.
         """
         x = _LOGIT_SPREAD * features
         weights = np.zeros(x.shape[1])
@@ -63,7 +62,7 @@ class StabilityModel:
         return _sigmoid(mean / np.sqrt(1.0 + np.pi * variance / 8.0))
 
 
-# So that the average over the prior of the weights, for features of typical length, is the share.
+# Chosen such that the mean over the prior of the weights is PRIOR_STABLE for typical features.
 _BASE = float(
     np.log(PRIOR_STABLE / (1.0 - PRIOR_STABLE))
     * np.sqrt(1.0 + np.pi * (_LOGIT_SPREAD * _TYPICAL_LENGTH) ** 2 / 8.0)

@@ -1,4 +1,4 @@
-"""What a training set says: labels with errors, stabilities, and what cheaper fidelities found."""
+"""Training labels with their errors, and outcomes of the stability test, from evaluations."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from surrogate.contract.protocol import Output
 
 Array = NDArray[np.float64]
 Outcome = Measured | Unstable | Failed
-_TELLING_STAGES = frozenset({"relax", "fc2", "stability"})
+_TELLING_STAGES = frozenset({"relax", "fc2", "stability"})  # where failing hints at instability
 _FAILURE_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Values of one output.
+    """Training labels of one output.
 
     Args:
-        materials: n distinct ones.
-        values: (n,), modelled scale.
-        noise: (n,), standard error of each on that scale; 0 where the oracle states none.
+        materials: n distinct materials.
+        values: (n,), on the modelled scale.
+        noise: (n,), standard error of each value on that scale; 0 where the oracle states none.
     """
 
     materials: tuple[Material, ...]
@@ -39,9 +39,9 @@ class Stabilities:
     """Outcomes of the stability test.
 
     Args:
-        materials: n distinct ones.
-        stable: (n,), 1 for stable.
-        confidence: (n,), how much of an outcome each one is.
+        materials: n distinct materials.
+        stable: (n,), 1 for stable and 0 for unstable.
+        confidence: (n,), statistical weight of each outcome, 0 to 1.
     """
 
     materials: tuple[Material, ...]
@@ -52,43 +52,43 @@ class Stabilities:
 def latest(
     evaluations: Sequence[Outcome],
 ) -> tuple[dict[str, dict[str, Outcome]], dict[str, Material]]:
-    """The last evaluation of each material by fidelity and digest, and the materials by digest.
+    """The latest evaluation of each material by fidelity and digest, and the materials by digest.
 
-    A later one replaces an earlier one at the same fidelity: confirmations do.
+    A later evaluation, such as a confirmation, replaces an earlier one at the same fidelity.
     """
-    found: dict[str, dict[str, Outcome]] = {}
+    by_fidelity: dict[str, dict[str, Outcome]] = {}
     materials: dict[str, Material] = {}
     for evaluation in evaluations:
         digest = evaluation.material.digest
-        found.setdefault(evaluation.fidelity, {})[digest] = evaluation
+        by_fidelity.setdefault(evaluation.fidelity, {})[digest] = evaluation
         materials[digest] = evaluation.material
-    return found, materials
+    return by_fidelity, materials
 
 
 def labels_of(outcomes: Mapping[str, Outcome], output: Output) -> Labels:
-    """Labels of one output among the outcomes of one fidelity, in their order.
+    """Training labels of one output from the outcomes of one fidelity, in the same order.
 
     Raises:
-        ValueError: a label that is not finite, not positive though its logarithm is modelled, or
-            in another unit than the others.
+        ValueError: a value that is not finite, not positive although its logarithm is modelled,
+            or in a different unit from the others.
     """
     materials, values, noise = [], [], []
     one_unit(outcomes, output.property)
     for evaluation in outcomes.values():
-        found = label_of(evaluation, output)
-        if found is None:
+        label = label_of(evaluation, output)
+        if label is None:
             continue
         materials.append(evaluation.material)
-        values.append(found[0])
-        noise.append(found[1])
+        values.append(label[0])
+        noise.append(label[1])
     return Labels(tuple(materials), np.array(values), np.array(noise))
 
 
 def one_unit(outcomes: Mapping[str, Outcome], name: str) -> None:
-    """Refuse outcomes that have a property in different units.
+    """Check that a property has the same unit in all outcomes.
 
     Raises:
-        ValueError: naming two of them.
+        ValueError: two outcomes with different units, which it names.
     """
     units: dict[str, str] = {}
     for evaluation in outcomes.values():
@@ -99,28 +99,28 @@ def one_unit(outcomes: Mapping[str, Outcome], name: str) -> None:
         (first, one), (second, other) = list(units.items())[:2]
         raise ValueError(
             f"{name} is in {first!r} for {one} but in {second!r} for {other}; "
-            "labels must have one unit"
+            "all values of a property must have the same unit"
         )
 
 
 def label_of(evaluation: Outcome, output: Output) -> tuple[float, float] | None:
-    """Value and standard error on the modelled scale; None where an outcome has no such number.
+    """Value and standard error on the modelled scale; None where the property is missing.
 
     Raises:
-        ValueError: it is not finite, or not positive though its logarithm is modelled.
+        ValueError: the value is not finite, or not positive although its logarithm is modelled.
     """
-    found = scalar(evaluation, output.property, output.temperature, output.direction)
-    if not isinstance(evaluation, Measured) or found is None:
+    pair = scalar(evaluation, output.property, output.temperature, output.direction)
+    if not isinstance(evaluation, Measured) or pair is None:
         return None
-    return _checked(evaluation, output, *found)
+    return _checked(evaluation, output, *pair)
 
 
 def stabilities_of(outcomes: Mapping[str, Outcome]) -> Stabilities:
-    """Stabilities among the outcomes of one fidelity, in their order.
+    """Outcomes of the stability test at one fidelity, in the order of `outcomes`.
 
     A permanent failure to relax or to give force constants counts as half an instability: soft
-    crystals fail there more often, but so do healthy ones. Other failures tell nothing of the
-    material.
+    crystals fail there more often, but stable ones sometimes do too. Other failures say nothing
+    about stability.
     """
     rows: list[tuple[Material, float, float]] = []
     for outcome in outcomes.values():
@@ -149,7 +149,7 @@ def _checked(
     if error is not None and not (math.isfinite(error) and error >= 0):
         raise ValueError(
             f"the error of {output.property} of {_name(evaluation)} is {error}; expected a "
-            "finite number of at least 0, or none"
+            "finite number of at least 0, or no error at all"
         )
     if not output.log:
         return value, error or 0.0

@@ -1,4 +1,4 @@
-"""Prior means of properties."""
+"""Prior means of properties, from simple physical formulas."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from surrogate.features.descriptors import REFERENCE_TEMPERATURE, Array
 
 
 def prior_mean(output: Output, descriptors: Mapping[str, Array]) -> Array | None:
-    """First guess (n,) of an output on its modelled scale; None where the table names none.
+    """Physical estimate (n,) of an output on its modelled scale; None where the table names none.
 
-    Slack's formula falls as 1/T; the highest frequency is taken as that of Debye's sphere.
+    kappa follows Slack's formula, scaled as 1/T; the maximum frequency is taken to be the Debye
+    frequency.
 
     Args:
-        output: what is predicted.
-        descriptors: columns (n,) of `GLOBALS` by name; an entry may be NaN.
+        output: the property to estimate.
+        descriptors: columns (n,) of `GLOBALS` by name; entries may be NaN.
     """
     prior = spec_of(output.property).prior
     if prior is None or (prior == "slack" and not output.temperature):

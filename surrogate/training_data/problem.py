@@ -1,4 +1,4 @@
-"""What models of one output are given, and what they must answer."""
+"""The training data that a model of one output receives, and the predictions it returns."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class CheapLabels:
-    """What a cheaper fidelity says of k materials, as in `Problem`, on its own scale of 1."""
+class LowFidelityLabels:
+    """Labels of k materials at a lower fidelity, as in `Problem`; standardised separately."""
 
     fidelity: str
     rows: NDArray[np.int64]
@@ -26,15 +26,15 @@ class CheapLabels:
 
 @dataclass(frozen=True)
 class Problem:
-    """A regression on the scale of 1.
+    """A regression problem with standardised targets.
 
     Args:
-        inputs: n labelled materials; may hold more rows than `rows` names.
-        rows: (n,), the labelled ones among them.
-        extras: (n, c), what cheaper fidelities say of them; 0 where they say nothing.
-        targets: (n,).
+        inputs: of all materials, labelled or not.
+        rows: (n,), rows of the n labelled materials in `inputs`.
+        extras: (n, c), input columns from lower fidelities; 0 where those say nothing.
+        targets: (n,), standardised labels.
         noise: (n,), standard errors of the targets.
-        cheaper: labels of cheaper fidelities, for models that learn from all at once.
+        lower: labels of lower fidelities, for models that learn from all fidelities jointly.
     """
 
     inputs: Inputs
@@ -42,12 +42,12 @@ class Problem:
     extras: Array
     targets: Array
     noise: Array
-    cheaper: tuple[CheapLabels, ...] = ()
+    lower: tuple[LowFidelityLabels, ...] = ()
 
 
 @dataclass(frozen=True)
 class StabilityProblem:
-    """A classification: as `Problem`, with outcomes 1 (stable) or 0 and how much each counts."""
+    """A classification problem: like `Problem`, with outcomes 1 (stable) or 0 and their weights."""
 
     inputs: Inputs
     rows: NDArray[np.int64]
@@ -58,7 +58,13 @@ class StabilityProblem:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Mean (n,), root of the epistemic covariance (n, r) and aleatoric spread (n,), unit scale."""
+    """A prediction for n materials on the standardised scale.
+
+    Args:
+        mean: (n,).
+        root: (n, r), matrix square root of the epistemic covariance, ``root @ root.T``.
+        aleatoric: (n,), standard deviation that more labels would not reduce.
+    """
 
     mean: Array
     root: Array
@@ -77,5 +83,5 @@ class StabilityPredictor(Protocol):
     """A fitted model of stability."""
 
     def probability(self, inputs: Inputs, extras: Array) -> Array:
-        """Probability (n,) of being stable."""
+        """Probability (n,) of being dynamically stable."""
         ...

@@ -1,4 +1,4 @@
-"""Inputs and targets on the scale of 1, with sane statistics for very small training sets."""
+"""Standardisation of inputs and targets that is robust for very small training sets."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from surrogate.features.inputs import Inputs
 
 Array = NDArray[np.float64]
-_CLIP = 5.0  # standard deviations; a stranger counts as far, not as infinitely far
-_TRUST = 0.5  # of a physical prior mean, in units of the modelled scale
-_NODE_SPREAD = 0.5  # typical spread of a node feature relative to the size of all of them
+_CLIP = 5.0  # standard deviations; limits how far an outlier can lie from the training set
+_TRUST = 0.5  # expected error of a physical prior mean, in units of the modelled scale
+_NODE_SPREAD = 0.5  # typical spread of a node feature relative to the root mean square of all
 
 
 @dataclass(frozen=True)
 class Columns:
     """Centre and spread (g,) of some columns, learned from a training set.
 
-    The variance is that of the training set with one pseudo-observation of the typical one, so
-    that a single material, or a column without variation, does no harm.
+    The variance includes one pseudo-observation with the typical spread, so that a single
+    material, or a column without variation, does not lead to a division by zero.
     """
 
     centre: Array
@@ -29,7 +29,7 @@ class Columns:
 
     @classmethod
     def of(cls, table: Array, typical: Array) -> Columns:
-        """Statistics of a table (n, g) with NaN where unknown; `typical` spreads are (g,)."""
+        """Statistics of a table (n, g), NaN where unknown; `typical` (g,) are expected spreads."""
         known = np.isfinite(table)
         count = np.maximum(known.sum(axis=0), 1)
         centre = np.where(known, table, 0.0).sum(axis=0) / count
@@ -48,8 +48,8 @@ class InputScale:
     """Standardises everything in `Inputs`.
 
     Args:
-        blocks: of the global descriptors.
-        nodes: of the mean over atoms of the node features, one for each layer.
+        blocks: statistics of each block of global descriptors.
+        nodes: statistics of the node features, averaged over atoms, for each layer.
         edges: root mean square of the edge features.
     """
 
@@ -73,32 +73,35 @@ class InputScale:
         )
 
     def globals(self, inputs: Inputs) -> list[Array]:
-        """Each block standardised and divided by the root of its width: rows of length about 1."""
+        """Each block, standardised and divided by the square root of its number of columns.
+
+        Rows of each block then have a length of about 1.
+        """
         return [
             columns.apply(table) / np.sqrt(table.shape[1])
             for columns, table in zip(self.blocks, inputs.blocks, strict=True)
         ]
 
     def pooled(self, inputs: Inputs) -> Array:
-        """Mean node features of the last layer, standardised in the same way: (n, d)."""
+        """Node features (n, d) of the last layer, averaged over atoms and standardised likewise."""
         width = self.features[1]
         pooled = inputs.pooled()
-        if inputs.features != self.features:  # nothing but unknown nodes, or but known ones
+        if inputs.features != self.features:  # only one of the two has known node features
             pooled = np.full((inputs.n, width), np.nan)
         return np.asarray(self.nodes[-1].apply(pooled) / np.sqrt(width))
 
     @property
     def features(self) -> tuple[int, int]:
-        """Layers and features per atom."""
+        """Numbers of layers and of features per atom."""
         return len(self.nodes), len(self.nodes[0].centre)
 
 
 @dataclass(frozen=True)
 class Descriptors:
-    """What a Gaussian process sees: global descriptors, and of crystals the mean node features.
+    """The inputs of a Gaussian process: global descriptors and, for crystals, mean node features.
 
     Args:
-        scale: of a training set.
+        scale: standardisation learned from a training set.
     """
 
     scale: InputScale
@@ -115,11 +118,11 @@ class Descriptors:
 
 @dataclass(frozen=True)
 class TargetScale:
-    """Targets are ``(value - prior mean - centre) / spread``.
+    """Standardisation of labels: targets are ``(value - prior mean - centre) / spread``.
 
     Args:
-        centre: how far the prior mean is off on average.
-        spread: typical size of what is left.
+        centre: mean deviation of the labels from the prior mean.
+        spread: typical size of the remaining residuals.
     """
 
     centre: float
@@ -127,16 +130,16 @@ class TargetScale:
 
     @classmethod
     def of(cls, residuals: Array, *, physical: bool, typical: float | None = None) -> TargetScale:
-        """The scale for residuals (n,) of the labels.
+        """The scale that suits the residuals of n labels.
 
-        A physical prior is trusted within half a unit (half a decade for logarithms), worth two
-        labels for the spread and one for the centre. Without one, the labels alone decide from
-        three on.
+        A physical prior mean is expected to be right within half a unit (half a decade for
+        logarithms); this expectation counts as two labels for the spread and one for the centre.
+        Without a physical prior, only the labels count once there are three.
 
         Args:
-            residuals: (n,), of the labels.
-            physical: whether a prior was taken off.
-            typical: their expected size where it is known better than that.
+            residuals: (n,), labels minus their prior mean.
+            physical: whether a physical prior mean was subtracted.
+            typical: expected size of the residuals; half a unit unless given.
         """
         n, trusted = len(residuals), _TRUST if typical is None else typical
         if physical:
@@ -149,18 +152,21 @@ class TargetScale:
 
 
 def _node_columns(pooled: Array) -> Columns:
-    """Statistics of the mean node features (n, d) of one layer."""
+    """Statistics of the atom-averaged node features (n, d) of one layer."""
     size = np.sqrt(np.nanmean(np.square(pooled))) if np.isfinite(pooled).any() else 1.0
     return Columns.of(pooled, np.full(pooled.shape[1], max(_NODE_SPREAD * float(size), 1e-6)))
 
 
 def _with_mirror(table: Array, mirror: NDArray[np.int64]) -> Array:
-    """A table (n, g), with the reversed sequences below, so that both get the same statistics."""
+    """The table with the rows of the reversed sequences appended, (n or 2 n, g).
+
+    A sequence and its reverse then get the same statistics.
+    """
     if np.array_equal(mirror, np.arange(table.shape[1])):
         return table
     return np.concatenate([table, table[:, mirror]])
 
 
 def joined(blocks: Sequence[Array]) -> Array:
-    """Blocks side by side."""
+    """Concatenates blocks (n, g_b) column by column."""
     return np.concatenate(list(blocks), axis=1)

@@ -1,4 +1,4 @@
-"""Labels against their prior mean, and what cheaper fidelities say, as numbers of order 1."""
+"""Labels relative to their prior mean, and input columns from lower fidelities, all of order 1."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Prior:
     """Prior mean of one output.
 
     Args:
-        output: which.
-        physical: whether physics offers one.
-        typical: what it is where too little is known of a material.
+        output: the property.
+        physical: whether there is a physical estimate, see `prior_mean`.
+        typical: the value used where a material's descriptors are incomplete.
     """
 
     output: Output
@@ -36,7 +36,7 @@ class Prior:
 
     @classmethod
     def of(cls, output: Output, inputs: Inputs) -> Prior:
-        """The prior, with what is typical taken from a training set."""
+        """The prior, with its typical value taken from a training set."""
         mean = prior_mean(output, inputs.descriptors) if inputs.descriptors else None
         if mean is None:
             return cls(output, False, 0.0)
@@ -53,13 +53,13 @@ class Prior:
 
 @dataclass(frozen=True)
 class Target:
-    """One output: its labels and where they are expected.
+    """Labels of one output with their prior mean and standardisation.
 
     Args:
-        labels: of the fidelity that is predicted.
-        rows: (n,), of the labelled materials among the inputs.
-        prior: mean before any label.
-        scale: of the labels' differences from it.
+        labels: at the fidelity that is predicted.
+        rows: (n,), rows of the labelled materials in the inputs.
+        prior: the prior mean.
+        scale: standardisation of the labels' differences from the prior mean.
     """
 
     labels: Labels
@@ -69,13 +69,13 @@ class Target:
 
     @classmethod
     def of(cls, output: Output, labels: Labels, row: dict[str, int], inputs: Inputs) -> Target:
-        """The target that labels define."""
+        """The target for these labels; `row` maps digests to rows of the inputs."""
         rows, prior = rows_of(labels.materials, row), Prior.of(output, inputs)
         residuals = labels.values - prior.mean(inputs)[rows]
         return cls(labels, rows, prior, TargetScale.of(residuals, physical=prior.physical))
 
     def problem(self, inputs: Inputs, extras: Array) -> Problem:
-        """The regression on the scale of 1."""
+        """The regression problem with standardised targets."""
         residuals = self.labels.values - self.prior.mean(inputs)[self.rows] - self.scale.centre
         spread = self.scale.spread
         return Problem(inputs, self.rows, extras, residuals / spread, self.labels.noise / spread)
@@ -83,10 +83,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Extras:
-    """What cheaper fidelities found, as input columns.
+    """Results at lower fidelities as input columns.
 
-    For each fidelity, in alphabetical order, three columns: the value on the scale of the
-    targets, whether there is one, and whether the material is unstable there.
+    Each fidelity, in alphabetical order, has three columns: the value on the scale of the targets,
+    whether there is a value, and whether the material is unstable at that fidelity.
+
+    Args:
+        fidelities: names of the lower fidelities.
+        rows: the columns (c,) by output and digest.
     """
 
     fidelities: tuple[str, ...]
@@ -95,43 +99,43 @@ class Extras:
     @classmethod
     def of(
         cls,
-        found: dict[str, dict[str, Outcome]],
+        by_fidelity: dict[str, dict[str, Outcome]],
         fidelity: str,
         targets: dict[Output, Target],
         row: dict[str, int],
         inputs: Inputs,
     ) -> Extras:
-        """The columns for all materials that a cheaper fidelity knows.
+        """The columns for all materials evaluated at a lower fidelity.
 
         Args:
-            found: evaluations by fidelity and digest.
-            fidelity: the one predicted.
-            targets: by output; give the prior means and the scale.
-            row: of each digest among the inputs.
-            inputs: of all materials in `found`.
+            by_fidelity: evaluations by fidelity and digest.
+            fidelity: the fidelity that is predicted; all others count as lower.
+            targets: by output; they give the prior means and the scale.
+            row: row of each digest in the inputs.
+            inputs: of all materials in `by_fidelity`.
         """
-        cheaper = tuple(sorted(name for name in found if name != fidelity))
+        lower = tuple(sorted(name for name in by_fidelity if name != fidelity))
         rows: dict[Output, dict[str, Array]] = {output: {} for output in targets}
         for output, target in targets.items():
-            for k, name in enumerate(cheaper):
-                blank = np.zeros(3 * len(cheaper))
-                labels = labels_of(found[name], output)
-                at = rows_of(labels.materials, row)
-                residuals = labels.values - target.prior.mean(inputs)[at]
-                own = TargetScale.of(residuals, physical=target.prior.physical)
-                values = (residuals - own.centre) / max(own.spread, target.scale.spread)
+            for k, name in enumerate(lower):
+                no_columns = np.zeros(3 * len(lower))
+                labels = labels_of(by_fidelity[name], output)
+                label_rows = rows_of(labels.materials, row)
+                residuals = labels.values - target.prior.mean(inputs)[label_rows]
+                own_scale = TargetScale.of(residuals, physical=target.prior.physical)
+                values = (residuals - own_scale.centre) / max(own_scale.spread, target.scale.spread)
                 for material, value in zip(labels.materials, values, strict=True):
-                    columns = rows[output].setdefault(material.digest, blank.copy())
+                    columns = rows[output].setdefault(material.digest, no_columns.copy())
                     columns[3 * k : 3 * k + 2] = value, 1.0
-                for digest, outcome in found[name].items():
+                for digest, outcome in by_fidelity[name].items():
                     if isinstance(outcome, Unstable):
-                        rows[output].setdefault(digest, blank.copy())[3 * k + 2] = 1.0
-        return cls(cheaper, rows)
+                        rows[output].setdefault(digest, no_columns.copy())[3 * k + 2] = 1.0
+        return cls(lower, rows)
 
     def flags(self, materials: Sequence[Material], output: Output) -> Array:
-        """The columns (n, c) without values: only where a material is unstable.
+        """The columns (n, c) with only the instability flags; all other entries are 0.
 
-        Values enter regressions through what they make one expect, see
+        Values enter regressions through the prior mean instead, see
         `surrogate.fidelities.delta_learning`.
         """
         table = self.columns(materials, output)
@@ -139,17 +143,17 @@ class Extras:
         return table
 
     def columns(self, materials: Sequence[Material], output: Output) -> Array:
-        """The columns (n, c) of n materials; 0 where nothing is known."""
+        """The columns (n, c) of n materials; 0 where a material was not evaluated."""
         table = np.zeros((len(materials), 3 * len(self.fidelities)))
         known = self.rows.get(output, {})
         if known:
             for k, material in enumerate(materials):
-                found = known.get(material.digest)
-                if found is not None:
-                    table[k] = found
+                columns = known.get(material.digest)
+                if columns is not None:
+                    table[k] = columns
         return table
 
 
 def rows_of(materials: Sequence[Material], row: dict[str, int]) -> NDArray[np.int64]:
-    """Rows (n,) of materials, given those of their digests."""
+    """Rows (n,) of the materials, given the row of each digest."""
     return np.array([row[material.digest] for material in materials], dtype=np.int64)

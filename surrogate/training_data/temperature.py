@@ -1,4 +1,4 @@
-"""How a property runs with temperature: what is known at one temperature, told at another."""
+"""How a property depends on temperature, so that labels at one temperature inform another."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from surrogate.training_data.scaling import TargetScale
 Array = NDArray[np.float64]
 Learn = Callable[[Problem], Model]
 _REFERENCE = 300.0  # K
-_STAYS = (0.0, 1.0)  # prior slope of what is not known to change with temperature, and its error
-_INTERVALS = 4  # most of one material's that are learned from
-_NOISE = 0.02  # of a slope between two temperatures, whose errors are nearly the same
+_UNKNOWN_SLOPE = (0.0, 1.0)
+"""Prior slope of properties not known to change with temperature, and its standard deviation."""
+_INTERVALS = 4  # most temperature intervals of one material that are learned from
+_NOISE = 0.02  # of a slope between two temperatures; their errors are correlated and nearly cancel
 
 
 @dataclass(frozen=True)
 class Change:
-    """What the way from one temperature to another adds for n materials, on the modelled scale.
+    """Change of a property of n materials between two temperatures, on the modelled scale.
 
     Args:
         mean: (n,).
-        root: (n, r), of the epistemic covariance.
-        aleatoric: (n,), standard deviation.
+        root: (n, r), matrix square root of the epistemic covariance.
+        aleatoric: (n,), standard deviation that more labels would not reduce.
     """
 
     mean: Array
@@ -42,7 +43,7 @@ class Change:
 
     @property
     def std(self) -> Array:
-        """Of both kinds (n,)."""
+        """Total standard deviation (n,), epistemic and aleatoric."""
         return np.sqrt(np.square(self.root).sum(axis=1) + np.square(self.aleatoric))
 
 
@@ -50,14 +51,14 @@ class Change:
 class TemperatureHead:
     """Slope of a property against log10 of temperature, as a function of material and temperature.
 
-    Slopes between neighbouring temperatures of one evaluation are the labels. They are learned by
-    the same kind of model as the property itself, with the temperature as a further input, around
-    a prior: kappa falls as 1/T, other properties stay.
+    The labels are slopes between neighbouring temperatures of one evaluation. They are learned by
+    the same kind of model as the property itself, with temperature as a further input, around a
+    prior: kappa falls as 1/T, other properties do not change.
 
     Args:
-        model: of slopes, on the scale of 1.
-        scale: of what slopes differ by from their prior.
-        prior: slope before any label.
+        model: of standardised slopes.
+        scale: standardisation of the slopes' differences from their prior.
+        prior: prior mean of the slope.
     """
 
     model: Model
@@ -73,17 +74,17 @@ class TemperatureHead:
         inputs: Inputs,
         learn: Learn,
     ) -> TemperatureHead:
-        """Learn it from outcomes at several temperatures; the prior where there are none.
+        """Learn slopes from outcomes at several temperatures; without any, the prior.
 
         Args:
-            output: the property; its temperature does not matter.
+            output: the property; its temperature is ignored.
             outcomes: of one fidelity, by digest.
-            row: of each digest among the inputs.
+            row: row of each digest in the inputs.
             inputs: of all materials in `outcomes`.
-            learn: makes a model.
+            learn: fits a model to a problem.
 
         Raises:
-            ValueError: a label that is not finite, or not positive where its logarithm is modelled.
+            ValueError: a value that is not finite, or not positive where its logarithm is modelled.
         """
         rows, middles, slopes = [], [], []
         for digest, outcome in outcomes.items():
@@ -92,43 +93,43 @@ class TemperatureHead:
                 middles.append(middle)
                 slopes.append(slope)
         known = spec_of(output.property).slope if output.log else None
-        prior, typical = known or _STAYS
-        left = np.array(slopes) - prior
-        scale = TargetScale.of(left, physical=prior != 0.0, typical=typical)
-        at = np.array(rows, dtype=np.int64)
+        prior, typical = known or _UNKNOWN_SLOPE
+        residuals = np.array(slopes) - prior
+        scale = TargetScale.of(residuals, physical=prior != 0.0, typical=typical)
+        slope_rows = np.array(rows, dtype=np.int64)
         problem = Problem(
             inputs,
-            at,
+            slope_rows,
             _columns(np.array(middles)),
-            (left - scale.centre) / scale.spread,
-            np.full(len(at), _NOISE / scale.spread),
+            (residuals - scale.centre) / scale.spread,
+            np.full(len(slope_rows), _NOISE / scale.spread),
         )
         return cls(learn(problem), scale, prior)
 
     def change(self, inputs: Inputs, start: Array, end: float) -> Change:
-        """What n materials change by between temperatures `start` (n,) and `end`, in K.
+        """Change of the property of n materials from temperature `start` (n,) to `end`, in K.
 
-        The slope at the middle, on the logarithmic scale, is taken for the whole way.
+        The slope at the midpoint, on a logarithmic scale, is used for the whole interval.
         """
         begin, stop = np.log10(start / _REFERENCE), math.log10(end / _REFERENCE)
-        found = self.model.predict(inputs, _columns((begin + stop) / 2.0))
-        way, spread = stop - begin, self.scale.spread
+        prediction = self.model.predict(inputs, _columns((begin + stop) / 2.0))
+        log_ratio, spread = stop - begin, self.scale.spread
         return Change(
-            way * (self.prior + self.scale.centre + spread * found.mean),
-            spread * way[:, None] * found.root,
-            spread * np.abs(way) * found.aleatoric,
+            log_ratio * (self.prior + self.scale.centre + spread * prediction.mean),
+            spread * log_ratio[:, None] * prediction.root,
+            spread * np.abs(log_ratio) * prediction.aleatoric,
         )
 
 
 @dataclass(frozen=True)
 class TemperatureHeads:
-    """Labels of any output, carried from other temperatures where they have to be.
+    """Training labels of any output, extrapolated from other temperatures where necessary.
 
     Args:
         outcomes: of one fidelity, by digest.
-        row: of each digest among the inputs.
+        row: row of each digest in the inputs.
         inputs: of all materials in `outcomes`.
-        learn: makes a model.
+        learn: fits a model to a problem.
     """
 
     outcomes: Mapping[str, Outcome]
@@ -138,7 +139,7 @@ class TemperatureHeads:
     _known: dict[Output, TemperatureHead] = field(default_factory=dict)
 
     def of(self, output: Output) -> TemperatureHead:
-        """How a property runs; fitted when first asked for, as most campaigns never do."""
+        """Temperature dependence of a property; fitted on first use, as few campaigns need it."""
         key = replace(output, temperature=None)
         if key not in self._known:
             self._known[key] = TemperatureHead.of(
@@ -147,13 +148,13 @@ class TemperatureHeads:
         return self._known[key]
 
     def labels(self, output: Output) -> Labels:
-        """Labels at the output's temperature.
+        """Training labels at the output's temperature.
 
-        An evaluation that reaches to that temperature is taken as it is. Another one is taken at
-        the nearest temperature it has; the error of the way is noise of the label.
+        An evaluation without a value at that temperature is extrapolated from the nearest
+        temperature it has; the uncertainty of the extrapolation is added to the label's noise.
 
         Raises:
-            ValueError: as `surrogate.training_data.labels.labels_of`.
+            ValueError: as for `surrogate.training_data.labels.labels_of`.
         """
         known = labels_of(self.outcomes, output)
         have = {material.digest for material in known.materials}
@@ -164,7 +165,7 @@ class TemperatureHeads:
         ]
         if not others:
             return known
-        assert output.temperature is not None  # else there would be no other temperature
+        assert output.temperature is not None  # otherwise `others` would be empty
         rows = np.array([self.row[material.digest] for material, *_ in others], dtype=np.int64)
         start, values, noise = (np.array([other[k] for other in others]) for k in (1, 2, 3))
         change = self.of(output).change(self.inputs.take(rows), start, output.temperature)
@@ -176,28 +177,28 @@ class TemperatureHeads:
 
 
 def _nearest(output: Output, outcome: Outcome) -> tuple[float, float, float] | None:
-    """Nearest temperature at which an outcome has the property, its value and noise there."""
+    """Nearest temperature (K) at which an outcome has the property, with its value and error."""
     if output.temperature is None or not isinstance(outcome, Measured):
         return None
     wanted = output.temperature
     known = [t for t in outcome.temperature if t > 0]
     for temperature in sorted(known, key=lambda t: abs(math.log(t / wanted))):
-        found = label_of(outcome, _at(output, temperature))
-        if found is not None:
-            return temperature, *found
+        label = label_of(outcome, _at(output, temperature))
+        if label is not None:
+            return temperature, *label
     return None
 
 
 def _slopes(output: Output, outcome: Outcome) -> list[tuple[float, float]]:
-    """(log10 of the middle over 300 K, slope per unit of log10 T) of neighbouring temperatures."""
+    """(log10 of the midpoint over 300 K, slope per unit of log10 T) of each interval."""
     if not isinstance(outcome, Measured):
         return []
     grid = sorted(outcome.temperature)
     points = [(t, label_of(outcome, _at(output, t))) for t in grid if t > 0]
-    known = [(math.log10(t / _REFERENCE), found[0]) for t, found in points if found]
+    known = [(math.log10(t / _REFERENCE), label[0]) for t, label in points if label]
     if len(known) > _INTERVALS + 1:
-        kept = np.linspace(0, len(known) - 1, _INTERVALS + 1).round().astype(int)
-        known = [known[k] for k in kept]
+        chosen = np.linspace(0, len(known) - 1, _INTERVALS + 1).round().astype(int)
+        known = [known[k] for k in chosen]
     return [
         ((low + high) / 2.0, (after - before) / (high - low))
         for (low, before), (high, after) in itertools.pairwise(known)
@@ -209,5 +210,5 @@ def _at(output: Output, temperature: float) -> Output:
 
 
 def _columns(middles: Array) -> Array:
-    """The temperature as input columns (n, 3)."""
+    """Powers 1 to 3 of log10(T / 300 K) as input columns (n, 3)."""
     return np.stack([middles, np.square(middles), middles**3], axis=1).reshape(-1, 3)

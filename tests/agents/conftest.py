@@ -20,7 +20,7 @@ ELEMENTS = ("Li", "Na", "K", "Mg", "Ca", "Sr", "Zn", "O", "S", "Se", "F", "Cl", 
 
 
 class FakeSurrogate:
-    """Nearest-label regression on a hidden coordinate of the material: cheap, smooth, Gaussian."""
+    """A fast Gaussian process on a hidden coordinate of the material."""
 
     def __init__(self) -> None:
         self._x = np.zeros(0)
@@ -42,9 +42,9 @@ class FakeSurrogate:
         *,
         calibration: Calibration = Calibration(),  # noqa: B008
     ) -> None:
-        seen = [e for e in evaluations if isinstance(e, Measured)]
-        self._x = np.array([self.coordinate(e.material) for e in seen])
-        self._y = np.array([self.truth(e.material) for e in seen])
+        labelled = [e for e in evaluations if isinstance(e, Measured)]
+        self._x = np.array([self.coordinate(e.material) for e in labelled])
+        self._y = np.array([self.truth(e.material) for e in labelled])
 
     def posterior(
         self, materials: Sequence[Material], *, outputs: Sequence[Output], fidelity: str
@@ -78,14 +78,14 @@ class FakeSurrogate:
 
 
 def _measured(material: Material, value: float | None = None) -> Measured:
-    given = 10.0 ** FakeSurrogate.truth(material) if value is None else value
+    kappa = 10.0 ** FakeSurrogate.truth(material) if value is None else value
     return Measured(
         material=material,
         fidelity="bte",
         method="m",
         cost_s=1.0,
         stage="bte",
-        properties={"kappa": Quantity(value=given, unit="W/m/K")},
+        properties={"kappa": Quantity(value=kappa, unit="W/m/K")},
     )
 
 
@@ -127,8 +127,8 @@ def interfaces(crystals: PrototypeSpace) -> InterfaceSpace:
 
 @pytest.fixture(params=["crystals", "sequences", "interfaces"])
 def space(request: pytest.FixtureRequest) -> FiniteSpace:
-    found: FiniteSpace = request.getfixturevalue(request.param)
-    return found
+    space: FiniteSpace = request.getfixturevalue(request.param)
+    return space
 
 
 @pytest.fixture

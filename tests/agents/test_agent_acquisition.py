@@ -51,7 +51,7 @@ def test_expected_improvement_is_the_textbook_formula(
     assert mirrored[0] == pytest.approx(value[0], rel=1e-9, abs=1e-9)
 
 
-def test_hopeless_candidates_are_still_ranked() -> None:
+def test_improbable_candidates_are_still_ranked() -> None:
     mean = np.linspace(-5, -60, 12)
     for objective, best in ((MAXIMIZE, 0.0), (TARGET, -0.5)):
         value = log_expected_improvement(mean, np.full(12, 0.3), objective, best)
@@ -71,7 +71,7 @@ def test_expected_improvement_towards_a_target(mean: float, spread: float, best:
 
 @settings(max_examples=25, deadline=None)
 @given(finite, spreads, finite)
-def test_more_promise_and_more_doubt_are_worth_more(
+def test_better_mean_and_larger_spread_are_worth_more(
     mean: float, spread: float, best: float
 ) -> None:
     better = np.array([mean, mean + 0.1])
@@ -112,7 +112,7 @@ def test_conditioning_is_gaussian_conditioning() -> None:
     assert np.all(after.spread <= belief.spread + 1e-12)
 
 
-def test_a_surrogate_of_low_rank_still_tells_candidates_apart() -> None:
+def test_a_surrogate_of_low_rank_still_distinguishes_candidates() -> None:
     rng = np.random.default_rng(0)
     belief = Belief(
         np.zeros(50), rng.normal(size=(50, 3)), np.ones(50), np.full(50, 0.01), np.ones(50)

@@ -1,4 +1,4 @@
-"""When a cheap look is worth its seconds, and what it rules out."""
+"""When a low-fidelity query is worth its cost, and which materials it rules out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from agents.acquisition.functions import Belief, log_expected_improvement
-from agents.acquisition.looks import Price, looks, ruled_out, value_of_looking
+from agents.acquisition.multi_fidelity import (
+    FidelityCost,
+    knowledge_gradient,
+    ruled_out,
+    worthwhile_queries,
+)
 from agents.contract.objective import Objective
 from surrogate.contract.protocol import Posterior
 
@@ -21,43 +26,43 @@ def belief(mean: np.ndarray = MEAN, spread: np.ndarray = SPREAD) -> Belief:
     return Belief(mean, np.diag(spread), spread, np.full(n, 0.05), np.ones(n))
 
 
-def price(correlation: float, cost_s: float = 30.0, n: int = 4) -> Price:
-    return Price(correlation, cost_s, np.ones(n, dtype=bool))
+def price(correlation: float, cost_s: float = 30.0, n: int = 4) -> FidelityCost:
+    return FidelityCost(correlation, cost_s, np.ones(n, dtype=bool))
 
 
-def found(correlation: float, *, cost_s: float = 30.0, label_s: float = 36000.0) -> list[int]:
-    chosen = looks(
+def queried(correlation: float, *, cost_s: float = 30.0, label_s: float = 36000.0) -> list[int]:
+    chosen = worthwhile_queries(
         belief(),
         MINIMIZE,
         best=BEST,
         free=FREE,
-        cheaper={"bte": price(correlation, cost_s)},
+        lower={"bte": price(correlation, cost_s)},
         label_s=label_s,
     )
-    return [look.at for look in chosen]
+    return [query.at for query in chosen]
 
 
-def test_a_look_without_correlation_is_worth_nothing() -> None:
+def test_a_query_without_correlation_is_worth_nothing() -> None:
     assert np.all(
-        value_of_looking(belief(), MINIMIZE, best=BEST, correlation=0.0, free=FREE) == 0.0
+        knowledge_gradient(belief(), MINIMIZE, best=BEST, correlation=0.0, free=FREE) == 0.0
     )
-    assert found(0.0) == []
+    assert queried(0.0) == []
 
 
-def test_an_informative_and_cheap_look_is_preferred() -> None:
-    assert set(found(0.9)) == {0, 1, 2}
-    assert found(0.9, cost_s=36000.0) == []  # as dear as the label itself
+def test_informative_and_cheap_queries_are_preferred() -> None:
+    assert set(queried(0.9)) == {0, 1, 2}
+    assert queried(0.9, cost_s=36000.0) == []  # as expensive as the label itself
 
 
-def test_looks_become_worthwhile_as_they_become_cheaper() -> None:
-    numbers = [len(found(0.8, cost_s=cost)) for cost in (36000.0, 6000.0, 600.0, 30.0, 1.0)]
+def test_queries_become_worthwhile_as_they_become_cheaper() -> None:
+    numbers = [len(queried(0.8, cost_s=cost)) for cost in (36000.0, 6000.0, 600.0, 30.0, 1.0)]
     assert numbers == sorted(numbers)
     assert numbers[-1] >= 3
 
 
 def test_value_grows_with_correlation_and_agrees_with_simulation() -> None:
     values = [
-        value_of_looking(belief(), MINIMIZE, best=BEST, correlation=r, free=FREE)
+        knowledge_gradient(belief(), MINIMIZE, best=BEST, correlation=r, free=FREE)
         for r in (0.3, 0.6, 0.9)
     ]
     assert np.all(values[0] <= values[1] + 1e-12)
@@ -76,27 +81,27 @@ def test_value_grows_with_correlation_and_agrees_with_simulation() -> None:
 
 
 def test_each_material_at_the_fidelity_worth_most_per_second() -> None:
-    chosen = looks(
+    chosen = worthwhile_queries(
         belief(),
         MINIMIZE,
         best=BEST,
         free=FREE,
-        cheaper={"rough": price(0.3, 10.0), "fine": price(0.95, 20.0), "slow": price(0.96, 2e4)},
+        lower={"rough": price(0.3, 10.0), "fine": price(0.95, 20.0), "slow": price(0.96, 2e4)},
         label_s=36000.0,
     )
-    assert {look.fidelity for look in chosen} == {"fine"}
-    assert len({look.at for look in chosen}) == len(chosen)
-    values = [look.value for look in chosen]
+    assert {query.fidelity for query in chosen} == {"fine"}
+    assert len({query.at for query in chosen}) == len(chosen)
+    values = [query.value for query in chosen]
     assert values == sorted(values, reverse=True)
 
 
-def test_what_was_looked_at_or_labelled_is_not_looked_at_again() -> None:
-    closed = Price(0.9, 30.0, np.array([False, True, True, True]))
+def test_evaluated_materials_are_not_queried_again() -> None:
+    closed = FidelityCost(0.9, 30.0, np.array([False, True, True, True]))
     free = np.array([True, False, True, True])
-    chosen = looks(
-        belief(), MINIMIZE, best=BEST, free=free, cheaper={"bte": closed}, label_s=36000.0
+    chosen = worthwhile_queries(
+        belief(), MINIMIZE, best=BEST, free=free, lower={"bte": closed}, label_s=36000.0
     )
-    assert {look.at for look in chosen} == {2}
+    assert {query.at for query in chosen} == {2}
 
 
 def posterior(mean: np.ndarray, spread: np.ndarray) -> Posterior:
@@ -105,11 +110,11 @@ def posterior(mean: np.ndarray, spread: np.ndarray) -> Posterior:
 
 
 @pytest.mark.parametrize("objective", [MINIMIZE, Objective(goal="target", target=1.0)])
-def test_only_sure_losers_that_were_looked_at_are_ruled_out(objective: Objective) -> None:
+def test_only_observed_and_improbable_materials_are_ruled_out(objective: Objective) -> None:
     mean = np.array([0.0, 0.1, 2.0, 2.0, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5])
     spread = np.full(10, 0.1)
-    spread[3] = 3.0  # nobody knows
-    looked = np.ones(10, dtype=bool)
-    looked[4] = False  # unstable at the cheap fidelity, or never asked
-    out = ruled_out(posterior(mean, spread), objective, looked)
+    spread[3] = 3.0  # highly uncertain
+    observed = np.ones(10, dtype=bool)
+    observed[4] = False  # unstable at the lower fidelity, or not evaluated
+    out = ruled_out(posterior(mean, spread), objective, observed)
     assert out.tolist() == [False, False, True, False, False, True, True, True, True, True]

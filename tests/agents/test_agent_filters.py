@@ -1,4 +1,4 @@
-"""What is let in once and what never."""
+"""Which materials are admitted once, and which are rejected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scaled(crystal: Crystal, factor: float) -> Crystal:
     return Crystal.from_structure(structure)
 
 
-def test_everything_is_let_in_once() -> None:
+def test_every_material_is_admitted_once() -> None:
     admit = Admission([Superlattice(sequence="01")])
     assert not admit(Superlattice(sequence="01"))
     assert admit(Superlattice(sequence="10"))
@@ -29,7 +29,7 @@ def test_everything_is_let_in_once() -> None:
     assert not admit(SALT)
 
 
-def test_asking_takes_nothing() -> None:
+def test_asking_does_not_admit() -> None:
     admit = Admission()
     assert admit.is_new(SALT)
     assert admit.is_new(SALT)
@@ -44,7 +44,7 @@ def test_near_duplicates_are_found_by_structure() -> None:
     assert Admission([SALT], near_duplicates=False)(close)
 
 
-def test_what_differs_by_more_than_rounding_is_new() -> None:
+def test_differences_larger_than_rounding_are_new() -> None:
     admit = Admission([SALT])
     assert admit(scaled(SALT, 1.03))
     assert admit(prototype("zincblende").decorate(("Na", "Cl"), (1, -1)))

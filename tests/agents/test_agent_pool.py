@@ -1,4 +1,4 @@
-"""Reading pools: every format, and what bad records do."""
+"""Reading pools: every format, and how bad records are treated."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ def test_canonical_forms_are_kept_by_content(tmp_path: Path, write_lines: Write)
     cache = tmp_path / "cache"
     fresh = PoolSpace(settings)
     first, second = (PoolSpace(settings, cache) for _ in range(2))
-    (kept,) = cache.iterdir()
-    assert kept.stem.startswith(f"pool-{fresh.content_sha256[:32]}")
+    (cache_file,) = cache.iterdir()
+    assert cache_file.stem.startswith(f"pool-{fresh.content_sha256[:32]}")
     assert fresh.materials == first.materials == second.materials
     assert fresh.ids == first.ids == second.ids
     assert fresh.reading.skipped == second.reading.skipped

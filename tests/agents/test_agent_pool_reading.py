@@ -1,4 +1,4 @@
-"""A pool of real life: bad records of every kind, odd files beside the structures, encodings."""
+"""Realistic pools: bad records of every kind, other files beside the structures, encodings."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_documents_of_a_database(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Structures in all kinds of files, and what lies beside structures in real life."""
+    """Structures in all kinds of files, and other files as they lie beside structures."""
     place = tmp_path / "pool"
     place.mkdir()
     cif = SALT.to(fmt="cif").encode()

@@ -1,4 +1,4 @@
-"""Shares are fair, sum up, follow merit and starve nobody."""
+"""Shares add up, follow the agents' success and starve no agent."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ histories = st.lists(
 
 @given(histories, st.integers(0, 30), st.floats(0, 0.5))
 def test_shares_sum_to_the_batch(history: list[Credit], batch: int, floor: float) -> None:
-    found = shares(NAMES, history, batch, floor=floor)
-    assert sum(found.values()) == batch
-    assert tuple(found) == NAMES
-    assert min(found.values()) >= 0
-    assert found == shares(NAMES, history, batch, floor=floor)
+    result = shares(NAMES, history, batch, floor=floor)
+    assert sum(result.values()) == batch
+    assert tuple(result) == NAMES
+    assert min(result.values()) >= 0
+    assert result == shares(NAMES, history, batch, floor=floor)
 
 
 @given(histories, st.floats(0, 0.3))
-def test_nobody_falls_below_the_floor(history: list[Credit], floor: float) -> None:
-    found = proportions(NAMES, history, floor=floor)
-    assert sum(found.values()) == pytest.approx(1.0)
-    assert min(found.values()) >= floor - 1e-12
+def test_no_share_falls_below_the_floor(history: list[Credit], floor: float) -> None:
+    shares_of = proportions(NAMES, history, floor=floor)
+    assert sum(shares_of.values()) == pytest.approx(1.0)
+    assert min(shares_of.values()) >= floor - 1e-12
 
 
 @given(histories)
 def test_a_large_batch_follows_the_proportions(history: list[Credit]) -> None:
     wanted = proportions(NAMES, history)
-    found = shares(NAMES, history, 400)
+    result = shares(NAMES, history, 400)
     for name in NAMES:
-        assert found[name] / 400 == pytest.approx(wanted[name], abs=0.06)
+        assert result[name] / 400 == pytest.approx(wanted[name], abs=0.06)
 
 
 def test_merit_is_rewarded() -> None:
@@ -51,8 +51,8 @@ def test_merit_is_rewarded() -> None:
         for r in range(1, 6)
         for name, score in (("bayesian", float(r)), ("evolution", 0.1 * r), ("random", None))
     ]
-    found = proportions(NAMES, history)
-    assert found["bayesian"] > found["evolution"] > found["random"]
+    result = proportions(NAMES, history)
+    assert result["bayesian"] > result["evolution"] > result["random"]
 
 
 def test_old_merit_fades() -> None:
@@ -63,7 +63,7 @@ def test_old_merit_fades() -> None:
     assert proportions(NAMES, late)["bayesian"] > proportions(NAMES, late)["evolution"]
 
 
-def test_batches_of_one_starve_nobody() -> None:
+def test_batches_of_one_starve_no_agent() -> None:
     history: list[Credit] = []
     for number in range(1, 61):
         (name,) = (n for n, count in shares(NAMES, history, 1).items() if count)
@@ -87,5 +87,5 @@ def test_audits_are_not_credited() -> None:
 
 @pytest.mark.parametrize("agents", [(), ("a", "a")])
 def test_names_must_be_distinct(agents: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="expected distinct names"):
+    with pytest.raises(ValueError, match="expected at least one, all different"):
         shares(agents, [], 3)

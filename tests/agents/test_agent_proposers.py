@@ -1,4 +1,4 @@
-"""What every proposer promises, and what each one is for."""
+"""The contract of all proposers, and the purpose of each."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ OBJECTIVE = Objective()
 
 def outcomes(space: FiniteSpace, measured: Measure, n: int) -> list[Outcome]:
     """n outcomes of which every fourth is unstable and every seventh failed."""
-    found: list[Outcome] = []
+    candidates: list[Outcome] = []
     common = {"fidelity": "bte", "method": "m", "cost_s": 1.0}
     for i, material in enumerate(space.materials[:: max(1, space.size // n)][:n]):
         if i % 4 == 3:
-            found.append(Unstable(material=material, stage="stability", **common))
+            candidates.append(Unstable(material=material, stage="stability", **common))
         elif i % 7 == 6:
-            found.append(
+            candidates.append(
                 Failed(material=material, stage="relax", message="x", permanent=True, **common)
             )
         else:
-            found.append(measured(material))
-    return found
+            candidates.append(measured(material))
+    return candidates
 
 
 class ProposerContract:
@@ -87,14 +87,14 @@ class ProposerContract:
         evaluations = outcomes(space, measured, labels) if labels else []
         pending = list(space.materials[-3:])
         model = surrogate if informed and labels else None
-        found = self.propose(5, space, evaluations, model, pending)
-        digests = [c.material.digest for c in found]
+        candidates = self.propose(5, space, evaluations, model, pending)
+        digests = [c.material.digest for c in candidates]
         taken = {m.digest for m in [*(e.material for e in evaluations), *pending]}
         assert len(digests) == len(set(digests)) == 5
         assert not taken & set(digests)
-        assert all(c.material in space for c in found)
-        assert all(c.label == space.label(c.material) for c in found)
-        assert all(c.agent == self.make().name for c in found)
+        assert all(c.material in space for c in candidates)
+        assert all(c.label == space.label(c.material) for c in candidates)
+        assert all(c.agent == self.make().name for c in candidates)
 
     def test_is_a_function_of_the_generator(
         self, space: FiniteSpace, measured: Measure, surrogate: Surrogate
@@ -103,17 +103,17 @@ class ProposerContract:
         first, second = (self.propose(6, space, evaluations, surrogate) for _ in range(2))
         assert [c.id for c in first] == [c.id for c in second]
 
-    def test_a_used_up_space_gives_what_is_left(
+    def test_an_exhausted_space_gives_its_last_members(
         self, space: FiniteSpace, measured: Measure, surrogate: Surrogate
     ) -> None:
         evaluations: list[Outcome] = [measured(m) for m in space.materials[2:-1]]
         pending = [space.materials[-1]]
-        found = self.propose(5, space, evaluations, surrogate, pending)
-        assert {c.material.digest for c in found} == {m.digest for m in space.materials[:2]}
+        candidates = self.propose(5, space, evaluations, surrogate, pending)
+        assert {c.material.digest for c in candidates} == {m.digest for m in space.materials[:2]}
         everything: list[Outcome] = [measured(m) for m in space.materials]
         assert self.propose(5, space, everything, surrogate) == []
 
-    def test_nothing_wanted_gives_nothing(self, space: FiniteSpace, measured: Measure) -> None:
+    def test_a_request_for_none_gives_none(self, space: FiniteSpace, measured: Measure) -> None:
         assert self.propose(0, space, outcomes(space, measured, 4), None) == []
 
 
@@ -138,12 +138,12 @@ class TestSubstitution(ProposerContract):
     def test_changes_the_best(self, space: FiniteSpace, measured: Measure) -> None:
         best, worse = space.materials[3], space.materials[20]
         evaluations: list[Outcome] = [measured(worse, 100.0), measured(best, 0.1)]
-        found = self.propose(3, space, evaluations, None)
-        assert found[0].parents == (candidate_id(best),)
+        candidates = self.propose(3, space, evaluations, None)
+        assert candidates[0].parents == (candidate_id(best),)
         nearest = [m for m in space.neighbours(best) if m.digest != worse.digest]
-        assert found[0].material.digest == nearest[0].digest
+        assert candidates[0].material.digest == nearest[0].digest
 
-    def test_the_surrogate_ranks_what_is_near(
+    def test_the_surrogate_ranks_neighbours(
         self, space: FiniteSpace, measured: Measure, surrogate: Surrogate
     ) -> None:
         evaluations = outcomes(space, measured, 12)
@@ -164,7 +164,7 @@ class TestEvolution(ProposerContract):
     def test_crossover_mixes_two_parents(self, space: FiniteSpace, measured: Measure) -> None:
         proposer = EvolutionProposer(EvolutionSettings(mutation=0, strain=0))
         evaluations: list[Outcome] = [measured(m) for m in space.materials[::9]]
-        found = proposer.propose(
+        candidates = proposer.propose(
             4,
             space=space,
             objective=OBJECTIVE,
@@ -173,7 +173,7 @@ class TestEvolution(ProposerContract):
             surrogate=None,
             rng=np.random.default_rng(1),
         )
-        bred = [c for c in found if c.parents]
+        bred = [c for c in candidates if c.parents]
         assert bred
         assert all(len(c.parents) == 2 for c in bred)
         by_id = {candidate_id(m): m for m in space.materials}
@@ -225,8 +225,8 @@ class TestBayesianLogEi(_Bayesian):
     ) -> None:
         evaluations = outcomes(crystals, measured, 6)
         surrogate.fit(evaluations)
-        found = self.propose(6, crystals, evaluations, surrogate)
-        x = np.sort([int(c.material.digest[:8], 16) / 16**8 for c in found])
+        candidates = self.propose(6, crystals, evaluations, surrogate)
+        x = np.sort([int(c.material.digest[:8], 16) / 16**8 for c in candidates])
         all_x = np.sort([int(m.digest[:8], 16) / 16**8 for m in crystals.materials])
         assert np.ptp(x) > 0.3
         # The six best by plain acquisition would be neighbours on the hidden coordinate.

@@ -1,4 +1,4 @@
-"""Prototypes: start lattice parameters, chemistry, canonical forms, rivals."""
+"""Prototypes: initial lattice parameters, chemistry, canonical forms, competitors."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ KNOWN = [
 def test_start_lattice_parameters_are_within_a_tenth(
     name: str, elements: tuple[str, ...], charges: tuple[int, ...] | None, known: float
 ) -> None:
-    found = prototype(name).decorate(elements, charges).conventional().lattice.a
-    assert found == pytest.approx(known, rel=0.10)
+    lattice_parameter = prototype(name).decorate(elements, charges).conventional().lattice.a
+    assert lattice_parameter == pytest.approx(known, rel=0.10)
 
 
 def test_wurtzite_starts_with_the_ideal_axial_ratio() -> None:
@@ -91,9 +91,9 @@ def test_prototypes_have_their_space_group(name: str, number: int, atoms: int) -
 )
 def test_decorations_are_canonical(name: str, symbols: list[str]) -> None:
     base = named_prototypes()[name]
-    found = base.decorate(symbols[: len(base.stoichiometry)])
-    assert Crystal.from_structure(found.structure()) == found
-    assert Crystal.from_structure(found.conventional()) == found
+    crystal = base.decorate(symbols[: len(base.stoichiometry)])
+    assert Crystal.from_structure(crystal.structure()) == crystal
+    assert Crystal.from_structure(crystal.conventional()) == crystal
 
 
 @pytest.mark.parametrize("formula", ["NaCl", "MgO", "GaAs", "PbTe", "SiC", "SrTiO3", "Mg2Si"])
@@ -106,23 +106,23 @@ def test_charged_compounds_do_not(formula: str) -> None:
     assert neutral_charges(Composition(formula)) is None
 
 
-def test_what_passes_is_valid_for_smact() -> None:
+def test_decorations_are_valid_for_smact() -> None:
     from smact.screening import smact_validity
 
     elements = ("Na", "Mg", "Ti", "Zn", "Pb", "Si", "N", "O", "Te", "Cl")
-    found = {
+    result = {
         names: charges
         for names, charges in neutral_decorations((1, 2), elements, ("cation", "anion"))
     }
-    assert ("Mg", "Cl") in found
-    assert ("Ti", "O") in found
-    assert ("Na", "Cl") not in found
-    for names, charges in found.items():
+    assert ("Mg", "Cl") in result
+    assert ("Ti", "O") in result
+    assert ("Na", "Cl") not in result
+    for names, charges in result.items():
         assert charges[0] + 2 * charges[1] == 0
         assert smact_validity(f"{names[0]}{names[1]}2", include_alloys=False)
 
 
-def test_every_state_of_smact_can_be_asked_for() -> None:
+def test_all_oxidation_states_of_smact_are_available() -> None:
     def count(rule: str) -> int:
         return len(list(neutral_decorations((1, 1), ("Na", "S", "Sb"), None, rule)))  # type: ignore[arg-type]
 
@@ -140,26 +140,26 @@ def test_metals_are(formula: str) -> None:
 
 
 def test_half_heuslers_have_8_or_18_valence_electrons() -> None:
-    found = set(closed_shell_triples(("Zr", "Nb", "Ni", "Co", "Li", "Zn", "Mg", "Sn", "As")))
-    assert ("Zr", "Ni", "Sn") in found
-    assert ("Nb", "Co", "Sn") in found
-    assert ("Li", "Zn", "As") in found
-    assert ("Li", "Mg", "As") in found
-    assert not {t for t in found if set(t) == {"Nb", "Ni", "Sn"}}
+    result = set(closed_shell_triples(("Zr", "Nb", "Ni", "Co", "Li", "Zn", "Mg", "Sn", "As")))
+    assert ("Zr", "Ni", "Sn") in result
+    assert ("Nb", "Co", "Sn") in result
+    assert ("Li", "Zn", "As") in result
+    assert ("Li", "Mg", "As") in result
+    assert not {t for t in result if set(t) == {"Nb", "Ni", "Sn"}}
 
 
-def test_rivals_of_rock_salt() -> None:
+def test_competitors_of_rock_salt() -> None:
     salt = prototype("rocksalt").decorate(("Na", "Cl"), (1, -1))
-    found = competitors(salt)
-    assert set(found) == {"cscl", "zincblende", "wurtzite", "nickel-arsenide"}
-    assert all(rival.formula == "NaCl" for rival in found.values())
-    # Recognised at any lattice parameter: a crystal is not its own rival.
+    result = competitors(salt)
+    assert set(result) == {"cscl", "zincblende", "wurtzite", "nickel-arsenide"}
+    assert all(other.formula == "NaCl" for other in result.values())
+    # Recognised at any lattice parameter: a crystal does not compete with itself.
     structure = salt.structure()
     structure.scale_lattice(structure.volume * 1.1)
-    assert set(competitors(Crystal.from_structure(structure))) == set(found)
+    assert set(competitors(Crystal.from_structure(structure))) == set(result)
 
 
-def test_rivals_keep_their_roles_and_orders() -> None:
+def test_competitors_keep_roles_and_orders() -> None:
     lithia = prototype("antifluorite").decorate(("O", "Li"), (-2, 1))
     assert set(competitors(lithia)) == {"anti-cadmium-iodide"}
     heusler = prototype("half-heusler").decorate(("Zr", "Ni", "Sn"))

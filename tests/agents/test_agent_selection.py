@@ -1,4 +1,4 @@
-"""A batch holds promise, holes and audits in the shares asked for."""
+"""A batch holds promising, exploration and audit candidates in the requested shares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agents.acquisition.pool_posterior import SharedSurrogate
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Outcome
-from agents.selection.batch import Plan, select, slots
+from agents.selection.batch import Selection, select, slots
 from agents.selection.settings import SelectionSettings
 from agents.spaces.finite import FiniteSpace
 from oracle.contract.evaluation import Measured
@@ -34,7 +34,7 @@ def plan(
     admit: Callable[[Material], bool] = lambda material: True,
     seed: int = 0,
     offered: int = 12,
-) -> Plan:
+) -> Selection:
     known = {e.material.digest for e in evaluations}
     new = [m for m in space.materials if m.digest not in known]
     proposals = {
@@ -69,7 +69,7 @@ def test_fractional_shares_add_up_over_the_rounds(batch: int, hole: float, audit
     assert all(sum(r.values()) == batch for r in rounds)
     assert all(min(r.values()) >= 0 for r in rounds)
     assert sum(r["audit"] for r in rounds) == pytest.approx(40 * batch * audit, abs=1.0)
-    # Where both are due at once, a hole waits for the next round.
+    # Where both are due at once, exploration waits for the next round.
     assert sum(r["hole"] for r in rounds) == pytest.approx(40 * batch * hole, abs=2.0)
 
 
@@ -78,31 +78,31 @@ def test_the_batch_is_shared(
 ) -> None:
     evaluations: list[Outcome] = [measured(m) for m in crystals.materials[:5]]
     surrogate.fit(evaluations)
-    found = plan(8, crystals, evaluations, surrogate)
-    purposes = [s.purpose for s in found.chosen]
+    selection = plan(8, crystals, evaluations, surrogate)
+    purposes = [s.purpose for s in selection.chosen]
     assert purposes == ["promise"] * 5 + ["hole"] * 2 + ["audit"]
-    agents = [s.candidate.agent for s in found.chosen]
+    agents = [s.candidate.agent for s in selection.chosen]
     assert sorted(agents[:5]) == ["bayesian"] * 3 + ["random"] * 2
     assert agents[5:] == ["hole", "hole", "audit"]
-    ids = [s.candidate.id for s in found.ranked]
+    ids = [s.candidate.id for s in selection.ranked]
     assert len(ids) == len(set(ids))
-    assert len(found.reserves) == 16
-    for chosen in found.ranked:
+    assert len(selection.reserves) == 16
+    for chosen in selection.ranked:
         assert chosen.epistemic is not None
         assert chosen.p_stable is not None
         assert chosen.acquisition is not None
         assert np.isfinite(chosen.acquisition)
 
 
-def test_holes_are_where_the_surrogate_knows_least(
+def test_exploration_is_where_the_surrogate_is_most_uncertain(
     space: FiniteSpace, measured: Measure, surrogate: Surrogate
 ) -> None:
     evaluations: list[Outcome] = [measured(m) for m in space.materials[:8]]
     surrogate.fit(evaluations)
-    found = plan(8, space, evaluations, surrogate)
-    assert found.hole_spread is not None
-    assert found.pool_spread is not None
-    assert found.hole_spread > found.pool_spread
+    selection = plan(8, space, evaluations, surrogate)
+    assert selection.exploration_spread is not None
+    assert selection.pool_spread is not None
+    assert selection.exploration_spread > selection.pool_spread
 
 
 def test_audits_are_uniform(sequences: FiniteSpace) -> None:
@@ -117,31 +117,31 @@ def test_audits_are_uniform(sequences: FiniteSpace) -> None:
     assert chi2 < sequences.size + 5 * np.sqrt(2 * sequences.size)
 
 
-def test_without_a_surrogate_there_are_no_holes(crystals: FiniteSpace) -> None:
-    found = plan(8, crystals, [], None)
-    assert [s.purpose for s in found.chosen] == ["promise"] * 7 + ["audit"]
-    assert found.pool_spread is None
-    assert found.chosen[0].mean is None
+def test_without_a_surrogate_there_is_no_exploration(crystals: FiniteSpace) -> None:
+    selection = plan(8, crystals, [], None)
+    assert [s.purpose for s in selection.chosen] == ["promise"] * 7 + ["audit"]
+    assert selection.pool_spread is None
+    assert selection.chosen[0].mean is None
 
 
-def test_refused_materials_are_replaced(
+def test_rejected_materials_are_replaced(
     crystals: FiniteSpace, measured: Measure, surrogate: Surrogate
 ) -> None:
     evaluations: list[Outcome] = [measured(m) for m in crystals.materials[:5]]
     surrogate.fit(evaluations)
-    found = plan(8, crystals, evaluations, surrogate, admit=lambda m: "Na" not in m.formula)
-    assert found.batch == 8
-    assert all("Na" not in s.candidate.material.formula for s in found.ranked)
+    selection = plan(8, crystals, evaluations, surrogate, admit=lambda m: "Na" not in m.formula)
+    assert selection.batch == 8
+    assert all("Na" not in s.candidate.material.formula for s in selection.ranked)
 
 
-def test_a_used_up_space_gives_what_is_left(
+def test_an_exhausted_space_gives_its_last_members(
     crystals: FiniteSpace, measured: Measure, surrogate: Surrogate
 ) -> None:
     evaluations: list[Outcome] = [measured(m) for m in crystals.materials[3:]]
     surrogate.fit(evaluations)
-    found = plan(8, crystals, evaluations, surrogate)
-    assert found.batch == 3
-    assert {s.candidate.material.digest for s in found.ranked} == {
+    selection = plan(8, crystals, evaluations, surrogate)
+    assert selection.batch == 3
+    assert {s.candidate.material.digest for s in selection.ranked} == {
         m.digest for m in crystals.materials[:3]
     }
     everything: list[Outcome] = [measured(m) for m in crystals.materials]
@@ -157,7 +157,7 @@ def test_selection_is_a_function_of_the_generator(
     assert first == second
 
 
-def test_one_screening_serves_all(
+def test_the_space_is_predicted_once_for_all_agents(
     crystals: FiniteSpace, measured: Measure, surrogate: Surrogate
 ) -> None:
     shared = SharedSurrogate(surrogate)

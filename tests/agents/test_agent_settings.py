@@ -1,4 +1,4 @@
-"""Configs: short forms, defaults, and what is refused."""
+"""Configs: short forms, defaults, and rejected values."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def constraints(*written: Any) -> list[ConstraintSettings]:
     return [CONSTRAINT.validate_python(w) for w in written]
 
 
-def test_what_is_refused_before_anything_is_computed() -> None:
+def test_rejection_by_composition() -> None:
     assert before(constraints("non_metal", {"max_atoms": 2}), SALT) is None
     reason = before(constraints({"max_atoms": 1}), SALT)
     assert reason == "max_atoms is 2, above the limit of 1 (atoms in the primitive cell)"
@@ -113,7 +113,7 @@ def test_what_is_refused_before_anything_is_computed() -> None:
     assert before(constraints("non_metal", {"max_atoms": 1}), Superlattice(sequence="01")) is None
 
 
-def test_what_is_refused_by_its_energies() -> None:
+def test_rejection_by_energies() -> None:
     both = constraints({"energy_above_best_polymorph": 0.05}, {"formation_energy": 0.0})
     assert needs_energies(both)
     assert not needs_energies(constraints("non_metal"))
@@ -124,7 +124,7 @@ def test_what_is_refused_by_its_energies() -> None:
     assert computed(both, {"energy_above_best_polymorph": float("nan")}) is not None
 
 
-def test_what_is_refused_once_measured() -> None:
+def test_rejection_by_measured_properties() -> None:
     common = {"material": SALT, "fidelity": "bte", "method": "m", "cost_s": 1.0}
     measured = Measured(
         stage="bte",
@@ -144,7 +144,7 @@ def test_what_is_refused_once_measured() -> None:
     assert objective(100.0, {"max_msd": 0.05}).refusal(measured) is None
     assert "max_msd is 0.06" in str(objective(300.0, {"max_msd": 0.05}).refusal(measured))
     assert objective(300.0, {"anharmonicity": 0.3}, {"gruneisen_mean": 1}).refusal(measured) is None
-    # Nobody learns to seek what is not allowed.
+    # A material that exceeds a limit has no score.
     assert objective(100.0, {"max_msd": 0.05}).score_of(measured) == pytest.approx(-0.2)
     assert objective(300.0, {"max_msd": 0.05}).score_of(measured) is None
     assert objective(300.0).score_of(Unstable(stage="stability", **common)) is None

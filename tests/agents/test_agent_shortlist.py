@@ -23,26 +23,26 @@ def beliefs() -> Marginals:
     )
 
 
-def test_the_most_promising_and_the_least_known_are_listed(beliefs: Marginals) -> None:
+def test_the_most_promising_and_the_most_uncertain_are_listed(beliefs: Marginals) -> None:
     free = np.ones(500, dtype=bool)
-    kept = shortlist(
+    listed = shortlist(
         beliefs, OBJECTIVE, count=40, best=0.5, free=free, rng=np.random.default_rng(0)
     )
-    assert len(kept) == len(set(kept)) == 40
-    assert list(kept) == sorted(kept)
+    assert len(listed) == len(set(listed)) == 40
+    assert list(listed) == sorted(listed)
     roots = beliefs.epistemic[:, None]
     belief = Belief(beliefs.mean, roots, beliefs.epistemic, beliefs.aleatoric, beliefs.p_stable)
     promise = acquire(belief, OBJECTIVE, kind="log-ei", best=0.5)
-    assert set(np.argsort(-promise)[:20]) <= set(kept)
-    assert set(np.argsort(-beliefs.epistemic)[:10]) <= set(kept)
+    assert set(np.argsort(-promise)[:20]) <= set(listed)
+    assert set(np.argsort(-beliefs.epistemic)[:10]) <= set(listed)
 
 
-def test_only_free_ones_and_never_more_than_there_are(beliefs: Marginals) -> None:
+def test_only_free_materials_and_never_more_than_exist(beliefs: Marginals) -> None:
     free = np.zeros(500, dtype=bool)
     free[[3, 5, 8]] = True
     rng = np.random.default_rng(0)
-    kept = shortlist(beliefs, OBJECTIVE, count=40, best=None, free=free, rng=rng)
-    assert list(kept) == [3, 5, 8]
+    listed = shortlist(beliefs, OBJECTIVE, count=40, best=None, free=free, rng=rng)
+    assert list(listed) == [3, 5, 8]
 
 
 def test_a_narrowed_space_is_listed_short_and_is_whole_otherwise() -> None:

@@ -1,4 +1,4 @@
-"""What every space promises."""
+"""The contract of all design spaces."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class SpaceContract:
         assert [m.digest for m in under_test] == digests
 
     def test_samples_without_replacement(self, under_test: Listed) -> None:
-        drawn = under_test.sample(10, np.random.default_rng(3))
-        assert len({m.digest for m in drawn}) == 10
+        sample = under_test.sample(10, np.random.default_rng(3))
+        assert len({m.digest for m in sample}) == 10
         again = under_test.sample(10, np.random.default_rng(3))
-        assert [m.digest for m in drawn] == [m.digest for m in again]
+        assert [m.digest for m in sample] == [m.digest for m in again]
         everything = under_test.sample(10 * under_test.size, np.random.default_rng(0))
         assert {m.digest for m in everything} == {m.digest for m in under_test}
 
@@ -74,7 +74,7 @@ class SpaceContract:
             assert material.digest not in digests
             assert all(m in under_test for m in near)
 
-    def test_strangers_have_neither_neighbours_nor_label(
+    def test_materials_outside_the_space_have_neither_neighbours_nor_label(
         self, under_test: Listed, stranger: Material
     ) -> None:
         assert stranger not in under_test
@@ -107,10 +107,10 @@ class TestPrototypeSpace(SpaceContract):
         members = {(m.formula, crystals.label(m)): m for m in crystals}
         first, second = members["NaCl", "rocksalt"], members["KBr", "zincblende"]
         mixed = crystals.crossings(first, second, np.random.default_rng(0))
-        found = {(m.formula, crystals.label(m)) for m in mixed}
-        assert ("KBr", "rocksalt") in found
-        assert ("NaBr", "rocksalt") in found
-        assert ("KCl", "zincblende") in found
+        result = {(m.formula, crystals.label(m)) for m in mixed}
+        assert ("KBr", "rocksalt") in result
+        assert ("NaBr", "rocksalt") in result
+        assert ("KCl", "zincblende") in result
         assert {s for f in mixed if isinstance(f, Crystal) for s in f.species} <= {
             "Na", "Cl", "K", "Br"
         }  # fmt: skip
@@ -211,9 +211,9 @@ class TestInterfaceSpace(SpaceContract):
         space = InterfaceSpace(FiniteSpace(fresh, [str(k) for k in range(300)]))
         assert space.size == 300 * 299 // 2
         assert space.materials is None
-        drawn = space.sample(500, np.random.default_rng(0))
-        assert len({m.digest for m in drawn}) == 500
-        assert all(m in space for m in drawn)
+        sample = space.sample(500, np.random.default_rng(0))
+        assert len({m.digest for m in sample}) == 500
+        assert all(m in space for m in sample)
         assert len({m.digest for m in space}) == space.size
 
 
@@ -229,7 +229,7 @@ def _pairs(space: InterfaceSpace) -> list[Interface]:
         (["01", "10"], "holds the layer sequence '01'; expected crystals"),
     ],
 )
-def test_lists_of_which_no_pair_is_made(
+def test_lists_without_any_pair(
     records: list[int | str], message: str, crystals: PrototypeSpace, tmp_path: Path
 ) -> None:
     lines = []

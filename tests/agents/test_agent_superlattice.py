@@ -42,7 +42,7 @@ def rules(draw: st.DrawFn) -> LayerRules:
 
 
 def allowed(given: LayerRules, sequence: str) -> bool:
-    """Written another way than the rules themselves."""
+    """An implementation independent of the rules themselves."""
     runs: list[list[str]] = []
     for letter in sequence:
         if runs and runs[-1][0] == letter:

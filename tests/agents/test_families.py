@@ -22,7 +22,7 @@ ELEMENTS = {
 
 
 @pytest.mark.parametrize("name", named_prototypes())
-def test_every_prototype_is_known_again(name: str) -> None:
+def test_every_prototype_is_recognised(name: str) -> None:
     elements = ELEMENTS.get(name, ("Ca", "F"))
     crystal = named_prototypes()[name].decorate(elements)
     assert family_of(crystal) == name
@@ -61,5 +61,5 @@ def _antiperovskite() -> Structure:
     ],
     ids=["diamond", "fcc", "full heusler", "antiperovskite", "tetragonal", "noble gases"],
 )
-def test_others_are_none_of_them(structure: Structure) -> None:
+def test_other_structures_are_not_recognised(structure: Structure) -> None:
     assert family_of(Crystal.from_structure(structure)) is None

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from agents.holes.hole_assessment import assess
 from agents.holes.hole_hunter import Hunt, hunt
-from agents.holes.label_pool import LabelPoolSettings, PoolEntry, label_pool
+from agents.holes.supercell_pool import PoolEntry, SupercellPoolSettings, supercell_pool
 from agents.spaces.prototype_table import prototype
 from oracle.potentials.forces import ForceField
 from oracle.runtime.context import Context
@@ -50,20 +50,20 @@ class TestHunt:
     at = np.repeat([0.0, 10.0, 20.0, 30.0], 5)
     errors = np.repeat([0.4, 0.3, 0.2, 0.1], 5)
 
-    def test_never_copies_of_one_hole(self) -> None:
-        found = hunted(self.at, self.errors, 4)
-        assert [w.index // 5 for w in found.wanted] == [0, 1, 2, 3]
-        assert found.after < 0.4 * found.before
-        assert sum(w.share for w in found.wanted) == pytest.approx(
-            1 - (found.after / found.before) ** 2
+    def test_no_copies_of_one_hole(self) -> None:
+        hunt_result = hunted(self.at, self.errors, 4)
+        assert [w.index // 5 for w in hunt_result.wanted] == [0, 1, 2, 3]
+        assert hunt_result.after < 0.4 * hunt_result.before
+        assert sum(w.share for w in hunt_result.wanted) == pytest.approx(
+            1 - (hunt_result.after / hunt_result.before) ** 2
         )
-        assert "0.400 eV/Å (from the prior alone)" in found.wanted[0].reason
+        assert "0.400 eV/Å (from the prior alone)" in hunt_result.wanted[0].reason
 
-    def test_what_is_labelled_is_not_asked_for_again(self) -> None:
-        found = hunted(self.at, self.errors, 1, labelled=np.array([0.0, 0.0]))
-        assert found.wanted[0].index // 5 == 1
+    def test_labelled_structures_are_not_chosen_again(self) -> None:
+        hunt_result = hunted(self.at, self.errors, 1, labelled=np.array([0.0, 0.0]))
+        assert hunt_result.wanted[0].index // 5 == 1
 
-    def test_many_alike_before_one_alone(self) -> None:
+    def test_many_similar_structures_come_before_a_single_one(self) -> None:
         at, errors = np.array([0.0, 0.0, 0.0, 0.0, 20.0]), np.array([0.2, 0.2, 0.2, 0.2, 0.3])
         assert hunted(at, errors, 1).wanted[0].index < 4
 
@@ -88,16 +88,16 @@ class TestAssess:
     def entries(self, folder: Path) -> list[PoolEntry]:
         crystals = [prototype("cscl").decorate(pair) for pair in (("Ni", "Al"), ("Cu", "Au"))]
         field = ForceField(EMT, StageStore(folder), Context(folder))
-        return label_pool(crystals, field, LabelPoolSettings(copies=3, most_atoms=8))
+        return supercell_pool(crystals, field, SupercellPoolSettings(copies=3, most_atoms=8))
 
     def test_from_supercells_to_what_is_worth_labelling(self, tmp_path: Path) -> None:
         entries, store, context = self.entries(tmp_path), StageStore(tmp_path), Context(tmp_path)
         first = assess(entries, [EMT, OTHER], store, context)
         assert first.sizes.labels == 0
-        found = first.hunt(2)
-        assert found.wanted[0].index // 3 != found.wanted[1].index // 3
+        hunt_result = first.hunt(2)
+        assert hunt_result.wanted[0].index // 3 != hunt_result.wanted[1].index // 3
         teacher = ForceField(OTHER, store, context)
-        wanted = [(w.id, entries[w.index].atoms) for w in found.wanted]
+        wanted = [(w.id, entries[w.index].atoms) for w in hunt_result.wanted]
         labels = label(wanted, OTHER, teacher)
         second = assess(entries, [EMT, OTHER], store, context, labels=labels)
         assert second.sizes.labels == 2
@@ -112,8 +112,8 @@ class TestAssess:
 def test_pool_follows_from_the_material(tmp_path: Path) -> None:
     crystal = prototype("rocksalt").decorate(("Ni", "Al"))
     field = ForceField(EMT, StageStore(tmp_path), Context(tmp_path))
-    first = label_pool([crystal], field, LabelPoolSettings(copies=2, most_atoms=20))
-    again = label_pool([crystal], field, LabelPoolSettings(copies=3, most_atoms=20))
+    first = supercell_pool([crystal], field, SupercellPoolSettings(copies=2, most_atoms=20))
+    again = supercell_pool([crystal], field, SupercellPoolSettings(copies=3, most_atoms=20))
     assert [len(e.atoms) for e in first] == [16, 16]
     assert len({e.id for e in again}) == 3
     for one, other in zip(first, again, strict=False):

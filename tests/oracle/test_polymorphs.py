@@ -172,7 +172,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
     return Counted
 
 
-def test_kept_energies_are_exact_and_cost_nothing(tmp_path: Path, counted: type[Counted]) -> None:
+def test_tensor_files_energies_are_exact_and_cost_nothing(
+    tmp_path: Path, counted: type[Counted]
+) -> None:
     arguments = (
         crystal("rocksalt", "Na", "Cl", 2.3),
         family("Na", "Cl", 2.3, "cscl"),

@@ -11,7 +11,7 @@ import pytest
 
 from agents.contract.protocol import Candidate
 from agents.contract.settings import CONSTRAINT_LIMITS
-from agents.selection.batch import Plan, Selected
+from agents.selection.batch import Selected, Selection
 from agents.spaces.prototype_table import competitors, prototype
 from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.settings import PrototypeSpaceSettings
@@ -131,7 +131,7 @@ def test_rivals_of_a_spaces_own_prototypes_are_compared(tmp_path: Path) -> None:
     )
     executor = _Asked()
     gate = Screener(config, space, cast(Executor, executor), tmp_path)
-    plan = Plan((Selected(Candidate(salt, "random"), "promise"),), batch=1)
+    plan = Selection((Selected(Candidate(salt, "random"), "promise"),), batch=1)
     chosen, _ = gate.first_allowed(plan, 1)
     assert len(chosen) == 1
     (payload,) = executor.payloads

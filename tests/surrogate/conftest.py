@@ -13,7 +13,7 @@ from surrogate.features.feature_store import FeatureStore
 
 
 class SyntheticStore(FeatureStore):
-    """Features that follow from a material's digest: cheap, and with a smooth truth."""
+    """Synthetic features computed from a material's digest, with a smooth target function."""
 
     def __init__(self) -> None:
         super().__init__("none")

@@ -1,4 +1,4 @@
-"""Descriptors of the baselines: what they hold, and what a user without matminer is told."""
+"""Descriptors of the baselines, and the error message without matminer."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_forest_on_real_descriptors() -> None:
     settings = RandomForestSettings(trees=60)
     forest = RandomForest(
         [KAPPA], "bte", seed=0, store=FeatureStore("7net-0"), settings=settings
-    )  # the potential is never asked
+    )  # the potential is never used
     forest.fit(labels)
-    asked = [rocksalt("Li", "Cl", 5.1), rocksalt("Rb", "Cl", 6.6), rocksalt("K", "I", 7.0)]
-    mean = forest.posterior(asked, outputs=[KAPPA], fidelity="bte").mean[:, 0]
+    queried = [rocksalt("Li", "Cl", 5.1), rocksalt("Rb", "Cl", 6.6), rocksalt("K", "I", 7.0)]
+    mean = forest.posterior(queried, outputs=[KAPPA], fidelity="bte").mean[:, 0]
     assert mean[0] > mean[1]
     assert mean[0] > mean[2]
 

@@ -1,4 +1,4 @@
-"""What surrogates see of pairs of crystals: nothing of which of them comes first."""
+"""Descriptors of pairs of crystals do not depend on the order of the two."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_sides_may_be_exchanged(first: int, second: int) -> None:
     turned = Interface.model_construct(crystals=straight.crystals[::-1])
     assert Interface(crystals=(other, one)) == straight
     from_store = _Recording()
-    found = [pair_inputs([pair], from_store.inputs) for pair in (straight, turned)]
-    for a, b in zip(found[0].blocks, found[1].blocks, strict=True):
+    inputs = [pair_inputs([pair], from_store.inputs) for pair in (straight, turned)]
+    for a, b in zip(inputs[0].blocks, inputs[1].blocks, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -42,11 +42,11 @@ def test_crystals_are_described_once_however_many_pairs_they_are_in() -> None:
     crystals = [_crystal(2.5 + 0.1 * k) for k in range(4)]
     pairs = [Interface(crystals=(a, b)) for a in crystals for b in crystals if a is not b]
     store = _Recording()
-    found = pair_inputs(pairs, store.inputs)
+    inputs = pair_inputs(pairs, store.inputs)
     assert store.asked == [4]
-    assert found.n == 12
+    assert inputs.n == 12
     single = store.inputs([pairs[0].crystals[0]]).blocks[0]
-    assert found.blocks[0].shape == (12, 2 * single.shape[1])
+    assert inputs.blocks[0].shape == (12, 2 * single.shape[1])
 
 
 def test_interfaces_and_crystals_are_not_mixed(synthetic: FeatureStore) -> None:
@@ -57,7 +57,7 @@ def test_interfaces_and_crystals_are_not_mixed(synthetic: FeatureStore) -> None:
 
 
 class _Recording(FeatureStore):
-    """Describes a crystal by its volume and edge; counts what it is asked for."""
+    """Describes a crystal by its volume and edge, and records the number of crystals per call."""
 
     def __init__(self) -> None:
         super().__init__("none")

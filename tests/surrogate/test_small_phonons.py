@@ -1,4 +1,4 @@
-"""The doubled cell's frequencies: against phonopy's own numbers, and as descriptors."""
+"""Phonon frequencies of a doubled cell, compared with theory, and their use as descriptors."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def test_frequencies_of_nearest_neighbours_follow_the_textbook(
     primitive = _argon(lattice).get_primitive_structure()
     engine = LennardJones(sigma=SIGMA, epsilon=EPSILON, rc=1.3 * SIGMA)  # the first shell only
     monkeypatch.setattr(commensurate, "calculator", lambda name: engine)
-    found = commensurate_frequencies(primitive, "any")
-    assert found is not None
-    assert found.shape == (8, 3)
+    frequencies = commensurate_frequencies(primitive, "any")
+    assert frequencies is not None
+    assert frequencies.shape == (8, 3)
     # At the minimum the transverse springs vanish and k = 72 eps / (2^(1/3) sigma^2).
     spring = 72 * EPSILON / (2 ** (1 / 3) * SIGMA**2)
     unit = 15.633302  # THz of sqrt(eV / Å^2 / amu) / 2 pi
     expected = unit * np.sqrt(np.array([4.0, 4.0, 8.0]) * spring / 39.948)
-    boundary = found[1:]
+    boundary = frequencies[1:]
     fastest = boundary[np.argmax(boundary.max(axis=1))]
     # The curvature over a displacement of 0.03 Å is not quite that of the minimum.
     assert np.sort(fastest)[-1] == pytest.approx(expected[-1], rel=0.01)
-    assert np.abs(found[0]).max() < 0.02  # Γ has nothing but zeros
+    assert np.abs(frequencies[0]).max() < 0.02  # Γ has nothing but zeros
 
 
 @pytest.mark.usefixtures("lennard_jones")
-def test_a_crystal_that_gives_way_has_negative_softness() -> None:
+def test_an_unstable_crystal_has_negative_softness() -> None:
     stable = summary(commensurate_frequencies(_argon().get_primitive_structure(), "any"))  # type: ignore[arg-type]
     cubic = Structure(Lattice.cubic(3.5), ["Ar"], [[0, 0, 0]])  # simple cubic cannot hold
     soft = summary(commensurate_frequencies(cubic, "any"))  # type: ignore[arg-type]
@@ -64,11 +64,11 @@ def test_a_crystal_that_gives_way_has_negative_softness() -> None:
 
 
 @pytest.mark.usefixtures("lennard_jones")
-def test_dear_looks_are_not_taken() -> None:
+def test_expensive_calculations_are_skipped() -> None:
     assert commensurate_frequencies(_argon() * (5, 5, 2), "any") is None
 
 
-def test_looks_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_cached_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crystal = Crystal.from_structure(_argon())
     engine = LennardJones(sigma=SIGMA, epsilon=EPSILON, rc=1.4 * SIGMA, smooth=True)
     monkeypatch.setattr(commensurate, "calculator", lambda name: engine)

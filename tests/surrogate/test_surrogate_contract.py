@@ -1,4 +1,4 @@
-"""What every surrogate must do, on crystals and on sequences."""
+"""The contract of all surrogates, tested on crystals, sequences and pairs of crystals."""
 
 from __future__ import annotations
 
@@ -128,9 +128,9 @@ class SurrogateContract(ABC):
     def test_shapes_and_ranges(self, materials: list[Material]) -> None:
         surrogate = self.make((KAPPA, Output("heat_capacity", None, log=False)))
         surrogate.fit([*self.labels(materials[:8]), unstable(materials[8])])
-        asked = materials[5:25]
+        queried = materials[5:25]
         both = [KAPPA, Output("heat_capacity", None, log=False)]
-        posterior = surrogate.posterior(asked, outputs=both, fidelity="bte")
+        posterior = surrogate.posterior(queried, outputs=both, fidelity="bte")
         assert posterior.mean.shape == posterior.aleatoric.shape == (20, 2)
         assert posterior.root.shape[:2] == (2, 20)
         assert posterior.epistemic.shape == posterior.std.shape == (20, 2)
@@ -138,17 +138,17 @@ class SurrogateContract(ABC):
         assert np.all(posterior.aleatoric > 0)
         assert np.all((posterior.p_stable > 0) & (posterior.p_stable < 1))
         assert np.allclose(posterior.mean[:, 1] - posterior.mean[:, 0], 40.0, atol=1.0)
-        one = surrogate.posterior(asked, outputs=both[1:], fidelity="bte")
+        one = surrogate.posterior(queried, outputs=both[1:], fidelity="bte")
         assert np.allclose(one.mean[:, 0], posterior.mean[:, 1])
 
-    def test_equal_to_the_last_bit(self, materials: list[Material]) -> None:
+    def test_equal_bit_for_bit(self, materials: list[Material]) -> None:
         evaluations: list[Outcome] = [*self.labels(materials[:9]), unstable(materials[9])]
         first = self.ask(self.fitted(evaluations), materials)
         before = torch.get_num_threads()
         torch.set_num_threads(2)
         try:
             surrogate = self.fitted([unstable(materials[20])])
-            surrogate.fit(evaluations)  # what was learned before leaves no trace
+            surrogate.fit(evaluations)  # an earlier fit has no influence
             second = self.ask(surrogate, materials)
             assert torch.get_num_threads() == 2
         finally:
@@ -200,7 +200,7 @@ class SurrogateContract(ABC):
         surrogate = self.fitted([*self.labels(stable), *(unstable(m) for m in soft)])
         p = [self.ask(surrogate, part).p_stable for part in (soft, stable, materials[24:])]
         assert p[0].mean() < p[1].mean() - 0.15
-        # Of those it has not seen, the soft ones are told from the stable ones as well.
+        # Soft and stable materials outside the training set are distinguished as well.
         assert spearmanr(p[2], [self.truth(m) for m in materials[24:]]).statistic > 0.5
         stable, soft = materials[:4], materials[4:8]
         telling = self.fitted([*self.labels(stable), failed(soft[0], "relax", permanent=True)])
@@ -213,7 +213,7 @@ class SurrogateContract(ABC):
         posterior = self.ask(self.fitted([unstable(materials[0])]), materials)
         assert np.all(posterior.std > 0.4)
 
-    def test_order_of_questions_does_not_matter(self, materials: list[Material]) -> None:
+    def test_order_of_queries_does_not_matter(self, materials: list[Material]) -> None:
         surrogate = self.fitted(self.labels(materials[:8]))
         order = np.random.default_rng(0).permutation(len(materials))
         straight = self.ask(surrogate, materials).take(order)
@@ -230,9 +230,9 @@ class SurrogateContract(ABC):
         expected = posterior.root[0] @ posterior.root[0].T
         scale = posterior.epistemic[:, 0]
         assert np.all(np.abs(draws.mean(axis=0) - posterior.mean[:, 0]) < 0.05 * scale)
-        found = np.cov(draws.T)
-        assert np.allclose(found, expected, atol=0.05 * float(scale.max()) ** 2)
-        # Unlabelled materials are not believed one by one.
+        covariance = np.cov(draws.T)
+        assert np.allclose(covariance, expected, atol=0.05 * float(scale.max()) ** 2)
+        # Predictions of unlabelled materials are correlated.
         correlation = expected / np.outer(scale, scale)
         assert np.abs(np.triu(correlation[8:, 8:], k=1)).max() > 0.1
 
@@ -255,56 +255,56 @@ class SurrogateContract(ABC):
         only = self.ask(self.fitted([new, *others]), materials[:1])
         assert np.allclose(both.mean, only.mean, atol=0.05)
 
-    def test_good_cheap_fidelity_helps_and_bad_one_is_ignored(
+    def test_good_low_fidelity_helps_and_bad_one_is_ignored(
         self, materials: list[Material]
     ) -> None:
         labels, rest = self.labels(materials[:15]), materials[15:]
         truth = np.array([self.truth(m) for m in rest])
         rng = np.random.default_rng(0)
 
-        def error(cheap: Sequence[Measured | Unstable]) -> float:
-            posterior = self.ask(self.fitted([*labels, *cheap]), rest)
+        def error(low_fidelity: Sequence[Measured | Unstable]) -> float:
+            posterior = self.ask(self.fitted([*labels, *low_fidelity]), rest)
             return float(np.abs(posterior.mean[:, 0] - truth).mean())
 
-        alone = error([])
+        labels_only = error([])
         good = [measured(m, self.truth(m) + 0.3, fidelity="cheap") for m in materials]
         bad = [measured(m, float(rng.normal(1.5, 0.5)), fidelity="cheap") for m in materials]
-        assert error(good) < 0.8 * alone
-        assert error(bad) < 1.3 * alone + 0.1 * truth.std()
+        assert error(good) < 0.8 * labels_only
+        assert error(bad) < 1.3 * labels_only + 0.1 * truth.std()
         assert np.isfinite(error([unstable(m, fidelity="cheap") for m in materials[:5]]))
 
     def slope(self, material: Material) -> float:
         """Of log10 kappa with log10 of temperature; depends on the material, but not much."""
         return -1.2 + 0.1 * self.truth(material)
 
-    def test_any_temperature_may_be_asked_for(self, materials: list[Material]) -> None:
+    def test_any_temperature_can_be_predicted(self, materials: list[Material]) -> None:
         known, rest = materials[:24], materials[24:]
         surrogate = self.make()
         hot = Output("kappa", 900.0)
         prior = surrogate.posterior(rest, outputs=[KAPPA, hot], fidelity="bte")
         assert np.allclose(prior.mean[:, 1], prior.mean[:, 0] - np.log10(3.0), atol=1e-6)
         surrogate.fit([running(m, self.truth(m), self.slope(m), (150, 300, 600)) for m in known])
-        found = surrogate.posterior(rest, outputs=[KAPPA, hot], fidelity="bte")
+        posterior = surrogate.posterior(rest, outputs=[KAPPA, hot], fidelity="bte")
         change = np.array([self.slope(m) * np.log10(3.0) for m in rest])
-        off = found.mean[:, 1] - found.mean[:, 0] - change
-        assert np.abs(off).mean() < 0.03  # nearly 0.1 with the prior's slope
-        assert np.all(found.std[:, 1] > found.std[:, 0])
-        assert np.allclose(self.ask(surrogate, rest).mean[:, 0], found.mean[:, 0])
+        errors = posterior.mean[:, 1] - posterior.mean[:, 0] - change
+        assert np.abs(errors).mean() < 0.03  # nearly 0.1 with the prior's slope
+        assert np.all(posterior.std[:, 1] > posterior.std[:, 0])
+        assert np.allclose(self.ask(surrogate, rest).mean[:, 0], posterior.mean[:, 0])
         with pytest.raises(ValueError, match="not made for"):
             surrogate.posterior(rest, outputs=[Output("heat_capacity", 900.0)], fidelity="bte")
 
-    def test_labels_at_other_temperatures_teach_too(self, materials: list[Material]) -> None:
+    def test_labels_at_other_temperatures_are_used(self, materials: list[Material]) -> None:
         truth = np.array([self.truth(m) for m in materials])
         several = [running(m, self.truth(m), self.slope(m), (300, 600)) for m in materials[:8]]
         hot = [running(m, self.truth(m), self.slope(m), (600,)) for m in materials[8:40]]
         more = self.ask(self.fitted([*several, *hot]), materials)
         few = self.ask(self.fitted(several), materials)
-        for part in (slice(8, 40), slice(40, None)):  # those themselves, and what they tell
+        for part in (slice(8, 40), slice(40, None)):  # labelled materials, and others
             errors = [np.abs(p.mean[part, 0] - truth[part]).mean() for p in (more, few)]
             assert errors[0] < 0.8 * errors[1]
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-    def test_label_that_is_no_number(self, materials: list[Material], value: float) -> None:
+    def test_label_that_is_not_a_number(self, materials: list[Material], value: float) -> None:
         bad = measured(materials[0], 1.0).model_copy(
             update={"properties": {"kappa": Quantity(value=value, unit="W/m/K")}}
         )
@@ -324,10 +324,10 @@ class SurrogateContract(ABC):
         with pytest.raises(ValueError, match="the error of kappa"):
             self.make().fit([error])
         other = with_kappa(materials[1], Quantity(value=1.0, unit="mW/m/K"))
-        with pytest.raises(ValueError, match="one unit"):
+        with pytest.raises(ValueError, match="the same unit"):
             self.make().fit([measured(materials[0], 1.0), other])
 
-    def test_bad_questions(self, materials: list[Material]) -> None:
+    def test_invalid_queries(self, materials: list[Material]) -> None:
         surrogate = self.fitted(self.labels(materials[:3]))
         with pytest.raises(ValueError, match="at least one"):
             surrogate.fit([])
@@ -362,7 +362,7 @@ class OnCrystals(SurrogateContract):
         slack = [self.store.get([m])[0].globals[5] for m in materials]  # type: ignore[list-item]
         assert np.allclose(prior.mean[:, 0], slack, atol=1e-9)
 
-    def test_crystal_of_which_nothing_is_known(self, materials: list[Material]) -> None:
+    def test_crystal_without_any_known_feature(self, materials: list[Material]) -> None:
         stranger = materials[50]
 
         def get(crystals: Sequence[Crystal]) -> list[CrystalFeatures]:
@@ -385,10 +385,10 @@ class OnCrystals(SurrogateContract):
         posterior = self.ask(surrogate, [*materials[10:20], stranger])
         assert np.all(np.isfinite(posterior.mean))
         assert np.all(np.isfinite(posterior.root))
-        alone = self.ask(surrogate, [stranger])
-        assert np.allclose(alone.mean, posterior.mean[-1:], atol=1e-5)
+        single = self.ask(surrogate, [stranger])
+        assert np.allclose(single.mean, posterior.mean[-1:], atol=1e-5)
 
-    def test_large_pools_keep_exact_spreads(self) -> None:
+    def test_large_pools_have_exact_variances(self) -> None:
         pool: list[Material] = [crystal(k) for k in range(2300)]
         surrogate = self.fitted(self.labels(pool[:10]))
         large, small = self.ask(surrogate, pool), self.ask(surrogate, pool[:300])
@@ -402,7 +402,7 @@ class OnCrystals(SurrogateContract):
 
 
 class OnSequences(SurrogateContract):
-    store = FeatureStore("7net-0")  # never asked
+    store = FeatureStore("7net-0")  # never used
 
     @pytest.fixture
     def materials(self) -> list[Material]:
@@ -415,7 +415,7 @@ class OnSequences(SurrogateContract):
         x = _signs(material.sequence)
         return float(1.0 + 0.3 * (x[1:] * x[:-1]).mean() + 0.2 * x.mean())
 
-    def test_letter_that_training_lacked(self, materials: list[Material]) -> None:
+    def test_letter_absent_from_the_training_set(self, materials: list[Material]) -> None:
         surrogate = self.fitted(self.labels(materials[:8]))
         posterior = self.ask(surrogate, [Superlattice(sequence="0102010201")])
         assert np.isfinite(posterior.mean).all()
@@ -475,15 +475,15 @@ class _SequenceProcess(SurrogateContract):
 
 
 class _Trees(SurrogateContract):
-    """Trees have no prior of their own and no notion of a distance; what follows from those is
-    asked of them in the weaker form that they can give.
+    """Trees have no prior of their own and no notion of distance, so tests of the consequences of
+    these are weaker for them.
     """
 
     store: FeatureStore
 
     @abstractmethod
     def small(self, outputs: Sequence[Output], seed: int) -> BaseSurrogate:
-        """Few trees."""
+        """A surrogate with few trees."""
 
     def make(self, outputs: Sequence[Output] = (KAPPA,), seed: int = 3) -> BaseSurrogate:
         surrogate = self.small(outputs, seed)
@@ -509,12 +509,12 @@ class _Trees(SurrogateContract):
     def test_single_label_pulls_and_narrows(self, materials: list[Material]) -> None:
         label = self.ask(self.make(), materials).mean[0, 0] + 0.6
         wide = self.ask(self.fitted([measured(materials[0], label)]), materials)
-        assert wide.mean[0, 0] > label - 0.6  # only through the level of all
+        assert wide.mean[0, 0] > label - 0.6  # trees predict the mean of their labels
         labels = self.labels(materials[:12])
         narrow = self.ask(self.fitted(labels), materials)
         assert narrow.epistemic.mean() < wide.epistemic.mean()
 
-    def test_order_of_questions_does_not_matter(self, materials: list[Material]) -> None:
+    def test_order_of_queries_does_not_matter(self, materials: list[Material]) -> None:
         surrogate = self.fitted(self.labels(materials[:8]))
         order = np.random.default_rng(0).permutation(len(materials))
         straight = self.ask(surrogate, materials).take(order)
@@ -524,7 +524,7 @@ class _Trees(SurrogateContract):
 
 
 class OnCrystalsByTrees(OnCrystals):
-    def test_large_pools_keep_exact_spreads(self) -> None:
+    def test_large_pools_have_exact_variances(self) -> None:
         pool: list[Material] = [crystal(k) for k in range(300)]
         surrogate = self.fitted(self.labels(pool[:10]))
         large, small = self.ask(surrogate, pool), self.ask(surrogate, pool[:30])

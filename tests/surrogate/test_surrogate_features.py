@@ -74,7 +74,7 @@ class TestFeaturesOf:
             assert np.array_equal(one, other)
         assert not list(tmp_path.rglob("*.partial"))
 
-    def test_crystal_the_potential_does_not_know(self, tmp_path: Path) -> None:
+    def test_crystal_the_potential_does_not_support(self, tmp_path: Path) -> None:
         crystal = Crystal.from_structure(rocksalt("Na", "Cl", 5.6))
         features = features_of(EMT, crystal, tmp_path)
         assert "NaCl" in features.note
@@ -91,20 +91,20 @@ class TestFeaturesOf:
 
 class TestStore:
     def test_computes_each_crystal_once_through_the_mapper(self) -> None:
-        asked: list[Crystal] = []
+        computed: list[Crystal] = []
 
         def mapper(
             function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
         ) -> Iterable[CrystalFeatures]:
-            asked.extend(crystals)
+            computed.extend(crystals)
             return map(function, crystals)
 
         store = FeatureStore(EMT, None, mapper)
         first = store.get([copper(), copper(3.5), copper()])
-        assert len(asked) == 2
+        assert len(computed) == 2
         assert first[0] is first[2]
         store.get([copper(3.5)])
-        assert len(asked) == 2
+        assert len(computed) == 2
 
     def test_inputs_hold_every_crystal_once(self) -> None:
         aluminium = Structure.from_spacegroup(
@@ -204,12 +204,12 @@ class TestDescriptors:
                 "Fd-3m", Lattice.cubic(a), [element], [[0, 0, 0]]
             ).get_primitive_structure()
 
-        found = [
+        estimates = [
             slack(5.67, 443.0, 12.011, diamond("C", 3.567)),
             slack(20.0, 98.0, 28.085, diamond("Si", 5.431)),
             slack(22.4, 25.0, 29.22, rocksalt("Na", "Cl", 5.64).get_primitive_structure()),
         ]
-        for value, measured in zip(found, (2200.0, 150.0, 7.0), strict=True):
+        for value, measured in zip(estimates, (2200.0, 150.0, 7.0), strict=True):
             assert measured / 4 < value < measured * 4
 
     def test_other_priors(self) -> None:

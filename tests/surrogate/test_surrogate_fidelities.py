@@ -1,4 +1,4 @@
-"""Cheaper fidelities: used when they are good, noticed and ignored when they mislead."""
+"""Lower fidelities are used when they are good, and detected and ignored when they mislead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from surrogate.contract.settings import (
     MultiFidelitySettings,
 )
 from surrogate.features.feature_store import FeatureStore
-from surrogate.fidelities.low_fidelity_descriptors import FINDINGS, Findings
+from surrogate.fidelities.low_fidelity_descriptors import (
+    LOW_FIDELITY_PROPERTIES,
+    LowFidelityDescriptors,
+)
 from surrogate.fidelities.trust import PRIOR, Trust, trust
 from surrogate.models.base import BaseSurrogate
 from surrogate.models.gaussian_process import GaussianProcess
@@ -61,7 +64,7 @@ def unstable(material: Crystal) -> Unstable:
 
 
 class Case:
-    """A truth of which descriptors tell only part, and two cheap versions of it."""
+    """A truth that descriptors explain only in part, and a good and a bad approximation of it."""
 
     def __init__(self, store: FeatureStore, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -72,17 +75,19 @@ class Case:
         self.store = store
 
     def surrogate(self, kind: str) -> BaseSurrogate:
-        built, settings = KINDS[kind]
-        made: BaseSurrogate = built((KAPPA,), "dft", seed=1, store=self.store, settings=settings)
-        return made
+        surrogate_class, settings = KINDS[kind]
+        surrogate: BaseSurrogate = surrogate_class(
+            (KAPPA,), "dft", seed=1, store=self.store, settings=settings
+        )
+        return surrogate
 
     def labels(self, count: int) -> list[Measured]:
         return [measured(MATERIALS[k], self.truth[k], "dft") for k in range(count)]
 
-    def cheap(self, values: np.ndarray, rows: Sequence[int] = range(40)) -> list[Measured]:
+    def low_fidelity(self, values: np.ndarray, rows: Sequence[int] = range(40)) -> list[Measured]:
         return [measured(MATERIALS[k], float(values[k]), "bte") for k in rows]
 
-    def asked(
+    def predicted(
         self, kind: str, evaluations: Sequence[Measured | Unstable]
     ) -> tuple[Posterior, dict[str, Trust]]:
         surrogate = self.surrogate(kind)
@@ -101,33 +106,33 @@ def case(request: pytest.FixtureRequest, synthetic: FeatureStore) -> Case:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_good_fidelity_is_used(kind: str, case: Case) -> None:
-    alone = case.error(case.asked(kind, case.labels(12))[0], 12)
-    posterior, trusts = case.asked(kind, [*case.labels(12), *case.cheap(case.good)])
-    assert case.error(posterior, 12) < 0.5 * alone
+    labels_only = case.error(case.predicted(kind, case.labels(12))[0], 12)
+    posterior, trusts = case.predicted(kind, [*case.labels(12), *case.low_fidelity(case.good)])
+    assert case.error(posterior, 12) < 0.5 * labels_only
     assert trusts["bte"].weight > 0.95
     assert trusts["bte"].correlation > 0.7
     assert trusts["bte"].misleads < 0.1
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_misleading_fidelity_is_noticed_and_ignored(kind: str, case: Case) -> None:
-    alone = case.asked(kind, case.labels(12))[0]
-    posterior, trusts = case.asked(kind, [*case.labels(12), *case.cheap(case.bad)])
-    assert case.error(posterior, 12) < 1.15 * case.error(alone, 12)
+def test_a_misleading_fidelity_is_detected_and_ignored(kind: str, case: Case) -> None:
+    labels_only = case.predicted(kind, case.labels(12))[0]
+    posterior, trusts = case.predicted(kind, [*case.labels(12), *case.low_fidelity(case.bad)])
+    assert case.error(posterior, 12) < 1.15 * case.error(labels_only, 12)
     assert trusts["bte"].misleads > 0.5
     assert trusts["bte"].correlation < 0.4
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_instability_at_the_cheap_fidelity_is_no_verdict(kind: str, case: Case) -> None:
-    """What is unstable there keeps the spread of something unknown, and may be the best."""
+def test_instability_at_a_lower_fidelity_is_not_decisive(kind: str, case: Case) -> None:
+    """A material that is unstable at the lower fidelity keeps the uncertainty of an unknown one."""
     rows = range(35)
     evaluations: list[Measured | Unstable] = [
         *case.labels(12),
-        *case.cheap(case.good, rows),
+        *case.low_fidelity(case.good, rows),
         *map(unstable, MATERIALS[35:]),
     ]
-    posterior, _ = case.asked(kind, evaluations)
+    posterior, _ = case.predicted(kind, evaluations)
     assert posterior.std[35:, 0].mean() > 2.0 * posterior.std[12:35, 0].mean()
     assert posterior.p_stable[35:].min() > 0.5
     inside = np.abs(posterior.mean[35:, 0] - case.truth[35:]) < 2.5 * posterior.std[35:, 0]
@@ -135,8 +140,8 @@ def test_instability_at_the_cheap_fidelity_is_no_verdict(kind: str, case: Case) 
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_cheap_values_alone_are_a_prior(kind: str, case: Case) -> None:
-    posterior, trusts = case.asked(kind, case.cheap(case.good))
+def test_low_fidelity_values_without_labels_give_a_prior(kind: str, case: Case) -> None:
+    posterior, trusts = case.predicted(kind, case.low_fidelity(case.good))
     order = np.corrcoef(posterior.mean[:, 0], case.truth)[0, 1]
     assert order > 0.6
     assert trusts["bte"].weight == pytest.approx(PRIOR.weight)
@@ -146,50 +151,50 @@ def test_trust_before_and_after_labels() -> None:
     assert 0.3 < PRIOR.slope < 0.7
     assert PRIOR.weight == pytest.approx(0.7)
     rng = np.random.default_rng(0)
-    cheap = rng.standard_normal(15)
+    low = rng.standard_normal(15)
 
-    def given(labels: np.ndarray) -> Trust:
+    def trust_from(labels: np.ndarray) -> Trust:
         n = len(labels)
-        return trust(labels, np.zeros(n), cheap[:n], np.eye(n), spread=1.0, cheap_spread=1.0)
+        return trust(labels, np.zeros(n), low[:n], np.eye(n), spread=1.0, low_spread=1.0)
 
-    same = given(0.2 + cheap + 0.1 * rng.standard_normal(15))
-    assert same.slope == pytest.approx(1.0, abs=0.1)
-    assert same.left < 0.3
-    other = given(rng.standard_normal(15))
-    assert other.slope < 0.25
-    few = given(rng.standard_normal(2))
-    assert other.slope < few.slope < same.slope
-    assert given(np.zeros(0)).weight == pytest.approx(PRIOR.weight)
+    correlated = trust_from(0.2 + low + 0.1 * rng.standard_normal(15))
+    assert correlated.slope == pytest.approx(1.0, abs=0.1)
+    assert correlated.residual_size < 0.3
+    unrelated = trust_from(rng.standard_normal(15))
+    assert unrelated.slope < 0.25
+    few = trust_from(rng.standard_normal(2))
+    assert unrelated.slope < few.slope < correlated.slope
+    assert trust_from(np.zeros(0)).weight == pytest.approx(PRIOR.weight)
 
 
-def test_findings_of_cheaper_fidelities_are_descriptors(synthetic: FeatureStore) -> None:
-    """A truth that only the anharmonicity tells."""
+def test_low_fidelity_results_are_descriptors(synthetic: FeatureStore) -> None:
+    """A truth that depends on a hidden variable, which only the anharmonicity reveals."""
     rng = np.random.default_rng(3)
-    secret = rng.uniform(-1.5, 0.0, 40)
-    truth = np.array([synthetic.truth(m) for m in MATERIALS]) - secret  # type: ignore[attr-defined]
+    hidden = rng.uniform(-1.5, 0.0, 40)
+    truth = np.array([synthetic.truth(m) for m in MATERIALS]) - hidden  # type: ignore[attr-defined]
     labels = [measured(MATERIALS[k], truth[k], "dft") for k in range(25)]
 
-    def harmonic(k: int, *, tells: bool) -> Measured:
-        value = Quantity(value=10.0 ** secret[k], unit="")
-        more = {"anharmonicity": value} if tells else {}
+    def harmonic(k: int, *, informative: bool) -> Measured:
+        value = Quantity(value=10.0 ** hidden[k], unit="")
+        more = {"anharmonicity": value} if informative else {}
         return measured(MATERIALS[k], 1.0, "bte", **more)
 
-    def error(*, tells: bool) -> float:
+    def error(*, informative: bool) -> float:
         surrogate = MultiFidelityProcess((KAPPA,), "dft", seed=0, store=synthetic)
-        surrogate.fit([*labels, *(harmonic(k, tells=tells) for k in range(40))])
+        surrogate.fit([*labels, *(harmonic(k, informative=informative) for k in range(40))])
         posterior = surrogate.posterior(MATERIALS[25:], outputs=[KAPPA], fidelity="dft")
         return float(np.abs(posterior.mean[:, 0] - truth[25:]).mean())
 
-    assert error(tells=True) < 0.7 * error(tells=False)
+    assert error(informative=True) < 0.7 * error(informative=False)
 
 
-def test_findings_leave_the_dear_fidelity_out() -> None:
-    one = measured(MATERIALS[0], 1.0, "bte", max_msd=Quantity(value=0.1, unit="Å²"))
-    two = measured(MATERIALS[0], 1.0, "fine", max_msd=Quantity(value=0.001, unit="Å²"))
-    dear = measured(MATERIALS[1], 1.0, "dft", max_msd=Quantity(value=0.1, unit="Å²"))
-    found = {e.fidelity: {e.material.digest: e} for e in (one, two, dear)}
-    rows = Findings.of(found, "dft").rows
+def test_descriptors_exclude_the_predicted_fidelity() -> None:
+    low = measured(MATERIALS[0], 1.0, "bte", max_msd=Quantity(value=0.1, unit="Å²"))
+    middle = measured(MATERIALS[0], 1.0, "fine", max_msd=Quantity(value=0.001, unit="Å²"))
+    high = measured(MATERIALS[1], 1.0, "dft", max_msd=Quantity(value=0.1, unit="Å²"))
+    by_fidelity = {e.fidelity: {e.material.digest: e} for e in (low, middle, high)}
+    rows = LowFidelityDescriptors.of(by_fidelity, "dft").rows
     assert set(rows) == {MATERIALS[0].digest}
-    at = list(FINDINGS).index("max_msd")
-    assert rows[MATERIALS[0].digest][at] == pytest.approx(-2.0)
-    assert np.isnan(np.delete(rows[MATERIALS[0].digest], at)).all()
+    column = list(LOW_FIDELITY_PROPERTIES).index("max_msd")
+    assert rows[MATERIALS[0].digest][column] == pytest.approx(-2.0)
+    assert np.isnan(np.delete(rows[MATERIALS[0].digest], column)).all()

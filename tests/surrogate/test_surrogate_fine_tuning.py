@@ -70,7 +70,7 @@ class TestHeal:
             squares.append(np.square(atoms.get_forces() - one.forces).mean())
         assert np.sqrt(np.mean(squares)) == pytest.approx(healed.after.held_out, rel=1e-3)
         torch.load(healed.weights, weights_only=True)  # no pickled classes
-        if student == "chgnet":  # the same labels again find nothing better than what is in use
+        if student == "chgnet":  # training on the same labels again brings no improvement
             again = heal(
                 student,
                 labels,
@@ -103,13 +103,13 @@ class TestHeal:
         assert healed.digest == weights_digest("chgnet")
         assert not (tmp_path / "weights").exists()
 
-    def test_weights_that_forget_go_back_as_far_as_they_must(self, tmp_path: Path) -> None:
+    def test_weights_that_forget_are_interpolated_back(self, tmp_path: Path) -> None:
         labels = labelled("7net-0", tmp_path)
         free = replace(FAST, epochs=2, replay_weight=0.0, tolerance=10.0)
         far = heal("chgnet", labels, replayed(), tmp_path / "far", settings=free)
         assert far.share == 1.0
         limit = far.after.elsewhere / 2
-        # `elsewhere` before is zero against the original weights, so this is the limit itself.
+        # The error elsewhere, relative to the original weights, was 0; so this is the limit itself.
         settings = replace(free, tolerance=limit)
         near = heal("chgnet", labels, replayed(), tmp_path / "near", settings=settings)
         assert near.accepted, near.reason
@@ -117,7 +117,7 @@ class TestHeal:
         assert f"{near.share:.0%} of the way" in near.reason
         assert near.after.elsewhere <= limit
         assert far.after.held_out < near.after.held_out < near.before.held_out
-        # The next part of the way would have been too far, and the weights are on a straight line.
+        # One more step would exceed the limit, and the weights lie on a straight line.
         folder = tmp_path / "weights"
         assert far.weights is not None
         assert near.weights is not None

@@ -55,28 +55,28 @@ class TestCommittee:
     def test_members_that_differ_by_softening_alone_agree(self) -> None:
         truth = synthetic()
         members = [[s * f for f in truth] for s in (0.7, 0.9, 1.1)]
-        found = disagreement(members)
-        assert found.spread.max() < 1e-10
-        assert found.slopes.mean() == pytest.approx(1.0)
-        assert found.slopes * np.array([0.7, 0.9, 1.1]) == pytest.approx(
-            np.full(3, found.slopes[0] * 0.7)
+        comparison = disagreement(members)
+        assert comparison.spread.max() < 1e-10
+        assert comparison.slopes.mean() == pytest.approx(1.0)
+        assert comparison.slopes * np.array([0.7, 0.9, 1.1]) == pytest.approx(
+            np.full(3, comparison.slopes[0] * 0.7)
         )
 
     def test_reference_slopes_give_the_truth(self) -> None:
         truth = synthetic()
         members = [[s * f for f in truth] for s in (0.7, 0.9)]
-        found = disagreement(members, [softening(m, truth) for m in members])
-        for mine, wanted in zip(found.consensus, truth, strict=True):
-            assert np.allclose(mine, wanted, rtol=1e-12)
-        assert found.deviations[0] == pytest.approx(0.3 * found.size)
+        comparison = disagreement(members, [softening(m, truth) for m in members])
+        for forces, true_forces in zip(comparison.consensus, truth, strict=True):
+            assert np.allclose(forces, true_forces, rtol=1e-12)
+        assert comparison.deviations[0] == pytest.approx(0.3 * comparison.size)
 
     def test_a_hole_of_one_structure_stays_visible(self) -> None:
         truth = [f / np.sqrt(np.square(f).mean()) for f in synthetic()]
         wrong = [0.8 * f for f in truth]
         wrong[2] = 0.8 * truth[2] + np.random.default_rng(1).standard_normal(truth[2].shape)
-        found = disagreement([truth, wrong])
-        assert found.spread.argmax() == 2
-        assert found.spread[2] > 5 * np.delete(found.spread, 2).max()
+        comparison = disagreement([truth, wrong])
+        assert comparison.spread.argmax() == 2
+        assert comparison.spread[2] > 5 * np.delete(comparison.spread, 2).max()
 
     @pytest.mark.parametrize("names", [["7net-0"], ["7net-0", "7net-0"]])
     def test_refuses_one_member(self, names: list[str], tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ class TestForceLabels:
 
     def test_field_of_another_engine(self, tmp_path: Path) -> None:
         field = ForceField(EMT, StageStore(tmp_path), Context(tmp_path))
-        with pytest.raises(ValueError, match="field is of"):
+        with pytest.raises(ValueError, match="force field belongs to"):
             label([], "chgnet", field)
 
     def test_nan_names_the_record(self) -> None:
@@ -138,7 +138,7 @@ class TestForceLabels:
         with pytest.raises(ValueError, match="line 1, label 'Cu-0': its units are 'Ry, Bohr'"):
             load_labels(path)
         path.write_text("nonsense\n")
-        with pytest.raises(ValueError, match="line 1 is no label"):
+        with pytest.raises(ValueError, match="line 1 is not a label"):
             load_labels(path)
         path.write_text("")
         with pytest.raises(ValueError, match="no labels"):
@@ -151,35 +151,37 @@ def points(values: Array, version: str = "v") -> list[Latent]:
 
 class TestLatent:
     def test_copies_are_alike_and_far_ones_are_not(self) -> None:
-        seen = points(np.array([0.0, 0.0, 1.0, 5.0]))
-        space = LatentSpace.of(seen)
-        kernel = space.kernel(seen, seen)
+        structures = points(np.array([0.0, 0.0, 1.0, 5.0]))
+        space = LatentSpace.of(structures)
+        kernel = space.kernel(structures, structures)
         assert np.allclose(np.diag(kernel), 1.0)
         assert kernel[0, 1] == pytest.approx(1.0)
         assert kernel[0, 3] < kernel[0, 2] < 1.0
         assert np.linalg.eigvalsh(kernel).min() > -1e-12
 
     def test_distance_from_trusted(self) -> None:
-        seen = points(np.array([0.0, 1.0, 5.0]))
-        distance = LatentSpace.of(seen).distance(seen, seen[:1])
+        structures = points(np.array([0.0, 1.0, 5.0]))
+        distance = LatentSpace.of(structures).distance(structures, structures[:1])
         assert distance[0] == pytest.approx(0.0, abs=1e-12)
         assert distance[2] == pytest.approx(5 * distance[1])
-        assert np.isinf(LatentSpace.of(seen).distance(seen, [])).all()
+        assert np.isinf(LatentSpace.of(structures).distance(structures, [])).all()
 
     def test_features_of_another_version(self) -> None:
         space = LatentSpace.of(points(np.arange(3.0)))
-        with pytest.raises(ValueError, match="compute them again"):
+        with pytest.raises(ValueError, match="compute the features again"):
             space.kernel(points(np.arange(2.0), "w"), points(np.arange(2.0), "w"))
-        with pytest.raises(ValueError, match="structure 1 has features of weights w"):
+        with pytest.raises(
+            ValueError, match="features of structure 1 were computed with weights w"
+        ):
             LatentSpace.of([*points(np.arange(1.0)), *points(np.arange(1.0), "w")])
 
     def test_of_a_potential(self) -> None:
         atoms = bulk("NaCl", "rocksalt", 5.6)
         wide = bulk("NaCl", "rocksalt", 6.4)
-        found = latents("chgnet", [atoms, atoms * (2, 1, 1), wide])
-        assert found[0].weights == pytest.approx([0.5, 0.5])
-        assert np.allclose(found[0].rows, found[1].rows, atol=1e-4)
-        assert not np.allclose(found[0].rows, found[2].rows, atol=1e-2)
+        features = latents("chgnet", [atoms, atoms * (2, 1, 1), wide])
+        assert features[0].weights == pytest.approx([0.5, 0.5])
+        assert np.allclose(features[0].rows, features[1].rows, atol=1e-4)
+        assert not np.allclose(features[0].rows, features[2].rows, atol=1e-2)
 
 
 class TestHoleModel:
@@ -187,32 +189,32 @@ class TestHoleModel:
     def evidence(n: int, seed: int = 0) -> tuple[Evidence, Array]:
         """Errors of twice the deviation, and of eight times that in a hole at x > 3."""
         rng = np.random.default_rng(seed)
-        at = rng.uniform(0, 5, n)
+        x = rng.uniform(0, 5, n)
         deviation = rng.uniform(0.01, 0.1, n)
-        truth = 2 * deviation * np.where(at > 3, 4.0, 1.0) * np.exp(0.1 * rng.standard_normal(n))
-        return Evidence(deviation, np.full(n, 0.3), np.full(n, np.inf), points(at)), truth
+        truth = 2 * deviation * np.where(x > 3, 4.0, 1.0) * np.exp(0.1 * rng.standard_normal(n))
+        return Evidence(deviation, np.full(n, 0.3), np.full(n, np.inf), points(x)), truth
 
     def test_prior_says_that_it_rests_on_nothing(self) -> None:
         evidence, _ = self.evidence(6)
-        found = HoleModel(LatentSpace.of(evidence.latents)).predict(evidence)
-        assert (found.labels, found.kappa_labels) == (0, 0)
-        assert list(np.argsort(found.force_error)) == list(np.argsort(evidence.deviation))
-        assert (found.force_error > 0).all()
+        sizes = HoleModel(LatentSpace.of(evidence.latents)).predict(evidence)
+        assert (sizes.labels, sizes.kappa_labels) == (0, 0)
+        assert list(np.argsort(sizes.force_error)) == list(np.argsort(evidence.deviation))
+        assert (sizes.force_error > 0).all()
 
     def test_labels_calibrate_it_and_show_holes_of_all_members(self) -> None:
         evidence, truth = self.evidence(20)
-        others, wanted = self.evidence(200, seed=1)
+        others, other_truth = self.evidence(200, seed=1)
         prior = HoleModel(LatentSpace.of(evidence.latents))
         model = prior.fitted(evidence, truth)
-        found = model.predict(others)
-        assert found.labels == 20
-        off = np.log(wanted) - found.log_mean
+        sizes = model.predict(others)
+        assert sizes.labels == 20
+        errors = np.log(other_truth) - sizes.log_mean
         assert (
-            np.abs(off).mean()
-            < 0.35 * np.abs(np.log(wanted) - prior.predict(others).log_mean).mean()
+            np.abs(errors).mean()
+            < 0.35 * np.abs(np.log(other_truth) - prior.predict(others).log_mean).mean()
         )
-        assert np.abs(off).mean() < 0.35
-        assert (found.log_std < prior.predict(others).log_std).all()
+        assert np.abs(errors).mean() < 0.35
+        assert (sizes.log_std < prior.predict(others).log_std).all()
 
     def test_uncertain_where_no_label_is_near(self) -> None:
         evidence, truth = self.evidence(20)
@@ -220,17 +222,17 @@ class TestHoleModel:
         far = Evidence(
             np.full(2, 0.05), np.full(2, 0.3), np.full(2, np.inf), points(np.array([2.0, 60.0]))
         )
-        found = model.predict(far)
-        assert found.log_std[1] > 1.3 * found.log_std[0]
+        sizes = model.predict(far)
+        assert sizes.log_std[1] > 1.3 * sizes.log_std[0]
 
     def test_kappa_is_calibrated_too(self) -> None:
         evidence, truth = self.evidence(20)
         model = HoleModel(LatentSpace.of(evidence.latents)).fitted(evidence, truth)
-        known = model.with_kappa(np.full(8, 0.2), np.full(8, 2.0))
-        ratio = known.predict(evidence).kappa_error / (
-            known.predict(evidence).force_error / evidence.size
+        calibrated = model.with_kappa(np.full(8, 0.2), np.full(8, 2.0))
+        ratio = calibrated.predict(evidence).kappa_error / (
+            calibrated.predict(evidence).force_error / evidence.size
         )
-        assert known.predict(evidence).kappa_labels == 8
+        assert calibrated.predict(evidence).kappa_labels == 8
         assert ratio == pytest.approx(np.full(20, 10.0), rel=0.25)
 
     def test_bad_errors(self) -> None:

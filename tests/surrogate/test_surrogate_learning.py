@@ -1,4 +1,4 @@
-"""On real tables: does a surrogate earn its place?"""
+"""Accuracy and calibration of the surrogates on real data."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_expected_improvement_finds_the_best_sequence() -> None:
 
 
 def test_a_table_without_noise_does_not_stop_the_process() -> None:
-    """Whole numbers of interfaces, of which more and more are known: scales have no limit there."""
+    """Integer counts without noise: the likelihood has no maximum in the noise scale."""
     output = Output("conductance")
     rng = np.random.default_rng(0)
     designs = sorted({"".join(rng.choice(list("01"), 16)) for _ in range(900)})
@@ -223,5 +223,5 @@ def test_a_table_without_noise_does_not_stop_the_process() -> None:
         posterior = surrogate.posterior(left, outputs=[output], fidelity="table")
         assert np.isfinite(posterior.mean).all()
         assert np.isfinite(posterior.std).all()
-        found = spearmanr(posterior.mean[:, 0], values[known : known + 100]).statistic
-        assert np.isnan(found) or found > 0.5  # all left may be equally good
+        rank_correlation = spearmanr(posterior.mean[:, 0], values[known : known + 100]).statistic
+        assert np.isnan(rank_correlation) or rank_correlation > 0.5  # all left may be equally good

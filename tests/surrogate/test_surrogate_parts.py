@@ -52,10 +52,10 @@ class TestCalibration:
     def test_recovers_a_wrong_scale(self) -> None:
         rng = np.random.default_rng(0)
         truth = rng.normal(0.0, 2.0, 400)
-        found = calibrate(np.zeros(400), np.ones(400), truth)
-        assert found.trials == 400
-        assert found.scale == pytest.approx(2.0, rel=0.1)
-        one, two, n = coverage(np.zeros(400), np.full(400, found.scale), truth)
+        calibration = calibrate(np.zeros(400), np.ones(400), truth)
+        assert calibration.trials == 400
+        assert calibration.scale == pytest.approx(2.0, rel=0.1)
+        one, two, n = coverage(np.zeros(400), np.full(400, calibration.scale), truth)
         assert n == 400
         assert one == pytest.approx(0.683, abs=0.06)
         assert two == pytest.approx(0.954, abs=0.04)
@@ -74,7 +74,7 @@ class TestCalibration:
         assert min(1.0, rms) - 1e-12 <= scale <= max(1.0, rms) + 1e-12
 
     def test_bad_input(self) -> None:
-        with pytest.raises(ValueError, match="one shape"):
+        with pytest.raises(ValueError, match="the same shape"):
             calibrate(np.zeros(2), np.ones(3), np.zeros(3))
         with pytest.raises(ValueError, match="positive"):
             coverage(np.zeros(2), np.array([1.0, 0.0]), np.zeros(2))
@@ -142,7 +142,7 @@ class TestStability:
         assert np.abs(gradient).max() < 1e-8
         assert np.all(variance > 0)
 
-    def test_confidence_weighs(self) -> None:
+    def test_confidence_is_a_weight(self) -> None:
         x = np.ones((1, 1))
         p = [
             StabilityModel.fit(x, np.zeros(1), np.array([c])).probability(x)[0]
@@ -157,7 +157,7 @@ class TestLastLayer:
         rng = np.random.default_rng(0)
         phi, y = rng.standard_normal((1, 6, columns)), rng.standard_normal(6)
         noise, log_noise = np.full(6, 0.3), np.log(0.2)
-        found = negative_log_evidence(
+        evidence = negative_log_evidence(
             torch.from_numpy(phi),
             torch.from_numpy(y),
             torch.from_numpy(noise),
@@ -166,7 +166,7 @@ class TestLastLayer:
         )
         covariance = phi[0] @ phi[0].T + (0.3**2 + 0.2**2 + 1e-6) * np.eye(6)
         expected = -multivariate_normal(np.zeros(6), covariance).logpdf(y)
-        assert float(found[0]) + 3 * np.log(2 * np.pi) == pytest.approx(expected)
+        assert float(evidence[0]) + 3 * np.log(2 * np.pi) == pytest.approx(expected)
 
     def test_posterior_is_that_of_the_gaussian_process(self) -> None:
         rng = np.random.default_rng(0)
@@ -211,7 +211,7 @@ class TestNetworks:
         assert straight.shape == (2, 7, SHAPE.features)
         assert torch.allclose(straight, features(networks, scales, turned))
 
-    def test_members_look_at_different_layers(self) -> None:
+    def test_members_use_different_layers(self) -> None:
         graphs, networks = some_graphs(), self.networks()
         assert depths(2, 2) == [0, 1]
         assert depths(6, 3) == [0, 0, 1, 1, 2, 2]
@@ -226,7 +226,7 @@ class TestNetworks:
 
     def test_neighbours_matter(self) -> None:
         graphs, networks = some_graphs(), self.networks()
-        alone = Graphs(
+        without_neighbours = Graphs(
             graphs.n,
             graphs.rows,
             graphs.nodes,
@@ -234,7 +234,9 @@ class TestNetworks:
             graphs.blocks,
             graphs.extras,
         )
-        assert not torch.allclose(networks.embed(graphs), networks.embed(alone), atol=1e-2)
+        assert not torch.allclose(
+            networks.embed(graphs), networks.embed(without_neighbours), atol=1e-2
+        )
 
     def test_one_graph_for_all_is_the_same_as_many_equal_ones(self) -> None:
         graphs, networks = some_graphs(), self.networks()
@@ -247,7 +249,7 @@ class TestNetworks:
 
         assert torch.allclose(with_edges(shared), with_edges(shared.expand(7, -1, -1, -1)))
 
-    def test_training_raises_the_evidence_and_keeps_near_its_start(self) -> None:
+    def test_training_raises_the_evidence_and_stays_near_its_start(self) -> None:
         graphs, networks, scales = some_graphs(40), self.networks(), start_scales(SHAPE)
         hidden = networks.embed(graphs)[0] @ torch.ones(4, dtype=torch.float64)
         targets = torch.sin(3 * hidden)
@@ -258,16 +260,16 @@ class TestNetworks:
             phi = features(n, s, graphs)
             return float(negative_log_evidence(phi, targets, noise, s.noise, ones).sum())
 
-        found = {}
+        by_anchoring = {}
         for anchoring in (1.0, 1e4):
             how = Training(steps=40, rate=0.01, anchoring=anchoring)
             trained, fitted = train(
                 networks, scales, graphs, targets, noise, how, torch.Generator().manual_seed(2)
             )
             moved = float((trained.project - networks.project).abs().max())
-            found[anchoring] = (evidence(trained, fitted), moved)
-        assert found[1.0][0] < found[1e4][0] < evidence(networks, scales)
-        assert found[1e4][1] < 0.1 * found[1.0][1]
+            by_anchoring[anchoring] = (evidence(trained, fitted), moved)
+        assert by_anchoring[1.0][0] < by_anchoring[1e4][0] < evidence(networks, scales)
+        assert by_anchoring[1e4][1] < 0.1 * by_anchoring[1.0][1]
 
 
 class TestBlockKernel:

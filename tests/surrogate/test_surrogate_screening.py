@@ -1,4 +1,4 @@
-"""Quick features: near the exact ones, at a fraction of the evaluations."""
+"""Quick features approximate the exact ones with a fraction of the potential evaluations."""
 
 from __future__ import annotations
 
@@ -49,10 +49,12 @@ CRYSTALS = [
 
 
 def test_energies_are_those_of_one_crystal_alone() -> None:
-    together = batched(calculator(POTENTIAL))
-    assert together is not None
-    found = together([Neighbours.of(c.structure(), together.cutoff) for c in CRYSTALS])
-    for crystal, looked in zip(CRYSTALS, found, strict=True):
+    batched_potential = batched(calculator(POTENTIAL))
+    assert batched_potential is not None
+    evaluations = batched_potential(
+        [Neighbours.of(c.structure(), batched_potential.cutoff) for c in CRYSTALS]
+    )
+    for crystal, evaluation in zip(CRYSTALS, evaluations, strict=True):
         structure = crystal.structure()
         atoms = Atoms(
             list(crystal.species),
@@ -61,32 +63,32 @@ def test_energies_are_those_of_one_crystal_alone() -> None:
             pbc=True,
             calculator=calculator(POTENTIAL),
         )
-        assert looked.energy == pytest.approx(atoms.get_potential_energy(), abs=2e-5)
-        assert len(looked.nodes) == len(crystal.species)
+        assert evaluation.energy == pytest.approx(atoms.get_potential_energy(), abs=2e-5)
+        assert len(evaluation.nodes) == len(crystal.species)
 
 
 def test_near_the_exact_features_at_any_given_volume() -> None:
-    # Far too large, and so small that the list of neighbours has to be made anew.
-    given = [*CRYSTALS, rocksalt("Na", "Cl", 7.0), rocksalt("Na", "Cl", 4.6)]
-    quick = quick_features(POTENTIAL, given)
+    # One cell far too large, and one so small that the neighbour list has to be rebuilt.
+    crystals = [*CRYSTALS, rocksalt("Na", "Cl", 7.0), rocksalt("Na", "Cl", 4.6)]
+    quick = quick_features(POTENTIAL, crystals)
     exact = [features_of(POTENTIAL, crystal, None) for crystal in CRYSTALS]
     allowed = {"log_volume": 0.005, "log_bulk_modulus": 0.05, "log_debye": 0.025, "log_slack": 0.08}
-    for found, true in zip(quick, [*exact, exact[0], exact[0]], strict=True):
-        assert found.note == ""
+    for features, true in zip(quick, [*exact, exact[0], exact[0]], strict=True):
+        assert features.note == ""
         for name, tolerance in allowed.items():
             at = GLOBALS.index(name)
-            assert found.globals[at] == pytest.approx(true.globals[at], abs=tolerance), name
-        assert np.linalg.norm(found.nodes - true.nodes) < 0.1 * np.linalg.norm(true.nodes)
-        assert found.edges == pytest.approx(true.edges, abs=0.05 * float(true.edges.max()))
+            assert features.globals[at] == pytest.approx(true.globals[at], abs=tolerance), name
+        assert np.linalg.norm(features.nodes - true.nodes) < 0.1 * np.linalg.norm(true.nodes)
+        assert features.edges == pytest.approx(true.edges, abs=0.05 * float(true.edges.max()))
 
 
-def test_one_unknown_element_spoils_no_other_crystal() -> None:
+def test_an_unknown_element_affects_no_other_crystal() -> None:
     stranger = rocksalt("Og", "Cl", 6.0)
-    alone = quick_features(POTENTIAL, [CRYSTALS[0]])
+    single = quick_features(POTENTIAL, [CRYSTALS[0]])
     strange, plain = quick_features(POTENTIAL, [stranger, CRYSTALS[0]])
     assert "Og" in strange.note
     assert np.isnan(strange.nodes).all()
-    assert plain.nodes == pytest.approx(alone[0].nodes, abs=1e-4)
+    assert plain.nodes == pytest.approx(single[0].nodes, abs=1e-4)
 
 
 def test_a_shard_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

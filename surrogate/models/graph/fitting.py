@@ -1,4 +1,4 @@
-"""Fits the networks by the evidence of their Bayesian last layers."""
+"""Training of the networks by maximising the evidence of their Bayesian last layers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from torch import Tensor
 
 from surrogate.models.graph.network import Graphs, Networks, Scales, Shape, features
 
-# Prior means of the logarithms of the scales, in units of the target's spread, and how far they
-# may be off (one standard deviation).
+# Prior means of the logarithms of the scales, in units of the target's spread, and their prior
+# standard deviation.
 _WAVE, _LENGTH, _SLOPE, _EXTRA, _NOISE = -0.5, 0.5, -0.5, -1.0, -2.0
 _SCALE_SPREAD = 0.7
 _SCALE_RATE = 0.05  # Adam's step for logarithms of scales
-_JITTER = 1e-3  # least label noise, in units of the target's spread
+_JITTER = 1e-3  # smallest label noise, in units of the target's spread
 
 
 @dataclass(frozen=True)
 class Training:
-    """How to train.
+    """Settings of the training.
 
     Args:
-        steps: of Adam.
-        rate: its step for the networks' weights.
-        anchoring: strength of the pull towards the random start, relative to its prior.
+        steps: number of Adam steps.
+        rate: learning rate for the networks' weights.
+        anchoring: strength of the pull towards the random initial weights, relative to their prior.
     """
 
     steps: int
@@ -38,8 +38,8 @@ class LastLayer:
 
     Args:
         mean: (e, r).
-        root: (e, r, r), of the covariance: ``root @ root.T``.
-        noise: (e,), standard deviation of a label beyond its stated error.
+        root: (e, r, r), matrix square root of the covariance, ``root @ root.T``.
+        noise: (e,), standard deviation of label noise in addition to the stated errors.
     """
 
     mean: Tensor
@@ -48,7 +48,7 @@ class LastLayer:
 
 
 def start_scales(shape: Shape) -> Scales:
-    """The most probable scales before any label."""
+    """The most probable scales under the prior."""
 
     def full(value: float, *size: int) -> Tensor:
         return torch.full((shape.members, *size), value, dtype=torch.float64)
@@ -72,19 +72,19 @@ def train(
     how: Training,
     generator: torch.Generator,
 ) -> tuple[Networks, Scales]:
-    """Networks and scales of greater posterior probability.
+    """Train networks and scales.
 
-    Minimises, for each member, the negative log evidence of its last layer on a bootstrap of the
-    labels, plus the networks' and the scales' negative log priors: Gaussians around the random
-    start (anchored ensembles: Pearce et al., AISTATS 2020) and around the values above.
+    For each member, the loss is the negative log evidence of its last layer on a bootstrap of the
+    labels, plus the negative log priors of weights and scales: Gaussians around the random initial
+    weights (anchored ensembles: Pearce et al., AISTATS 2020) and around the prior scales above.
 
     Args:
-        networks: the random start.
-        scales: the start.
-        inputs: n labelled materials.
-        targets: (n,).
+        networks: with random initial weights.
+        scales: initial scales.
+        inputs: of n labelled materials.
+        targets: (n,), standardised labels.
         noise: (n,), standard errors of the targets.
-        how: settings.
+        how: settings of the training.
         generator: of the bootstraps.
     """
     if not len(targets) or not how.steps:
@@ -116,7 +116,7 @@ def train(
 
 
 def bootstrap(members: int, n: int, generator: torch.Generator) -> Tensor:
-    """Weights (e, n) of the labels, of mean 1: Rubin's Bayesian bootstrap, which loses none."""
+    """Weights (e, n) of the labels, mean 1: Rubin's Bayesian bootstrap, which omits no label."""
     draws = torch.rand(members, n, generator=generator, dtype=torch.float64).log().neg()
     return draws / draws.mean(dim=1, keepdim=True)
 
@@ -133,11 +133,11 @@ def negative_log_evidence(
         phi: (e, n, r).
         targets: (n,).
         noise: (n,), stated standard errors.
-        log_noise: (e,), logarithm of the noise beyond those.
+        log_noise: (e,), logarithm of the noise in addition to those.
         shares: (e, n), weights of the labels.
     """
     variance = _variance(noise, log_noise) / shares
-    if phi.shape[1] < phi.shape[2]:  # the same by the labels' covariance, which is smaller
+    if phi.shape[1] < phi.shape[2]:  # in the space of labels, which is smaller
         lower = torch.linalg.cholesky(torch.matmul(phi, phi.mT) + torch.diag_embed(variance))
         white = torch.linalg.solve_triangular(
             lower, targets.expand_as(variance)[:, :, None], upper=False
@@ -153,7 +153,7 @@ def negative_log_evidence(
 
 
 def last_layer(phi: Tensor, targets: Tensor, noise: Tensor, log_noise: Tensor) -> LastLayer:
-    """The exact posterior of the last layer on all labels; with none it is the prior."""
+    """The exact posterior of the last layer given all labels; without labels, the prior."""
     variance = _variance(noise, log_noise)
     lower, projected = _factor(phi / variance.sqrt()[:, :, None], targets / variance.sqrt())
     identity = torch.eye(phi.shape[2], dtype=phi.dtype).expand_as(lower)
@@ -175,5 +175,5 @@ def _variance(noise: Tensor, log_noise: Tensor) -> Tensor:
 
 
 def _prior_spread(parameters: Tensor) -> float:
-    """Standard deviation with which these parameters were drawn."""
+    """Standard deviation of the distribution from which these parameters were drawn."""
     return float(parameters.square().mean().sqrt())

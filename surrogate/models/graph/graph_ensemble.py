@@ -1,4 +1,4 @@
-"""An ensemble of graph networks over a frozen potential's features, each with a Bayesian head."""
+"""An ensemble of graph networks on features of a frozen potential, with Bayesian last layers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from surrogate.training_data.problem import Model, Prediction, Problem, Stabilit
 from surrogate.training_data.scaling import InputScale
 
 Array = NDArray[np.float64]
-_WAVES = 96  # random frequencies per member; with 24 the error at 64 labels is 6 % larger
-_CHUNK = 4096  # materials in memory at once
-_EXACT = 2000  # most materials for which all columns of the root are kept
-_RANK = 64  # columns beyond
+_WAVES = 96  # random frequencies per member; with 24, the error at 64 labels is 6 % larger
+_CHUNK = 4096  # materials in memory at a time
+_EXACT = 2000  # most materials whose root is computed with all columns
+_RANK = 64  # columns of the root above that
 _DEFAULTS = GraphEnsembleSettings()
 
 
@@ -45,22 +45,22 @@ class _Evaluated:
 
 @dataclass(frozen=True)
 class EnsembleModel:
-    """A fitted ensemble for one output; see `surrogate.models.base.Model`.
+    """A fitted ensemble for one output; see `surrogate.training_data.problem.Model`.
 
-    Its belief is the mixture of its members' Gaussians, described by mean and covariance: the
-    root has a column for each member's deviation from the mean, and the columns of each one's
-    own root, all divided by the root of the number of members. The first is what networks that
-    saw the same labels disagree about; the second grows away from the labels.
+    The prediction is the mean and covariance of the mixture of its members' Gaussians. The root
+    has one column for each member's deviation from the mean and the columns of each member's own
+    root, all divided by the square root of the number of members. The former is the disagreement
+    of networks trained on the same labels; the latter grows with distance from the labels.
     """
 
     networks: Networks
     scales: Scales
     layer: LastLayer
     scale: InputScale
-    _last: list[_Evaluated] = field(default_factory=list, compare=False)
+    _last_evaluated: list[_Evaluated] = field(default_factory=list, compare=False)
 
     def predict(self, inputs: Inputs, extras: Array) -> Prediction:
-        """See `surrogate.models.base.Model`."""
+        """See `surrogate.training_data.problem.Model`."""
         compress = None
         if inputs.n > _EXACT:
             sample = np.arange(0, inputs.n, -(-inputs.n // _EXACT))
@@ -75,20 +75,20 @@ class EnsembleModel:
         return Prediction(mean, root, np.full(inputs.n, noise))
 
     def last_features(self, inputs: Inputs, extras: Array) -> Chunks:
-        """Features of the last layer (e, m, r) in chunks, with the rows (m,) they are of.
+        """Features of the last layer (e, m, r) in chunks, each with the rows (m,) it covers.
 
-        Those of the last inputs are kept: stability is asked about the same materials next.
+        Those of the latest inputs are cached, because stability is predicted for them next.
         """
-        for known in self._last:
-            if known.inputs is inputs and np.array_equal(known.extras, extras):
-                return known.chunks
+        for evaluated in self._last_evaluated:
+            if evaluated.inputs is inputs and np.array_equal(evaluated.extras, extras):
+                return evaluated.chunks
         networks, scales = self.networks.to(torch.float32), self.scales.to(torch.float32)
         with torch.no_grad():
             chunks = [
                 (rows, features(networks, scales, _tensors(part, self.scale, extras[rows])))
                 for rows, part in inputs.parts(_CHUNK)
             ]
-        self._last[:] = [_Evaluated(inputs, extras, chunks)]
+        self._last_evaluated[:] = [_Evaluated(inputs, extras, chunks)]
         return chunks
 
     def _sampled(self, inputs: Inputs, extras: Array) -> NDArray[np.float32]:
@@ -108,13 +108,13 @@ class EnsembleModel:
 
 @dataclass(frozen=True)
 class EnsembleStability:
-    """Logistic heads on the members' features; the members' probabilities are averaged."""
+    """A logistic regression on each member's features; the probabilities are averaged."""
 
     model: EnsembleModel
     heads: tuple[StabilityModel, ...]
 
     def probability(self, inputs: Inputs, extras: Array) -> Array:
-        """See `surrogate.models.base.StabilityPredictor`."""
+        """See `surrogate.training_data.problem.StabilityPredictor`."""
         p = np.empty(inputs.n)
         for rows, phi in self.model.last_features(inputs, extras):
             columns = phi.numpy()
@@ -125,20 +125,20 @@ class EnsembleStability:
 
 
 class GraphEnsemble(BaseSurrogate):
-    """Graph networks whose last layers are Bayesian; trained from scratch in seconds.
+    """Graph networks with Bayesian last layers; trained from scratch in seconds.
 
-    Each member projects the potential's features after one of its last layers (members differ in
-    which) at random, passes messages once, pools, and
-    ends in a linear layer over random Fourier features of the result and of the global
-    descriptors, whose exact posterior is known. Networks and scales maximise the evidence on a
-    bootstrap of the labels and are held to their random start, so that few labels leave a
-    Gaussian process on the potential's features around the physical prior mean.
+    Each member takes the potential's features after one of its last layers (members use different
+    layers), projects them at random, passes messages once and averages over atoms. It ends in a
+    linear layer over random Fourier features of the result and of the global descriptors, whose
+    posterior is exact. Networks and scales maximise the evidence on a bootstrap of the labels and
+    are pulled towards their random initial values, so that with few labels the ensemble stays close
+    to a Gaussian process on the potential's features around the physical prior mean.
 
     Args:
-        outputs: what can be predicted.
-        fidelity: at which.
+        outputs: properties that can be predicted.
+        fidelity: the fidelity that is predicted.
         seed: of all randomness.
-        store: features of crystals.
+        store: gives the features of crystals.
         settings: of the ensemble.
     """
 
@@ -189,17 +189,17 @@ class GraphEnsemble(BaseSurrogate):
         return EnsembleStability(model, tuple(heads))
 
     def save(self, path: Path) -> None:
-        """Write all weights as safetensors; before any fit there are none to write.
+        """Write all weights as safetensors.
 
         Raises:
-            ValueError: the surrogate has not been fitted.
+            ValueError: the surrogate has not been fitted yet.
         """
         from safetensors.torch import save_file
 
         if self._fitted is None:
             raise ValueError("the surrogate has no weights yet; fit it first")
         tensors: dict[str, Tensor] = {}
-        for output, (model, known) in self._fitted.models.items():
+        for output, (model, delta) in self._fitted.models.items():
             assert isinstance(model, EnsembleModel)
             name = (
                 output.property
@@ -211,8 +211,8 @@ class GraphEnsemble(BaseSurrogate):
                 "scale": vars(model.scales),
                 "layer": vars(model.layer),
                 "target": {
-                    "centre": torch.tensor(known.target.scale.centre),
-                    "spread": torch.tensor(known.target.scale.spread),
+                    "centre": torch.tensor(delta.target.scale.centre),
+                    "spread": torch.tensor(delta.target.scale.spread),
                 },
             }
             for part, values in parts.items():

@@ -1,4 +1,4 @@
-"""The networks of an ensemble, all evaluated at once: from a crystal graph to random features.
+"""The networks of an ensemble, evaluated together: from a crystal graph to random features.
 
 Every tensor of parameters has the members of the ensemble as its first dimension, e.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 from surrogate.features.inputs import Inputs
 from surrogate.training_data.scaling import InputScale
 
-_RESIDUAL = 0.5  # size of what the message passing adds to an atom's features
+_RESIDUAL = 0.5  # size of the update of an atom's features by message passing
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Shape:
 
     Args:
         members: networks, e.
-        nodes: features per atom and layer given, d.
+        nodes: input features per atom and layer, d.
         edges: radial basis functions, b.
         width: hidden features per atom, w.
-        blocks: widths of the blocks of global descriptors.
+        blocks: columns of each block of global descriptors.
         waves: random frequencies per member, q.
-        extras: columns from cheaper fidelities, c.
+        extras: columns from lower fidelities, c.
     """
 
     members: int
@@ -71,7 +71,7 @@ class Graphs:
 def graphs(
     inputs: Inputs, scale: InputScale, extras: NDArray[np.float64], dtype: torch.dtype
 ) -> Graphs:
-    """Tensors of n materials; unknown node features count as average ones."""
+    """Standardised tensors of n materials; unknown node features are replaced by the mean."""
     centre = np.stack([layer.centre for layer in scale.nodes]).astype(np.float32)
     spread = np.stack([layer.spread for layer in scale.nodes])
     divisor = (spread * np.sqrt(scale.features[1])).astype(np.float32)
@@ -100,11 +100,11 @@ class Networks:
     """Parameters of all members.
 
     Args:
-        project: (e, d, w), from given to hidden features.
-        radial: (e, b, w), weight of a neighbour by its distance.
-        mix: (e, w, w), of an atom's own features.
+        project: (e, d, w), projection of input features to hidden features.
+        radial: (e, b, w), weights of neighbours by distance.
+        mix: (e, w, w), weights of an atom's own features.
         bias: (e, w).
-        waves: (e, w + sum g_k, q), frequencies; never trained.
+        waves: (e, w + sum g_k, q), random frequencies, which are not trained.
     """
 
     project: Tensor
@@ -115,7 +115,7 @@ class Networks:
 
     @classmethod
     def random(cls, shape: Shape, generator: torch.Generator) -> Networks:
-        """Random networks: a random projection keeps distances, so even untrained they serve."""
+        """Random networks; random projections preserve distances, so they work even untrained."""
 
         def normal(*size: int) -> Tensor:
             draws = torch.randn(shape.members, *size, generator=generator, dtype=torch.float64)
@@ -148,31 +148,31 @@ class Networks:
     def embed(self, inputs: Graphs) -> Tensor:
         """Hidden features of each material, the mean over its atoms: (e, n, w).
 
-        One round of message passing: an atom's projected features, plus a bounded function of
-        its own and its neighbours', weighted by distance. Which layer of the potential a member
-        looks at, see `depths`.
+        One round of message passing adds to an atom's projected features a bounded function of its
+        own features and those of its neighbours, weighted by distance. For the layer of the
+        potential that each member uses see `depths`.
         """
         members, _, width = self.project.shape
-        out = torch.zeros(members, inputs.n, width, dtype=self.project.dtype)
+        embedded = torch.zeros(members, inputs.n, width, dtype=self.project.dtype)
         for rows, nodes, edges in zip(inputs.rows, inputs.nodes, inputs.edges, strict=True):
             m, a, layers, _ = nodes.shape
             flat = nodes.reshape(m * a, layers, -1)
             shares = torch.split(self.project, np.bincount(depths(members, layers)).tolist())
-            seen = [flat[:, -1 - depth] @ share for depth, share in enumerate(shares)]
-            hidden = torch.cat(seen).reshape(members, m, a, width)
+            projected = [flat[:, -1 - depth] @ share for depth, share in enumerate(shares)]
+            hidden = torch.cat(projected).reshape(members, m, a, width)
             message = _collected(edges, self.radial, hidden)
             own = torch.matmul(hidden.reshape(members, -1, width), self.mix).reshape(hidden.shape)
             inner = (message + own) * width**0.5 + self.bias[:, None, None]
             hidden = hidden + _RESIDUAL / width**0.5 * torch.tanh(inner)
-            out = out.index_copy(1, rows, hidden.mean(dim=2))
-        return out
+            embedded = embedded.index_copy(1, rows, hidden.mean(dim=2))
+        return embedded
 
 
 def depths(members: int, layers: int) -> list[int]:
-    """How many layers before the last one each member looks at, in their order.
+    """The potential's layer that each member uses, counted backwards from the last one (0).
 
-    The last layer of a potential knows best what its energy depends on, earlier ones more of what
-    an atom and its neighbours are; members that look at different ones disagree where that matters.
+    The last layer describes best what the energy depends on, earlier layers describe more of an
+    atom and its neighbours. Members that use different layers disagree where that matters.
     """
     return [k * layers // members for k in range(members)]
 
@@ -198,11 +198,11 @@ class Scales:
     """Logarithms of the scales of the last layer's prior, one set per member.
 
     Args:
-        wave: (e,), amplitude of the part that varies in waves.
-        lengths: (e, 1 + blocks), over which distances of hidden features and of each block.
+        wave: (e,), amplitude of the random Fourier features.
+        lengths: (e, 1 + blocks), length scales of the hidden features and of each block.
         slopes: (e, 1 + blocks), of the linear part.
-        extra: (e, max(1, fidelities)), of what each cheaper fidelity says.
-        noise: (e,), of a label beyond its stated error.
+        extra: (e, max(1, fidelities)), weight of the columns of each lower fidelity.
+        noise: (e,), label noise in addition to the stated errors.
     """
 
     wave: Tensor
@@ -212,21 +212,21 @@ class Scales:
     noise: Tensor
 
     def to(self, dtype: torch.dtype) -> Scales:
-        """The same in another precision."""
+        """The same scales in another precision."""
         return Scales(*(p.detach().to(dtype) for p in self.all))
 
     @property
     def all(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """All of them, as in the constructor."""
+        """All scales, in the order of the constructor."""
         return self.wave, self.lengths, self.slopes, self.extra, self.noise
 
 
 def features(networks: Networks, scales: Scales, inputs: Graphs) -> Tensor:
     """Features (e, n, r) of the last layer, scaled so that its weights are standard normal.
 
-    A constant, random Fourier features of hidden features and descriptors (a squared-exponential
-    kernel: Rahimi & Recht, NeurIPS 2007), both linearly, and what cheaper fidelities say. Their
-    scalar product is the prior covariance.
+    A constant, random Fourier features of hidden features and descriptors (which approximate a
+    squared-exponential kernel: Rahimi & Recht, NeurIPS 2007), both linearly, and the columns of
+    lower fidelities. The scalar product of two materials' features is their prior covariance.
     """
     members = len(networks.bias)
     parts = [

@@ -1,4 +1,4 @@
-"""Features kept on disk: damaged ones are found, named and made again."""
+"""Cached features: damaged files are detected, reported and computed again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from surrogate.features.kept import read_tensors, write_tensors
+from surrogate.features.tensor_files import read_tensors, write_tensors
 
 ARRAYS = {"nodes": np.arange(6, dtype=np.float32).reshape(2, 3), "globals": np.array([1.5, np.nan])}
 
@@ -29,12 +29,12 @@ def test_arrays_and_notes_come_back(tmp_path: Path) -> None:
     path = tmp_path / "a" / "x.safetensors"
     assert read_tensors(path) is None
     write_tensors(path, ARRAYS, {"note": "eos: none"})
-    found = read_tensors(path)
-    assert found is not None
-    assert found[1] == {"note": "eos: none"}
+    stored = read_tensors(path)
+    assert stored is not None
+    assert stored[1] == {"note": "eos: none"}
     for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(found[0][name], array)
-        assert found[0][name].dtype == array.dtype
+        np.testing.assert_array_equal(stored[0][name], array)
+        assert stored[0][name].dtype == array.dtype
 
 
 @pytest.mark.parametrize("harm", [_truncated, _one_bit])
@@ -52,6 +52,6 @@ def test_a_damaged_file_is_named(
 def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(save(ARRAYS, {"note": ""}))
-    found = read_tensors(path)
-    assert found is not None
-    np.testing.assert_array_equal(found[0]["nodes"], ARRAYS["nodes"])
+    stored = read_tensors(path)
+    assert stored is not None
+    np.testing.assert_array_equal(stored[0]["nodes"], ARRAYS["nodes"])

@@ -1,4 +1,4 @@
-"""Arrays kept as safetensors files, with a digest of their content inside."""
+"""Arrays in safetensors files that hold a digest of their content."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Tensors = dict[str, NDArray[Any]]
 def write_tensors(
     path: Path, tensors: Mapping[str, NDArray[Any]], notes: Mapping[str, str]
 ) -> None:
-    """Write arrays and notes; a reader sees a whole file or none."""
+    """Write arrays and notes atomically."""
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     write_whole(path, save(arrays, {**notes, _CHECK: _digest(arrays, notes)}))
 
 
 def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]] | None:
-    """Arrays and notes of a file; None where there is none, or it is damaged, which is said.
+    """Arrays and notes of a file; None if it is absent, or damaged, which is reported.
 
-    Files of earlier versions hold no digest: there only what cannot be read counts as damaged.
+    Files of earlier versions hold no digest and count as damaged only if they cannot be read.
     """
     if not path.is_file():
         return None
@@ -40,16 +40,16 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]] | None:
     except (SafetensorError, ValueError, KeyError) as error:
         report_damage(path, error)
         return None
-    check = notes.pop(_CHECK, None)
-    if check not in (None, _digest(arrays, notes)):
+    expected = notes.pop(_CHECK, None)
+    if expected not in (None, _digest(arrays, notes)):
         report_damage(path, "its SHA-256 is not that of what was written")
         return None
     return arrays, notes
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str]) -> str:
-    found = hashlib.sha256(repr(sorted(notes.items())).encode())
+    digest = hashlib.sha256(repr(sorted(notes.items())).encode())
     for name, array in sorted(arrays.items()):
-        found.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
