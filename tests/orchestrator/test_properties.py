@@ -28,7 +28,7 @@ from orchestrator.presentation.property_page import table
 from orchestrator.store.store import Store
 from surrogate.contract.protocol import Output
 from surrogate.features.descriptors import GLOBALS
-from surrogate.fidelities.low_fidelity_descriptors import FINDINGS
+from surrogate.fidelities.low_fidelity_descriptors import LOW_FIDELITY_PROPERTIES
 from surrogate.training_data.prior import prior_mean
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +115,7 @@ def test_priors_are_in_the_units_of_the_table() -> None:
 
 
 def test_names_elsewhere_are_names_of_the_table() -> None:
-    assert set(FINDINGS) <= set(PROPERTY_TABLE)
+    assert set(LOW_FIDELITY_PROPERTIES) <= set(PROPERTY_TABLE)
     assert set(HEADLINES) <= set(PROPERTY_TABLE)
     names = [name for each in PROPERTY_TABLE for name in names_of(each)]
     assert len(names) == len(set(names))
