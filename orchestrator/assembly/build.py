@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from agents.contract.protocol import Proposer, Space
@@ -17,7 +16,6 @@ from agents.spaces.interface_space import interface_space
 from agents.spaces.pool import PoolSpace
 from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.superlattice_space import superlattice_space
-from oracle.materials.crystal import Crystal
 from oracle.materials.superlattice import Superlattice
 from oracle.runtime.errors import OracleError
 from orchestrator.config.config import CampaignConfig
@@ -31,9 +29,9 @@ from surrogate.contract.settings import (
     GaussianProcessSettings,
     GraphEnsembleSettings,
     SequenceProcessSettings,
+    SurrogateSettings,
 )
-from surrogate.features.crystal_features import CrystalFeatures, is_cached
-from surrogate.features.feature_store import FeatureStore, Mapper
+from surrogate.features.feature_store import FeatureStore
 from surrogate.models.forests import GradientBoosting, RandomForest
 from surrogate.models.gaussian_process import GaussianProcess
 from surrogate.models.graph.graph_ensemble import GraphEnsemble
@@ -107,7 +105,7 @@ def build_proposers(
     }
 
 
-def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
+def surrogate_settings(config: CampaignConfig, space: Space) -> SurrogateSettings:
     """The surrogate's settings; by default a graph ensemble, for sequences a `sequence-process`.
 
     For pairs of crystals, a Gaussian process on what the oracle's own potential says of both. A
@@ -123,53 +121,21 @@ SOUGHT: dict[str, Literal["low", "high"]] = {"minimize": "low", "maximize": "hig
 """The end of the labels that is sought, by goal."""
 
 
-def _default_surrogate(config: CampaignConfig, space: Space) -> Any:
+def _default_surrogate(config: CampaignConfig, space: Space) -> SurrogateSettings:
     if config.oracle.kind == "interface":
         return GaussianProcessSettings(features=config.oracle.calculator)
     return SequenceProcessSettings() if is_layered(space) else GraphEnsembleSettings()
 
 
 def build_surrogate(
-    settings: Any, outputs: Sequence[Output], fidelity: str, seed: int, store: FeatureStore
+    settings: SurrogateSettings,
+    outputs: Sequence[Output],
+    fidelity: str,
+    seed: int,
+    store: FeatureStore,
 ) -> Surrogate:
     """The surrogate that settings name, not fitted yet."""
     return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
-
-
-def build_features(settings: Any, cache: Path, executor: Executor) -> FeatureStore:
-    """The features of crystals that a surrogate's settings ask for, computed on all workers."""
-    potential, phonons = settings.features, getattr(settings, "phonons", False)
-    mapper = parallel_features(executor, potential, cache, phonons=phonons)
-    return FeatureStore(potential, cache, mapper, phonons=phonons)
-
-
-_SHARD = 8
-"""Crystals per feature call: a second or two of work, so that all workers end together."""
-
-
-def parallel_features(
-    executor: Executor, potential: str, cache: Path, *, phonons: bool = False
-) -> Mapper:
-    """A mapper that computes missing features on all workers, then reads them from the cache."""
-
-    def mapped(
-        function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
-    ) -> Iterable[CrystalFeatures]:
-        missing = [c for c in crystals if not is_cached(potential, c, cache, phonons=phonons)]
-        payloads = [
-            {
-                "potential": potential,
-                "crystals": [c.model_dump(mode="json") for c in missing[i : i + _SHARD]],
-                "cache": str(cache),
-                "phonons": phonons,
-            }
-            for i in range(0, len(missing), _SHARD)
-        ]
-        for _ in executor.map("orchestrator.calls.oracle_calls:features", payloads):
-            pass
-        return map(function, crystals)
-
-    return mapped
 
 
 def build_executor(settings: ExecutorSettings) -> Executor:

@@ -8,7 +8,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agents.contract.objective import Objective
 from agents.contract.protocol import Outcome
@@ -16,6 +15,7 @@ from oracle.contract.evaluation import Measured
 from oracle.runtime.files import write_whole
 from orchestrator.campaign.state import CampaignState
 from surrogate.contract.protocol import Calibration, Output
+from surrogate.contract.settings import SurrogateSettings
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Recipe:
         calibration: of its spreads.
     """
 
-    surrogate: Any
+    surrogate: SurrogateSettings
     output: Output
     fidelity: str
     seed: int
@@ -42,7 +42,7 @@ class Recipe:
     def of(
         cls,
         state: CampaignState,
-        settings: Any,
+        settings: SurrogateSettings,
         objective: Objective,
         seed: int,
         calibration: Calibration,

@@ -11,12 +11,15 @@ from agents.contract.constraints import limits
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate
 from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.potentials.dft_settings import Potential
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.hints import resume_command
 from orchestrator.campaign.state import CampaignState, Outcome, Trial, apply
 from orchestrator.config.config import REFUSED, STEERED, CampaignConfig, input_paths
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import differences, input_digests, set_key, validate
+from orchestrator.config.oracle_settings import OracleSettings
+from orchestrator.store.rows import NewForceLabel
 from orchestrator.store.store import NewEvent, Store
 
 
@@ -84,7 +87,7 @@ class Campaign:
         *events: Any,
         evaluations: Sequence[Measured | Unstable | Failed] = (),
         candidates: Iterable[Candidate] = (),
-        labels: Sequence[dict[str, Any]] = (),
+        labels: Sequence[NewForceLabel] = (),
         forget: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Append events with what they refer to in one transaction, then fold them.
@@ -133,20 +136,23 @@ class Campaign:
         return validate(found, f"campaign {self.name}", recorded=True)
 
     @property
-    def potential(self) -> Any:
-        """The potential in use, as for `oracle.calculator`: the config's, or the healed one."""
+    def potential(self) -> Potential | None:
+        """The potential in use, as for `oracle.calculator`: the config's, or the healed one.
+
+        None where nothing is computed.
+        """
         healed = self.state.weights
         if healed is None:
-            return getattr(self.config.oracle, "calculator", None)
+            return self.config.oracle.calculator
         assert healed.weights is not None  # accepted ones have a file
         return f"{healed.family}:{(self.store.home / healed.weights).absolute()}"
 
     @property
-    def oracle(self) -> Any:
+    def oracle(self) -> OracleSettings:
         """The oracle's settings in force: the config's with the potential in use."""
         return self.oracle_of(self.config)
 
-    def oracle_of(self, config: CampaignConfig) -> Any:
+    def oracle_of(self, config: CampaignConfig) -> OracleSettings:
         """The oracle's settings of a config, with the potential in use."""
         if self.state.weights is None:
             return config.oracle

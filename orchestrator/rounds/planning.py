@@ -19,12 +19,12 @@ from agents.selection.portfolio import shares
 from oracle.contract.protocol import Oracle
 from oracle.materials.material import Material
 from orchestrator.assembly.build import (
-    build_features,
     build_proposers,
     build_surrogate,
     is_layered,
     surrogate_settings,
 )
+from orchestrator.calls.feature_calls import build_features
 from orchestrator.calls.recipe import Recipe
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 from agents.contract.objective import Objective
 from oracle.contract.evaluation import EVALUATION, Failed, Measured, Unstable
+from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.confirmation import judge, unconfirmed
 from orchestrator.campaign.metrics import round_metrics
-from orchestrator.campaign.state import Trial
+from orchestrator.campaign.state import Outcome, Trial
 from orchestrator.campaign.stopping import (
     SPACE_USED_UP,
     failure_reason,
@@ -59,7 +60,7 @@ class Loop:
     campaign: Campaign
     planner: Planner
     executor: Executor
-    call_for: Callable[[Trial], Call]
+    call_for: Callable[[Trial], Call[EvaluationRequest, Outcome]]
     healer: Healer | None = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.perf_counter

@@ -21,7 +21,12 @@ from oracle.contract.evaluation import EVALUATION, Failed, Measured, Unstable
 from oracle.materials.material import Material
 from oracle.runtime.suggestions import did_you_mean
 from orchestrator.store.database import database_of, has_database, open_engine
-from orchestrator.store.rows import candidate_row, evaluation_row
+from orchestrator.store.rows import (
+    NewForceLabel,
+    candidate_row,
+    evaluation_row,
+    force_label_row,
+)
 from orchestrator.store.schema import (
     CampaignRow,
     CandidateRow,
@@ -165,15 +170,15 @@ class Store:
         *,
         evaluations: Sequence[Outcome] = (),
         candidates: Sequence[Candidate] = (),
-        labels: Sequence[dict[str, Any]] = (),
+        labels: Sequence[NewForceLabel] = (),
         forget: Iterable[tuple[str, str]] = (),
         token: str | None,
     ) -> list[StoredEvent]:
         """Record events with the rows they refer to, in one durable transaction.
 
-        Rows of `evaluations`, `candidates` and `labels` (columns of `ForceLabelRow`) that exist
-        already are left as they are, but for failures, whose place an answer takes. Failures of
-        the evaluations named in `forget` by (material digest, method) are removed before.
+        Rows of `evaluations`, `candidates` and `labels` that exist already are left as they are,
+        but for failures, whose place an answer takes. Failures of the evaluations named in `forget`
+        by (material digest, method) are removed before.
 
         Raises:
             LeaseLost: `token` is not that of the campaign's current writer.
@@ -194,7 +199,7 @@ class Store:
             self._insert_new(
                 connection, EvaluationRow, [evaluation_row(e, now) for e in evaluations]
             )
-            self._insert_new(connection, ForceLabelRow, [row | {"time": now} for row in labels])
+            self._insert_new(connection, ForceLabelRow, [force_label_row(x, now) for x in labels])
             return self._insert_events(connection, name, last, events, now)
 
     def events(self, name: str, after: int = 0) -> list[StoredEvent]:

@@ -129,7 +129,7 @@ class ProgressView:
         phase = self.snapshot.phase.partition(":")[0]
         count = None
         if share is not None and share.total > 1:
-            item = _ITEMS.get(share.function.partition(":")[2])
+            item = _ITEMS.get(share.function)
             phase = f"{phase}: {item}" if item else phase
             count = Count(share.done, share.total)
         self.snapshot = replace(self.snapshot, phase=phase, count=count, share=None)

@@ -19,6 +19,17 @@ class _Settings(BaseModel):
     where many candidates are unstable and the space has thousands, not millions, of members."""
 
 
+class _NoPotential(BaseModel):
+    """Of surrogates that learn from no potential; their ``features`` are ``none``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def phonons(self) -> bool:
+        """Without a potential there are no frequencies."""
+        return False
+
+
 class GraphEnsembleSettings(_Settings):
     """An ensemble of graph networks, each with a Bayesian last layer."""
 
@@ -48,10 +59,8 @@ class GaussianProcessSettings(_Settings):
     """Columns of the covariance's root beyond `exact_limit`."""
 
 
-class SequenceProcessSettings(BaseModel):
+class SequenceProcessSettings(_NoPotential):
     """A Gaussian process on what the physics of a stack depends on; for sequences only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sequence-process"] = "sequence-process"
     particles: int = Field(default=32, ge=4, le=1024)
@@ -69,10 +78,8 @@ class SequenceProcessSettings(BaseModel):
     """It needs no potential."""
 
 
-class RandomForestSettings(BaseModel):
+class RandomForestSettings(_NoPotential):
     """A random forest on composition and structure (a baseline; needs matminer)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["random-forest"] = "random-forest"
     trees: int = Field(default=200, ge=10, le=5000)
@@ -80,10 +87,8 @@ class RandomForestSettings(BaseModel):
     """It needs no potential."""
 
 
-class GradientBoostingSettings(BaseModel):
+class GradientBoostingSettings(_NoPotential):
     """Boosted trees on composition and structure (a baseline; needs matminer)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["gradient-boosting"] = "gradient-boosting"
     members: int = Field(default=8, ge=2, le=100)
