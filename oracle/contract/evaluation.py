@@ -139,7 +139,8 @@ def scalar(
         values = np.trace(values, axis1=-2, axis2=-1) / 3.0
     std = None if quantity.std is None else np.asarray(quantity.std, dtype=float)
     if quantity.per_temperature:
-        grid = np.asarray(getattr(evaluation, "temperature", ()), dtype=float)
+        temperatures = evaluation.temperature if isinstance(evaluation, Measured) else ()
+        grid = np.asarray(temperatures, dtype=float)
         at = _at_temperature(grid, values, temperature)
         if at is None:
             return None

@@ -73,9 +73,10 @@ def build_space(settings: Any) -> Space:
     """
     try:
         return SPACES[settings.kind](settings)
-    except (OracleError, ValueError) as error:
-        message = getattr(error, "message", str(error))
-        raise ConfigError(f"space: {message}") from error
+    except OracleError as error:
+        raise ConfigError(f"space: {error.message}") from error
+    except ValueError as error:
+        raise ConfigError(f"space: {error}") from error
 
 
 def is_layered(space: Space) -> bool:

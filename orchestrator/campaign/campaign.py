@@ -84,7 +84,7 @@ class Campaign:
 
     def record(
         self,
-        *events: Any,
+        *events: ev.Event,
         evaluations: Sequence[Measured | Unstable | Failed] = (),
         candidates: Iterable[Candidate] = (),
         labels: Sequence[NewForceLabel] = (),
@@ -274,7 +274,7 @@ def _changes(before: CampaignConfig, after: CampaignConfig) -> dict[str, tuple[A
     return differences(before.model_dump(mode="json"), after.model_dump(mode="json"))
 
 
-def _stored(event: Any) -> NewEvent:
+def _stored(event: ev.Event) -> NewEvent:
     return NewEvent(
         kind=event.kind,
         payload=event.model_dump(mode="json", exclude={"kind"}),

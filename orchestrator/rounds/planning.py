@@ -45,8 +45,8 @@ from orchestrator.rounds.low_fidelity import (
 from orchestrator.rounds.low_fidelity import excluded as excluded_by_looks
 from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.rounds.renewal import renewals
-from surrogate.contract.protocol import Calibration, Surrogate
-from surrogate.fidelities.trust import Trust
+from surrogate.contract.protocol import Calibration, Saving, Surrogate
+from surrogate.fidelities.trust import Trust, Trusting
 
 _FIT, _PROPOSE, _SELECT, _REGRET, _SHORTLIST = 1, 2, 3, 4, 5  # stage numbers of the random streams
 _RESERVE = 4  # candidates ranked beyond the batch, in batches, because screening rejects some
@@ -156,10 +156,9 @@ class Planner:
 
     def save_surrogate(self, path: Path) -> Path | None:
         """Write the current surrogate's weights as safetensors; None before the first fit."""
-        save = getattr(self._surrogate, "save", None)
-        if save is None:
+        if self._surrogate is None or not isinstance(self._surrogate, Saving):
             return None
-        save(path)
+        self._surrogate.save(path)
         return path
 
     def _choose(self, state: CampaignState, objective: Objective) -> _Choice:
@@ -177,7 +176,8 @@ class Planner:
         excluded: frozenset[str] = frozenset()
         screened: Screen | None = None
         if surrogate is not None:
-            trusts = getattr(self._surrogate, "trusts", {})
+            if self._surrogate is not None and isinstance(self._surrogate, Trusting):
+                trusts = self._surrogate.trusts
             metrics |= trust_metrics(trusts)
             recipe = self._recipe(state, objective, calibration, number)
             self._looked = self._narrowed(recipe, objective, number)

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from oracle.energetics.speed import seconds_of_64_atoms
+from oracle.potentials.dft_settings import Potential
 from orchestrator.assembly.build import surrogate_settings
 from orchestrator.assembly.notes import campaign_notes
 from orchestrator.assembly.prepared import Prepared, prepare
@@ -137,7 +138,7 @@ def _with_features(config: CampaignConfig, prepared: Prepared) -> int:
     size = prepared.space.size or config.selection.pool_limit
     if prepared.space.reading.crystals:
         return prepared.space.reading.crystals
-    if getattr(surrogate_settings(config, prepared.space), "features", "none") == "none":
+    if surrogate_settings(config, prepared.space).features == "none":
         return 0
     return size
 
@@ -168,14 +169,13 @@ def _assumptions(
     """What the figures rest on, one line each."""
     found = [f"workers: {workers}, of which a batch keeps {at_once} busy", *prices.assumptions]
     if config.oracle.kind != "replay":
-        found.insert(0, _machine(config, prices))
+        found.insert(0, _machine(config.oracle.calculator, prices))
     if config.budget.wall_time is not None:
         found.append(f"budget.wall_time ends it after {config.budget.wall_time / 60:g} min")
     return found
 
 
-def _machine(config: CampaignConfig, prices: CallPrices) -> str:
-    potential = str(getattr(config.oracle, "calculator", ""))
+def _machine(potential: Potential, prices: CallPrices) -> str:
     try:
         text = f"forces of 64 atoms {seconds_of_64_atoms(potential):.2g} s ({potential})"
     except Exception:  # a potential that does not know sodium or chlorine

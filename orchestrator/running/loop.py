@@ -140,7 +140,7 @@ class Loop:
             return None
         try:
             oracles = self.healer.run()
-        except RuntimeError as error:  # what a worker raised
+        except CallFailed as error:
             return self._end("failed", f"healing the potential: {error}")
         if oracles is not None:
             self.planner.oracles = oracles
@@ -194,7 +194,7 @@ class Loop:
         stored: bool,
     ) -> None:
         """One transaction: the evaluation unless it is `stored`, its event, and a verdict."""
-        events: list[Any] = []
+        events: list[ev.Event] = []
         answer = usable(outcome, self.campaign.objective)
         if isinstance(answer, Failed):
             events.append(ev.TrialFailed(trial=trial.plan.id, failure=answer, **extra))
@@ -216,9 +216,7 @@ class Loop:
 
     def _out_of_time(self) -> bool:
         limit = self.campaign.config.budget.wall_time
-        state = self.campaign.state
-        since = 0.0 if state._clock is None else time.time() - state._clock
-        return limit is not None and state.busy_s + since >= limit
+        return limit is not None and self.campaign.state.busy_until(time.time()) >= limit
 
     def _finish(self, reason: str) -> ev.Stopped:
         """End as complete, unless most calls failed, however few these are."""

@@ -175,9 +175,7 @@ class ProgressView:
         state, config, now = self._campaign.state, self._campaign.config, self._clock()
         self._seen = state.seq
         running = self._running(in_flight)
-        elapsed = state.busy_s
-        if state._clock is not None:
-            elapsed += max(0.0, time.time() - state._clock)
+        elapsed = state.busy_until(time.time())
         left = seconds_left(
             state,
             config,
