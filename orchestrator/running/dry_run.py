@@ -8,10 +8,14 @@ from typing import Any
 
 from oracle.energetics.speed import seconds_of_64_atoms
 from oracle.potentials.dft_settings import Potential
+from oracle.potentials.table import POTENTIALS
 from orchestrator.assembly.build import surrogate_settings
 from orchestrator.assembly.notes import campaign_notes
 from orchestrator.assembly.prepared import Prepared, prepare
 from orchestrator.config.config import CampaignConfig
+from orchestrator.config.run_settings import ExecutorSettings
+from orchestrator.executors.serial_executor import SerialExecutor
+from orchestrator.running.preflight import try_named
 from orchestrator.running.prices import CallPrices, prices_of
 
 _GIB_DRIVER = 2.0  # planner, surrogate, MLflow
@@ -35,6 +39,7 @@ def estimate(config: CampaignConfig) -> dict[str, Any]:
         ConfigError: as for a launch.
     """
     prepared = prepare(config)
+    _check_own_features(config, prepared)
     calls = _calls(config, prepared)
     rounds = -(-calls // config.budget.batch)
     confirmations = _confirmations(config, calls)
@@ -84,6 +89,18 @@ def described(document: dict[str, Any]) -> list[str]:
         label = name.removesuffix("_core_minutes").replace("_", " ")
         found.append(f"  {label:<20} {minutes:8.1f} core minutes")
     return [*found, *d["assumptions"], *d["notes"]]
+
+
+def _check_own_features(config: CampaignConfig, prepared: Prepared) -> None:
+    """Load a potential of the user's own that the surrogate learns from, as the workers will.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    if surrogate_settings(config, prepared.space).features in (*POTENTIALS, "none"):
+        return
+    executor = SerialExecutor(ExecutorSettings(kind="serial"))
+    try_named(executor, config, prepared.space, potential=None)
 
 
 def _minutes(minutes: float) -> str:
