@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -111,8 +110,10 @@ class Failed(_Record):
     properties: dict[str, Quantity] = Field(default_factory=dict)
 
 
-Evaluation = Annotated[Measured | Unstable | Failed, Field(discriminator="status")]
-EVALUATION: TypeAdapter[Measured | Unstable | Failed] = TypeAdapter(Evaluation)
+Outcome = Measured | Unstable | Failed
+"""All that an evaluation can end as."""
+Evaluation = Annotated[Outcome, Field(discriminator="status")]
+EVALUATION: TypeAdapter[Outcome] = TypeAdapter(Evaluation)
 """Reads and writes evaluations as JSON."""
 
 
@@ -190,8 +191,3 @@ def _at_temperature(
             np.exp(np.interp(np.log(temperature), np.log(grid[order]), np.log(values[order])))
         )
     return float(np.interp(temperature, grid[order], values[order]))
-
-
-def properties_of(values: Mapping[str, tuple[Any, str]]) -> dict[str, Quantity]:
-    """Quantities from ``{name: (value, unit)}``, for the common case without errors."""
-    return {name: Quantity(value=value, unit=unit) for name, (value, unit) in values.items()}

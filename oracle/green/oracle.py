@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from oracle.contract.computing import ComputingOracle, Outcome
-from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.contract.computing import ComputingOracle
+from oracle.contract.evaluation import Measured, Outcome, Quantity, Unstable
 from oracle.green.device import Device, Found, make
 from oracle.green.settings import GreenSettings
 from oracle.materials.material import Material

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.contract.objective import Objective
-from agents.contract.protocol import Outcome
-from oracle.contract.evaluation import Measured
+from oracle.contract.evaluation import Measured, Outcome
 from oracle.runtime.files import write_whole
 from orchestrator.campaign.state import CampaignState
 from surrogate.contract.protocol import Calibration, Output

@@ -10,11 +10,11 @@ from typing import Any
 from agents.contract.constraints import limits
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate
-from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.contract.evaluation import Failed, Measured, Outcome, Unstable
 from oracle.potentials.dft_settings import Potential
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.hints import resume_command
-from orchestrator.campaign.state import CampaignState, Outcome, Trial, apply
+from orchestrator.campaign.state import CampaignState, Trial, apply
 from orchestrator.config.config import REFUSED, STEERED, CampaignConfig, input_paths
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import differences, input_digests, set_key, validate

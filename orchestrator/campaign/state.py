@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from oracle.contract.evaluation import Failed
+from oracle.contract.evaluation import Failed, Outcome
 from orchestrator.campaign import events as ev
-from orchestrator.campaign.records import Label, Outcome, Round, Status, Trial
+from orchestrator.campaign.records import Label, Round, Status, Trial
 
 __all__ = ["CampaignState", "Label", "Outcome", "Round", "Status", "Trial", "apply"]
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
+from oracle.runtime.context import Progress, silent
+
 Payload = dict[str, Any]
 """A document as JSON has it."""
 
@@ -14,10 +16,6 @@ Answer = TypeVar("Answer")
 
 Stages = dict[str, tuple[str, float]]
 """Stage and finished share of calls under way, by id."""
-
-
-def _silent(stage: str, share: float) -> None:
-    return None
 
 
 class CallFailed(RuntimeError):
@@ -35,7 +33,7 @@ class CallContext:
     """
 
     deadline: float | None = None
-    progress: Callable[[str, float], None] = _silent
+    progress: Progress = silent
     threads: int = 1
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents.contract.objective import Objective
-from oracle.contract.evaluation import EVALUATION, Failed, Measured, Unstable
+from oracle.contract.evaluation import EVALUATION, Failed, Measured, Outcome, Unstable
 from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.confirmation import judge, unconfirmed
 from orchestrator.campaign.metrics import round_metrics
-from orchestrator.campaign.state import Outcome, Trial
+from orchestrator.campaign.state import Trial
 from orchestrator.campaign.stopping import (
     SPACE_USED_UP,
     failure_reason,
@@ -143,7 +143,7 @@ class Loop:
         except CallFailed as error:
             return self._end("failed", f"healing the potential: {error}")
         if oracles is not None:
-            self.planner.oracles = oracles
+            self.planner.use(oracles)
         return None
 
     def _open_trials(self) -> list[Trial]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from oracle.contract.evaluation import Outcome
 from oracle.contract.protocol import Oracle
 from oracle.replay.oracle import ReplayOracle
 from orchestrator.calls.oracle_calls import EvaluationRequest, evaluate
 from orchestrator.campaign.campaign import Campaign
-from orchestrator.campaign.state import Outcome, Trial
+from orchestrator.campaign.state import Trial
 from orchestrator.executors.protocol import Call
 
 

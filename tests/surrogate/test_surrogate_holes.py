@@ -195,7 +195,7 @@ class TestHoleModel:
     def test_prior_says_that_it_rests_on_nothing(self) -> None:
         evidence, _ = self.evidence(6)
         found = HoleModel(LatentSpace.of(evidence.latents)).predict(evidence)
-        assert (found.labels, found.kappa_labels) == (0, 0)
+        assert found.labels == 0
         assert list(np.argsort(found.force_error)) == list(np.argsort(evidence.deviation))
         assert (found.force_error > 0).all()
 
@@ -222,16 +222,6 @@ class TestHoleModel:
         )
         found = model.predict(far)
         assert found.log_std[1] > 1.3 * found.log_std[0]
-
-    def test_kappa_is_calibrated_too(self) -> None:
-        evidence, truth = self.evidence(20)
-        model = HoleModel(LatentSpace.of(evidence.latents)).fitted(evidence, truth)
-        known = model.with_kappa(np.full(8, 0.2), np.full(8, 2.0))
-        ratio = known.predict(evidence).kappa_error / (
-            known.predict(evidence).force_error / evidence.size
-        )
-        assert known.predict(evidence).kappa_labels == 8
-        assert ratio == pytest.approx(np.full(20, 10.0), rel=0.25)
 
     def test_bad_errors(self) -> None:
         evidence, truth = self.evidence(4)
