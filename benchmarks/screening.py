@@ -15,12 +15,14 @@ the machine drops out of the ratio. Rates are of shards only, without the pairs'
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import lzma
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,15 @@ import numpy as np
 import psutil
 from pymatgen.core.structure import Structure
 
+from agents.acquisition.shortlist import Marginals
 from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.settings import PROTOTYPE_NAMES, PrototypeSpaceSettings
 from oracle.contract.evaluation import Measured, Quantity, Unstable
 from oracle.materials.crystal import Crystal
+from orchestrator.calls.pool_scan_calls import ScreenRequest, screen
 from orchestrator.calls.recipe import Recipe
 from orchestrator.config.run_settings import ExecutorSettings
-from orchestrator.executors.protocol import CallContext, Payload
+from orchestrator.executors.protocol import CallContext
 from orchestrator.executors.ray_executor import RayExecutor
 from orchestrator.rounds.pool_scan import streamed
 from surrogate.contract.protocol import Calibration, Output
@@ -47,32 +51,52 @@ EVERY = 2  # shards from one that is measured so to the next
 POTENTIAL = "7net-0"
 
 
-def measured(payload: Payload, context: CallContext) -> Payload:
+@dataclass(frozen=True)
+class Shard:
+    """A shard, and whether some of its crystals are passed forward one by one as well."""
+
+    request: ScreenRequest
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Costed:
+    """What is believed of a shard, and what that cost: seconds and bytes by name."""
+
+    beliefs: Marginals
+    costs: dict[str, float]
+
+
+def measured(shard: Shard, context: CallContext) -> Costed:
     """One shard as `orchestrator.calls.pool_scan_calls.screen` computes it, and what it cost."""
-    from orchestrator.calls.pool_scan_calls import _fitted, screen
+    from orchestrator.calls.pool_scan_calls import _fitted
 
     start = time.perf_counter()
-    _fitted(payload["recipe"], payload["cache"])  # once per worker: not part of a shard's cost
+    _fitted(shard.request.recipe, shard.request.cache)  # once per worker: no part of a shard's cost
     began, cpu = time.perf_counter(), time.process_time()
-    result = screen(payload, context)
+    beliefs = screen(shard.request, context)
     ended, spent = time.perf_counter(), time.process_time() - cpu
-    if payload["paired"]:
-        crystals = [Crystal.model_validate(m) for m in payload["materials"]]
-        step = max(1, len(crystals) // PAIRED)
-        result |= _passes(crystals[::step])
+    costs: dict[str, float] = {}
+    if shard.paired:
+        crystals = [m for m in shard.request.materials if isinstance(m, Crystal)]
+        costs = _passes(crystals[:: max(1, len(crystals) // PAIRED)])
     process = psutil.Process()
-    return {
-        **result,
-        "fit": began - start,
-        "seconds": ended - began,
-        "pairs": time.perf_counter() - ended,
-        "cpu": spent,
-        "rss": process.memory_info().rss,
-        "pid": process.pid,
-    }
+    return Costed(
+        beliefs,
+        {
+            **costs,
+            "count": len(shard.request.materials),
+            "fit": began - start,
+            "seconds": ended - began,
+            "pairs": time.perf_counter() - ended,
+            "cpu": spent,
+            "rss": process.memory_info().rss,
+            "pid": process.pid,
+        },
+    )
 
 
-def _passes(crystals: list[Crystal]) -> Payload:
+def _passes(crystals: list[Crystal]) -> dict[str, float]:
     """Processor seconds of one forward pass, mean over crystals."""
     from ase import Atoms
 
@@ -120,16 +144,15 @@ class Watched:
         self._inner = inner
         self._began, self._cpu = time.perf_counter(), time.process_time()
         self._minutes = minutes
-        self.costs: list[Payload] = []
+        self.costs: list[dict[str, float]] = []
         self.driver = 0
         self.driver_cpu = self.wall = 0.0
 
-    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
+    def map(self, function: Any, requests: Iterable[ScreenRequest]) -> Iterator[Marginals]:
         """What the true function gives, with its costs kept aside."""
-        marked = ({**p, "paired": k % EVERY == EVERY - 1} for k, p in enumerate(payloads))
-        for result in self._inner.map(f"{Path(__file__).stem}:{measured.__name__}", marked):
-            self.costs.append({k: v for k, v in result.items() if not isinstance(v, list)})
-            self.costs[-1]["count"] = len(result["mean"])
+        shards = (Shard(r, k % EVERY == EVERY - 1) for k, r in enumerate(requests))
+        for found in self._inner.map(measured, shards):
+            self.costs.append(found.costs)
             self.driver = max(self.driver, psutil.Process().memory_info().rss)
             self.wall = time.perf_counter() - self._began
             self.driver_cpu = time.process_time() - self._cpu
@@ -137,7 +160,7 @@ class Watched:
                 print(report(self), file=sys.stderr, flush=True)
             if self.wall > 60 * self._minutes:
                 raise TimeoutError
-            yield result
+            yield found.beliefs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -224,7 +247,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=600.0, help="per count; then it stops")
     arguments = parser.parse_args()
-    sys.path.insert(0, str(HERE))  # the workers import this file
     learned, crystals = recipe(), candidates(max(arguments.counts))
     executor = RayExecutor(ExecutorSettings(workers=arguments.workers))
     executor.start()
@@ -241,4 +263,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.path.insert(0, str(HERE))
+    importlib.import_module(Path(__file__).stem).main()  # as a module, which workers can import

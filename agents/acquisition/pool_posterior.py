@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.contract.objective import Objective
-from agents.contract.protocol import Outcome, Space
-from oracle.contract.evaluation import Failed, Measured, Unstable
+from agents.contract.protocol import Space
+from oracle.contract.evaluation import Failed, Measured, Outcome, Unstable
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Array, Calibration, Output, Posterior, Surrogate
 

@@ -9,12 +9,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from agents.contract.objective import Objective
-from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.contract.evaluation import Outcome
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate
-
-Outcome = Measured | Unstable | Failed
 
 
 @dataclass(frozen=True)
@@ -25,14 +23,12 @@ class Candidate:
         material: the material to measure.
         agent: name of the proposer.
         parents: ids of the candidates it was derived from.
-        round: number of the round that proposed it, from 1.
         label: id in the user's pool, or name of the prototype.
     """
 
     material: Material
     agent: str
     parents: tuple[str, ...] = ()
-    round: int = 0
     label: str | None = None
 
     @property

@@ -11,7 +11,8 @@ import numpy as np
 from agents.acquisition.functions import Belief, acquire
 from agents.chemistry.duplicates import Admission
 from agents.contract.objective import Objective
-from agents.contract.protocol import Candidate, Outcome, Space, candidate_id
+from agents.contract.protocol import Candidate, Space, candidate_id
+from oracle.contract.evaluation import Outcome
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate
 

@@ -18,8 +18,9 @@ from agents.acquisition.functions import Belief, acquire
 from agents.acquisition.pool_posterior import PoolPosterior, incumbent, pool_posterior
 from agents.chemistry.duplicates import Admission
 from agents.contract.objective import Objective
-from agents.contract.protocol import Candidate, Outcome, Space
+from agents.contract.protocol import Candidate, Space
 from agents.selection.settings import SelectionSettings
+from oracle.contract.evaluation import Outcome
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from oracle.contract.evaluation import EVALUATION, Failed, Measured, Unstable
+from oracle.contract.evaluation import EVALUATION, Failed, Outcome
 from oracle.materials.material import Material
 from oracle.potentials.dft_settings import Potential
 from oracle.potentials.forces import ForceField
@@ -17,7 +17,6 @@ from oracle.runtime.environment import environment
 from oracle.runtime.errors import as_oracle_error
 from oracle.runtime.stages import Damaged, StageStore, content, read_whole
 
-Outcome = Measured | Unstable | Failed
 _FILE = "evaluation.json"
 
 

@@ -113,8 +113,10 @@ class Failed(_Record):
     properties: dict[str, Quantity] = Field(default_factory=dict)
 
 
-Evaluation = Annotated[Measured | Unstable | Failed, Field(discriminator="status")]
-EVALUATION: TypeAdapter[Measured | Unstable | Failed] = TypeAdapter(Evaluation)
+Outcome = Measured | Unstable | Failed
+"""All that an evaluation can end as."""
+Evaluation = Annotated[Outcome, Field(discriminator="status")]
+EVALUATION: TypeAdapter[Outcome] = TypeAdapter(Evaluation)
 """Reads and writes evaluations as JSON."""
 
 
@@ -193,7 +195,8 @@ def scalar(
     elif direction is not None:
         return None
     if quantity.per_temperature:
-        grid = np.asarray(getattr(evaluation, "temperature", ()), dtype=float)
+        temperatures = evaluation.temperature if isinstance(evaluation, Measured) else ()
+        grid = np.asarray(temperatures, dtype=float)
         at = _at_temperature(grid, values, temperature)
         if at is None:
             return None

@@ -20,6 +20,11 @@ from oracle.runtime.sources import digest_of_import
 class OwnOracleSettings(OwnSettings):
     """An oracle of the user's own; `options` are what its class is called with."""
 
+    @property
+    def calculator(self) -> None:
+        """This project does not know which potential such an oracle uses, if any."""
+        return None
+
 
 class OwnOracle:
     """Asks an oracle of the user's own, and keeps it to what is expected of every oracle.

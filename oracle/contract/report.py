@@ -52,7 +52,7 @@ def evaluation_json(
         "formula": evaluation.material.formula,
         "spacegroup": None if crystal is None else crystal.spacegroup[0],
         "spacegroup_number": None if crystal is None else crystal.spacegroup[1],
-        "temperature": list(getattr(evaluation, "temperature", ())),
+        "temperature": list(evaluation.temperature) if isinstance(evaluation, Measured) else [],
         "kappa_unit": spec_of("kappa").unit if kappa is None else kappa.unit,
         "std": None if kappa is None else kappa.std,
         "errors": {n: q.std for n, q in properties.items() if n != "kappa" and q.std is not None},
@@ -68,9 +68,9 @@ def evaluation_json(
         document["min_frequency_thz"] = evaluation.min_frequency
     return document | {
         "q_point": _q_point(evaluation, axes),
-        "reason": getattr(evaluation, "reason", None),
-        "message": getattr(evaluation, "message", None),
-        "low_confidence": getattr(evaluation, "low_confidence", None),
+        "reason": evaluation.reason if isinstance(evaluation, Unstable) else None,
+        "message": evaluation.message if isinstance(evaluation, Failed) else None,
+        "low_confidence": evaluation.low_confidence if isinstance(evaluation, Measured) else None,
         "fidelity": evaluation.fidelity,
         "stage": evaluation.stage,
         "seconds": evaluation.cost_s,
@@ -109,7 +109,7 @@ def _value(quantity: Quantity | None, rotation: Array | None) -> Any:
 
 
 def _q_point(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> Any:
-    found = getattr(evaluation, "q_point", None)
+    found = evaluation.q_point if isinstance(evaluation, Unstable) else None
     return found if axes is None or found is None else axes.reduced(found)
 
 

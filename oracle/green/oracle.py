@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from oracle.contract.computing import ComputingOracle, Outcome
-from oracle.contract.evaluation import Measured, Unstable, make_quantity
+from oracle.contract.computing import ComputingOracle
+from oracle.contract.evaluation import Measured, Outcome, Unstable, make_quantity
 from oracle.green.device import Device, Transport, prepare_device
 from oracle.green.settings import GreenSettings
 from oracle.materials.material import Material

@@ -13,8 +13,8 @@ from ase import Atoms
 from ase.io import write
 from numpy.typing import NDArray
 
-from oracle.contract.computing import ComputingOracle, Outcome
-from oracle.contract.evaluation import Measured, Quantity, Unstable, make_quantity
+from oracle.contract.computing import ComputingOracle
+from oracle.contract.evaluation import Measured, Outcome, Quantity, Unstable, make_quantity
 from oracle.interface.mismatch import (
     Spectrum,
     acoustic_mismatch,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from oracle.contract.computing import ComputingOracle, Outcome
-from oracle.contract.evaluation import make_quantity
+from oracle.contract.computing import ComputingOracle
+from oracle.contract.evaluation import Outcome, make_quantity
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from oracle.phonons.settings import PhononSettings

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from oracle.materials.reciprocal import mesh_of
 from oracle.potentials.dft_settings import DftSettings, EspressoSettings, GpawSettings, science
 from oracle.runtime.errors import OracleError, SetupError
+from oracle.runtime.threads import thread_variables
 
 Array = NDArray[np.float64]
 _HERE = Path(__file__).resolve().parent
@@ -251,8 +252,7 @@ def _tethered(command: list[str], folder: Path, extra: dict[str, str]) -> int:
     Returns:
         Its exit code.
     """
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    environment = {**os.environ, **dict.fromkeys(names, "1"), **extra}
+    environment = {**os.environ, **thread_variables(1), **extra}
     tether = [sys.executable, "-I", str(_HERE / "tether.py"), str(folder)]
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(

@@ -29,7 +29,7 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, in_words, is_of_the_machine
 from oracle.runtime.memory import keep_freed_memory
 from oracle.runtime.stages import StageStore
-from oracle.runtime.threads import one_thread
+from oracle.runtime.threads import one_thread, set_torch_threads
 
 Array = NDArray[np.float64]
 _COMMON = ("Si", "O", "Cu")
@@ -107,7 +107,7 @@ class ForceField:
             if threads < 2 or not copies_may_share(self.potential):
                 each = (self._several([atoms], stage) for atoms in structures)
                 return self._gathered((f for (f,) in each), len(structures), done)
-            with ThreadPoolExecutor(threads, initializer=_single) as pool:
+            with ThreadPoolExecutor(threads, initializer=set_torch_threads, initargs=(1,)) as pool:
                 try:
                     each = pool.map(lambda atoms: self._several([atoms], stage), structures)
                     return self._gathered((f for (f,) in each), len(structures), done)
@@ -281,13 +281,6 @@ def check_elements(potential: Potential, crystals: Iterable[Crystal]) -> None:
             )
             with field.attached(atoms, "read") as ready:
                 ready.get_forces()
-
-
-def _single() -> None:
-    """Give torch one thread in this thread, whose setting is its own."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def checked(forces: Any, n_atoms: int, stage: str, potential: Potential) -> Array:

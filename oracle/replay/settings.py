@@ -54,6 +54,11 @@ class ReplaySettings(BaseModel):
     fidelities: dict[str, ReplayFidelity] | None = None
     """Cheapest first; the objective always belongs to the last."""
 
+    @property
+    def calculator(self) -> None:
+        """No potential: nothing is computed."""
+        return
+
     @model_validator(mode="after")
     def _one_source(self) -> ReplaySettings:
         if (self.column is None) == (self.fidelities is None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,24 @@ def load_table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
     return {k: blank | row for k, row in rows.items()}, hashlib.sha256(content).hexdigest()
 
 
+def _reason(error: ValueError) -> str:
+    """What is wrong with a line, without where in the line it is."""
+    match error:
+        case json.JSONDecodeError():
+            return error.msg
+        case UnicodeDecodeError():
+            return error.reason
+        case _:
+            return str(error)
+
+
 def _parsed(line: bytes, place: str) -> dict[str, Any]:
     try:
         row = parse_json(line.decode("utf-8-sig"))
     except ValueError as error:
-        reason = getattr(error, "msg", None) or getattr(error, "reason", None) or str(error)
         raise OracleError(
-            "read", f'{place}: not JSON ({reason}); expected an object such as {{"id": ...}}'
+            "read",
+            f'{place}: not JSON ({_reason(error)}); expected an object such as {{"id": ...}}',
         ) from error
     if not isinstance(row, dict):
         raise OracleError("read", f"{place}: given {type(row).__name__}; expected a JSON object")

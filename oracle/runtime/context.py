@@ -13,8 +13,8 @@ Progress = Callable[[str, float], None]
 """Called with the name of a stage and its finished share, 0 to 1."""
 
 
-def _silent(stage: str, share: float) -> None:
-    return None
+def silent(stage: str, share: float) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Context:
 
     workdir: Path
     deadline: float | None = None
-    progress: Progress = field(default=_silent)
+    progress: Progress = field(default=silent)
     keep_large: bool = False
     threads: int = 1
 

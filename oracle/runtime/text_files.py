@@ -56,7 +56,8 @@ def read_bytes(path: Path) -> bytes:
         with cast(BinaryIO, opener(path, "rb")) as stream:
             content = stream.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        known = error.strerror if isinstance(error, OSError) else None
+        reason = known or " ".join(str(error).split())
         raise OracleError(
             "read", f"{path} cannot be read: {reason}; expected a sound file"
         ) from error

@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Iterator, Mapping
 
 from threadpoolctl import threadpool_limits
+
+_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def thread_variables(threads: int) -> Mapping[str, str]:
+    """Environment variables that numerical libraries read when they are loaded."""
+    return dict.fromkeys(_VARIABLES, str(threads))
+
+
+def use_threads(threads: int) -> None:
+    """Let this process use so many threads from now on; results depend on it in the last digits.
+
+    It holds for libraries that are loaded later, and for torch also where that is loaded.
+    """
+    os.environ.update(thread_variables(threads))
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != threads:
+        set_torch_threads(threads)
+
+
+def set_torch_threads(threads: int) -> int:
+    """Give torch so many threads in the calling thread, whose setting is its own.
+
+    Returns:
+        How many it had before.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    return before
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Give torch one thread inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Give torch one thread inside the block, and as many as before outside."""
+    before = set_torch_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        set_torch_threads(before)
 
 
 @contextlib.contextmanager
 def pinned_threads() -> Iterator[None]:
     """Torch and the BLAS of NumPy use one thread inside, and as many as before outside."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with one_thread(), threadpool_limits(limits=1):
+        yield

@@ -162,7 +162,11 @@ def _download(separate: Separate) -> bytes:
 def _reason(error: BaseException) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code}"
-    inner = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+    inner: object = error
+    if isinstance(error, urllib.error.URLError):
+        inner = error.reason or error
+    elif isinstance(error, OSError):
+        inner = error.strerror or error
     return " ".join(str(inner).split()) or type(error).__name__
 
 

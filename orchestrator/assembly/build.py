@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from agents.contract.protocol import Proposer, Space
@@ -19,7 +18,6 @@ from agents.spaces.pool import PoolSpace
 from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.settings import OwnSpaceSettings
 from agents.spaces.superlattice_space import superlattice_space
-from oracle.materials.crystal import Crystal
 from oracle.runtime.errors import OracleError
 from oracle.runtime.own_classes import made
 from orchestrator.config.config import CampaignConfig
@@ -33,9 +31,9 @@ from surrogate.contract.protocol import Output, Surrogate
 from surrogate.contract.settings import (
     OwnSurrogateSettings,
     SequenceProcessSettings,
+    SurrogateSettings,
 )
-from surrogate.features.crystal_features import CrystalFeatures, is_cached
-from surrogate.features.feature_store import FeatureStore, Mapper
+from surrogate.features.feature_store import FeatureStore
 from surrogate.models.forests import GradientBoosting, RandomForest
 from surrogate.models.gaussian_process import GaussianProcess
 from surrogate.models.graph.graph_ensemble import GraphEnsemble
@@ -80,9 +78,10 @@ def build_space(settings: Any) -> Space:
             own: Space = made(settings, Space)
             return own
         return SPACES[settings.kind](settings)
-    except (OracleError, ValueError) as error:
-        message = getattr(error, "message", str(error))
-        raise ConfigError(f"space: {message}") from error
+    except OracleError as error:
+        raise ConfigError(f"space: {error.message}") from error
+    except ValueError as error:
+        raise ConfigError(f"space: {error}") from error
 
 
 def kind_of(space: Space) -> str:
@@ -120,7 +119,7 @@ def _proposer(settings: AgentSettings, name: str, common: Mapping[str, Any]) -> 
     return own
 
 
-def surrogate_settings(config: CampaignConfig, space: Space) -> Any:
+def surrogate_settings(config: CampaignConfig, space: Space) -> SurrogateSettings:
     """The surrogate's settings; by default those of the profile of the materials' kind.
 
     A `sequence-process` is told which end of the labels is sought, unless its settings say so.
@@ -136,7 +135,11 @@ SOUGHT: dict[str, Literal["low", "high"]] = {"minimize": "low", "maximize": "hig
 
 
 def build_surrogate(
-    settings: Any, outputs: Sequence[Output], fidelity: str, seed: int, store: FeatureStore
+    settings: SurrogateSettings,
+    outputs: Sequence[Output],
+    fidelity: str,
+    seed: int,
+    store: FeatureStore,
 ) -> Surrogate:
     """The surrogate that settings name, not fitted yet.
 
@@ -151,42 +154,6 @@ def build_surrogate(
             raise ConfigError(f"surrogate: {error.message}") from error
         return own
     return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
-
-
-def build_features(settings: Any, cache: Path, executor: Executor) -> FeatureStore:
-    """The features of crystals that a surrogate's settings ask for, computed on all workers."""
-    potential, phonons = settings.features, getattr(settings, "phonons", False)
-    mapper = parallel_features(executor, potential, cache, phonons=phonons)
-    return FeatureStore(potential, cache, mapper, phonons=phonons)
-
-
-_SHARD = 8
-"""Crystals per feature call: a second or two of work, so that all workers end together."""
-
-
-def parallel_features(
-    executor: Executor, potential: str, cache: Path, *, phonons: bool = False
-) -> Mapper:
-    """A mapper that computes missing features on all workers, then reads them from the cache."""
-
-    def mapped(
-        function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
-    ) -> Iterable[CrystalFeatures]:
-        missing = [c for c in crystals if not is_cached(potential, c, cache, phonons=phonons)]
-        payloads = [
-            {
-                "potential": potential,
-                "crystals": [c.model_dump(mode="json") for c in missing[i : i + _SHARD]],
-                "cache": str(cache),
-                "phonons": phonons,
-            }
-            for i in range(0, len(missing), _SHARD)
-        ]
-        for _ in executor.map("orchestrator.calls.oracle_calls:features", payloads):
-            pass
-        return map(function, crystals)
-
-    return mapped
 
 
 def build_executor(settings: ExecutorSettings) -> Executor:

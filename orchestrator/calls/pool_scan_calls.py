@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from agents.acquisition.shortlist import Marginals
 from oracle.contract.evaluation import Evaluation
 from oracle.materials.material import Material, crystals_of
 from orchestrator.assembly.build import build_surrogate
@@ -18,10 +19,24 @@ from surrogate.contract.protocol import Calibration, Output, Surrogate
 from surrogate.contract.settings import SurrogateSettings
 from surrogate.features.shards import ShardStore
 
-_MATERIALS: TypeAdapter[Any] = TypeAdapter(list[Material])
 _EVALUATIONS: TypeAdapter[Any] = TypeAdapter(list[Evaluation])
 _SETTINGS: TypeAdapter[Any] = TypeAdapter(SurrogateSettings)
 _OUTPUT = TypeAdapter(Output)
+
+
+@dataclass(frozen=True)
+class ScreenRequest:
+    """A shard of a large space.
+
+    Args:
+        materials: its members.
+        recipe: path of the surrogate's recipe, see `orchestrator.calls.recipe`.
+        cache: folder of the features.
+    """
+
+    materials: tuple[Material, ...]
+    recipe: Path
+    cache: Path
 
 
 @dataclass(frozen=True)
@@ -32,17 +47,10 @@ class _Fitted:
     fidelity: str
 
 
-def screen(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
-    """Mean, spreads and probability of stability of each material of a shard, as lists.
-
-    Args:
-        payload: ``materials``; ``recipe``, path of what `orchestrator.rounds.pool_scan` wrote;
-        ``cache``,
-            folder of the features.
-        context: of the call.
-    """
-    fitted = _fitted(payload["recipe"], payload["cache"])
-    materials = _MATERIALS.validate_python(payload["materials"])
+def screen(request: ScreenRequest, context: CallContext) -> Marginals:
+    """What a fitted surrogate believes of each material of a shard, in their order."""
+    fitted = _fitted(request.recipe, request.cache)
+    materials = request.materials
     each = {c.digest: c for material in materials for c in crystals_of(material)}
     crystals = list(each.values())
     if crystals and fitted.store.is_needed:
@@ -50,20 +58,20 @@ def screen(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
     posterior = fitted.surrogate.posterior(
         materials, outputs=[fitted.output], fidelity=fitted.fidelity
     )
-    return {
-        "mean": posterior.mean[:, 0].tolist(),
-        "epistemic": posterior.epistemic[:, 0].tolist(),
-        "aleatoric": posterior.aleatoric[:, 0].tolist(),
-        "p_stable": posterior.p_stable.tolist(),
-    }
+    return Marginals(
+        mean=posterior.mean[:, 0],
+        epistemic=posterior.epistemic[:, 0],
+        aleatoric=posterior.aleatoric[:, 0],
+        p_stable=posterior.p_stable,
+    )
 
 
 @functools.lru_cache(maxsize=1)
-def _fitted(recipe: str, cache: str) -> _Fitted:
+def _fitted(recipe: Path, cache: Path) -> _Fitted:
     """The surrogate that a recipe describes, fitted once per worker and round."""
-    document = json.loads(Path(recipe).read_text())
+    document = json.loads(recipe.read_text())
     settings = _SETTINGS.validate_python(document["surrogate"])
-    store = ShardStore(settings.features, Path(cache))
+    store = ShardStore(settings.features, cache)
     output = _OUTPUT.validate_python(document["output"])
     surrogate = build_surrogate(settings, (output,), document["fidelity"], document["seed"], store)
     surrogate.fit(

@@ -8,14 +8,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agents.contract.objective import Objective
-from agents.contract.protocol import Outcome
-from oracle.contract.evaluation import Measured
+from oracle.contract.evaluation import Measured, Outcome
 from oracle.runtime.files import write_whole
 from orchestrator.campaign.state import CampaignState
 from surrogate.contract.protocol import Calibration, Output
+from surrogate.contract.settings import SurrogateSettings
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Recipe:
         calibration: of its spreads.
     """
 
-    surrogate: Any
+    surrogate: SurrogateSettings
     output: Output
     fidelity: str
     seed: int
@@ -42,7 +41,7 @@ class Recipe:
     def of(
         cls,
         state: CampaignState,
-        settings: Any,
+        settings: SurrogateSettings,
         objective: Objective,
         seed: int,
         calibration: Calibration,

@@ -10,13 +10,16 @@ from typing import Any
 from agents.contract.constraints import limits
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate
-from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.contract.evaluation import Failed, Measured, Outcome, Unstable
+from oracle.potentials.dft_settings import Potential
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.hints import resume_command
-from orchestrator.campaign.state import CampaignState, Outcome, Trial, apply
+from orchestrator.campaign.state import CampaignState, Trial, apply
 from orchestrator.config.config import REFUSED, STEERED, CampaignConfig, input_paths
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import differences, input_digests, local_inputs, set_key, validate
+from orchestrator.config.oracle_settings import AnyOracleSettings
+from orchestrator.store.rows import NewForceLabel
 from orchestrator.store.store import NewEvent, Store
 
 
@@ -81,10 +84,10 @@ class Campaign:
 
     def record(
         self,
-        *events: Any,
+        *events: ev.Event,
         evaluations: Sequence[Measured | Unstable | Failed] = (),
         candidates: Iterable[Candidate] = (),
-        labels: Sequence[dict[str, Any]] = (),
+        labels: Sequence[NewForceLabel] = (),
         forget: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Append events with what they refer to in one transaction, then fold them.
@@ -133,20 +136,23 @@ class Campaign:
         return validate(found, f"campaign {self.name}", recorded=True)
 
     @property
-    def potential(self) -> Any:
-        """The potential in use, as for `oracle.calculator`: the config's, or the healed one."""
+    def potential(self) -> Potential | None:
+        """The potential in use, as for `oracle.calculator`: the config's, or the healed one.
+
+        None where nothing is computed.
+        """
         healed = self.state.weights
         if healed is None:
-            return getattr(self.config.oracle, "calculator", None)
+            return self.config.oracle.calculator
         assert healed.weights is not None  # accepted ones have a file
         return f"{healed.family}:{(self.store.home / healed.weights).absolute()}"
 
     @property
-    def oracle(self) -> Any:
+    def oracle(self) -> AnyOracleSettings:
         """The oracle's settings in force: the config's with the potential in use."""
         return self.oracle_of(self.config)
 
-    def oracle_of(self, config: CampaignConfig) -> Any:
+    def oracle_of(self, config: CampaignConfig) -> AnyOracleSettings:
         """The oracle's settings of a config, with the potential in use."""
         if self.state.weights is None:
             return config.oracle
@@ -276,7 +282,7 @@ def _changes(before: CampaignConfig, after: CampaignConfig) -> dict[str, tuple[A
     return differences(before.model_dump(mode="json"), after.model_dump(mode="json"))
 
 
-def _stored(event: Any) -> NewEvent:
+def _stored(event: ev.Event) -> NewEvent:
     return NewEvent(
         kind=event.kind,
         payload=event.model_dump(mode="json", exclude={"kind"}),

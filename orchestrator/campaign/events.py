@@ -256,7 +256,7 @@ class Stopped(_Event):
     reason: str
 
 
-Event = Annotated[
+Event = (
     Created
     | Opened
     | Steered
@@ -271,8 +271,8 @@ Event = Annotated[
     | LabelDone
     | Healing
     | RoundFinished
-    | Stopped,
-    Field(discriminator="kind"),
-]
-EVENT: TypeAdapter[Any] = TypeAdapter(Event)
+    | Stopped
+)
+"""All that can happen."""
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 """Reads an event from its payload (which includes its kind)."""

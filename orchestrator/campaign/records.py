@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.contract.evaluation import Outcome
 from orchestrator.campaign import events as ev
 
-Outcome = Measured | Unstable | Failed
 Status = Literal["PROPOSED", "RUNNING", "DONE", "FAILED", "CANCELLED"]
 """PROPOSED → RUNNING → DONE | FAILED, RUNNING → PROPOSED after a crash or a transient failure,
 PROPOSED → CANCELLED when its campaign was steered away from it, FAILED → PROPOSED where a failure

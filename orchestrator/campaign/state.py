@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
-from oracle.contract.evaluation import Failed
+from oracle.contract.evaluation import Failed, Outcome
 from orchestrator.campaign import events as ev
-from orchestrator.campaign.records import Label, Outcome, Round, Status, Trial
+from orchestrator.campaign.records import Label, Round, Status, Trial
 
 __all__ = ["CampaignState", "Label", "Outcome", "Round", "Status", "Trial", "apply"]
 
@@ -48,8 +48,9 @@ class CampaignState:
     seq: int = 0
     created: float = 0.0
     busy_s: float = 0.0
-    """Wall time of all processes that worked on it, from the events' times."""
-    _clock: float | None = None
+    """Wall time of all processes that worked on it up to the last event, from the events' times."""
+    working_since: float | None = None
+    """When the last event was recorded, seconds since the epoch; None while the campaign rests."""
 
     @property
     def objective_fidelity(self) -> str:
@@ -94,8 +95,21 @@ class CampaignState:
             passing: only those whose reason may have passed, which is not kept with the material.
         """
         current = (t for t in self.trials.values() if t.plan.generation == self.generation)
-        found = [t for t in current if isinstance(t.outcome, Failed)]
-        return [t for t in found if not (passing and getattr(t.outcome, "permanent", True))]
+        return [
+            t
+            for t in current
+            if isinstance(t.outcome, Failed) and not (passing and t.outcome.permanent)
+        ]
+
+    def busy_until(self, now: float) -> float:
+        """Seconds that processes worked on it, the time since the last event included.
+
+        Args:
+            now: seconds since the epoch.
+        """
+        if self.working_since is None:
+            return self.busy_s
+        return self.busy_s + max(0.0, now - self.working_since)
 
     def of_purpose(self, *purposes: str) -> list[Trial]:
         """Trials with one of these purposes, in the order of planning."""
@@ -156,7 +170,7 @@ class CampaignState:
 
 def apply(
     state: CampaignState,
-    event: Any,
+    event: ev.Event,
     *,
     seq: int,
     time: float,
@@ -166,7 +180,7 @@ def apply(
 
     Args:
         state: what the events before this one made.
-        event: one of `orchestrator.campaign.events`.
+        event: that happened next.
         seq: its number within the campaign.
         time: when it was recorded, seconds since the epoch.
         outcomes: stored evaluations by (material digest, method).
@@ -178,30 +192,17 @@ def apply(
             state.config, state.inputs = event.config, dict(event.inputs)
             state.methods, state.notes, state.created = dict(event.methods), event.notes, time
         case ev.Opened():
-            state.stopped, state.environment = None, event.environment
-            for trial in state.trials.values():
-                if trial.status == "RUNNING":  # its process died
-                    trial.status = "PROPOSED"
+            _open(state, event)
         case ev.Steered():
-            state.config = event.config
-            state.steered.append((len(state.rounds), dict(event.changes)))
-            if any(key.partition(".")[0] in _REPLANNED for key in event.changes):
-                _cancel_untouched(state)
-            if _extends(event):
-                state.confirmations_before = state.confirmations_planned
+            _steer(state, event)
         case ev.RoundPlanned():
             _plan(state, event)
-            state.trials |= {t.id: Trial(t, event.round) for t in event.trials}
-            state.rejected |= event.rejected
-            state.screened |= event.screened
         case ev.TrialStarted():
             for name in event.trials:
                 state.trials[name].status = "RUNNING"
                 state.trials[name].attempts += 1
         case ev.TrialRequeued():
-            state.trials[event.trial].status = "PROPOSED"
-            state.trials[event.trial].failures += 1
-            state.trials[event.trial].last_error = f"{event.stage}: {event.message}"
+            _requeue(state, event)
         case ev.TrialDone() | ev.TrialFailed():
             _finish(state, event, outcomes)
         case ev.FailuresForgotten():
@@ -222,6 +223,33 @@ def apply(
             state.rounds[-1].metrics = event.metrics
         case ev.Stopped():
             state.stopped = event
+        case _:
+            assert_never(event)
+
+
+def _open(state: CampaignState, event: ev.Opened) -> None:
+    """Begin to work again: what was running when the last process ended is back in line."""
+    state.stopped, state.environment = None, event.environment
+    for trial in state.trials.values():
+        if trial.status == "RUNNING":
+            trial.status = "PROPOSED"
+
+
+def _steer(state: CampaignState, event: ev.Steered) -> None:
+    """Take over changed settings."""
+    state.config = event.config
+    state.steered.append((len(state.rounds), dict(event.changes)))
+    if any(key.partition(".")[0] in _REPLANNED for key in event.changes):
+        _cancel_untouched(state)
+    if _extends(event):
+        state.confirmations_before = state.confirmations_planned
+
+
+def _requeue(state: CampaignState, event: ev.TrialRequeued) -> None:
+    """Put a trial back in line after an attempt without an outcome."""
+    trial = state.trials[event.trial]
+    trial.status, trial.failures = "PROPOSED", trial.failures + 1
+    trial.last_error = f"{event.stage}: {event.message}"
 
 
 def _plan(state: CampaignState, event: ev.RoundPlanned) -> None:
@@ -232,6 +260,9 @@ def _plan(state: CampaignState, event: ev.RoundPlanned) -> None:
         last.trials, last.metrics = [*last.trials, *names], None
     else:
         state.rounds.append(Round(event.round, names, event.metrics))
+    state.trials |= {t.id: Trial(t, event.round) for t in event.trials}
+    state.rejected |= event.rejected
+    state.screened |= event.screened
 
 
 def _extends(event: ev.Steered) -> bool:
@@ -250,11 +281,11 @@ def _cancel_untouched(state: CampaignState) -> None:
             trial.status = "CANCELLED"
 
 
-def _count_time(state: CampaignState, event: Any, time: float) -> None:
+def _count_time(state: CampaignState, event: ev.Event, time: float) -> None:
     """Add the time since the last event unless the campaign was at rest in between."""
-    if state._clock is not None and not isinstance(event, ev.Opened):
-        state.busy_s += max(0.0, time - state._clock)
-    state._clock = None if isinstance(event, ev.Stopped) else time
+    if not isinstance(event, ev.Opened):
+        state.busy_s = state.busy_until(time)
+    state.working_since = None if isinstance(event, ev.Stopped) else time
 
 
 def _finish(

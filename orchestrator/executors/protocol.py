@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+from oracle.runtime.context import Progress, silent
 
 Payload = dict[str, Any]
-"""JSON-able, so that any executor can carry it."""
+"""A document as JSON has it."""
 
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
 
 Stages = dict[str, tuple[str, float]]
 """Stage and finished share of calls under way, by id."""
-
-
-def _silent(stage: str, share: float) -> None:
-    return None
 
 
 class CallFailed(RuntimeError):
@@ -33,24 +33,24 @@ class CallContext:
     """
 
     deadline: float | None = None
-    progress: Callable[[str, float], None] = _silent
+    progress: Progress = silent
     threads: int = 1
 
 
 @dataclass(frozen=True)
-class Call:
-    """One call of ``function(payload, context) -> payload``.
+class Call(Generic[Request, Answer]):
+    """One call of a function in a worker.
 
     Args:
         id: given back with the reply.
-        function: ``module:name``.
-        payload: its argument.
+        function: of a module's top level, so that every worker can import it.
+        payload: its first argument; plain data that can be sent to another process.
         time_limit: seconds of one attempt, or None.
     """
 
     id: str
-    function: str
-    payload: Payload
+    function: Callable[[Request, CallContext], Answer]
+    payload: Request
     time_limit: float | None = None
 
 
@@ -62,7 +62,7 @@ class Reply:
         id: of the call.
         kind: ``ok``; ``error`` (it raised); ``timeout`` (stopped at its limit); ``lost`` (its
             worker died).
-        value: what it returned, when ``ok``.
+        value: what the function returned, never None, when ``ok``.
         error: one line, unless ``ok``.
         submitted: when it was handed over.
         started: when a worker began, or None when none did.
@@ -71,11 +71,21 @@ class Reply:
 
     id: str
     kind: Literal["ok", "error", "timeout", "lost"]
-    value: Payload | None = None
+    value: Any = None
     error: str | None = None
     submitted: float | None = None
     started: float | None = None
     finished: float | None = None
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A payload that asks for several items of the same work."""
+
+    @property
+    def work_items(self) -> int:
+        """How many items."""
+        ...
 
 
 @runtime_checkable
@@ -91,8 +101,12 @@ class Executor(Protocol):
         """Begin to set up; returns at once, the first call waits for the rest."""
         ...
 
-    def submit(self, call: Call) -> None:
-        """Hand over a call; at most `slots` should be under way."""
+    def submit(self, call: Call[Any, Any]) -> None:
+        """Hand over a call; at most `slots` should be under way.
+
+        Raises:
+            TypeError: workers could not import its function.
+        """
         ...
 
     def next_reply(self, timeout: float) -> Reply | None:
@@ -110,10 +124,20 @@ class Executor(Protocol):
         """
         ...
 
-    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
-        """Results in the order of the payloads; one that no attempt gives raises CallFailed.
+    def map(
+        self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
+    ) -> Iterator[Answer]:
+        """Results in the order of the payloads.
 
         Payloads are taken as workers need them, a few per worker ahead of what was read.
+
+        Args:
+            function: of a module's top level, so that every worker can import it.
+            payloads: its first arguments; plain data that can be sent to another process.
+
+        Raises:
+            TypeError: workers could not import the function.
+            CallFailed: no attempt brought one of the calls to a result.
         """
         ...
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from oracle.runtime.errors import one_line
+from oracle.runtime.threads import thread_variables
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.run_settings import ExecutorSettings
 from orchestrator.executors.protocol import Payload
 from orchestrator.executors.ray_address import check_address, cluster_address
-from orchestrator.executors.worker import THREAD_VARIABLES
 
 _OBJECT_STORE_BYTES = 200 * 2**20  # calls carry kilobytes; big results are files
 _LONGEST_TEMP = 36  # characters; paths of sockets end at 107, and Ray appends up to 70
@@ -93,7 +93,7 @@ class RayCluster:
     def actor_options(self) -> dict[str, Any]:
         """Resources and environment of one worker."""
         settings = self._settings
-        variables = dict.fromkeys(THREAD_VARIABLES, str(settings.cpus_per_call))
+        variables = thread_variables(settings.cpus_per_call)
         return {
             "num_cpus": settings.cpus_per_call,
             "num_gpus": settings.gpus_per_call,

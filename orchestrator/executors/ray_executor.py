@@ -11,8 +11,18 @@ from typing import Any
 
 from oracle.runtime.errors import one_line
 from oracle.runtime.files import LOG
+from oracle.runtime.threads import use_threads
 from orchestrator.config.run_settings import ExecutorSettings
-from orchestrator.executors.protocol import Call, CallContext, CallFailed, Payload, Reply, Stages
+from orchestrator.executors.addresses import address_of, function_at
+from orchestrator.executors.protocol import (
+    Answer,
+    Call,
+    CallContext,
+    CallFailed,
+    Reply,
+    Request,
+    Stages,
+)
 from orchestrator.executors.ray_cluster import RayCluster
 from orchestrator.executors.worker import heard, run
 
@@ -34,7 +44,7 @@ class _Slot:
     greeting: Any
     """Answered when the worker has come up."""
     up: float | None = None
-    call: Call | None = None
+    call: Call[Any, Any] | None = None
     future: Any = None
     question: Any = None
     """About the stage, not answered yet."""
@@ -65,9 +75,7 @@ class _Worker:
         self._threads = threads
         self._stage = ("", "starting", 0.0)
 
-    def call(
-        self, name: str, function: str, payload: Payload, limit: float | None
-    ) -> dict[str, Any]:
+    def call(self, name: str, address: str, payload: Any, limit: float | None) -> dict[str, Any]:
         """The outcome of one call, with its times; never raises."""
         started = time.time()
         self._stage = (name, "starting", 0.0)
@@ -78,7 +86,8 @@ class _Worker:
         context = CallContext(None if limit is None else started + limit, note, self._threads)
         with heard() as lines:
             try:
-                outcome: dict[str, Any] = {"value": run(function, payload, context)}
+                use_threads(self._threads)  # for what the function's module imports
+                outcome: dict[str, Any] = {"value": run(function_at(address), payload, context)}
             except Exception as error:  # whatever a call raises is its reply
                 outcome = {"error": one_line(error)}
         return {**outcome, "said": lines, "started": started, "finished": time.time()}
@@ -103,7 +112,7 @@ class RayExecutor:
         self._settings = settings
         self._cluster = RayCluster(settings)
         self._slots: list[_Slot] = []
-        self._waiting: deque[tuple[Call, float]] = deque()
+        self._waiting: deque[tuple[Call[Any, Any], float]] = deque()
         self._replies: deque[Reply] = deque()
         self._shards: dict[str, Reply | None] = {}
         self._maps = 0
@@ -120,8 +129,9 @@ class RayExecutor:
         """Start Ray in a thread: it takes seconds, in which a round can be planned."""
         self._cluster.start()
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: Call[Any, Any]) -> None:
         """Put the call in line for the next free worker."""
+        address_of(call.function)
         self._waiting.append((call, time.time()))
         self._dispatch()
 
@@ -153,11 +163,19 @@ class RayExecutor:
         self._stages = {name: s for name, s in self._stages.items() if name in running}
         return self._stages
 
-    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
+    def map(
+        self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
+    ) -> Iterator[Answer]:
         """Results in order, computed by the same workers; a lost worker's share is done again."""
+        address_of(function)
+        return self._mapped(function, payloads)
+
+    def _mapped(
+        self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
+    ) -> Iterator[Answer]:
         self._maps += 1
         name, limit = f"{_SHARD}{self._maps}", self._settings.time_limit
-        line: deque[Call] = deque()
+        line: deque[Call[Request, Answer]] = deque()
         try:
             for i, payload in enumerate(payloads):
                 call = Call(f"{name}:{i}", function, payload, limit)
@@ -195,7 +213,7 @@ class RayExecutor:
             call, free.submitted = self._waiting.popleft()
             free.call, free.began, free.question = call, time.time(), None
             free.future = free.actor.call.remote(
-                call.id, call.function, call.payload, call.time_limit
+                call.id, address_of(call.function), call.payload, call.time_limit
             )
 
     def _new_slot(self) -> _Slot:
@@ -294,23 +312,24 @@ class RayExecutor:
         self._dispatch()
         return True
 
-    def _first(self, line: deque[Call]) -> Payload:
+    def _first(self, line: deque[Call[Request, Answer]]) -> Answer:
         """The result of the first call of a map that is still in line, which leaves it."""
         value = self._shard(line[0])
         del self._shards[line.popleft().id]
         return value
 
-    def _shard(self, call: Call) -> Payload:
+    def _shard(self, call: Call[Request, Answer]) -> Answer:
         """The result of one call of a map, which is repeated when it fails."""
         attempts = 1
         while True:
             reply = self._shards[call.id]
             if reply is None:
                 self._collect(_LOOK_S)
-            elif reply.kind == "ok" and reply.value is not None:
-                return reply.value
+            elif reply.kind == "ok":
+                answer: Answer = reply.value
+                return answer
             elif attempts == self._settings.attempts:
-                raise CallFailed(f"{call.function}: {reply.error}")
+                raise CallFailed(f"{address_of(call.function)}: {reply.error}")
             else:
                 attempts += 1
                 self._shards[call.id] = None

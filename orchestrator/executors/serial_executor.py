@@ -5,10 +5,20 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from oracle.runtime.errors import one_line
 from orchestrator.config.run_settings import ExecutorSettings
-from orchestrator.executors.protocol import Call, CallContext, CallFailed, Payload, Reply, Stages
+from orchestrator.executors.addresses import address_of
+from orchestrator.executors.protocol import (
+    Answer,
+    Call,
+    CallContext,
+    CallFailed,
+    Reply,
+    Request,
+    Stages,
+)
 from orchestrator.executors.worker import run
 
 
@@ -24,14 +34,15 @@ class SerialExecutor:
     def __init__(self, settings: ExecutorSettings) -> None:
         self._threads = settings.cpus_per_call
         self._attempts = settings.attempts
-        self._waiting: deque[tuple[Call, float]] = deque()
+        self._waiting: deque[tuple[Call[Any, Any], float]] = deque()
         self._told: Callable[[Stages], None] = lambda stages: None
 
     def start(self) -> None:
         """Nothing has to be set up."""
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: Call[Any, Any]) -> None:
         """Put the call in line; it runs when its reply is asked for."""
+        address_of(call.function)  # what runs here must run in any worker
         self._waiting.append((call, time.time()))
 
     def next_reply(self, timeout: float) -> Reply | None:
@@ -70,20 +81,33 @@ class SerialExecutor:
         """Have `told` called at each stage that a call reports."""
         self._told = told
 
-    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
+    def map(
+        self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
+    ) -> Iterator[Answer]:
         """Results one by one."""
+        address_of(function)  # what runs here must run in any worker
+        return self._mapped(function, payloads)
+
+    def _mapped(
+        self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
+    ) -> Iterator[Answer]:
         context = CallContext(progress=self._note("map"), threads=self._threads)
         for payload in payloads:
             yield self._attempted(function, payload, context)
 
-    def _attempted(self, function: str, payload: Payload, context: CallContext) -> Payload:
+    def _attempted(
+        self,
+        function: Callable[[Request, CallContext], Answer],
+        payload: Request,
+        context: CallContext,
+    ) -> Answer:
         """The result of one call of a map, which is repeated when it fails."""
         for left in reversed(range(self._attempts)):
             try:
                 return run(function, payload, context)
             except Exception as error:
                 if not left:
-                    raise CallFailed(f"{function}: {one_line(error)}") from error
+                    raise CallFailed(f"{address_of(function)}: {one_line(error)}") from error
         raise AssertionError("there is at least one attempt")
 
     def shutdown(self) -> None:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from typing import Any
 
-from orchestrator.executors.protocol import Call, Executor, Payload, Reply, Stages
+from orchestrator.executors.protocol import (
+    Answer,
+    Call,
+    CallContext,
+    Counted,
+    Executor,
+    Reply,
+    Request,
+    Stages,
+)
 
 
 @dataclass(frozen=True)
 class Share:
-    """How far a map is: so many of its items done; the total is 0 where it is not known."""
+    """How far a map is.
+
+    Args:
+        function: name of what is mapped.
+        done: so many of its items.
+        total: of so many; 0 where that is not known.
+    """
 
     function: str
     done: int
@@ -45,7 +61,7 @@ class WatchedExecutor:
         """Begin to set up."""
         self.inner.start()
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: Call[Any, Any]) -> None:
         """Hand over a call."""
         self._come_up()
         self.inner.submit(call)
@@ -62,15 +78,17 @@ class WatchedExecutor:
         """Have somebody told of the stages of calls."""
         self.inner.watch(told)
 
-    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
+    def map(
+        self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
+    ) -> Iterator[Answer]:
         """The same results; each is counted."""
         sizes, total = _sizes(payloads)
-        done = 0
-        self.on_share(Share(function, done, total))
+        done, name = 0, function.__name__
+        self.on_share(Share(name, done, total))
         try:
             for number, value in enumerate(self.inner.map(function, payloads)):
                 done += sizes[number] if sizes else 1
-                self.on_share(Share(function, done, total))
+                self.on_share(Share(name, done, total))
                 yield value
         finally:
             self.on_share(None)
@@ -85,9 +103,9 @@ class WatchedExecutor:
             self.on_wait()
 
 
-def _sizes(payloads: Iterable[Payload]) -> tuple[list[int], int]:
+def _sizes(payloads: Iterable[Any]) -> tuple[list[int], int]:
     """Items of each payload, and of all; without sizes, payloads are what is counted."""
     if isinstance(payloads, Sequence):
-        sizes = [len(payload.get("crystals", (None,))) for payload in payloads]
+        sizes = [p.work_items if isinstance(p, Counted) else 1 for p in payloads]
         return sizes, sum(sizes)
     return [], len(payloads) if isinstance(payloads, Sized) else 0

@@ -1,48 +1,34 @@
-"""What every worker does with a call: find the function, pin the threads, catch what it raises."""
+"""What every worker does with a call: limit its threads, and keep stdout clean."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from oracle.runtime.files import LOG
-from orchestrator.executors.protocol import CallContext, Payload
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-"""Read by the numerical libraries when they are loaded."""
+from oracle.runtime.threads import use_threads
+from orchestrator.executors.protocol import Answer, CallContext, Request
 
 
-def run(function: str, payload: Payload, context: CallContext) -> Payload:
-    """Call ``module:name`` with a payload on `context.threads` threads.
+def run(
+    function: Callable[[Request, CallContext], Answer], payload: Request, context: CallContext
+) -> Answer:
+    """Call a function on `context.threads` threads.
 
     Whatever it raises goes to the caller.
 
     Raises:
-        TypeError: it returned something else than a dictionary.
+        TypeError: it returned nothing.
     """
-    module, _, name = function.partition(":")
-    for variable in THREAD_VARIABLES:  # for what the function imports
-        os.environ[variable] = str(context.threads)
-    target: Callable[[Payload, CallContext], Payload] = getattr(
-        importlib.import_module(module), name
-    )
-    pin_threads(context.threads)
+    use_threads(context.threads)
     with nothing_printed():
-        value = target(payload, context)
-    if not isinstance(value, dict):
-        raise TypeError(f"{function} returned {type(value).__name__}, expected a dictionary")
-    return value
+        answer = function(payload, context)
+    if answer is None:
+        raise TypeError(f"{function.__name__} returned nothing, expected an answer")
+    return answer
 
 
 @contextlib.contextmanager
@@ -50,13 +36,6 @@ def nothing_printed() -> Iterator[None]:
     """Keep what libraries and calculators print away from stdout, which belongs to documents."""
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
-
-
-def pin_threads(threads: int) -> None:
-    """Let torch use so many threads, if it is loaded; results depend on it in the last digits."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
 
 
 class _Heard(logging.Handler):

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from agents.contract.protocol import Candidate, Space
+from agents.holes.supercell_pool import SupercellPoolSettings
 from oracle.contract.protocol import Oracle
 from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from oracle.potentials.dft_settings import Potential
 from orchestrator.assembly.oracles import build_oracles
+from orchestrator.calls.healing_calls import (
+    FineTuneAnswer,
+    FineTuneRequest,
+    HuntRequest,
+    LabelRequest,
+    Surroundings,
+    fine_tune,
+    hunt,
+    label_one,
+)
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import leaders
-from orchestrator.executors.protocol import Executor
+from orchestrator.executors.protocol import Answer, CallContext, Executor, Request
+from orchestrator.store.rows import NewForceLabel
+from surrogate.healing.force_labels import ForceLabel
 
 _SHUFFLE_STREAM = 5  # stage number of the random stream
 _LISTED = 20_000  # most materials of a space from which replayed ones are drawn
-_MODULE = "orchestrator.calls.healing_calls"
 
 
 @dataclass
@@ -56,11 +69,11 @@ class Healer:
             if not self._due():
                 return None
             self._hunt()
-        hunt = self.campaign.state.open_hunt
-        if hunt is None:
+        hunted = self.campaign.state.open_hunt
+        if hunted is None:
             return None
-        self._label(hunt)
-        return self._heal(hunt)
+        self._label(hunted)
+        return self._heal(hunted)
 
     def _due(self) -> bool:
         """Whether a round found something new since the last hunt, and labels are left to give."""
@@ -78,7 +91,6 @@ class Healer:
     def _hunt(self) -> None:
         self.on_stage("looking for holes")
         campaign, settings = self.campaign, self.campaign.config.dft
-        round_ = campaign.state.rounds[-1].number
         looked_at = self._looked_at()
         candidates = {crystal.digest: name for name, crystal in looked_at.items()}
         room = min(settings.per_round, self._left())
@@ -87,29 +99,36 @@ class Healer:
             for c in self._audited(room, candidates)
         ]
         candidates |= {audit.material.digest: audit.id for audit in audits}
-        found = self._call(
-            "hunt",
-            materials=list(looked_at.values()),
-            potential=campaign.potential,
-            committee=list(settings.committee),
-            labels=self._documents(),
-            budget=room - len(audits),
-            audits=[audit.material.model_dump(mode="json") for audit in audits],
-            threshold=settings.threshold,
+        request = HuntRequest(
+            surroundings=self._surroundings,
+            materials=tuple(looked_at.values()),
+            potential=_trainable(campaign.potential),
+            committee=settings.committee,
+            labels=self._known("hole"),
             trained=campaign.state.generation > 0,
             seed=campaign.config.seed,
+            budget=room - len(audits),
+            threshold=settings.threshold,
+            audits=tuple(_crystal(audit.material) for audit in audits),
             # Other weights relax a crystal to another cell: its supercells are others as well.
             suffix=f"-w{campaign.state.generation}" if campaign.state.generation else "",
         )
+        found = self._answer(hunt, request)
         plans = [
-            ev.LabelPlan(candidate=candidates[plan["material"]], **plan) for plan in found["labels"]
+            ev.LabelPlan(candidate=candidates[wanted.material], **asdict(wanted))
+            for wanted in found.labels
         ]
-        numbers = {key: found[key] for key in ("pool", "expected", "remaining", "cost_s")}
-        hunted = ev.HoleHunt(
-            round=round_, potential=campaign.potential, labels=tuple(plans), **numbers
+        event = ev.HoleHunt(
+            round=campaign.state.rounds[-1].number,
+            potential=request.potential,
+            labels=tuple(plans),
+            pool=found.pool,
+            expected=found.expected,
+            remaining=found.remaining,
+            cost_s=found.cost_s,
         )
         named = {plan.candidate for plan in plans}
-        campaign.record(hunted, candidates=[audit for audit in audits if audit.id in named])
+        campaign.record(event, candidates=[audit for audit in audits if audit.id in named])
 
     def _audited(self, room: int, others: Mapping[str, str]) -> list[Crystal]:
         """Materials for this hunt's audits: the next of a fixed random order, none of `others`."""
@@ -127,69 +146,53 @@ class Healer:
         names = list(dict.fromkeys([*best[:first], *recent, *best[first:]]))
         found: dict[str, Crystal] = {}
         for name in names[: campaign.config.dft.materials]:
-            material = campaign.store.candidate(name).material
-            assert isinstance(material, Crystal)  # only those have potentials
-            found[name] = material
+            found[name] = _crystal(campaign.store.candidate(name).material)
         return found
 
-    def _label(self, hunt: ev.HoleHunt) -> None:
+    def _label(self, hunted: ev.HoleHunt) -> None:
         """Label what is missing; each one is recorded as it comes."""
         campaign = self.campaign
-        known = campaign.state.force_labels
-        missing = [plan for plan in hunt.labels if plan.id not in known]
+        missing = [p for p in hunted.labels if p.id not in campaign.state.force_labels]
         if not missing:
             return
         self.on_stage("labelling supercells")
-        materials = [campaign.store.candidate(plan.candidate).material for plan in missing]
-        payloads = [
-            self._payload(
-                materials=[material],
+        requests = [
+            LabelRequest(
+                surroundings=self._surroundings,
+                material=_crystal(campaign.store.candidate(plan.candidate).material),
                 id=plan.id,
                 number=plan.number,
-                potential=campaign.potential,  # as in the hunt, wherever the home is now
-                engine=campaign.config.dft.model_dump(mode="json")["engine"],
+                potential=_trainable(campaign.potential),  # the hunt's, wherever the home is now
+                engine=campaign.config.dft.engine,
             )
-            for plan, material in zip(missing, materials, strict=True)
+            for plan in missing
         ]
-        replies = self.executor.map(f"{_MODULE}:label_one", payloads)
-        for plan, found in zip(missing, replies, strict=True):
-            error = found.get("error")
+        for plan, found in zip(missing, self.executor.map(label_one, requests), strict=True):
+            made = found.label
             event = ev.LabelDone(
                 label=plan.id,
-                digest=found.get("digest"),
-                settings=found.get("settings"),
-                cost_s=found["cost_s"],
-                error=error,
+                digest=None if made is None else made.digest,
+                settings=None if made is None else made.settings,
+                cost_s=found.cost_s,
+                error=found.error,
             )
-            campaign.record(event, labels=[] if error else [_row(plan, found)])
+            rows = [] if made is None else [_row(plan, made, found.cost_s)]
+            campaign.record(event, labels=rows)
 
-    def _heal(self, hunt: ev.HoleHunt) -> dict[str, Oracle] | None:
+    def _heal(self, hunted: ev.HoleHunt) -> dict[str, Oracle] | None:
         """Fine-tune on all labels, record the verdict."""
         self.on_stage("fine-tuning")
-        campaign, config = self.campaign, self.campaign.config
-        documents = self._documents()
-        original = getattr(config.oracle, "calculator", None)
-        if len(documents) < 2:
-            found: dict[str, Any] = {
-                "accepted": False,
-                "reason": f"{len(documents)} labels came of it; expected at least 2",
-                "cost_s": 0.0,
-            }
-        else:
-            found = self._call(
-                "fine_tune",
-                materials=self._replayed(),
-                original=original,
-                current=campaign.potential,
-                labels=documents,
-                elsewhere=self._documents("audit"),
-                folder=str((campaign.store.home / "weights").absolute()),
-                epochs=config.dft.epochs,
-                seed=config.seed,
-            )
-        weights = found.pop("weights", None)
+        campaign, found = self.campaign, self._fine_tuned()
         healing = ev.Healing(
-            round=hunt.round, weights=None if weights is None else f"weights/{weights}", **found
+            round=hunted.round,
+            accepted=found.accepted,
+            reason=found.reason,
+            family=found.family,
+            weights=None if found.weights is None else f"weights/{found.weights}",
+            digest=found.digest,
+            labels=found.labels,
+            errors=dict(found.errors),
+            cost_s=found.cost_s,
         )
         if not healing.accepted:
             campaign.record(healing)
@@ -198,6 +201,26 @@ class Healer:
         methods = {name: oracle.method_digest for name, oracle in oracles.items()}
         campaign.record(healing.model_copy(update={"methods": methods}))
         return oracles
+
+    def _fine_tuned(self) -> FineTuneAnswer:
+        """What fine-tuning on all labels gives, where there are enough of them."""
+        campaign, config = self.campaign, self.campaign.config
+        labels = self._known("hole")
+        if len(labels) < 2:
+            reason = f"{len(labels)} labels came of it; expected at least 2"
+            return FineTuneAnswer(accepted=False, reason=reason, cost_s=0.0)
+        request = FineTuneRequest(
+            surroundings=self._surroundings,
+            replayed=tuple(self._replayed()),
+            original=_trainable(config.oracle.calculator),
+            current=_trainable(campaign.potential),
+            labels=labels,
+            elsewhere=self._known("audit"),
+            folder=(campaign.store.home / "weights").absolute(),
+            epochs=config.dft.epochs,
+            seed=config.seed,
+        )
+        return self._answer(fine_tune, request)
 
     def _oracles(self, healing: ev.Healing) -> dict[str, Oracle]:
         """The oracles with new weights."""
@@ -221,38 +244,49 @@ class Healer:
             if isinstance(material, Crystal):
                 yield material
 
-    def _documents(self, purpose: str = "hole") -> list[dict[str, Any]]:
+    def _known(self, purpose: str) -> tuple[ForceLabel, ...]:
         """All labels of a purpose so far, in the order of their plans."""
         state = self.campaign.state
-        plans = [p for hunt in state.hunts for p in hunt.labels if p.purpose == purpose]
+        plans = [p for hunted in state.hunts for p in hunted.labels if p.purpose == purpose]
         done = [state.force_labels[p.id] for p in plans if p.id in state.force_labels]
         digests = [one.digest for one in done if one.digest is not None]
-        return self.campaign.store.force_labels(digests)
+        documents = self.campaign.store.force_labels(digests)
+        return tuple(ForceLabel.from_document(document) for document in documents)
 
-    def _call(self, function: str, *, materials: Sequence[Any], **payload: Any) -> dict[str, Any]:
-        found = self.executor.map(
-            f"{_MODULE}:{function}", [self._payload(materials=materials, **payload)]
-        )
-        return dict(next(iter(found)))
+    def _answer(
+        self, function: Callable[[Request, CallContext], Answer], request: Request
+    ) -> Answer:
+        return next(iter(self.executor.map(function, [request])))
 
-    def _payload(self, *, materials: Sequence[Any], **payload: Any) -> dict[str, Any]:
+    @property
+    def _surroundings(self) -> Surroundings:
         settings = self.campaign.config.dft
-        return {
-            **payload,
-            "materials": [material.model_dump(mode="json") for material in materials],
-            "supercells": {"copies": settings.copies, "most_atoms": settings.most_atoms},
-            "workdir": str(self.campaign.store.home / "artefacts"),
-        }
+        supercells = SupercellPoolSettings(copies=settings.copies, most_atoms=settings.most_atoms)
+        return Surroundings(supercells, self.campaign.store.home / "artefacts")
 
 
-def _row(plan: ev.LabelPlan, found: dict[str, Any]) -> dict[str, Any]:
+def _trainable(potential: Potential | None) -> str:
+    """The potential of a campaign that heals: one by name, as its config was checked for."""
+    if not isinstance(potential, str):
+        raise TypeError(f"the potential {potential!r} cannot be healed; expected one by its name")
+    return potential
+
+
+def _crystal(material: Material) -> Crystal:
+    """A material of a campaign that heals: only crystals are measured with potentials."""
+    if not isinstance(material, Crystal):
+        raise TypeError(f"{material.formula} is no crystal; only their potentials can be healed")
+    return material
+
+
+def _row(plan: ev.LabelPlan, label: ForceLabel, cost_s: float) -> NewForceLabel:
     """The label's row in the database."""
-    return {
-        "digest": found["digest"],
-        "settings": found["settings"],
-        "engine": found["engine"],
-        "material": plan.material,
-        "formula": found["formula"],
-        "cost_s": found["cost_s"],
-        "payload": json.dumps(found["document"]),
-    }
+    return NewForceLabel(
+        digest=label.digest,
+        settings=label.settings,
+        engine=label.engine,
+        material=plan.material,
+        formula=label.formula,
+        cost_s=cost_s,
+        payload=json.dumps(label.document()),
+    )

@@ -44,14 +44,6 @@ _SHADE = 0.25  # opacity of filled areas
 _ONE_DECADE = 40.0  # axes that span less have one or two whole decades, too few to be read by
 
 
-def write_figure(figure: go.Figure, stem: Path) -> tuple[Path, Path]:
-    """Write ``<stem>.png`` and the self-contained page ``<stem>.html``; returns both paths."""
-    png, page = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.html")
-    write_whole(png, _picture(figure))
-    write_whole(page, _page({stem.name: figure}))
-    return png, page
-
-
 def write_figures(
     figures: Mapping[str, go.Figure], folder: Path, page: str, heading: str = ""
 ) -> list[Path]:

@@ -84,8 +84,7 @@ def _state_word(state: CampaignState, running: bool) -> str:
 
 
 def _elapsed(state: CampaignState, running: bool) -> float:
-    since = state._clock if running and state._clock is not None else None
-    return state.busy_s + (max(0.0, time.time() - since) if since is not None else 0.0)
+    return state.busy_until(time.time()) if running else state.busy_s
 
 
 def best(store: Store, name: str, k: int = 10) -> list[Document]:

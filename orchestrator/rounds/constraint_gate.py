@@ -13,6 +13,7 @@ from agents.spaces.finite import FiniteSpace
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from oracle.phonons.settings import PhononSettings
+from orchestrator.calls.oracle_calls import EnergyAnswer, EnergyRequest, energies
 from orchestrator.config.config import CampaignConfig
 from orchestrator.executors.protocol import Executor
 
@@ -91,30 +92,23 @@ class Screener:
         queue = list(plan.ranked)
         while queue and len(chosen) < count:
             group, queue = queue[: count - len(chosen)], queue[count - len(chosen) :]
-            for selected, numbers in zip(group, self._energies(group), strict=True):
-                name = selected.candidate.id
-                known = {k: v for k, v in numbers.items() if isinstance(v, float)}
+            for selected, answer in zip(group, self._energies(group), strict=True):
+                name, known = selected.candidate.id, dict(answer.energies)
                 self.computed[name] = known
-                reason = numbers.get("error") or computed(self._constraints, known)
+                reason = answer.error or computed(self._constraints, known)
                 if reason is None:
                     chosen.append(selected)
                 else:
-                    rejected[name] = str(reason)
+                    rejected[name] = reason
                     self.refused.append(selected)
         return chosen, rejected
 
-    def _energies(self, group: Sequence[Selected]) -> list[dict[str, float | str]]:
-        payloads = []
+    def _energies(self, group: Sequence[Selected]) -> list[EnergyAnswer]:
+        assert self._potential is not None  # asked only where it computes
+        requests = []
         for selected in group:
             material = selected.candidate.material
             assert isinstance(material, Crystal)  # sequences have no energies to be constrained
             rivals = self._space.competitors(material)
-            payloads.append(
-                {
-                    "material": material.model_dump(mode="json"),
-                    "competitors": {k: v.model_dump(mode="json") for k, v in rivals.items()},
-                    "potential": self._potential,
-                    "cache": str(self._cache),
-                }
-            )
-        return list(self._executor.map("orchestrator.calls.oracle_calls:energies", payloads))
+            requests.append(EnergyRequest(material, dict(rivals), self._potential, self._cache))
+        return list(self._executor.map(energies, requests))

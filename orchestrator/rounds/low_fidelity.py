@@ -178,12 +178,12 @@ def excluded(
 
 def trust_metrics(trusts: Mapping[str, Trust]) -> dict[str, float]:
     """How far each cheaper fidelity is believed: of one that misleads it is said."""
-    names = ("weight", "correlation", "misleads")
-    return {
-        f"cheap_{name}_{fidelity}": float(getattr(trust, name))
-        for fidelity, trust in trusts.items()
-        for name in names
-    }
+    found: dict[str, float] = {}
+    for fidelity, trust in trusts.items():
+        found[f"cheap_weight_{fidelity}"] = float(trust.weight)
+        found[f"cheap_correlation_{fidelity}"] = float(trust.correlation)
+        found[f"cheap_misleads_{fidelity}"] = float(trust.misleads)
+    return found
 
 
 def cheap_trials(found: Sequence[CheapLook], oracles: Mapping[str, Oracle]) -> list[ev.TrialPlan]:

@@ -1,11 +1,11 @@
-"""Decides a round: fit, propose, select, screen. A pure function of the events and the seed."""
+"""Decides a round: fit, propose, select, screen. What is decided follows from events and seed."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +18,15 @@ from agents.selection.portfolio import shares
 from oracle.contract.protocol import Oracle
 from oracle.materials.material import Material
 from orchestrator.assembly.build import (
-    build_features,
     build_proposers,
     build_surrogate,
     kind_of,
     surrogate_settings,
 )
+from orchestrator.calls.feature_calls import build_features
 from orchestrator.calls.recipe import Recipe
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
-from orchestrator.campaign.confirmation import level_for, wanted
 from orchestrator.campaign.metrics import calibration_of, credits_of
 from orchestrator.campaign.state import CampaignState
 from orchestrator.config.config import CampaignConfig
@@ -45,8 +44,9 @@ from orchestrator.rounds.low_fidelity import (
 from orchestrator.rounds.low_fidelity import excluded as excluded_by_looks
 from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.rounds.renewal import renewals
-from surrogate.contract.protocol import Calibration, Surrogate
-from surrogate.fidelities.trust import Trust
+from orchestrator.rounds.trial_plans import confirmation_trials, label_trials
+from surrogate.contract.protocol import Calibration, Saving, Surrogate
+from surrogate.fidelities.trust import Trust, Trusting
 
 _FIT, _PROPOSE, _SELECT, _REGRET, _SHORTLIST = 1, 2, 3, 4, 5  # stage numbers of the random streams
 _RESERVE = 4  # candidates ranked beyond the batch, in batches, because screening rejects some
@@ -78,9 +78,31 @@ class _Choice:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What a round is decided on.
+
+    Args:
+        number: of the round, from 1.
+        state: of the campaign.
+        objective: what is sought.
+        surrogate: fitted on all labels, or None before the first.
+        looked: the space, or the shortlist of it that is looked at closely.
+    """
+
+    number: int
+    state: CampaignState
+    objective: Objective
+    surrogate: Surrogate | None
+    looked: Space
+
+
 @dataclass
 class Planner:
     """Plans rounds of one campaign.
+
+    Beside features, which are computed once, it keeps nothing that a decision rests on: only the
+    times of the last plan and its surrogate, for whoever wants its weights.
 
     Args:
         config: settings in force.
@@ -108,7 +130,6 @@ class Planner:
         self._screener = Screener(self.config, self.space, self.executor, self.cache)
         # What no constraint will ever let through need not be looked at by the surrogate.
         self.space = self._screener.admissible(self.space)
-        self._looked = self.space
         self._settings = surrogate_settings(self.config, self.space)
         self._features = build_features(self._settings, self.cache / "features", self.executor)
 
@@ -120,21 +141,22 @@ class Planner:
         """
         self._seconds = {}
         state, objective = campaign.state, campaign.objective
-        confirmations = self._confirmations(state, objective, final=final)
         choice = _Choice()
         fidelity = state.objective_fidelity
-        method = self.oracles[fidelity].method_digest
+        oracle, settings = self.oracles[fidelity], self.config.confirmation
+        method = oracle.method_digest
+        confirmations = confirmation_trials(state, objective, settings, oracle, final=final)
         room = min(self.config.dft.renewed, self._room(state))
         renewed = [] if final else renewals(state, objective, method, room)
         if not final and not renewed:
             choice = self._choose(state, objective)
             if not choice.chosen and not choice.looks:
-                confirmations = self._confirmations(state, objective, final=True)
+                confirmations = confirmation_trials(state, objective, settings, oracle, final=True)
         if not choice.chosen and not choice.looks and not confirmations and not renewed:
             return None
         new = choice.chosen or choice.looks or renewed or not state.rounds
         number = len(state.rounds) + (1 if new else 0)
-        trials = [*self._trials(state, choice.chosen), *renewed, *confirmations]
+        trials = [*label_trials(choice.chosen, fidelity, method), *renewed, *confirmations]
         trials += cheap_trials(choice.looks, self.oracles)
         trials = [
             trial.model_copy(
@@ -154,12 +176,15 @@ class Planner:
         candidates += [look.candidate for look in choice.looks]
         return Plan(event, tuple(c for c in candidates if c.id in named), self._seconds)
 
+    def use(self, oracles: dict[str, Oracle]) -> None:
+        """Plan with other oracles from now on: those of a healed potential."""
+        self.oracles = oracles
+
     def save_surrogate(self, path: Path) -> Path | None:
         """Write the current surrogate's weights as safetensors; None before the first fit."""
-        save = getattr(self._surrogate, "save", None)
-        if save is None:
+        if self._surrogate is None or not isinstance(self._surrogate, Saving):
             return None
-        save(path)
+        self._surrogate.save(path)
         return path
 
     def _choose(self, state: CampaignState, objective: Objective) -> _Choice:
@@ -173,16 +198,17 @@ class Planner:
         }
         trusts: Mapping[str, Trust] = {}
         found: list[CheapLook] = []
-        self._looked = self.space
+        given = _Given(number, state, objective, surrogate, self.space)
         excluded: frozenset[str] = frozenset()
         screened: PoolPosterior | None = None
         if surrogate is not None:
-            trusts = getattr(self._surrogate, "trusts", {})
+            if self._surrogate is not None and isinstance(self._surrogate, Trusting):
+                trusts = self._surrogate.trusts
             metrics |= trust_metrics(trusts)
             recipe = self._recipe(state, objective, calibration, number)
-            self._looked = self._narrowed(recipe, objective, number)
+            given = replace(given, looked=self._narrowed(recipe, objective, number))
         if surrogate is not None and len(self.oracles) > 1:
-            screened = self._screened(state, objective, surrogate, number)
+            screened = self._screened(given, surrogate)
             found = worthwhile(
                 state, self.config, objective, screened, trusts, self.space, self._admits(state)
             )
@@ -191,9 +217,9 @@ class Planner:
                 return _Choice(looks=tuple(found), metrics=metrics)
             excluded = excluded_by_looks(state, objective, screened, trusts)
             metrics["ruled_out"] = float(len(excluded))
-        chosen, more, rejected = self._labels(state, objective, surrogate, number, excluded)
+        chosen, more, rejected = self._labels(given, excluded)
         if surrogate is not None:
-            screened = screened or self._screened(state, objective, surrogate, number)
+            screened = screened or self._screened(given, surrogate)
             more["regret_to_posterior"] = self._regret(screened, objective, number)
         if not chosen:
             return _Choice(metrics=metrics | more, rejected=rejected)
@@ -203,14 +229,10 @@ class Planner:
         return _Choice(tuple(chosen), tuple(found), metrics | more, rejected)
 
     def _labels(
-        self,
-        state: CampaignState,
-        objective: Objective,
-        surrogate: Surrogate | None,
-        number: int,
-        excluded: frozenset[str],
+        self, given: _Given, excluded: frozenset[str]
     ) -> tuple[list[Selected], dict[str, float], dict[str, str]]:
         """Candidates to be labelled, metrics of the choice, and who was rejected for what."""
+        state, objective, number = given.state, given.objective, given.number
         count = self._room(state)
         evaluations, settings = state.evaluations(), self._selection
         slots = shares(
@@ -224,11 +246,11 @@ class Planner:
             proposals = {
                 name: proposer.propose(
                     4 * count,
-                    space=self._looked,
+                    space=given.looked,
                     objective=objective,
                     evaluations=evaluations,
                     pending=(),
-                    surrogate=surrogate,
+                    surrogate=given.surrogate,
                     rng=self._rng(number, _PROPOSE, agent),
                 )
                 for agent, (name, proposer) in enumerate(self._proposers.items())
@@ -238,11 +260,11 @@ class Planner:
                 count,
                 round_number=state.label_rounds + 1,
                 settings=settings,
-                space=self._looked,
+                space=given.looked,
                 objective=objective,
                 evaluations=evaluations,
                 pending=(),
-                surrogate=surrogate,
+                surrogate=given.surrogate,
                 fidelity=state.objective_fidelity,
                 proposals=proposals,
                 shares=slots,
@@ -260,18 +282,16 @@ class Planner:
     def _admits(self, state: CampaignState) -> Callable[[Material], bool]:
         return lambda material: self._screener.admits(material, state.rejected)
 
-    def _screened(
-        self, state: CampaignState, objective: Objective, surrogate: Surrogate, number: int
-    ) -> PoolPosterior:
-        """What is believed of the space, or of a large sample of it."""
+    def _screened(self, given: _Given, surrogate: Surrogate) -> PoolPosterior:
+        """Predictions for the whole space, or for a large sample of it."""
         return pool_posterior(
-            self._looked,
-            objective=objective,
-            evaluations=state.evaluations(),
+            given.looked,
+            objective=given.objective,
+            evaluations=given.state.evaluations(),
             surrogate=surrogate,
-            fidelity=state.objective_fidelity,
+            fidelity=given.state.objective_fidelity,
             limit=self.config.selection.pool_limit,
-            rng=self._rng(number, _REGRET, 0),
+            rng=self._rng(given.number, _REGRET, 0),
         )
 
     def _regret(self, screened: PoolPosterior, objective: Objective, number: int) -> float:
@@ -329,49 +349,6 @@ class Planner:
         batch = budget.batch if most is None else min(budget.batch, most)
         return max(0, min(batch, budget.oracle_calls - state.calls_used))
 
-    def _trials(self, state: CampaignState, chosen: Sequence[Selected]) -> list[ev.TrialPlan]:
-        fidelity = state.objective_fidelity
-        return [
-            ev.TrialPlan(
-                id="",
-                candidate=s.candidate.id,
-                digest=s.candidate.material.digest,
-                fidelity=fidelity,
-                method=self.oracles[fidelity].method_digest,
-                purpose=s.purpose,
-                agent=s.candidate.agent,
-                parents=s.candidate.parents,
-                label=s.candidate.label,
-                belief=_belief(s),
-                acquisition=s.acquisition,
-            )
-            for s in chosen
-        ]
-
-    def _confirmations(
-        self, state: CampaignState, objective: Objective, *, final: bool
-    ) -> list[ev.TrialPlan]:
-        fidelity = state.objective_fidelity
-        plans = []
-        for label in wanted(state, objective, self.config.confirmation, final=final):
-            level = level_for(state, label)
-            oracle = self.oracles[fidelity].tightened(level)
-            if oracle is None:  # nothing tighter to ask
-                continue
-            first = state.trials[label.trial].plan
-            plans.append(
-                first.model_copy(
-                    update={
-                        "level": level,
-                        "method": oracle.method_digest,
-                        "purpose": "confirm",
-                        "acquisition": None,
-                        "belief": None,
-                    }
-                )
-            )
-        return plans
-
     def _rng(self, number: int, stage: int, agent: int) -> np.random.Generator:
         return np.random.default_rng([self.config.seed, number, stage, agent])
 
@@ -383,14 +360,6 @@ class Planner:
             yield
         finally:
             self._seconds[f"seconds_{name}"] = time.perf_counter() - began
-
-
-def _belief(selected: Selected) -> ev.Belief | None:
-    values = (selected.mean, selected.epistemic, selected.aleatoric, selected.p_stable)
-    if any(value is None for value in values):
-        return None
-    names = ("mean", "epistemic", "aleatoric", "p_stable")
-    return ev.Belief.model_validate(dict(zip(names, values, strict=True)))
 
 
 def _spreads(plan: Selection) -> dict[str, float]:

@@ -19,12 +19,12 @@ from agents.contract.protocol import Space
 from agents.selection.settings import SelectionSettings
 from agents.spaces.narrowed import Narrowed
 from oracle.materials.material import Material
+from orchestrator.calls.pool_scan_calls import ScreenRequest, screen
 from orchestrator.calls.recipe import Recipe
-from orchestrator.executors.protocol import Executor, Payload
+from orchestrator.executors.protocol import Executor
 
 SHARD = 128
 """Materials per call: seconds of work. Part of what decides the last digits of quick features."""
-_NAMES = ("mean", "epistemic", "aleatoric", "p_stable")
 
 
 def streamed(
@@ -45,17 +45,14 @@ def streamed(
         cache: folder of features and recipes.
 
     Raises:
-        RuntimeError: a shard could not be computed.
+        CallFailed: a shard could not be computed.
     """
     path = recipe.written(cache / "recipes")
-    table = np.empty((len(_NAMES), len(materials)))
+    table = np.empty((4, len(materials)))
     start = 0
-    for found in executor.map(
-        "orchestrator.calls.pool_scan_calls:screen", _Shards(materials, path, cache)
-    ):
-        stop = start + len(found["mean"])
-        for row, name in zip(table, _NAMES, strict=True):
-            row[start:stop] = found[name]
+    for found in executor.map(screen, _Shards(materials, path, cache)):
+        stop = start + len(found.mean)
+        table[:, start:stop] = found.mean, found.epistemic, found.aleatoric, found.p_stable
         start = stop
     return Marginals(*table)
 
@@ -104,7 +101,7 @@ def narrowed(
 
 @dataclass(frozen=True)
 class _Shards:
-    """Payloads made one by one, so that only those under way are in memory."""
+    """Requests made one by one, so that only those under way are in memory."""
 
     materials: Sequence[Material]
     recipe: Path
@@ -113,12 +110,7 @@ class _Shards:
     def __len__(self) -> int:
         return -(-len(self.materials) // SHARD)
 
-    def __iter__(self) -> Iterator[Payload]:
+    def __iter__(self) -> Iterator[ScreenRequest]:
         for start in range(0, len(self.materials), SHARD):
-            yield {
-                "materials": [
-                    m.model_dump(mode="json") for m in self.materials[start : start + SHARD]
-                ],
-                "recipe": str(self.recipe),
-                "cache": str(self.cache),
-            }
+            shard = tuple(self.materials[start : start + SHARD])
+            yield ScreenRequest(shard, self.recipe, self.cache)

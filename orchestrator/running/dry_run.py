@@ -7,10 +7,14 @@ import os
 from typing import Any
 
 from oracle.energetics.speed import seconds_of_64_atoms
+from oracle.potentials.table import POTENTIALS
 from orchestrator.assembly.build import surrogate_settings
 from orchestrator.assembly.notes import campaign_notes
 from orchestrator.assembly.prepared import Prepared, prepare
 from orchestrator.config.config import CampaignConfig
+from orchestrator.config.run_settings import ExecutorSettings
+from orchestrator.executors.serial_executor import SerialExecutor
+from orchestrator.running.preflight import try_named
 from orchestrator.running.prices import CallPrices, prices_of
 
 _GIB_DRIVER = 2.0  # planner, surrogate, MLflow
@@ -34,6 +38,7 @@ def estimate(config: CampaignConfig) -> dict[str, Any]:
         ConfigError: as for a launch.
     """
     prepared = prepare(config)
+    _check_own_features(config, prepared)
     calls = _calls(config, prepared)
     rounds = -(-calls // config.budget.batch)
     prices = prices_of(config, prepared)
@@ -85,6 +90,18 @@ def described(document: dict[str, Any]) -> list[str]:
     return [*found, *d["assumptions"], *d["notes"]]
 
 
+def _check_own_features(config: CampaignConfig, prepared: Prepared) -> None:
+    """Load a potential of the user's own that the surrogate learns from, as the workers will.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    if surrogate_settings(config, prepared.space).features in (*POTENTIALS, "none"):
+        return
+    executor = SerialExecutor(ExecutorSettings(kind="serial"))
+    try_named(executor, config, prepared.space, potential=None)
+
+
 def _minutes(minutes: float) -> str:
     if minutes < 1:
         return f"{60 * minutes:.0f} s"
@@ -133,7 +150,7 @@ def _with_features(config: CampaignConfig, prepared: Prepared) -> int:
     size = prepared.space.size or config.selection.pool_limit
     if prepared.space.reading.crystals:
         return prepared.space.reading.crystals
-    if getattr(surrogate_settings(config, prepared.space), "features", "none") == "none":
+    if surrogate_settings(config, prepared.space).features == "none":
         return 0
     return size
 

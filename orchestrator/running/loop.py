@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents.contract.objective import Objective
-from oracle.contract.evaluation import EVALUATION, Failed, Measured, Unstable
+from oracle.contract.evaluation import EVALUATION, Failed, Measured, Outcome, Unstable
+from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.confirmation import judge, unconfirmed
@@ -59,7 +60,7 @@ class Loop:
     campaign: Campaign
     planner: Planner
     executor: Executor
-    call_for: Callable[[Trial], Call]
+    call_for: Callable[[Trial], Call[EvaluationRequest, Outcome]]
     healer: Healer | None = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.perf_counter
@@ -139,10 +140,10 @@ class Loop:
             return None
         try:
             oracles = self.healer.run()
-        except RuntimeError as error:  # what a worker raised
+        except CallFailed as error:
             return self._end("failed", f"healing the potential: {error}")
         if oracles is not None:
-            self.planner.oracles = oracles
+            self.planner.use(oracles)
         return None
 
     def _open_trials(self) -> list[Trial]:
@@ -193,7 +194,7 @@ class Loop:
         stored: bool,
     ) -> None:
         """One transaction: the evaluation unless it is `stored`, its event, and a verdict."""
-        events: list[Any] = []
+        events: list[ev.Event] = []
         answer = usable(outcome, self.campaign.objective)
         if isinstance(answer, Failed):
             events.append(ev.TrialFailed(trial=trial.plan.id, failure=answer, **extra))
@@ -215,9 +216,7 @@ class Loop:
 
     def _out_of_time(self) -> bool:
         limit = self.campaign.config.budget.wall_time
-        state = self.campaign.state
-        since = 0.0 if state._clock is None else time.time() - state._clock
-        return limit is not None and state.busy_s + since >= limit
+        return limit is not None and self.campaign.state.busy_until(time.time()) >= limit
 
     def _finish(self, reason: str) -> ev.Stopped:
         """End as complete, unless most calls failed, however few these are."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 from agents.contract.protocol import Space
 from oracle.materials.crystal import Crystal
+from oracle.potentials.dft_settings import Potential
 from orchestrator.assembly.build import kind_of, surrogate_settings
+from orchestrator.calls.oracle_calls import TrialRequest, try_potentials
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.kinds import KINDS
@@ -18,7 +19,9 @@ _LOOKED_AT = 200  # materials of the space, of which the smallest are taken
 _TRIED = 4
 
 
-def try_named(executor: Executor, config: CampaignConfig, space: Space, potential: Any) -> None:
+def try_named(
+    executor: Executor, config: CampaignConfig, space: Space, potential: Potential | None
+) -> None:
     """Have the campaign's potentials work in a worker.
 
     Every worker loads them, as it would for the first call; the first that is ready is enough.
@@ -35,18 +38,14 @@ def try_named(executor: Executor, config: CampaignConfig, space: Space, potentia
     learned = [name for name in _learned_from(config, space) if name != potential]
     if potential is None and not learned:
         return
-    payload = {
-        "potential": potential,
-        "features": learned,
-        "crystals": [crystal.model_dump(mode="json") for crystal in _small_crystals(space)],
-    }
-    payloads = itertools.repeat(payload, executor.slots)
+    request = TrialRequest(potential, tuple(_small_crystals(space)), tuple(learned))
+    requests = itertools.repeat(request, executor.slots)
     try:
-        found = next(iter(executor.map("orchestrator.calls.oracle_calls:try_potentials", payloads)))
+        found = next(iter(executor.map(try_potentials, requests)))
     except CallFailed as error:
         raise ConfigError(f"executor: {error}") from error
-    if "error" in found:
-        raise ConfigError(f"{found['key']}: {found['error']}")
+    if found.refusal is not None:
+        raise ConfigError(f"{found.refusal.key}: {found.refusal.message}")
 
 
 def _learned_from(config: CampaignConfig, space: Space) -> list[str]:

@@ -192,7 +192,7 @@ def _screening(config: CampaignConfig, cell_s: float) -> float:
 
 
 def _features(config: CampaignConfig, cell_s: float) -> float:
-    phonons = getattr(config.surrogate, "phonons", False)
+    phonons = config.surrogate is not None and config.surrogate.phonons
     return (_EOS + (2 * _DOUBLED if phonons else 0)) * cell_s + _NODES
 
 

@@ -6,11 +6,11 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from rich.console import Console
 
 from oracle.contract.own_oracle import OwnOracleSettings
+from oracle.potentials.dft_settings import Potential
 from oracle.potentials.table import FAMILIES
 from orchestrator.assembly.build import build_executor
 from orchestrator.assembly.environment import library_versions
@@ -38,7 +38,7 @@ from orchestrator.tracking.mirror import Mirror
 from orchestrator.tracking.progress import ProgressView
 
 
-def tried(prepared: Prepared, potential: Any = None) -> Executor:
+def tried(prepared: Prepared, potential: Potential | None = None) -> Executor:
     """A started executor in which the campaign's potentials have worked; writes nothing.
 
     Args:
@@ -49,7 +49,7 @@ def tried(prepared: Prepared, potential: Any = None) -> Executor:
         ConfigError: one cannot be loaded, or does not work.
     """
     config = prepared.config
-    named = potential or getattr(config.oracle, "calculator", None)
+    named = potential or config.oracle.calculator
     executor = build_executor(config.executor)
     executor.start()
     try:
@@ -229,7 +229,7 @@ def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
 def _what_changes(config: CampaignConfig) -> str:
     if isinstance(config.oracle, OwnOracleSettings):
         return f"the source of {config.oracle.kind} was edited, or what it says of its method"
-    potential = getattr(config.oracle, "calculator", None)
+    potential = config.oracle.calculator
     if isinstance(potential, str) and ":" in potential and potential.split(":")[0] not in FAMILIES:
         return (
             f"the source of {potential} was edited, or is looked at only since this version of "

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from oracle.contract.evaluation import Outcome
 from oracle.contract.protocol import Oracle
 from oracle.replay.oracle import ReplayOracle
+from orchestrator.calls.oracle_calls import EvaluationRequest, evaluate
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.state import Trial
 from orchestrator.executors.protocol import Call
 
 
-def call_for(trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]) -> Call:
+def call_for(
+    trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]
+) -> Call[EvaluationRequest, Outcome]:
     """The executor's call that answers a trial."""
     plan, config = trial.plan, campaign.config
-    payload = {
-        "oracle": campaign.oracle.model_dump(mode="json"),
-        "fidelity": plan.fidelity,
-        "objective": config.objective.model_dump(mode="json"),
-        "level": plan.level,
-        "material": campaign.store.candidate(plan.candidate).material.model_dump(mode="json"),
-        "label": _row_of(trial, oracles) or plan.label,
-        "workdir": str(campaign.store.home / "artefacts"),
-        "keep_large": plan.purpose == "confirm",
-    }
+    request = EvaluationRequest(
+        oracle=campaign.oracle,
+        fidelity=plan.fidelity,
+        objective=config.objective,
+        level=plan.level,
+        material=campaign.store.candidate(plan.candidate).material,
+        label=_row_of(trial, oracles) or plan.label,
+        workdir=campaign.store.home / "artefacts",
+        keep_large=plan.purpose == "confirm",
+    )
     return Call(
         id=plan.id,
-        function="orchestrator.calls.oracle_calls:evaluate",
-        payload=payload,
+        function=evaluate,
+        payload=request,
         time_limit=config.executor.time_limit,
     )
 

@@ -15,7 +15,8 @@ from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.store.schema import CampaignRow
-from orchestrator.store.store import CampaignRunning, Store, writer_lives
+from orchestrator.store.store import CampaignRunning, Store
+from orchestrator.store.writers import writer_lives
 
 _HEARTBEAT_S = 5.0
 

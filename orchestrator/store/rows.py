@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from agents.contract.protocol import Candidate
 from oracle.contract.evaluation import Failed, Measured, Unstable
+
+
+@dataclass(frozen=True)
+class NewForceLabel:
+    """Reference forces of one supercell, to be stored; fields as the columns of `ForceLabelRow`."""
+
+    digest: str
+    settings: str
+    engine: str
+    material: str
+    formula: str
+    cost_s: float
+    payload: str
 
 
 def candidate_row(candidate: Candidate, now: float) -> dict[str, Any]:
@@ -33,3 +47,8 @@ def evaluation_row(evaluation: Measured | Unstable | Failed, now: float) -> dict
         "payload": evaluation.model_dump_json(),
         "time": now,
     }
+
+
+def force_label_row(label: NewForceLabel, now: float) -> dict[str, Any]:
+    """Columns of `ForceLabelRow`; `now` in seconds since the epoch."""
+    return {**asdict(label), "time": now}

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-import socket
 import time as clock
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import TypeAdapter
 from sqlalchemy import Row, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from agents.contract.protocol import Candidate
-from oracle.contract.evaluation import EVALUATION, Failed, Measured, Unstable
+from oracle.contract.evaluation import EVALUATION, Failed, Outcome
 from oracle.materials.material import Material
 from oracle.runtime.suggestions import did_you_mean
 from orchestrator.store.database import database_of, has_database, open_engine
-from orchestrator.store.rows import candidate_row, evaluation_row
+from orchestrator.store.rows import (
+    NewForceLabel,
+    candidate_row,
+    evaluation_row,
+    force_label_row,
+)
 from orchestrator.store.schema import (
     CampaignRow,
     CandidateRow,
@@ -29,13 +32,10 @@ from orchestrator.store.schema import (
     EventRow,
     ForceLabelRow,
 )
+from orchestrator.store.writers import writer_lives
 
 __all__ = ["Store", "database_of", "has_database"]
 
-Outcome = Measured | Unstable | Failed
-SILENT_S = 60.0
-"""A writer on another host that has not been heard of for so long is taken for dead."""
-_SAME_PROCESS_S = 2.0  # how far two readings of one process's creation time may differ
 _MATERIAL: TypeAdapter[Any] = TypeAdapter(Material)
 _FAILED = "failed"  # status of a failure's row
 _CHUNK = 400  # keys per query, below every database's limit of parameters
@@ -165,15 +165,15 @@ class Store:
         *,
         evaluations: Sequence[Outcome] = (),
         candidates: Sequence[Candidate] = (),
-        labels: Sequence[dict[str, Any]] = (),
+        labels: Sequence[NewForceLabel] = (),
         forget: Iterable[tuple[str, str]] = (),
         token: str | None,
     ) -> list[StoredEvent]:
         """Record events with the rows they refer to, in one durable transaction.
 
-        Rows of `evaluations`, `candidates` and `labels` (columns of `ForceLabelRow`) that exist
-        already are left as they are, but for failures, whose place an answer takes. Failures of
-        the evaluations named in `forget` by (material digest, method) are removed before.
+        Rows of `evaluations`, `candidates` and `labels` that exist already are left as they are,
+        but for failures, whose place an answer takes. Failures of the evaluations named in `forget`
+        by (material digest, method) are removed before.
 
         Raises:
             LeaseLost: `token` is not that of the campaign's current writer.
@@ -194,7 +194,7 @@ class Store:
             self._insert_new(
                 connection, EvaluationRow, [evaluation_row(e, now) for e in evaluations]
             )
-            self._insert_new(connection, ForceLabelRow, [row | {"time": now} for row in labels])
+            self._insert_new(connection, ForceLabelRow, [force_label_row(x, now) for x in labels])
             return self._insert_events(connection, name, last, events, now)
 
     def events(self, name: str, after: int = 0) -> list[StoredEvent]:
@@ -383,19 +383,6 @@ def _forget_failures(connection: Any, keys: Sequence[tuple[str, str]]) -> None:
     for start in range(0, len(keys), _CHUNK):
         named = tuple_(EvaluationRow.digest, EvaluationRow.method).in_(keys[start : start + _CHUNK])
         connection.execute(delete(EvaluationRow).where(EvaluationRow.status == _FAILED, named))
-
-
-def writer_lives(row: Any) -> bool:
-    """Whether the process that holds a campaign's lease is alive, as far as can be told."""
-    if row.writer_token is None:
-        return False
-    if row.writer_host == socket.gethostname():
-        try:
-            started = psutil.Process(row.writer_pid).create_time()
-        except psutil.NoSuchProcess:
-            return False
-        return bool(abs(started - row.writer_started) < _SAME_PROCESS_S)
-    return bool(clock.time() - row.heartbeat < SILENT_S)
 
 
 def _last_seq(name: str) -> Any:

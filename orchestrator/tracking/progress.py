@@ -130,7 +130,7 @@ class ProgressView:
         phase = self.snapshot.phase.partition(":")[0]
         count = None
         if share is not None and share.total > 1:
-            item = _ITEMS.get(share.function.partition(":")[2])
+            item = _ITEMS.get(share.function)
             phase = f"{phase}: {item}" if item else phase
             count = Count(share.done, share.total)
         self.snapshot = replace(self.snapshot, phase=phase, count=count, share=None)
@@ -176,9 +176,7 @@ class ProgressView:
         state, config, now = self._campaign.state, self._campaign.config, self._clock()
         self._seen = state.seq
         running = self._running(in_flight)
-        elapsed = state.busy_s
-        if state._clock is not None:
-            elapsed += max(0.0, time.time() - state._clock)
+        elapsed = state.busy_until(time.time())
         left = seconds_left(
             state,
             config,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -117,4 +118,17 @@ class Surrogate(Protocol):
         fidelity: str,
     ) -> Posterior:
         """Predictions for the materials; before the first `fit`, those of the prior."""
+        ...
+
+
+@runtime_checkable
+class Saving(Protocol):
+    """A surrogate whose fitted weights can be kept as a file."""
+
+    def save(self, path: Path) -> None:
+        """Write all weights as safetensors.
+
+        Raises:
+            ValueError: it has not been fitted.
+        """
         ...

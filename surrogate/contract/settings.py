@@ -23,6 +23,17 @@ class _Settings(BaseModel):
     thousands rather than millions of members."""
 
 
+class _NoPotential(BaseModel):
+    """Of surrogates that learn from no potential; their ``features`` are ``none``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def phonons(self) -> bool:
+        """Without a potential there are no frequencies."""
+        return False
+
+
 class GraphEnsembleSettings(_Settings):
     """An ensemble of graph networks, each with a Bayesian last layer."""
 
@@ -52,10 +63,8 @@ class GaussianProcessSettings(_Settings):
     """Rank of the approximate covariance used above `exact_limit`."""
 
 
-class SequenceProcessSettings(BaseModel):
+class SequenceProcessSettings(_NoPotential):
     """A Gaussian process on physical descriptors of a layer stack; for layer sequences only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sequence-process"] = "sequence-process"
     particles: int = Field(default=32, ge=4, le=1024)
@@ -73,10 +82,8 @@ class SequenceProcessSettings(BaseModel):
     """This surrogate uses no potential."""
 
 
-class RandomForestSettings(BaseModel):
+class RandomForestSettings(_NoPotential):
     """A random forest on composition and structure (a baseline; needs matminer)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["random-forest"] = "random-forest"
     trees: int = Field(default=200, ge=10, le=5000)
@@ -84,10 +91,8 @@ class RandomForestSettings(BaseModel):
     """This surrogate uses no potential."""
 
 
-class GradientBoostingSettings(BaseModel):
+class GradientBoostingSettings(_NoPotential):
     """Boosted trees on composition and structure (a baseline; needs matminer)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["gradient-boosting"] = "gradient-boosting"
     members: int = Field(default=8, ge=2, le=100)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.contract.evaluation import Outcome
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Output
 from surrogate.features.inputs import Inputs
 from surrogate.fidelities.low_fidelity import LowFidelity, Similarity, low_fidelity
 from surrogate.fidelities.trust import Trust, trust
-from surrogate.training_data.labels import Outcome, labels_of
+from surrogate.training_data.labels import labels_of
 from surrogate.training_data.problem import LowFidelityLabels, Prediction, Problem
 from surrogate.training_data.scaling import TargetScale
 from surrogate.training_data.targets import Extras, Target, rows_of

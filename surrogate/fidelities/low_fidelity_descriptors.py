@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.evaluation import scalar
+from oracle.contract.evaluation import Outcome, scalar
 from oracle.materials.material import Material
 from surrogate.features.inputs import Inputs
-from surrogate.training_data.labels import Outcome
 
 Array = NDArray[np.float64]
 _TEMPERATURE = 300.0  # K, for properties that depend on it

@@ -8,7 +8,9 @@ prior prevents a handful of labels from deciding alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +66,16 @@ class Trust:
             misleads=1.0 - weight * float(shares[correlations >= _MISLEADING].sum()),
             residual_size=float(np.sqrt(1.0 - square)),
         )
+
+
+@runtime_checkable
+class Trusting(Protocol):
+    """A surrogate that learns how far cheaper fidelities are to be believed."""
+
+    @property
+    def trusts(self) -> Mapping[str, Trust]:
+        """How far each cheaper fidelity is believed about the objective; empty before a fit."""
+        ...
 
 
 def trust(

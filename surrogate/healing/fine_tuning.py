@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -28,6 +29,9 @@ from oracle.runtime.files import digest_of_path
 from oracle.runtime.threads import one_thread
 from surrogate.healing.fine_tuning_settings import Errors, FineTuningSettings
 from surrogate.healing.force_labels import ForceLabel, consistent, structure_digest
+
+if TYPE_CHECKING:
+    from surrogate.healing.fine_tuning_loop import Loop
 
 
 @dataclass(frozen=True)
@@ -108,31 +112,47 @@ def heal(
         unchanged = current is None or current == original
         before = loop.errors() if unchanged else loop.errors_of(str(current))
         epochs = loop.run(done)
-        after, share = loop.errors(), 1.0
-        accepted, reason = verdict(before, after, bool(elsewhere), settings.tolerance)
-        if not accepted and after.held_out < before.held_out:
-            limit = largest_error_elsewhere(before, bool(elsewhere), settings.tolerance)
-            share = loop.draw_back(limit, settings.way_back)
-        if share < 1.0:
-            after = loop.errors()
-            accepted, reason = verdict(before, after, bool(elsewhere), settings.tolerance)
-            reason = f"{reason}; {share:.0%} of the way from the original weights"
-        weights = loop.written(folder) if accepted else None
+        outcome = _judged(loop, before, bool(elsewhere), settings)
+        weights = loop.written(folder) if outcome.accepted else None
     potential = f"{loop.family}:{weights}" if weights is not None else (current or original)
     return Healed(
-        accepted=accepted,
-        reason=reason,
+        accepted=outcome.accepted,
+        reason=outcome.reason,
         potential=potential,
         weights=weights,
         digest=weights_digest(potential) if weights is None else digest_of_path(weights),
         before=before,
-        after=after,
+        after=outcome.after,
         labels=(int((~is_held_out).sum()), int(is_held_out.sum())),
         settings=digest,
         epochs=epochs,
         seconds=time.perf_counter() - started,
-        share=share,
+        share=outcome.share,
     )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The errors of trained weights, how far they are from the original ones, and the verdict."""
+
+    accepted: bool
+    reason: str
+    after: Errors
+    share: float
+
+
+def _judged(loop: Loop, before: Errors, elsewhere: bool, settings: FineTuningSettings) -> _Judged:
+    """Judge the trained weights; those that got worse elsewhere are drawn back on the way."""
+    after, share = loop.errors(), 1.0
+    accepted, reason = verdict(before, after, elsewhere, settings.tolerance)
+    if not accepted and after.held_out < before.held_out:
+        limit = largest_error_elsewhere(before, elsewhere, settings.tolerance)
+        share = loop.draw_back(limit, settings.way_back)
+    if share < 1.0:
+        after = loop.errors()
+        accepted, reason = verdict(before, after, elsewhere, settings.tolerance)
+        reason = f"{reason}; {share:.0%} of the way from the original weights"
+    return _Judged(accepted, reason, after, share)
 
 
 def _check_counts(labels: Sequence[ForceLabel], replay: Sequence[Atoms]) -> None:

@@ -7,7 +7,7 @@ or two functionals differ by more than the error of a potential, which would lea
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,28 @@ class ForceLabel:
                 raise ValueError(
                     f"label {self.id!r}: {name} is not finite; compute it again or leave it out"
                 )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> ForceLabel:
+        """The label that `document` gave, to the last bit.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is none.
+        """
+        arrays = {
+            key: np.array(document[key], dtype=np.float64)
+            for key in ("cell", "positions", "forces", "stress")
+            if document.get(key) is not None
+        }
+        numbers = np.array(document["numbers"], dtype=np.int64)
+        return cls(**{**document, **arrays, "numbers": numbers})
+
+    def document(self) -> dict[str, Any]:
+        """All fields as JSON, in their order."""
+        return {
+            key: value.tolist() if isinstance(value, np.ndarray) else value
+            for key, value in vars(self).items()
+        }
 
     @property
     def atoms(self) -> Atoms:
@@ -252,12 +274,8 @@ def load_labels(path: Path) -> list[ForceLabel]:
             raise ValueError(
                 f"{where}, label {name!r}: its units are {units!r}; expected {UNITS!r}: convert it"
             )
-        for key in ("cell", "positions", "forces", "stress"):
-            if record.get(key) is not None:
-                record[key] = np.array(record[key], dtype=np.float64)
         try:
-            record["numbers"] = np.array(record["numbers"], dtype=np.int64)
-            labels.append(ForceLabel(**record))
+            labels.append(ForceLabel.from_document(record))
         except (KeyError, TypeError) as error:
             raise ValueError(f"{where}, label {name!r}: {error}; expected all fields") from error
     consistent(labels)

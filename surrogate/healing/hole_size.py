@@ -31,7 +31,7 @@ _FLOOR = 1e-4  # eV/Å
 _NEAREST, _FARTHEST = 0.05, 20.0  # limits of latent distances
 # Prior of the logarithm of kappa's error per relative force error: kappa scales with the second to
 # fourth power of forces (velocities, lifetimes), so a third of error in forces is a factor e in it.
-_KAPPA_MEAN, _KAPPA_STD, _KAPPA_NOISE = np.log(3.0), 0.7, 0.7
+_KAPPA_MEAN, _KAPPA_STD = np.log(3.0), 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,6 @@ class HoleSizes:
         log_std: (n,), standard deviation of that logarithm.
         kappa_error: (n,), expected error of the natural logarithm of kappa: 0.1 is 10 %.
         labels: number of reference labels the force error is based on; 0 for the prior alone.
-        kappa_labels: the same for the error of kappa.
     """
 
     force_error: Array
@@ -100,7 +99,6 @@ class HoleSizes:
     log_std: Array
     kappa_error: Array
     labels: int
-    kappa_labels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,15 +109,11 @@ class HoleModel:
         space: metric of the latent space.
         evidence: of the labelled structures; None before there are any.
         log_errors: (labels,), natural logarithms of their force errors in eV/Å.
-        kappa_factor: mean and variance of the logarithm of kappa's error per relative force error.
-        kappa_labels: number of compounds `kappa_factor` was learned from.
     """
 
     space: LatentSpace
     evidence: Evidence | None = None
     log_errors: Array | None = None
-    kappa_factor: tuple[float, float] = (float(_KAPPA_MEAN), _KAPPA_STD**2)
-    kappa_labels: int = 0
 
     def fitted(self, evidence: Evidence, errors: Array) -> HoleModel:
         """A model that has learned from true force errors.
@@ -143,28 +137,7 @@ class HoleModel:
             raise ValueError(
                 f"error {bad[0]} is {errors[bad[0]]}; expected a finite number of at least 0, eV/Å"
             )
-        return HoleModel(
-            self.space,
-            evidence,
-            np.log(np.maximum(errors, _FLOOR)),
-            self.kappa_factor,
-            self.kappa_labels,
-        )
-
-    def with_kappa(self, relative_force_errors: Array, log_kappa_errors: Array) -> HoleModel:
-        """A model that has learned from true errors of kappa.
-
-        Args:
-            relative_force_errors: (m,), true or expected ones, on supercells of m compounds.
-            log_kappa_errors: (m,), absolute differences of natural logarithms of kappa.
-        """
-        ratios = np.log(np.maximum(log_kappa_errors, 1e-3)) - np.log(
-            np.maximum(relative_force_errors, 1e-3)
-        )
-        precision = 1 / _KAPPA_STD**2 + len(ratios) / _KAPPA_NOISE**2
-        mean = (_KAPPA_MEAN / _KAPPA_STD**2 + ratios.sum() / _KAPPA_NOISE**2) / precision
-        factor = (float(mean), float(1 / precision))
-        return HoleModel(self.space, self.evidence, self.log_errors, factor, len(ratios))
+        return HoleModel(self.space, evidence, np.log(np.maximum(errors, _FLOOR)))
 
     def predict(self, evidence: Evidence) -> HoleSizes:
         """Expected errors on structures, from the labels or, without any, from the prior."""
@@ -181,15 +154,13 @@ class HoleModel:
             variance -= np.einsum("ij,ji->i", across, cho_solve(factor, across.T))
         variance = np.maximum(variance, 0.0) + _NOISE_STD**2
         expected = np.exp(mean + variance / 2)
-        centre, spread = self.kappa_factor
         relative = expected / np.maximum(evidence.size, _FLOOR)
         return HoleSizes(
             force_error=expected,
             log_mean=mean,
             log_std=np.sqrt(variance),
-            kappa_error=relative * np.exp(centre + spread / 2),
+            kappa_error=relative * np.exp(float(_KAPPA_MEAN) + _KAPPA_STD**2 / 2),
             labels=labels,
-            kappa_labels=self.kappa_labels,
         )
 
     def _covariance(self, left: Evidence, right: Evidence) -> Array:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.contract.evaluation import Failed, Measured, Outcome, Unstable
 from oracle.materials.material import Material
 from oracle.runtime.threads import pinned_threads
 from surrogate.contract.protocol import Calibration, Output, Posterior
@@ -21,7 +21,7 @@ from surrogate.fidelities.delta_learning import DeltaTarget, delta_target, low_f
 from surrogate.fidelities.low_fidelity import Similarity
 from surrogate.fidelities.low_fidelity_descriptors import LowFidelityDescriptors
 from surrogate.fidelities.trust import Trust
-from surrogate.training_data.labels import Outcome, latest, stabilities_of
+from surrogate.training_data.labels import latest, stabilities_of
 from surrogate.training_data.problem import Model, Problem, StabilityPredictor, StabilityProblem
 from surrogate.training_data.scaling import InputScale
 from surrogate.training_data.targets import Extras, Target, rows_of

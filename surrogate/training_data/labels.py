@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.evaluation import Failed, Measured, Unstable, quantity_of, scalar
+from oracle.contract.evaluation import Measured, Outcome, Unstable, quantity_of, scalar
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Output
 
 Array = NDArray[np.float64]
-Outcome = Measured | Unstable | Failed
 _TELLING_STAGES = frozenset({"relax", "fc2", "stability"})  # where failing hints at instability
 _FAILURE_CONFIDENCE = 0.5
 

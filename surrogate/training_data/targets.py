@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.evaluation import Unstable
+from oracle.contract.evaluation import Outcome, Unstable
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Output
 from surrogate.features.inputs import Inputs
-from surrogate.training_data.labels import Labels, Outcome, labels_of
+from surrogate.training_data.labels import Labels, labels_of
 from surrogate.training_data.prior import prior_mean
 from surrogate.training_data.problem import Problem
 from surrogate.training_data.scaling import TargetScale

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.evaluation import Measured
+from oracle.contract.evaluation import Measured, Outcome
 from oracle.contract.property_table import spec_of
 from surrogate.contract.protocol import Output
 from surrogate.features.inputs import Inputs
-from surrogate.training_data.labels import Labels, Outcome, label_of, labels_of
+from surrogate.training_data.labels import Labels, label_of, labels_of
 from surrogate.training_data.problem import Model, Problem
 from surrogate.training_data.scaling import TargetScale
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.contract.objective import Objective
-from agents.contract.protocol import Candidate, Outcome, Proposer, candidate_id
+from agents.contract.protocol import Candidate, Proposer, candidate_id
 from agents.proposers.base import BaseProposer
 from agents.proposers.bayesian import BayesianProposer
 from agents.proposers.evolution import EvolutionProposer
@@ -17,7 +17,7 @@ from agents.proposers.settings import BayesianSettings, EvolutionSettings, Subst
 from agents.proposers.substitution import SubstitutionProposer
 from agents.proposers.tree_search import TreeSearchProposer
 from agents.spaces.finite import FiniteSpace
-from oracle.contract.evaluation import Failed, Measured, Unstable
+from oracle.contract.evaluation import Failed, Measured, Outcome, Unstable
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from agents.acquisition.pool_posterior import SharedSurrogate
 from agents.contract.objective import Objective
-from agents.contract.protocol import Candidate, Outcome
+from agents.contract.protocol import Candidate
 from agents.selection.batch import Selection, select, slots
 from agents.selection.settings import SelectionSettings
 from agents.spaces.finite import FiniteSpace
-from oracle.contract.evaluation import Measured
+from oracle.contract.evaluation import Measured, Outcome
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate
 

@@ -26,7 +26,7 @@ def points(values: Array) -> list[Latent]:
 
 def sizes(errors: Array) -> HoleSizes:
     one = np.ones(len(errors))
-    return HoleSizes(errors, np.log(errors), 0.3 * one, errors / 0.3, 0, 0)
+    return HoleSizes(errors, np.log(errors), 0.3 * one, errors / 0.3, 0)
 
 
 def hunted(

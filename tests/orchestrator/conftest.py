@@ -26,6 +26,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from orchestrator.app.cli import main
+from orchestrator.executors import serial_executor, worker
+from orchestrator.executors.protocol import CallContext
 from orchestrator.store.store import NewEvent, Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -285,6 +287,22 @@ class Desk:
         """Words after `phonoscout` of the commands that a run ends with."""
         lines = [line.partition(": ")[2].strip() for line in printed.splitlines()]
         return [shlex.split(line)[1:] for line in lines if line.startswith("phonoscout resume")]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, Any], None]:
+    """Has serial executors call another function in the place of one of their own."""
+    standing: dict[Any, Any] = {}
+
+    def run(function: Any, payload: Any, context: CallContext) -> Any:
+        return worker.run(standing.get(function, function), payload, context)
+
+    monkeypatch.setattr(serial_executor, "run", run)
+
+    def replace(function: Any, other: Any) -> None:
+        standing[function] = other
+
+    return replace
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,29 @@ def complain(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
     """Tells the user something beside its result."""
     report_damage(Path(payload["file"]), "it is too short")
     return {}
+
+
+@dataclass(frozen=True)
+class Sum:
+    a: float
+    b: float
+
+    def doubled(self, payload: dict[str, Any], context: CallContext) -> float:
+        return 2 * (self.a + self.b)
+
+
+@dataclass(frozen=True)
+class Total:
+    value: float
+    of: Sum
+
+
+def added(request: Sum, context: CallContext) -> Total:
+    return Total(request.a + request.b, of=request)
+
+
+def inner() -> Callable[[dict[str, Any], CallContext], dict[str, Any]]:
+    def function(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+        return payload
+
+    return function

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -18,28 +19,23 @@ from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.run_settings import Duration, ExecutorSettings
-from orchestrator.executors.protocol import Call, Executor, Reply
+from orchestrator.executors.protocol import Call, CallFailed, Executor, Reply
 from orchestrator.executors.ray_cluster import _arguments, _fitting
 from orchestrator.executors.ray_executor import RayExecutor
 from orchestrator.executors.serial_executor import SerialExecutor
+from tests.orchestrator import executor_functions
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 200.0  # a worker that imports torch beside five busy processes takes a minute
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _functions() -> Iterator[None]:
-    """Workers must find what is importable here, and nowhere else."""
-    sys.path.insert(0, str(HERE))
-    yield
-    sys.path.remove(str(HERE))
+def call(
+    name: str, /, *, id: str = "t-1", limit: float | None = None, **payload: Any
+) -> Call[dict[str, Any], Any]:
+    return Call(id, vars(executor_functions)[name], payload, limit)
 
 
-def call(name: str, /, *, id: str = "t-1", limit: float | None = None, **payload: Any) -> Call:
-    return Call(id, f"executor_functions:{name}", payload, limit)
-
-
-def answer(executor: Executor, asked: Call) -> Reply:
+def answer(executor: Executor, asked: Call[Any, Any]) -> Reply:
     executor.submit(asked)
     reply = executor.next_reply(_PATIENCE_S)
     assert reply is not None
@@ -52,6 +48,16 @@ def until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
     while not true() and time.monotonic() < end:
         time.sleep(0.05)
     return true()
+
+
+_UNKNOWN_TO_WORKERS: list[Any] = [
+    lambda payload, context: payload,
+    functools.partial(executor_functions.add, {}),
+    executor_functions.Sum(1, 2).doubled,
+    executor_functions.inner(),
+    executor_functions.Sum,
+    "executor_functions:add",
+]
 
 
 class ExecutorContract:
@@ -85,15 +91,29 @@ class ExecutorContract:
             "arrays.npz is damaged (it is too short): it is computed again"
         ]
 
-    def test_a_function_that_is_not_there(self, executor: Executor) -> None:
-        reply = answer(executor, Call("t-1", "no_such_module:f", {}))
-        assert reply.kind == "error"
-        assert "no_such_module" in str(reply.error)
+    @pytest.mark.parametrize("function", _UNKNOWN_TO_WORKERS)
+    def test_what_no_worker_can_import_is_refused(
+        self, executor: Executor, function: Callable[..., Any]
+    ) -> None:
+        for ask in (
+            lambda: executor.submit(Call("t-1", function, {})),
+            lambda: executor.map(function, []),
+        ):
+            with pytest.raises(TypeError, match=r"cannot run in a worker.*top level"):
+                ask()
+        assert executor.next_reply(0.0) is None
 
-    def test_an_answer_that_is_no_dictionary(self, executor: Executor) -> None:
+    def test_requests_and_answers_are_what_they_were(self, executor: Executor) -> None:
+        asked = [executor_functions.Sum(1, 2.5), executor_functions.Sum(0.1, 0.2)]
+        assert list(executor.map(executor_functions.added, asked)) == [
+            executor_functions.Total(3.5, of=asked[0]),
+            executor_functions.Total(0.1 + 0.2, of=asked[1]),
+        ]
+
+    def test_a_call_that_gives_no_answer(self, executor: Executor) -> None:
         reply = answer(executor, call("nothing"))
         assert reply.kind == "error"
-        assert "NoneType, expected a dictionary" in str(reply.error)
+        assert "nothing returned nothing, expected an answer" in str(reply.error)
 
     def test_deadline_and_threads_reach_the_function(self, executor: Executor) -> None:
         before = time.time()
@@ -125,7 +145,7 @@ class ExecutorContract:
 
     def test_map_keeps_the_order(self, executor: Executor) -> None:
         payloads = [{"a": i, "b": 0, "seconds": 0.03 * (i % 2 == 0)} for i in range(9)]
-        found = executor.map("executor_functions:add", payloads)
+        found = executor.map(executor_functions.add, payloads)
         assert [value["sum"] for value in found] == list(range(9))
 
     def test_who_waits_is_told_the_stages_of_a_map(
@@ -140,12 +160,12 @@ class ExecutorContract:
                 go.touch()
 
         executor.watch(listen)
-        assert list(executor.map("executor_functions:report", [{"go": str(go)}])) == [{}]
+        assert list(executor.map(executor_functions.report, [{"go": str(go)}])) == [{}]
         executor.watch(lambda stages: None)
         assert ("fc3", 0.25) in told
 
     def test_map_of_nothing(self, executor: Executor) -> None:
-        assert list(executor.map("executor_functions:add", [])) == []
+        assert list(executor.map(executor_functions.add, [])) == []
 
     def test_map_takes_payloads_as_they_are_needed(self, executor: Executor) -> None:
         taken = []
@@ -155,19 +175,19 @@ class ExecutorContract:
                 taken.append(i)
                 yield {"a": i, "b": 0}
 
-        found = executor.map("executor_functions:add", payloads())
+        found = executor.map(executor_functions.add, payloads())
         assert [next(found)["sum"] for _ in range(5)] == [0, 1, 2, 3, 4]
         assert len(taken) <= 5 + 8 * executor.slots
         assert [value["sum"] for value in found] == list(range(5, 100))
 
     def test_map_raises_the_first_error(self, executor: Executor) -> None:
-        with pytest.raises(RuntimeError, match=r"executor_functions:add: KeyError: 'b'"):
-            list(executor.map("executor_functions:add", [{"a": 1, "b": 1}, {"a": 1}]))
+        with pytest.raises(CallFailed, match=r"executor_functions:add: KeyError: 'b'"):
+            list(executor.map(executor_functions.add, [{"a": 1, "b": 1}, {"a": 1}]))
         assert executor.next_reply(0.2) is None
 
     def test_map_leaves_other_replies_alone(self, executor: Executor) -> None:
         executor.submit(call("add", id="t-9", a=4, b=5))
-        found = executor.map("executor_functions:add", [{"a": i, "b": 0} for i in range(4)])
+        found = executor.map(executor_functions.add, [{"a": i, "b": 0} for i in range(4)])
         assert [value["sum"] for value in found] == [0, 1, 2, 3]
         reply = executor.next_reply(_PATIENCE_S)
         assert reply is not None
@@ -189,7 +209,7 @@ class TestSerialExecutor(ExecutorContract):
 
 
 @pytest.fixture(scope="module")
-def ray_executor(_functions: None) -> Iterator[RayExecutor]:
+def ray_executor() -> Iterator[RayExecutor]:
     """Started once: it takes seconds. Every test leaves it without calls under way."""
     executor = RayExecutor(ExecutorSettings(workers=2))
     before = time.monotonic()
@@ -218,7 +238,7 @@ class TestRayExecutor(ExecutorContract):
         assert listening
 
     def test_calls_run_side_by_side_and_end_in_their_order(self, executor: Executor) -> None:
-        list(executor.map("executor_functions:add", [{"a": 1, "b": 1, "seconds": 0.3}] * 2))
+        list(executor.map(executor_functions.add, [{"a": 1, "b": 1, "seconds": 0.3}] * 2))
         executor.submit(call("add", id="slow", a=1, b=1, seconds=1.0))
         executor.submit(call("add", id="quick", a=1, b=1, seconds=0.1))
         replies = [executor.next_reply(_PATIENCE_S), executor.next_reply(_PATIENCE_S)]
@@ -275,12 +295,12 @@ class TestRayExecutor(ExecutorContract):
     def test_map_repeats_what_a_lost_worker_had(self, executor: Executor, tmp_path: Path) -> None:
         payloads = [{"index": i, "file": str(tmp_path / str(i == 1))} for i in range(4)]
         (tmp_path / "False").touch()
-        found = executor.map("executor_functions:die_once", payloads)
+        found = executor.map(executor_functions.die_once, payloads)
         assert [value["index"] for value in found] == [0, 1, 2, 3]
 
     def test_a_map_nobody_reads_to_its_end_leaves_nothing(self, executor: Executor) -> None:
         found = executor.map(
-            "executor_functions:add", [{"a": i, "b": 0, "seconds": 0.5} for i in range(20)]
+            executor_functions.add, [{"a": i, "b": 0, "seconds": 0.5} for i in range(20)]
         )
         assert next(found)["sum"] == 0
         assert isinstance(found, Iterator)
@@ -309,17 +329,17 @@ def test_ray_is_started_again_when_it_dies(ray_executor: RayExecutor) -> None:
 
 
 _DRIVER = """
-import json, os, sys, time
-sys.path.insert(0, sys.argv[1])
+import json
+from tests.orchestrator import executor_functions as functions
 from orchestrator.executors.protocol import Call
 from orchestrator.executors.ray_executor import RayExecutor
 from orchestrator.config.run_settings import ExecutorSettings
 
 executor = RayExecutor(ExecutorSettings(workers=2))
-executor.submit(Call("1", "executor_functions:exit_at_once", {}))
+executor.submit(Call("1", functions.exit_at_once, {}))
 reply = executor.next_reply(60.0)
 for i in range(2):
-    executor.submit(Call(str(i), "executor_functions:hang", {"file": f"pid-{i}"}))
+    executor.submit(Call(str(i), functions.hang, {"file": f"pid-{i}"}))
 executor.next_reply(0.1)
 print(json.dumps(reply.kind), flush=True)
 while True:
@@ -332,9 +352,9 @@ def test_nothing_survives_a_killed_campaign(tmp_path: Path) -> None:
     temp = tmp_path / ("long-" * 20)
     temp.mkdir()
     driver = subprocess.Popen(
-        [sys.executable, "-c", _DRIVER, str(HERE)],
+        [sys.executable, "-c", _DRIVER],
         cwd=tmp_path,
-        env=os.environ | {"TMPDIR": str(temp), "PYTHONPATH": str(HERE.parent.parent)},
+        env=os.environ | {"TMPDIR": str(temp), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

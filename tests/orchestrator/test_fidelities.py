@@ -120,7 +120,7 @@ def run(folder: Path, settings: CampaignConfig, *, killed: bool = False) -> Camp
     return Campaign(store, settings.name).state
 
 
-def _call(campaign: Campaign, prepared: Prepared, trial: Trial) -> Call:
+def _call(campaign: Campaign, prepared: Prepared, trial: Trial) -> Call[Any, Any]:
     return call_for(trial, campaign, prepared.oracles)
 
 

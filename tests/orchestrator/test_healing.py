@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import yaml
 from rich.console import Console
 
-from oracle.contract.evaluation import Measured, Quantity, Unstable
+from oracle.contract.evaluation import Measured, Quantity
 from oracle.materials.crystal import Crystal
 from orchestrator.assembly import prepared
+from orchestrator.assembly.oracles import build_oracle
 from orchestrator.calls import healing_calls, oracle_calls
+from orchestrator.calls.healing_calls import (
+    FineTuneAnswer,
+    FineTuneRequest,
+    HuntAnswer,
+    HuntRequest,
+    LabelAnswer,
+    LabelRequest,
+    WantedLabel,
+)
+from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.state import CampaignState
@@ -25,6 +38,7 @@ from orchestrator.executors.protocol import CallContext
 from orchestrator.queries.queries import best, status
 from orchestrator.running import runner
 from orchestrator.store.store import Store
+from surrogate.healing.force_labels import ForceLabel
 
 CONFIG: dict[str, Any] = {
     "name": "heal",
@@ -72,82 +86,85 @@ class Workers:
         if self.after is not None and len(self.asked) > self.after:
             raise KeyboardInterrupt
 
-    def evaluate(self, payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    def evaluate(self, request: EvaluationRequest, context: CallContext) -> Measured:
         self._count("evaluate")
-        crystal = Crystal.model_validate(payload["material"])
-        healed = "weights" in str(payload["oracle"]["calculator"])
+        crystal = request.material
+        assert isinstance(crystal, Crystal)
+        healed = "weights" in str(request.oracle.calculator)
         value = float(_numbers(crystal.digest, 0).uniform(1.0, 9.0)) + 20.0 * healed
-        from orchestrator.assembly.oracles import build_oracle
-        from orchestrator.calls.oracle_calls import _SETTINGS
-
-        oracle = build_oracle(_SETTINGS.validate_python(payload["oracle"]), payload["fidelity"])
-        common: dict[str, Any] = {
-            "material": crystal, "fidelity": "bte", "method": oracle.method_digest,
-            "cost_s": 2.0, "stage": "bte",
-        }  # fmt: skip
-        found: Measured | Unstable = Measured(
-            **common,
+        return Measured(
+            material=crystal,
+            fidelity="bte",
+            method=build_oracle(request.oracle, request.fidelity).method_digest,
+            cost_s=2.0,
+            stage="bte",
             temperature=(300.0,),
             properties={"kappa": Quantity(value=[value], unit="W/m/K", per_temperature=True)},
         )
-        return dict(found.model_dump(mode="json"))
 
-    def hunt(self, payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    def hunt(self, request: HuntRequest, context: CallContext) -> HuntAnswer:
         self._count("hunt")
-        suffix = payload["suffix"]
 
-        def plan(document: Any, purpose: str) -> dict[str, Any]:
-            crystal = Crystal.model_validate(document)
-            return {
-                "id": f"{crystal.formula}-{crystal.digest[:6]}-0{suffix}",
-                "material": crystal.digest, "number": 0, "purpose": purpose,
-                "force_error": 0.2, "kappa_error": 0.5, "reason": "because",
-            }  # fmt: skip
+        def wanted(crystal: Crystal, purpose: Literal["hole", "audit"]) -> WantedLabel:
+            name = f"{crystal.formula}-{crystal.digest[:6]}-0{request.suffix}"
+            return WantedLabel(name, crystal.digest, 0, purpose, 0.2, 0.5, "because")
 
-        known = {document["id"] for document in payload["labels"]}
-        holes = [plan(m, "hole") for m in payload["materials"]]
-        audits = [plan(m, "audit") for m in payload["audits"]]
-        wanted = [p for p in holes if p["id"] not in known][: payload["budget"]]
-        labels = [*wanted, *audits] if wanted else []
-        return {"labels": labels, "pool": 4, "expected": 0.2, "remaining": 0.1, "cost_s": 1.0}
+        known = {label.id for label in request.labels}
+        holes = [wanted(crystal, "hole") for crystal in request.materials]
+        audits = [wanted(crystal, "audit") for crystal in request.audits]
+        chosen = [hole for hole in holes if hole.id not in known][: request.budget]
+        labels = (*chosen, *audits) if chosen else ()
+        return HuntAnswer(cost_s=1.0, labels=labels, pool=4, expected=0.2, remaining=0.1)
 
-    def label_one(self, payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    def label_one(self, request: LabelRequest, context: CallContext) -> LabelAnswer:
         self._count("label")
-        crystal = Crystal.model_validate(payload["materials"][0])
-        document = {"id": payload["id"], "forces": _numbers(crystal.digest, 1).random(3).tolist()}
-        return {
-            "document": document, "digest": (payload["id"] + "x" * 64)[:64], "settings": "s" * 64,
-            "engine": "7net-0", "formula": crystal.formula, "cost_s": 3.0,
-        }  # fmt: skip
+        crystal = request.material
+        atoms = len(crystal.species)
+        label = ForceLabel(
+            id=request.id,
+            cell=np.asarray(crystal.lattice),
+            positions=np.asarray(crystal.positions) + 1e-6 * zlib.crc32(request.id.encode()),
+            numbers=np.full(atoms, 11),
+            forces=_numbers(crystal.digest, 1).random((atoms, 3)),
+            engine="7net-0",
+            settings="s" * 64,
+        )
+        return LabelAnswer(cost_s=3.0, label=label)
 
-    def fine_tune(self, payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    def fine_tune(self, request: FineTuneRequest, context: CallContext) -> FineTuneAnswer:
         self._count("fine_tune")
-        assert payload["elsewhere"]
-        trained = {document["id"] for document in payload["labels"]}
-        assert not trained & {document["id"] for document in payload["elsewhere"]}
-        found: dict[str, Any] = {
-            "accepted": self.accept, "reason": "as told", "labels": len(trained),
-            "errors": {"held_out_before": 0.2, "held_out_after": 0.1}, "cost_s": 5.0,
-        }  # fmt: skip
-        if self.accept:
-            folder = Path(payload["folder"])
-            folder.mkdir(parents=True, exist_ok=True)
-            weights = folder / f"{len(trained)}.pth"
-            weights.write_bytes(str(sorted(trained)).encode())
-            found |= {"family": "chgnet", "weights": weights.name, "digest": "d" * 64}
-        return found
+        trained = sorted(label.id for label in request.labels)
+        audits = [label.id for label in request.elsewhere]
+        assert audits
+        assert not set(trained) & set(audits)
+        found = FineTuneAnswer(
+            accepted=self.accept,
+            reason="as told",
+            cost_s=5.0,
+            labels=len(trained),
+            errors={"held_out_before": 0.2, "held_out_after": 0.1},
+        )
+        if not self.accept:
+            return found
+        request.folder.mkdir(parents=True, exist_ok=True)
+        weights = request.folder / f"{len(trained)}.pth"
+        weights.write_bytes(str(trained).encode())
+        return replace(found, family="chgnet", weights=weights.name, digest="d" * 64)
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Campaign, Workers]]:
+def run(
+    tmp_path: Path, stand_in: Callable[[Any, Any], None]
+) -> Callable[..., tuple[Campaign, Workers]]:
     """Launches, or goes on with, a campaign in a home of its own."""
 
     def go(home: str = "home", **changes: Any) -> tuple[Campaign, Workers]:
         workers = Workers(accept=changes.pop("accept", True), after=changes.pop("after", None))
-        monkeypatch.setattr(oracle_calls, "evaluate", workers.evaluate)
-        monkeypatch.setattr(oracle_calls, "try_potentials", lambda payload, context: {})
-        for name in ("hunt", "label_one", "fine_tune"):
-            monkeypatch.setattr(healing_calls, name, getattr(workers, name))
+        stand_in(oracle_calls.evaluate, workers.evaluate)
+        stand_in(oracle_calls.try_potentials, lambda request, context: oracle_calls.TrialAnswer())
+        stand_in(healing_calls.hunt, workers.hunt)
+        stand_in(healing_calls.label_one, workers.label_one)
+        stand_in(healing_calls.fine_tune, workers.fine_tune)
         store = Store(tmp_path / home)
         known = {row.name for row in store.campaigns()}
         if "heal" not in known:
@@ -181,9 +198,9 @@ def test_accepted_weights_take_over(run: Callable[..., tuple[Campaign, Workers]]
     assert [h.accepted for h in state.healings] == [True, True]
     assert state.healings[0].weights == "weights/2.pth"
     assert state.generation == 2
-    assert campaign.potential.startswith("chgnet:/")
-    assert campaign.potential.endswith("weights/4.pth")
-    assert campaign.config.oracle.calculator == "chgnet"  # type: ignore[union-attr]
+    assert str(campaign.potential).startswith("chgnet:/")
+    assert str(campaign.potential).endswith("weights/4.pth")
+    assert campaign.config.oracle.calculator == "chgnet"
     # A round that began with new weights asked the best so far again before anything else.
     renewed = state.of_purpose("renew")
     assert [t.round for t in renewed] == [2, 2, 4, 4]
@@ -270,10 +287,10 @@ def test_a_label_that_fails_is_left_out(
 ) -> None:
     plain = Workers.label_one
 
-    def failing(self: Workers, payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
-        made = plain(self, payload, context)
+    def failing(self: Workers, request: LabelRequest, context: CallContext) -> LabelAnswer:
+        made = plain(self, request, context)
         if self.asked.count("label") == 1:
-            return {"error": "label: the SCF did not converge", "cost_s": 3.0}
+            return LabelAnswer(cost_s=3.0, error="label: the SCF did not converge")
         return made
 
     monkeypatch.setattr(Workers, "label_one", failing)
@@ -288,7 +305,7 @@ def test_a_label_that_fails_is_left_out(
 def test_one_that_cannot_judge_ends_with_the_cause(
     run: Callable[..., tuple[Campaign, Workers]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: Workers, payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
+    def broken(self: Workers, request: HuntRequest, context: CallContext) -> HuntAnswer:
         raise ValueError("no memory")
 
     monkeypatch.setattr(Workers, "hunt", broken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from oracle.materials.superlattice import Superlattice
 from orchestrator.assembly import prepared
 from orchestrator.assembly.build import build_space
 from orchestrator.assembly.oracles import check_table
-from orchestrator.calls import oracle_calls
+from orchestrator.calls.oracle_calls import EvaluationRequest, evaluate
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config
+from orchestrator.executors.protocol import CallContext
 from orchestrator.running.loop import usable
 
 LOG = {"property": "conductance", "goal": "maximize", "log": True}
@@ -84,18 +86,19 @@ def test_a_negative_value_is_a_label_where_no_logarithm_is_taken() -> None:
 
 
 def test_a_computed_value_that_is_no_label_fails_its_trial_and_the_campaign_goes_on(
-    desk: Any, monkeypatch: pytest.MonkeyPatch
+    desk: Any, stand_in: Callable[[Any, Any], None]
 ) -> None:
-    plain, given = oracle_calls.evaluate, iter([float("nan"), -3.0])
+    given = iter([float("nan"), -3.0])
 
-    def wrong(payload: Any, context: Any) -> dict[str, Any]:
-        found = plain(payload, context)
+    def wrong(request: EvaluationRequest, context: CallContext) -> Any:
+        found = evaluate(request, context)
         value = next(given, None)
-        if value is not None:
-            found["properties"]["conductance"]["value"] = value
-        return found
+        if value is None or not isinstance(found, Measured):
+            return found
+        quantity = found.properties["conductance"].model_copy(update={"value": value})
+        return found.model_copy(update={"properties": {"conductance": quantity}})
 
-    monkeypatch.setattr(oracle_calls, "evaluate", wrong)
+    stand_in(evaluate, wrong)
     agents = [{"kind": "random"}, {"kind": "bayesian"}]
     config = desk.config(objective=LOG, agents=agents, budget={"batch": 4, "oracle_calls": 12})
     desk("launch", config)

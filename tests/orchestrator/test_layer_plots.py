@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from matplotlib.image import imread
 
 from orchestrator.plots.layer_plots import drawn_layers, transmission
-from orchestrator.plots.plot_files import write_figure
+from orchestrator.plots.plot_files import write_figures
 
 DESIGNS = [("1.5", "SGGS"), ("2.5", "GSSS")]
 NAMES = {"S": "Si", "G": "Ge"}
@@ -44,7 +44,7 @@ def test_leads_lie_outside_the_layers_in_the_colour_of_their_material() -> None:
 def test_sequences_without_a_stack_are_drawn_by_their_letters(tmp_path: Path) -> None:
     figure = drawn_layers([("1", "01" * 20)], names={})
     assert {t.name for t in figure.data} == {"0", "1"}
-    png, _ = write_figure(figure, tmp_path / "layers")
+    png, _ = write_figures({"layers": figure}, tmp_path, "layers.html")
     picture = imread(io.BytesIO(png.read_bytes()))
     assert picture.shape[1] == figure.layout.width
     assert picture[..., :3].std() > 0.05  # something is drawn

@@ -36,10 +36,10 @@ class Unlucky(SerialExecutor):
     def __init__(self, settings: ExecutorSettings, accident: Accident) -> None:
         super().__init__(settings)
         self._accident = accident
-        self._calls: list[Call] = []
+        self._calls: list[Call[Any, Any]] = []
         self.attempts: dict[str, int] = {}
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: Call[Any, Any]) -> None:
         self._calls.append(call)
         super().submit(call)
 
@@ -168,7 +168,7 @@ def test_an_interrupt_that_python_dropped_still_ends_the_campaign(
     plain = Unlucky.submit
     seen: list[str] = []
 
-    def submit(self: Unlucky, call: Call) -> None:
+    def submit(self: Unlucky, call: Call[Any, Any]) -> None:
         seen.append(call.id)
         if len(seen) == 3:
             with contextlib.suppress(KeyboardInterrupt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from oracle.materials.crystal import Crystal
 from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
-from orchestrator.calls import oracle_calls
+from orchestrator.calls.oracle_calls import EvaluationRequest, evaluate
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import validate
+from orchestrator.executors.protocol import CallContext
 
 PROTOTYPES = {"kind": "prototypes", "prototypes": ["rocksalt"]}
 LAYERS = {"kind": "superlattice", "alphabet": {"S": "Si", "G": "Ge"}, "leads": ["S", "S"],
@@ -129,16 +131,17 @@ def test_the_table_says_what_the_oracle_gives(fidelity: Any, tmp_path: Path) -> 
 
 
 def test_a_first_round_without_any_value_ends_a_campaign(
-    desk: Any, monkeypatch: pytest.MonkeyPatch
+    desk: Any, stand_in: Callable[[Any, Any], None]
 ) -> None:
     """As an oracle does that was extended and gives another property than it says."""
-    plain = oracle_calls.evaluate
 
-    def other(payload: Any, context: Any) -> dict[str, Any]:
-        found = plain(payload, context)
-        return found | {"properties": {"length": found["properties"]["conductance"]}}
+    def other(request: EvaluationRequest, context: CallContext) -> Measured:
+        found = evaluate(request, context)
+        assert isinstance(found, Measured)
+        length = {"length": found.properties["conductance"]}
+        return found.model_copy(update={"properties": length})
 
-    monkeypatch.setattr(oracle_calls, "evaluate", other)
+    stand_in(evaluate, other)
     done = desk("launch", desk.config(budget={"batch": 4, "oracle_calls": 40}), code=1)
     assert "failed: objective.property: none of the 4 measured has conductance" in done.stdout
     assert "the oracle gave: length" in done.stdout

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.image import imread
 
 from orchestrator.plots.error_bars import CUT, Point, axis_of, bars
-from orchestrator.plots.plot_files import write_figure, write_figures
+from orchestrator.plots.plot_files import write_figures
 from orchestrator.plots.plots import Bands, bands_and_dos, cumulative_kappa
 from orchestrator.plots.trial_plots import ParityPoint, TrialPoint, best_so_far, parity
 
@@ -220,7 +220,7 @@ def test_what_is_left_out_of_kappa_is_said() -> None:
 @pytest.mark.parametrize("name", figures())
 def test_pictures_have_the_size_and_colours_of_the_figure(tmp_path: Path, name: str) -> None:
     figure = figures()[name]
-    png, page = write_figure(figure, tmp_path / name)
+    png, page = write_figures({name: figure}, tmp_path, f"{name}.html")
     image = imread(io.BytesIO(png.read_bytes()), format="png")
     assert image.shape[:2] == (figure.layout.height, figure.layout.width)
     colours = [t.line.color or t.marker.color for t in figure.data if t.name != CUT]
@@ -228,7 +228,7 @@ def test_pictures_have_the_size_and_colours_of_the_figure(tmp_path: Path, name: 
         wanted = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
         assert (np.abs(image[..., :3] - wanted).max(axis=2) < 0.1).sum() > 10
     assert page.name == f"{name}.html"
-    again, _ = write_figure(figure, tmp_path / "again")
+    again, _ = write_figures({"again": figure}, tmp_path, "again.html")
     assert again.read_bytes() == png.read_bytes()
 
 
@@ -256,5 +256,5 @@ def test_page_holds_all_figures_and_the_script_once(tmp_path: Path) -> None:
     ],
 )
 def test_little_data_is_no_error(tmp_path: Path, figure: go.Figure) -> None:
-    png, _ = write_figure(figure, tmp_path / "few")
+    png, _ = write_figures({"few": figure}, tmp_path, "few.html")
     assert imread(png).shape[0] == figure.layout.height

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from agents.contract.objective import Objective
 from orchestrator.campaign.state import CampaignState
 from orchestrator.config.budget_settings import BudgetSettings, ConfirmationSettings
 from orchestrator.config.run_settings import ExecutorSettings
+from orchestrator.executors.protocol import CallContext
 from orchestrator.executors.serial_executor import SerialExecutor
 from orchestrator.executors.watched import Share, WatchedExecutor
 from orchestrator.presentation.progress_frame import Count, Frame, Running, Snapshot
@@ -113,17 +114,21 @@ class TestHeartbeat:
         assert SHOT.sentence(100.0).endswith("; 4:31, about 6 min left")
 
 
+@dataclass(frozen=True)
+class _Numbers:
+    work_items: int
+
+
+def _squares(numbers: _Numbers, context: CallContext) -> list[int]:
+    return [k * k for k in range(numbers.work_items)]
+
+
 def test_maps_are_counted_by_what_they_hold() -> None:
     told: list[Share | None] = []
     executor = WatchedExecutor(
         SerialExecutor(ExecutorSettings(kind="serial")), told.append, lambda: None
     )
-    sys.path.insert(0, str(Path(__file__).parent))
-    try:
-        payloads = [{"a": k, "b": 0, "crystals": [0] * 3} for k in range(2)]
-        assert len(list(executor.map("executor_functions:add", payloads))) == 2
-    finally:
-        sys.path.remove(str(Path(__file__).parent))
+    assert list(executor.map(_squares, [_Numbers(3), _Numbers(3)])) == [[0, 1, 4]] * 2
     assert [None if s is None else (s.done, s.total) for s in told] == [
         (0, 6),
         (3, 6),
@@ -138,11 +143,11 @@ def test_a_phase_shows_how_far_its_map_is() -> None:
     campaign.state.methods = {"bte": "m"}
     view = ProgressView(Console(file=io.StringIO()), campaign)
     view.say("fit")
-    view.on_share(Share("orchestrator.calls.oracle_calls:features", 24, 58))
+    view.on_share(Share("features", 24, 58))
     assert view.snapshot.doing == "round 1: fitting the surrogate: features 24 of 58"
     view.on_share(None)
     view.say("fine-tuning")
-    view.on_share(Share("orchestrator.calls.healing_calls:fine_tune", 0, 1))
+    view.on_share(Share("fine_tune", 0, 1))
     view.on_stages({"map:1:0": ("fine-tuning", 0.4)})
     assert view.snapshot.doing == "round 1: fine-tuning 40%"
 

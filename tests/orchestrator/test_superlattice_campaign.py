@@ -14,6 +14,7 @@ from oracle.materials.superlattice import Superlattice
 from orchestrator.app.cli import main
 from orchestrator.assembly.build import build_space, surrogate_settings
 from orchestrator.config.loading import load_config
+from surrogate.contract.settings import SequenceProcessSettings
 
 pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
 
@@ -88,4 +89,6 @@ def test_the_surrogate_is_told_which_end_is_sought() -> None:
         (["surrogate={kind: sequence-process, sought: high}"], "high"),
     ):
         config = load_config(path, overrides)
-        assert surrogate_settings(config, build_space(config.space)).sought == sought
+        settings = surrogate_settings(config, build_space(config.space))
+        assert isinstance(settings, SequenceProcessSettings)
+        assert settings.sought == sought

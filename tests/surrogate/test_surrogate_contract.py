@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
+from oracle.contract.evaluation import Failed, Measured, Outcome, Quantity, Unstable
 from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
@@ -37,7 +37,6 @@ from surrogate.models.multi_fidelity import MultiFidelityProcess
 from surrogate.models.sequence_process import SequenceProcess
 from surrogate.models.stability import PRIOR_STABLE
 
-Outcome = Measured | Unstable | Failed
 KAPPA = Output("kappa", 300.0)
 
 

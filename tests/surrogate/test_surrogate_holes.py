@@ -197,7 +197,7 @@ class TestHoleModel:
     def test_prior_says_that_it_rests_on_nothing(self) -> None:
         evidence, _ = self.evidence(6)
         sizes = HoleModel(LatentSpace.of(evidence.latents)).predict(evidence)
-        assert (sizes.labels, sizes.kappa_labels) == (0, 0)
+        assert sizes.labels == 0
         assert list(np.argsort(sizes.force_error)) == list(np.argsort(evidence.deviation))
         assert (sizes.force_error > 0).all()
 
@@ -224,16 +224,6 @@ class TestHoleModel:
         )
         sizes = model.predict(far)
         assert sizes.log_std[1] > 1.3 * sizes.log_std[0]
-
-    def test_kappa_is_calibrated_too(self) -> None:
-        evidence, truth = self.evidence(20)
-        model = HoleModel(LatentSpace.of(evidence.latents)).fitted(evidence, truth)
-        calibrated = model.with_kappa(np.full(8, 0.2), np.full(8, 2.0))
-        ratio = calibrated.predict(evidence).kappa_error / (
-            calibrated.predict(evidence).force_error / evidence.size
-        )
-        assert calibrated.predict(evidence).kappa_labels == 8
-        assert ratio == pytest.approx(np.full(20, 10.0), rel=0.25)
 
     def test_bad_errors(self) -> None:
         evidence, truth = self.evidence(4)

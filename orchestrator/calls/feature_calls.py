@@ -1,0 +1,70 @@
+"""Features of crystals, computed and stored by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from oracle.materials.crystal import Crystal
+from orchestrator.executors.protocol import CallContext, Executor
+from surrogate.contract.settings import SurrogateSettings
+from surrogate.features.crystal_features import CrystalFeatures, features_of, is_cached
+from surrogate.features.feature_store import FeatureStore, Mapper
+
+_SHARD = 8
+"""Crystals per call: a second or two of work, so that all workers end together."""
+
+
+@dataclass(frozen=True)
+class FeatureRequest:
+    """Crystals whose features are wanted.
+
+    Args:
+        potential: whose view of a crystal they are.
+        crystals: at most a few.
+        cache: folder where features are stored.
+        phonons: whether the frequencies of a doubled cell are among them.
+    """
+
+    potential: str
+    crystals: tuple[Crystal, ...]
+    cache: Path
+    phonons: bool
+
+    @property
+    def work_items(self) -> int:
+        """How many crystals."""
+        return len(self.crystals)
+
+
+def features(request: FeatureRequest, context: CallContext) -> int:
+    """Compute and store the surrogate's features of some crystals; says how many."""
+    for crystal in request.crystals:
+        features_of(request.potential, crystal, request.cache, phonons=request.phonons)
+    return len(request.crystals)
+
+
+def build_features(settings: SurrogateSettings, cache: Path, executor: Executor) -> FeatureStore:
+    """The features of crystals that a surrogate's settings ask for, computed on all workers."""
+    potential, phonons = settings.features, settings.phonons
+    mapper = _parallel(executor, potential, cache, phonons=phonons)
+    return FeatureStore(potential, cache, mapper, phonons=phonons)
+
+
+def _parallel(executor: Executor, potential: str, cache: Path, *, phonons: bool) -> Mapper:
+    """A mapper that computes missing features on all workers, then reads them from the cache."""
+
+    def mapped(
+        function: Callable[[Crystal], CrystalFeatures], crystals: list[Crystal]
+    ) -> Iterable[CrystalFeatures]:
+        missing = [c for c in crystals if not is_cached(potential, c, cache, phonons=phonons)]
+        requests = [
+            FeatureRequest(potential, tuple(missing[i : i + _SHARD]), cache, phonons)
+            for i in range(0, len(missing), _SHARD)
+        ]
+        for _ in executor.map(features, requests):
+            pass
+        return map(function, crystals)
+
+    return mapped
