@@ -117,7 +117,6 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "candidate": label.candidate,
         "label": first.label,
         "formula": formula,
-        "quantity": campaign.objective.quantity,
         "value": row.value,
         "unit": unit_of(evaluation, campaign.objective.property),
         "std": row.std,
@@ -135,6 +134,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "structure": structure_of(store.home, evaluation.material, formula),
         "file": file_of(store.home, evaluation.material, formula),
         "oracle": settings_of(store.home, evaluation),
+        "quantity": campaign.objective.quantity,
     }
 
 
