@@ -162,16 +162,11 @@ def select(
         "promise": _promising(proposals, shares, excluded),
         "hole": iter(()) if pool is None else _exploration(pool, free, space, excluded),
     }
-    wanted = batch + (2 * batch if reserve is None else reserve)
-    filled = _filled(sources, counts, wanted, accept)
+    filled = _filled(sources, counts, batch + (2 * batch if reserve is None else reserve), accept)
     selected = [_described(c, p, pool, objective, surrogate, fidelity) for p, c in filled]
-    n_batch = min(batch, len(selected))
-    return Selection(
-        _interleaved(selected[:n_batch]) + tuple(selected[n_batch:]),
-        n_batch,
-        _pool_spread(pool, free),
-        _exploration_spread(selected[:n_batch]),
-    )
+    chosen, rest = selected[:batch], tuple(selected[batch:])
+    spreads = _pool_spread(pool, free), _exploration_spread(chosen)
+    return Selection(_interleaved(chosen) + rest, len(chosen), *spreads)
 
 
 def _pool(

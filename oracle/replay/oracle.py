@@ -98,19 +98,23 @@ class ReplayOracle:
                 "cost_s": cost_s,
             }
         )
+        self._check_columns(spec.shape == "tensor")
+
+    def _check_columns(self, tensor: bool) -> None:
+        """Refuse a table with anything else in the columns that are read."""
         is_value, value = (
             (is_number_or_tensor, "a number, a tensor of 3 x 3 numbers, or null")
-            if spec.shape == "tensor"
+            if tensor
             else (is_number, "a number or null")
         )
         for name, allowed, expected in (
-            (column, is_value, value),
-            (stable_column, _is_boolean, "true, false or null"),
-            (std_column, _is_error, "a finite number of at least 0, or null"),
-            (confirm_column, is_value, value),
+            (self._column, is_value, value),
+            (self._stable_column, _is_boolean, "true, false or null"),
+            (self._std_column, _is_error, "a finite number of at least 0, or null"),
+            (self._confirm_column, is_value, value),
         ):
             if name is not None:
-                _check_column(rows, name, allowed, expected)
+                _check_column(self._rows, name, allowed, expected)
 
     @property
     def fidelity(self) -> str:

@@ -109,8 +109,7 @@ def heal(
     is_held_out = held_out(labels, settings.held_out, settings.seed)
     with one_thread():
         loop = Loop.prepared(original, labels, is_held_out, replay, elsewhere, settings)
-        unchanged = current is None or current == original
-        before = loop.errors() if unchanged else loop.errors_of(str(current))
+        before = loop.errors() if current in (None, original) else loop.errors_of(str(current))
         epochs = loop.run(done)
         outcome = _judged(loop, before, bool(elsewhere), settings)
         weights = loop.written(folder) if outcome.accepted else None
