@@ -109,8 +109,8 @@ def _value(quantity: Quantity | None, rotation: Array | None) -> Any:
 
 
 def _q_point(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> Any:
-    found = evaluation.q_point if isinstance(evaluation, Unstable) else None
-    return found if axes is None or found is None else axes.reduced(found)
+    q_point = evaluation.q_point if isinstance(evaluation, Unstable) else None
+    return q_point if axes is None or q_point is None else axes.reduced(q_point)
 
 
 def _provenance(evaluation: Measured | Unstable | Failed, axes: Axes | None) -> dict[str, Any]:

@@ -107,17 +107,17 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         )
 
     def _measured(
-        self, material: Any, found: Transport, device: Device, cost: float, context: Context
+        self, material: Any, transport: Transport, device: Device, cost: float, context: Context
     ) -> Measured:
         """The evaluation of a stable design, stored with its transmission."""
         sequence, leads = material.sequence, material.stack.leads
         length = device.length(sequence) * 1e-10
-        whole = leads[0] + sequence + leads[1]
+        with_leads = leads[0] + sequence + leads[1]
         record = self._record(material, "transmission", cost, **device.details)
         store = self._store(context)
         kind, key = "evaluations", self._key(material)
         home = store.path(kind, key).relative_to(context.workdir)
-        frequencies, values = device.midpoints.tolist(), found.transmission.tolist()
+        frequencies, values = device.midpoints.tolist(), transport.transmission.tolist()
         record["artefacts"] = {"transmission": str(home / "transmission.json")}
         factors = {"conductance": 1.0, "kappa": length}
         outcome = Measured(
@@ -127,15 +127,15 @@ class GreenOracle(ComputingOracle[GreenSettings]):
                 **{
                     name: make_quantity(
                         name,
-                        (found.conductance * factor).tolist(),
-                        std=None if found.std is None else (found.std * factor).tolist(),
+                        (transport.conductance * factor).tolist(),
+                        std=None if transport.std is None else (transport.std * factor).tolist(),
                     )
                     for name, factor in factors.items()
                 },
                 "transmission": make_quantity("transmission", values),
                 "frequencies": make_quantity("frequencies", frequencies),
                 "interfaces": make_quantity(
-                    "interfaces", float(sum(a != b for a, b in itertools.pairwise(whole)))
+                    "interfaces", float(sum(a != b for a, b in itertools.pairwise(with_leads)))
                 ),
                 "length": make_quantity("length", length * 1e10),
             },

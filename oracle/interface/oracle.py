@@ -109,14 +109,14 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
             home = store.path("evaluations", key).relative_to(forces.context.workdir)
             written = _write_cifs(folder, [relaxed for _, relaxed, _ in sides])
             calls = {"force_calls": make_quantity("force_calls", forces.calls)}
-            crystal, _, soft = sides[-1]
+            crystal, _, last = sides[-1]
             outcome: Outcome
             stage = "spectra"
-            if not isinstance(soft, Bulk):
-                stage = "relax" if soft.lowest is None else "stability"
+            if not isinstance(last, Bulk):
+                stage = "relax" if last.lowest is None else "stability"
             cost = time.perf_counter() - started
             record = self._record(material, stage, cost, seconds=clock.seconds)
-            if isinstance(soft, Bulk):
+            if isinstance(last, Bulk):
                 stable = [(c, bulk) for c, _, bulk in sides if isinstance(bulk, Bulk)]
                 written |= _write_spectra(folder, stable)
                 record["provenance"]["meshes"] = [list(bulk.mesh) for _, bulk in stable]
@@ -124,9 +124,9 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
             else:
                 outcome = Unstable(
                     **record,
-                    min_frequency=soft.lowest,
-                    q_point=soft.q_point,
-                    reason=f"{crystal.formula}: {soft.reason}",
+                    min_frequency=last.lowest,
+                    q_point=last.q_point,
+                    reason=f"{crystal.formula}: {last.reason}",
                     properties=calls,
                 )
             artefacts = {name: str(home / file) for name, file in written.items()}
@@ -144,7 +144,7 @@ def _measured(
     """The evaluation of an interface between two stable crystals."""
     temperatures = np.array(settings.temperatures)
     fine, coarse = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
-    found = {
+    results = {
         "overlap": _with_error(fine, coarse, lambda a, b: np.array(overlap(a, b))),
         "interface_conductance": _with_error(
             fine, coarse, lambda a, b: diffuse_mismatch(a, b, temperatures)
@@ -155,9 +155,9 @@ def _measured(
     }
     properties = {
         name: make_quantity(name, value.tolist(), std=std.tolist())
-        for name, (value, std) in found.items()
+        for name, (value, std) in results.items()
     }
-    value, std = found["interface_conductance"]
+    value, std = results["interface_conductance"]
     relative = np.divide(std, value, where=value > 0, out=np.zeros_like(value))
     doubts = [uncertain(settings.temperatures, relative, _DOUBTFUL)]
     first, second = (f.acoustics for _, f in sides)

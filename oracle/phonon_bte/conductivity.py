@@ -114,20 +114,20 @@ def conductivity(
     scatters = settings.isotope if isotope is None else isotope
     grid = settings.temperatures if temperatures is None else temperatures
     _run(phonons, settings, mesh, off_diagonal=off_diagonal, isotope=scatters, temperatures=grid)
-    found = phonons.thermal_conductivity
+    solved = phonons.thermal_conductivity
     particle, off = _parts(phonons, settings, off_diagonal)
-    modes = _mode_kappa(found, len(grid), off_diagonal) / np.prod(mesh)
+    modes = _mode_kappa(solved, len(grid), off_diagonal) / np.prod(mesh)
     result = Transport(
         mesh=mesh,
         particle=_symmetrised(phonons, particle),
         coherence=None if off is None else _symmetrised(phonons, off),
-        frequencies=np.asarray(found.frequencies, dtype=np.float64),
-        weights=np.asarray(found.grid_weights, dtype=np.float64),
+        frequencies=np.asarray(solved.frequencies, dtype=np.float64),
+        weights=np.asarray(solved.grid_weights, dtype=np.float64),
         mode_kappa=modes,
-        velocities=np.asarray(found.group_velocities, dtype=np.float64),
-        linewidths=_linewidths(found, boundary_length(settings)),
+        velocities=np.asarray(solved.group_velocities, dtype=np.float64),
+        linewidths=_linewidths(solved, boundary_length(settings)),
         isotope_linewidths=(
-            None if found.gamma_isotope is None else np.asarray(found.gamma_isotope)[0]
+            None if solved.gamma_isotope is None else np.asarray(solved.gamma_isotope)[0]
         ),
     )
     if checked and not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < HEAVY):

@@ -225,22 +225,24 @@ class Pipeline:
             ),
         )  # fmt: skip
         supercells.set_constants(phonons, crystal.fc2, third.scattering)
-        found = self._timed("bte", lambda: self._solve(phonons, mesh))
+        solved = self._timed("bte", lambda: self._solve(phonons, mesh))
         temperatures = np.array(settings.temperatures)
-        self.artefacts["kappa"] = kappa_files.write_kappa(self.folder, phonons, found, temperatures)
-        error = np.hypot(third.error, convergence.error(found, phonons, settings))
-        self._remember(phonons, third, found, error)
-        properties = properties | conductive_properties(found, error, settings.temperatures)
+        self.artefacts["kappa"] = kappa_files.write_kappa(
+            self.folder, phonons, solved, temperatures
+        )
+        error = np.hypot(third.error, convergence.error(solved, phonons, settings))
+        self._remember(phonons, third, solved, error)
+        properties = properties | conductive_properties(solved, error, settings.temperatures)
         properties["anharmonicity"] = make_quantity(
             "anharmonicity", _one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
-        properties |= self._mechanical(small, crystal, third, found)
+        properties |= self._mechanical(small, crystal, third, solved)
         properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
             self.folder, phonons, crystal.fc2, third.scattering, large=large
         )
-        self._write_plots(plots | {"cumulative_kappa": cumulative(found, settings.temperatures)})
+        self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
         doubts = self._cautions(crystal.stability, unexplained, error)
         return Result(
             "bte",

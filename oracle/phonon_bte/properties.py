@@ -65,24 +65,28 @@ def elastic_properties(
 
 
 def conductive_properties(
-    found: Transport, error: Array, temperatures: tuple[float, ...]
+    transport: Transport, error: Array, temperatures: tuple[float, ...]
 ) -> dict[str, Quantity]:
     """Conductivity and its parts, and heat capacity.
 
     Args:
-        found: transport at the temperatures.
+        transport: transport at the temperatures.
         error: (n_temperatures,), relative standard errors of the conductivity.
         temperatures: K.
     """
-    capacity = heat_capacity(found.frequencies, found.weights, temperatures)
-    atoms = found.frequencies.shape[1] / 3
+    capacity = heat_capacity(transport.frequencies, transport.weights, temperatures)
+    atoms = transport.frequencies.shape[1] / 3
     properties = {
-        "kappa": make_quantity("kappa", found.kappa.tolist(), std=(error * found.mean).tolist()),
-        "kappa_particle": make_quantity("kappa_particle", found.particle.tolist()),
+        "kappa": make_quantity(
+            "kappa", transport.kappa.tolist(), std=(error * transport.mean).tolist()
+        ),
+        "kappa_particle": make_quantity("kappa_particle", transport.particle.tolist()),
         "heat_capacity": make_quantity("heat_capacity", (capacity / atoms).tolist()),
     }
-    if found.coherence is not None:
-        properties["kappa_coherence"] = make_quantity("kappa_coherence", found.coherence.tolist())
+    if transport.coherence is not None:
+        properties["kappa_coherence"] = make_quantity(
+            "kappa_coherence", transport.coherence.tolist()
+        )
     return properties
 
 

@@ -119,9 +119,9 @@ class EspressoSettings(BaseModel):
 
 
 DftSettings = Annotated[GpawSettings | EspressoSettings, Field(discriminator="engine")]
-"""What may stand where a potential's name stands, told apart by `engine`."""
+"""Settings of a DFT program, which may replace the name of a potential; `engine` says which."""
 Potential = PotentialName | DftSettings
-"""What gives forces: a potential's name or import path, or settings of a DFT program."""
+"""A source of forces: the name or import path of a potential, or settings of a DFT program."""
 _EXECUTION = {"cores", "mpi", "command", "pseudo_dir"}
 
 

@@ -1,9 +1,9 @@
-"""What is named by import path, and the digest of the sources that make it what it is.
+"""Objects named by import path, and the digest of their sources.
 
-A calculator or an oracle of the user's own has no weights whose digest would tell two versions of
-it apart, so its sources are read: its module or, where it is in a package, all of that; and
-whatever of the user's own these import. Installed libraries are left out. A module that reads other
-files says so by a literal list of paths, relative to itself::
+A calculator or an oracle of the user's own has no weights whose digest would tell two versions
+apart, so the digest is taken of its sources: its module or the whole package that contains it, and
+all of the user's own modules that these import. Installed libraries are left out. A module that
+reads other files declares them in a literal list of paths, relative to itself::
 
     PHONOSCOUT_DEPENDS = ("weights.pt", "parameters/")
 """
@@ -45,7 +45,7 @@ def imported(name: str) -> Any:
     except RAISED_BY_LIBRARIES as error:  # a module may raise anything while it is imported
         raise SetupError(f"{name!r} cannot be imported ({in_words(error)})") from error
     if _digest(name) != before:
-        raise SetupError(f"{name!r}: its source has changed meanwhile; start again")
+        raise SetupError(f"{name!r}: its source was changed while it was being loaded; start again")
     return found
 
 
