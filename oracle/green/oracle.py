@@ -6,17 +6,19 @@ import itertools
 import json
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oracle.contract.computing import ComputingOracle
 from oracle.contract.evaluation import Measured, Outcome, Unstable, make_quantity
-from oracle.green.device import Device, Transport, prepare_device
 from oracle.green.settings import GreenSettings
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Stack, Superlattice
 from oracle.runtime.context import Context
 from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
+
+if TYPE_CHECKING:
+    from oracle.green.device import Device, Transport
 
 VERSION = 1
 """To be raised when the numbers of the same design and settings would change."""
@@ -93,6 +95,8 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         field = self._field(context)
         key = digest_of([stack.model_dump(mode="json"), self._method, str(context.workdir)])
         if key not in _LAST_DEVICE:
+            from oracle.green.device import prepare_device  # torch takes seconds to import
+
             device = prepare_device(stack, self._settings, field)
             _LAST_DEVICE.clear()
             _LAST_DEVICE[key] = device
