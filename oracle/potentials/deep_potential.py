@@ -1,0 +1,61 @@
+"""DPA4 from deepmd-kit, whose compiled operators are for one release of torch only."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+from ase.calculators.calculator import Calculator
+
+from oracle.runtime.errors import SetupError
+
+RELEASES = ("3.2.",)
+"""Releases of deepmd-kit with which DPA4 was checked without the compiled operators."""
+
+
+def dpa4(path: Path) -> Calculator:
+    """DPA4 from a file of weights.
+
+    Forces are single precision: they repeat to the bit on one machine.
+
+    Raises:
+        SetupError: another release of deepmd-kit is installed.
+    """
+    _skip_compiled_operators()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from deepmd.calculator import DP
+
+        return DP(str(path))
+
+
+def _skip_compiled_operators() -> None:
+    """Let deepmd-kit be imported beside another torch than the one that it was compiled with.
+
+    On import it loads a C++ library of operators and refuses every other release of torch. DPA4 is
+    written in Python and uses none of them (`tests/oracle/test_dpa4.py` compares its forces with
+    differences of its energy), so the library is marked as loaded. The MPI library, which only the
+    operators need, is not loaded either: the package that brings it also brings an ``mpiexec``,
+    which would start GPAW wrongly.
+    """
+    found = version("deepmd-kit")
+    if not found.startswith(RELEASES):
+        wanted = " or ".join(f"{release}*" for release in RELEASES)
+        raise SetupError(
+            f"deepmd-kit {found} is installed; expected {wanted}: pip install 'phonoscout[dpa4]'"
+        )
+    import torch
+    from deepmd.env import GLOBAL_CONFIG
+
+    spec = importlib.util.find_spec("deepmd")
+    assert spec is not None
+    assert spec.origin is not None
+    library = Path(spec.origin).parent / "lib" / "libdeepmd_op_pt.so"
+    torch.ops.loaded_libraries.add(str(library.resolve()))
+    GLOBAL_CONFIG["cibuildwheel"] = "0"  # it loads MPI where it was built as a wheel
+    # It asks on stderr for environment variables; workers get their threads from this project.
+    logging.getLogger("deepmd").setLevel(logging.ERROR)
+    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
