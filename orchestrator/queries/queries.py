@@ -204,9 +204,8 @@ def show(store: Store, candidate: str) -> Document:
     Raises:
         UnknownCandidate: no id, or more than one, begins like this.
     """
-    from oracle.contract.report import (
-        evaluation_json,
-    )  # needs pymatgen, which `best` and `status` do not
+    # Imported here since it needs pymatgen, which `best` and `status` do not.
+    from oracle.contract.report import evaluation_json
 
     stored = store.candidate(candidate)
     histories = [
