@@ -1,7 +1,7 @@
-# Everything happens in .venv, which is made when it is missing. `make demo` is the place to begin.
+# Everything is installed in .venv, which is created if missing. Begin with `make demo`.
 #
-# TORCH chooses the torch build that is installed first, so that a machine without a GPU need not
-# fetch CUDA:
+# TORCH selects the build of torch that is installed first, so that a machine without a GPU need not
+# download CUDA:
 #   make demo TORCH=torch==2.13.0                                  (default)
 #   make demo TORCH="torch --index-url <address of the CPU wheels, from pytorch.org>"
 
@@ -38,7 +38,7 @@ $(VENV)/.test: $(VENV)/.run
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,test]"
 	touch $@
 
-# GPAW is built from source, so its libraries come first; where they are, root is not needed.
+# GPAW is built from source and needs system libraries; root is needed only if they are missing.
 $(VENV)/.dft: $(VENV)/.run
 	if command -v apt-get >/dev/null && ! dpkg -s $(DFT_APT) >/dev/null 2>&1; then \
 	    if [ "$$(id -u)" = 0 ]; then apt-get install -y $(DFT_APT); \
@@ -46,36 +46,36 @@ $(VENV)/.dft: $(VENV)/.run
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,dft]"
 	touch $@
 
-install: $(VENV)/.run  ## Install phonoscout with the potentials that ship their weights.
+install: $(VENV)/.run  ## Install phonoscout, with the potentials whose packages contain weights.
 
-install-test: $(VENV)/.test  ## The same with what the tests need.
+install-test: $(VENV)/.test  ## The same, with the packages that the tests need.
 
-demo: install  ## A real campaign: 10 minutes on 2 cores at most.
+demo: install  ## Run a real campaign: at most 10 minutes on 2 cores.
 	rm -rf "$(DEMO_HOME)"
 	$(BIN)/phonoscout launch configs/quickstart.yaml --home "$(DEMO_HOME)"
 
-test: install-test check  ## Linters, types, layers and all but the slow tests.
+test: install-test check  ## Run linters, types, import rules and all tests but the slow ones.
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
-test-slow: install-test  ## The long physics.
+test-slow: install-test  ## Run the slow tests: long physics.
 	$(BIN)/python -m pytest -m slow
 
-check: install-test  ## Ruff, mypy and the layers.
+check: install-test  ## Run ruff, mypy and the import rules.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy oracle surrogate agents orchestrator tests benchmarks
 	$(BIN)/lint-imports
 
-format: install-test  ## Let ruff rewrite what it can.
+format: install-test  ## Let ruff fix and format the code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmarks: install-test  ## The measured tables of benchmarks/README.md.
+benchmarks: install-test  ## Measure the quick tables of benchmarks/README.md.
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/confirm.py
 
-dft: $(VENV)/.dft  ## One compound by DFT from start to end, beside 7net-0.
+dft: $(VENV)/.dft  ## Run one compound by DFT from start to end, compared with 7net-0.
 	$(BIN)/python benchmarks/dft.py "$(DFT_HOME)" $(DFT_CORES)
 
-clean:  ## Remove what was built and the demo's home; the virtual environment stays.
+clean:  ## Remove build files, caches and the demo's home, but not .venv.
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis "$(DEMO_HOME)"

@@ -1,4 +1,4 @@
-"""Small inputs that once went wrong, through the command line as a user types it: prints a table.
+"""Runs small inputs that once went wrong through the command line, and prints a table.
 
     python benchmarks/cases.py CASES [NUMBER ...]
 
@@ -64,7 +64,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a case came out right, and what was seen."""
+    """Whether the outcome of a case is right, and what was printed."""
 
     right: bool
     seen: str
@@ -86,7 +86,7 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As a user's shell has it."""
+        """The environment of a user's shell."""
         kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "RAY_ADDRESS")}
         return kept | {"PATH": f"{self.programs}:{os.environ['PATH']}", "COLUMNS": "150"}
 
@@ -143,7 +143,7 @@ def _says(ran: Ran, *words: str) -> bool:
 
 
 def _refuses(ran: Ran, *words: str) -> Verdict:
-    """Right where it was refused in a line that holds these words."""
+    """Right if the input was refused in a line that contains these words."""
     return Verdict(ran.refused and _says(ran, *words), f"exit {ran.code}: {ran.last}")
 
 
@@ -185,8 +185,8 @@ def isotopes(name: str) -> Callable[[Bench], Verdict]:
         ran = bench.evaluate(name, *_SEVENNET)
         if ran.refused:
             return Verdict(_says(ran, "isotope|mass"), ran.last)
-        found = ran.document["max_frequency_thz"]
-        return Verdict(name.startswith("lid") and abs(found - 24.8) < 0.5, f"{found:.2f} THz")
+        highest = ran.document["max_frequency_thz"]
+        return Verdict(name.startswith("lid") and abs(highest - 24.8) < 0.5, f"{highest:.2f} THz")
 
     return case
 
@@ -260,9 +260,9 @@ def moved(bench: Bench) -> Verdict:
     left_behind = [
         line for line in ran.out.splitlines() if re.search(r"/h1/", line) and line.startswith("/")
     ]
-    told = "missing" in text.lower() or "no longer" in text.lower()
+    is_reported = "missing" in text.lower() or "no longer" in text.lower()
     return Verdict(
-        told and not left_behind and "Traceback" not in text and "content of" not in text,
+        is_reported and not left_behind and "Traceback" not in text and "content of" not in text,
         f"{ran.last[:150]}; files at the old place: {len(left_behind)}",
     )
 
@@ -272,8 +272,8 @@ def bad_record(name: str) -> Callable[[Bench], Verdict]:
 
     def case(bench: Bench) -> Verdict:
         ran = bench.launch(f"cfg_{name}.yaml")
-        alone = ran.code == 2 and _says(ran, "no usable material")
-        skipped = (ran.code == 0 or alone) and _says(ran, "left out|skipped", "line|row")
+        nothing_left = ran.code == 2 and _says(ran, "no usable material")
+        skipped = (ran.code == 0 or nothing_left) and _says(ran, "left out|skipped", "line|row")
         return Verdict(skipped, f"exit {ran.code}: {ran.last[:160]}")
 
     return case
@@ -323,9 +323,9 @@ def borrowed_charges(bench: Bench) -> Verdict:
     home = ("--home", str(bench.home))
     ran = bench.shell("phonoscout", "evaluate", "MgO.cif", *home, *words, "--json", cwd=folder)
     if ran.code == 0:
-        found = ran.document["max_frequency_thz"]
-        right = abs(found - 16.40) < 0.05 and _says(ran, "BORN")
-        first = Verdict(right, f"{found:.2f} THz: {ran.err.strip()[:120]}")
+        highest = ran.document["max_frequency_thz"]
+        right = abs(highest - 16.40) < 0.05 and _says(ran, "BORN")
+        first = Verdict(right, f"{highest:.2f} THz: {ran.err.strip()[:120]}")
     else:
         first = _refuses(ran, "BORN")
     campaign = bench.shell("phonoscout", "launch", "c.yaml", *home, cwd=folder)
@@ -455,9 +455,9 @@ def rounded(bench: Bench) -> Verdict:
     seen = []
     for digits in ("33", "333", "3333"):
         ran = bench.evaluate(f"wz_{digits}.cif", *_CHGNET)
-        found = str(ran.document["formula"]) if ran.out else ran.last
-        told = digits == "3333" or _says(ran, "rounded")
-        seen.append(found if told else f"{found}, not told")
+        formula = str(ran.document["formula"]) if ran.out else ran.last
+        is_reported = digits == "3333" or _says(ran, "rounded")
+        seen.append(formula if is_reported else f"{formula}, not reported")
     return Verdict(seen == ["ZnO"] * 3, ", ".join(seen)[:200])
 
 
@@ -550,19 +550,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("cases", type=Path)
     parser.add_argument("numbers", nargs="*")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     wrong = 0
     print("| case | what is tried | right | seen |\n|---|---|---|---|", flush=True)
     for number, name, case in CASES:
-        if asked.numbers and number not in asked.numbers:
+        if arguments.numbers and number not in arguments.numbers:
             continue
-        with bench_of(asked.cases) as bench:
+        with bench_of(arguments.cases) as bench:
             try:
                 verdict = case(bench)
             except Exception as error:  # a case that cannot be judged is a wrong one
                 verdict = Verdict(False, f"{type(error).__name__}: {error}")
         wrong += not verdict.right
-        seen = " ".join(verdict.seen.split()).replace(str(asked.cases), "").replace("|", "/")
+        seen = " ".join(verdict.seen.split()).replace(str(arguments.cases), "").replace("|", "/")
         print(f"| {number} | {name} | {'yes' if verdict.right else 'NO'} | {seen} |", flush=True)
     print(f"\n{wrong} wrong")
     return 1 if wrong else 0

@@ -53,7 +53,7 @@ def nacl() -> Crystal:
 
 def gpaw(cores: int) -> GpawSettings:
     """Modest settings: kappa moves by some per cent with the cutoff."""
-    # OpenMPI runs for root, who rules in most containers, only when told to.
+    # OpenMPI runs as root, which is usual in containers, only with these variables.
     root = " --allow-run-as-root" if os.geteuid() == 0 else ""
     return GpawSettings(
         cutoff_ev=350, k_spacing=0.6, cores=cores, mpi=f"mpiexec{root} -n {{cores}}"
@@ -61,7 +61,7 @@ def gpaw(cores: int) -> GpawSettings:
 
 
 def evaluate(calculator: Any, home: Path) -> Measured | Unstable | Failed:
-    """One evaluation, its stages told on stderr."""
+    """One evaluation, whose stages are printed on stderr."""
     shown: set[tuple[str, int]] = set()
 
     def progress(stage: str, share: float) -> None:

@@ -3,7 +3,7 @@
     python benchmarks/dft_cycle.py WORKDIR [--student 7net-0] [--labels 8] [--reference-only]
 
 Boron phosphide by GPAW (PBE) in 16-atom supercells. The hole hunter chooses supercells, GPAW labels
-them, the student is fine-tuned with the product's defaults, and its verdict stands. Then the same
+them, the student is fine-tuned with the product's defaults, and its verdict decides. Then the same
 evaluation, with the same supercells, mesh and number of snapshots, is made with the student before
 and after and with GPAW's own forces. Force errors are judged on the supercells of GPAW's own
 evaluation, which no training has seen. The supercell is too small for the crystal's own number:
@@ -61,7 +61,7 @@ PHYSICS = PhononSettings(
     fc2_supercell=CELL,
     fc3_supercell=CELL,
     mesh=(11, 11, 11),
-    # All five pairs for everyone: a fit that looks converged with fewer is not asked.
+    # Always all five pairs, also if the fit seems to converge with fewer.
     tolerance=0.001,
     pairs_start=5,
     pairs_max=5,
@@ -75,13 +75,13 @@ REPLAY = {
     "zincblende": "ZnS ZnSe GaAs GaP InP CdS AlP AlAs",
     "half-heusler": "TiNiSn ZrCoSb NbFeSb LiAlSi",
 }
-"""Other materials that are not to be forgotten."""
+"""Replay materials, on which the new weights must stay close to the old ones."""
 COMMITTEES = {"7net-0": ["7net-0", "chgnet"], "chgnet": ["chgnet", "7net-0"]}
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where things are kept, and who is healed."""
+    """The folder of the results, and the potential that is healed."""
 
     workdir: Path
     student: str
@@ -92,19 +92,19 @@ class Bench:
         return Context(self.workdir)
 
     def field(self, potential: Potential) -> ForceField:
-        """Forces of a potential, kept."""
+        """Forces of a potential, stored in the folder."""
         return ForceField(potential, StageStore(self.workdir / "stages"), self.context)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Adds the seconds of the block to those of earlier runs."""
+        """Add the seconds of the block to those of earlier runs."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            known = self.seconds()
-            known[what] = known.get(what, 0.0) + time.perf_counter() - started
-            (self.workdir / "seconds.json").write_text(json.dumps(known, indent=1))
+            seconds = self.seconds()
+            seconds[what] = seconds.get(what, 0.0) + time.perf_counter() - started
+            (self.workdir / "seconds.json").write_text(json.dumps(seconds, indent=1))
 
     def seconds(self) -> dict[str, float]:
         """Of each part, over all runs."""
@@ -115,11 +115,11 @@ class Bench:
         """Conductivity with a potential's forces, or the end of the script."""
         with self.timed(f"kappa {name}"):
             oracle = PhononBTE(PHYSICS.model_copy(update={"calculator": potential}))
-            found = oracle.evaluate(compound(), context=self.context)
-        if not isinstance(found, Measured):
-            raise SystemExit(f"{potential}: no conductivity: {found}")
-        print(f"{name}: kappa {scalar(found, 'kappa', 300.0)} W/m/K", flush=True)
-        return found
+            evaluation = oracle.evaluate(compound(), context=self.context)
+        if not isinstance(evaluation, Measured):
+            raise SystemExit(f"{potential}: no conductivity: {evaluation}")
+        print(f"{name}: kappa {scalar(evaluation, 'kappa', 300.0)} W/m/K", flush=True)
+        return evaluation
 
 
 def compound() -> Crystal:
@@ -135,14 +135,14 @@ def chosen(bench: Bench, count: int, replay: list[Atoms]) -> list[PoolEntry]:
     """The supercells that the hole hunter wants labelled, in its order."""
     with bench.timed("hunt"):
         entries = supercell_pool([compound()], bench.field(bench.student), POOL)
-        found = assess(
+        assessment = assess(
             entries,
             COMMITTEES[bench.student],
             StageStore(bench.workdir / "stages"),
             bench.context,
             trusted=replay,
         )
-        wanted = found.hunt(count)
+        wanted = assessment.hunt(count)
     print(f"expected force error of {len(entries)} supercells {wanted.before:.3f} eV/Å")
     for one in wanted.wanted:
         print(f"  {one.id}: {one.reason}")
@@ -160,13 +160,13 @@ def replayed(bench: Bench) -> list[Atoms]:
 
 def labelled(bench: Bench, entries: list[PoolEntry]) -> list[ForceLabel]:
     """DFT labels, one after another."""
-    found: list[ForceLabel] = []
+    labels: list[ForceLabel] = []
     for entry in entries:
         with bench.timed("labels"):
-            found += label([(entry.id, entry.atoms)], ENGINE, bench.field(ENGINE))
-        print(f"{time.strftime('%H:%M:%S')} label {len(found)} of {len(entries)}", flush=True)
-    save_labels(bench.workdir / "labels.jsonl", found)
-    return found
+            labels += label([(entry.id, entry.atoms)], ENGINE, bench.field(ENGINE))
+        print(f"{time.strftime('%H:%M:%S')} label {len(labels)} of {len(entries)}", flush=True)
+    save_labels(bench.workdir / "labels.jsonl", labels)
+    return labels
 
 
 def unseen(bench: Bench, direct: Measured) -> list[Atoms]:
@@ -187,14 +187,14 @@ def unseen(bench: Bench, direct: Measured) -> list[Atoms]:
 def force_error(bench: Bench, potential: str, structures: list[Atoms]) -> tuple[float, float]:
     """Root-mean-square error and size of the forces of structures, eV/Å."""
     truth = np.array([bench.field(ENGINE).forces(one, "errors") for one in structures])
-    given = np.array([bench.field(potential).forces(one, "errors") for one in structures])
-    return float(np.sqrt(np.square(given - truth).mean())), float(np.sqrt(np.square(truth).mean()))
+    forces = np.array([bench.field(potential).forces(one, "errors") for one in structures])
+    return float(np.sqrt(np.square(forces - truth).mean())), float(np.sqrt(np.square(truth).mean()))
 
 
-def row(name: str, found: Measured, error: str, seconds: float) -> str:
+def row(name: str, evaluation: Measured, error: str, seconds: float) -> str:
     """One line of the table."""
-    numbers = {key: one.value for key, one in found.properties.items()}
-    kappa = scalar(found, "kappa", 300.0)
+    numbers = {key: one.value for key, one in evaluation.properties.items()}
+    kappa = scalar(evaluation, "kappa", 300.0)
     assert kappa is not None
     volume = numbers["volume"]
     assert isinstance(volume, float)
@@ -210,15 +210,15 @@ def main() -> None:
     parser.add_argument("--student", choices=tuple(COMMITTEES), default="7net-0")
     parser.add_argument("--labels", type=int, default=8)
     parser.add_argument("--reference-only", action="store_true")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
-    given.workdir.mkdir(parents=True, exist_ok=True)
-    bench = Bench(given.workdir, given.student)
+    arguments.workdir.mkdir(parents=True, exist_ok=True)
+    bench = Bench(arguments.workdir, arguments.student)
     before = bench.evaluated(bench.student, "before")
     replay = replayed(bench)
-    labels = labelled(bench, chosen(bench, given.labels, replay))
+    labels = labelled(bench, chosen(bench, arguments.labels, replay))
     direct = bench.evaluated(ENGINE, "dft")
-    if given.reference_only:
+    if arguments.reference_only:
         return
     healed = heal(bench.student, labels, replay, bench.workdir / "weights")
     print(json.dumps(asdict(healed), indent=1, default=str))
@@ -238,9 +238,9 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|")
     size = 0.0
-    for name, found, potential in rows:
+    for name, evaluation, potential in rows:
         error, size = force_error(bench, potential, tests)
-        print(row(name, found, f"{error:.4f}", found.cost_s))
+        print(row(name, evaluation, f"{error:.4f}", evaluation.cost_s))
     print(row(str(ENGINE), direct, f"of {size:.3f}", seconds["kappa dft"]))
     print("\nseconds: " + ", ".join(f"{key} {value:.0f}" for key, value in seconds.items()))
 

@@ -41,7 +41,7 @@ _TIMES = re.compile(
 )
 _NUMBER = re.compile(r"^[(\[{~]*([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)[)\]},.;:%]*$")
 _FRAMES = ("screen", "confirming", "round 2")
-"""Words whose first appearance on the screen is kept as a frame."""
+"""Words; the screen is recorded as a frame when one of them first appears."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,9 @@ def _environment(folder: Path, home: Path | None) -> dict[str, str]:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m orchestrator.app.cli "$@"\n')
     program.chmod(0o755)
     path = f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
-    made = {"PATH": path, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
-    return kept | made | ({} if home is None else {"PHONOSCOUT_HOME": str(home)})
+    inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+    own = {"PATH": path, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
+    return inherited | own | ({} if home is None else {"PHONOSCOUT_HOME": str(home)})
 
 
 def play(commands: Sequence[str], folder: Path) -> Iterator[Step]:
@@ -205,19 +205,19 @@ def main() -> int:
     parser.add_argument("--script", type=Path, default=HOUR)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--folder", type=Path, help="an empty folder; a temporary one by default")
-    asked = parser.parse_args()
-    expected = read(asked.script)
+    options = parser.parse_args()
+    expected = read(options.script)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = (asked.folder or Path(temporary)).resolve()
+        folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         seen = []
         for step in play([step.command for step in expected], folder):
             print(step.text(), flush=True)
             seen.append(step)
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
-    if asked.write:
-        asked.script.write_text("\n".join(step.text() for step in seen))
+    if options.write:
+        options.script.write_text("\n".join(step.text() for step in seen))
         return 0
     wrong = [line for pair in zip(expected, seen, strict=True) for line in differences(*pair)]
     print("\n".join(wrong), file=sys.stderr)

@@ -28,20 +28,20 @@ NEIGHBOURS = (0, 1, 2)
 def main(workdir: Path, number: int) -> None:
     rng = np.random.default_rng(1)
     sequences = ["".join(rng.choice(list("GS"), LAYERS)) for _ in range(number)]
-    found = []
+    conductances = []
     for neighbours in NEIGHBOURS:
         settings = GreenSettings(frequencies=40, q_mesh=(6, 6), neighbours=neighbours)
         field = ForceField(settings.calculator, StageStore(workdir / "stages"), Context(workdir))
         started = time.perf_counter()
         device = prepare_device(silicon_germanium(), settings, field)
-        found.append([x.conductance[0] / 1e6 for x in device.many(sequences)])
+        conductances.append([x.conductance[0] / 1e6 for x in device.many(sequences)])
         print(
-            f"{neighbours} neighbours: {', '.join(f'{x:.3f}' for x in found[-1])} MW/m²/K, "
+            f"{neighbours} neighbours: {', '.join(f'{x:.3f}' for x in conductances[-1])} MW/m²/K, "
             f"{time.perf_counter() - started:.0f} s",
             flush=True,
         )
-    for neighbours, values in zip(NEIGHBOURS[:-1], found[:-1], strict=True):
-        off = np.array(values) / np.array(found[-1]) - 1
+    for neighbours, values in zip(NEIGHBOURS[:-1], conductances[:-1], strict=True):
+        off = np.array(values) / np.array(conductances[-1]) - 1
         print(
             f"{neighbours} against {NEIGHBOURS[-1]}: {100 * off.mean():+.2f} % in the mean, "
             f"{100 * np.abs(off).max():.2f} % at most"

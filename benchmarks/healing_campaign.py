@@ -35,7 +35,7 @@ METALS = ("Ti", "Zr", "Hf", "V", "Nb", "Ta", "Fe", "Co", "Ni")
 
 
 def config(teacher: Path) -> dict[str, Any]:
-    """What the campaign is told."""
+    """The config of the campaign."""
     return {
         "name": NAME,
         "seed": 5,
@@ -93,8 +93,8 @@ def launched(home: Path, teacher: Path) -> Campaign:
     home.mkdir(parents=True, exist_ok=True)
     path = home / "healing.yaml"
     path.write_text(yaml.safe_dump(config(teacher), sort_keys=False))
-    known = any(row.name == NAME for row in Store(home).campaigns())
-    arguments = ["resume", NAME] if known else ["launch", str(path)]
+    exists = any(row.name == NAME for row in Store(home).campaigns())
+    arguments = ["resume", NAME] if exists else ["launch", str(path)]
     command = [sys.executable, "-m", "orchestrator.app.cli", *arguments, "--home", str(home)]
     subprocess.run(command, check=True, stdout=sys.stderr)
     campaign = Campaign(Store(home), NAME)
@@ -103,7 +103,7 @@ def launched(home: Path, teacher: Path) -> Campaign:
 
 
 def verdicts(campaign: Campaign) -> None:
-    """What was found and decided between rounds."""
+    """Print what was labelled and decided between rounds."""
     state = campaign.state
     for hunt in state.hunts:
         holes = [plan for plan in hunt.labels if plan.purpose == "hole"]

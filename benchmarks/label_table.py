@@ -5,7 +5,7 @@
 Draws crystals of each prototype at random (fixed seed), evaluates them at ``harmonic`` and ``bte``
 with 7net-0 in turn, prototype by prototype so that a run that is stopped leaves a balanced table,
 and writes one JSON line each as they come: ``id``,
-``structure`` (pymatgen), ``prototype``, ``status`` of the dearer fidelity, whether ``stable``,
+``structure`` (pymatgen), ``prototype``, ``status`` at the high fidelity, whether ``stable``,
 conductivities in W/m/K, the errors stated for them, and seconds. Run again it goes on. TABLE is a
 pool and a replay table in one: `phonoscout launch` reads it as both. Beside it
 ``TABLE.settings.json`` has what made it.
@@ -127,9 +127,9 @@ def main() -> None:
     parser.add_argument("--take", nargs="*", default=[])
     arguments = parser.parse_args()
     take = {k: int(v) for k, v in (t.split("=") for t in arguments.take)} or TAKE
-    known = set()
+    written = set()
     if arguments.table.is_file():
-        known = {json.loads(line)["id"] for line in arguments.table.read_text().splitlines()}
+        written = {json.loads(line)["id"] for line in arguments.table.read_text().splitlines()}
     context = Context(arguments.workdir, threads=1)
     oracles = [PhononBTE(SETTINGS, fidelity) for fidelity in ("harmonic", "bte")]
     made_by = {
@@ -140,7 +140,7 @@ def main() -> None:
     }
     Path(f"{arguments.table}.settings.json").write_text(json.dumps(made_by, indent=1) + "\n")
     for name, crystal in drawn(take):
-        if f"{name}:{crystal.formula}" in known:
+        if f"{name}:{crystal.formula}" in written:
             continue
         low_fidelity, high_fidelity = (
             oracle.evaluate(crystal, context=context) for oracle in oracles

@@ -181,7 +181,7 @@ def propose() -> list[Row]:
         [Superlattice(sequence=f"{i:017b}") for i in range(100_000)], [None] * 100_000
     )
     objective = Objective("conductance", None, "minimize", log=False)
-    known = [
+    evaluations = [
         _measurement(space.materials[i].formula, _interfaces(space.materials[i].formula))
         for i in rng.choice(100_000, 500, replace=False)
     ]
@@ -189,7 +189,7 @@ def propose() -> list[Row]:
         (objective.output,), "table", seed=0, store=FeatureStore("7net-0"), settings=SETTINGS
     )
     began = time.perf_counter()
-    surrogate.fit(known)
+    surrogate.fit(evaluations)
     fitted = time.perf_counter() - began
     surrogate.posterior(space.materials, outputs=[objective.output], fidelity="table")
     proposer = BayesianProposer(fidelity="table")
@@ -198,7 +198,7 @@ def propose() -> list[Row]:
         16,
         space=space,
         objective=objective,
-        evaluations=known,
+        evaluations=evaluations,
         pending=(),
         surrogate=surrogate,
         rng=rng,

@@ -151,8 +151,8 @@ class Watched:
     def map(self, function: Any, requests: Iterable[ScreenRequest]) -> Iterator[Marginals]:
         """What the true function gives, with its costs kept aside."""
         shards = (Shard(r, k % EVERY == EVERY - 1) for k, r in enumerate(requests))
-        for found in self._inner.map(measured, shards):
-            self.costs.append(found.costs)
+        for shard_result in self._inner.map(measured, shards):
+            self.costs.append(shard_result.costs)
             self.driver = max(self.driver, psutil.Process().memory_info().rss)
             self.wall = time.perf_counter() - self._began
             self.driver_cpu = time.process_time() - self._cpu
@@ -160,7 +160,7 @@ class Watched:
                 print(report(self), file=sys.stderr, flush=True)
             if self.wall > 60 * self._minutes:
                 raise TimeoutError
-            yield found.beliefs
+            yield shard_result.beliefs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -75,11 +75,11 @@ class Landscape:
         stack: Stack | None = None,
     ) -> Landscape:
         """Of equal designs the first counts."""
-        said = PoolSpaceSettings.model_validate({"path": "-", "symmetries": list(symmetries)})
+        settings = PoolSpaceSettings.model_validate({"path": "-", "symmetries": list(symmetries)})
         kept: dict[str, tuple[Superlattice, float]] = {}
         for sequence, value in table.items():
             design = Superlattice.from_sequence(
-                sequence, mirror=said.mirror, symmetries=said.permutations, stack=stack
+                sequence, mirror=settings.mirror, symmetries=settings.permutations, stack=stack
             )
             kept.setdefault(design.digest, (design, value))
         designs, values = zip(*kept.values(), strict=True)
@@ -187,23 +187,23 @@ def _by_botorch(
     scores = landscape.values if goal == "maximize" else -landscape.values
     wanted = scores.max()
     wanted -= FOUND * abs(wanted)
-    known = list(np.random.default_rng(seed).choice(len(scores), min(5, cap), replace=False))
-    for number, at in enumerate(known, start=1):
+    evaluated = list(np.random.default_rng(seed).choice(len(scores), min(5, cap), replace=False))
+    for number, at in enumerate(evaluated, start=1):
         if scores[at] >= wanted:
             return number
-    while len(known) < cap:
-        y = torch.from_numpy(scores[known])[:, None]
+    while len(evaluated) < cap:
+        y = torch.from_numpy(scores[evaluated])[:, None]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fitted = model(x[known], y)
+            fitted = model(x[evaluated], y)
             fit_gpytorch_mll(ExactMarginalLogLikelihood(fitted.likelihood, fitted))
             with torch.no_grad():
                 value = LogExpectedImprovement(fitted, best_f=y.max())(x[:, None, :]).numpy()
-        value[known] = -np.inf
-        known.append(int(value.argmax()))
-        if scores[known[-1]] >= wanted:
+        value[evaluated] = -np.inf
+        evaluated.append(int(value.argmax()))
+        if scores[evaluated[-1]] >= wanted:
             break
-    return len(known)
+    return len(evaluated)
 
 
 def baybe(landscape: Landscape, goal: Goal, seed: int, cap: int) -> int:
@@ -332,28 +332,28 @@ def main() -> None:
     parser.add_argument("--cap", type=int, default=300)
     parser.add_argument("--policies", default=",".join(POLICIES))
     parser.add_argument("--controls", action="store_true")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    table = read_table(given.table, given.property)
-    stack = None if given.config is None else _stack(given.config)
-    landscape = Landscape.of(given.table.name, table, given.symmetries, stack)
+    table = read_table(arguments.table, arguments.property)
+    stack = None if arguments.config is None else _stack(arguments.config)
+    landscape = Landscape.of(arguments.table.name, table, arguments.symmetries, stack)
     print("| designs | distinct | goal | policy | median | 95th percentile | worst | each |")
     print("|---|---|---|---|---|---|---|---|")
-    names = given.policies.split(",")
-    goals = [goal for goal in GOALS if goal in given.goals.split(",")]
+    names = arguments.policies.split(",")
+    goals = [goal for goal in GOALS if goal in arguments.goals.split(",")]
     for goal in goals:
         for policy in names:
-            runs = [(landscape, seed) for seed in range(given.seeds)]
-            report(landscape.name, policy, goal, runs, given.cap)
-    if given.controls:
-        runs = [(landscape.permuted(seed), seed) for seed in range(given.seeds)]
-        report(f"{landscape.name}, permuted", "product", "minimize", runs, given.cap)
+            runs = [(landscape, seed) for seed in range(arguments.seeds)]
+            report(landscape.name, policy, goal, runs, arguments.cap)
+    if arguments.controls:
+        runs = [(landscape.permuted(seed), seed) for seed in range(arguments.seeds)]
+        report(f"{landscape.name}, permuted", "product", "minimize", runs, arguments.cap)
         first = secrets.randbelow(10**6)
-        chains = [(spin_chain(first + seed), seed) for seed in range(given.seeds)]
+        chains = [(spin_chain(first + seed), seed) for seed in range(arguments.seeds)]
         for goal in goals:
             for policy in ("product", "plain"):
                 label = f"spin chains {first} and on"
-                report(label, policy, goal, chains, given.cap)
+                report(label, policy, goal, chains, arguments.cap)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a label teaches each surrogate, and whether its spreads are true.
+"""How much each surrogate learns per label, and whether its stated uncertainties are true.
 
     python benchmarks/surrogates.py TABLE [--cache FOLDER] [--splits N] [--only NAME ...]
 
@@ -56,7 +56,7 @@ BASELINES = ("random forest", "plain Gaussian process")
 
 @dataclass(frozen=True)
 class Line:
-    """One crystal of the table: what the dearer and the cheaper fidelity found."""
+    """One crystal of the table, with its evaluations at the high and at the low fidelity."""
 
     crystal: Crystal
     dear: Outcome
@@ -103,14 +103,14 @@ def _outcome(
     }  # fmt: skip
     if not stable or kappa is None:
         return Unstable(**common)
-    found = Quantity(value=[kappa], unit="W/m/K", std=std and [std], per_temperature=True)
-    return Measured(**common, temperature=(300.0,), properties={"kappa": found})
+    kappa_quantity = Quantity(value=[kappa], unit="W/m/K", std=std and [std], per_temperature=True)
+    return Measured(**common, temperature=(300.0,), properties={"kappa": kappa_quantity})
 
 
 def _asked(surrogate: Surrogate, asked: Sequence[Line], judged: Sequence[Line]) -> Answer:
-    crystals = [found.crystal for found in (*asked, *judged)]
+    crystals = [line.crystal for line in (*asked, *judged)]
     posterior = surrogate.posterior(crystals, outputs=[KAPPA], fidelity="bte")
-    truth = [isinstance(found.dear, Measured) for found in judged]
+    truth = [isinstance(line.dear, Measured) for line in judged]
     auc = float(roc_auc_score(truth, posterior.p_stable[len(asked) :]))
     n = len(asked)
     return Answer(posterior.mean[:n, 0], posterior.std[:n, 0], auc)
@@ -143,12 +143,12 @@ def audited(kind: Any, store: FeatureStore) -> Method:
         measured = [x for x in labels if isinstance(x.dear, Measured)]
         others = [x for x in labels if not isinstance(x.dear, Measured)]
         means, spreads, truths = [], [], []
-        for known in (n for n in SIZES if n < len(measured)):
-            before = [*measured[:known], *others[: round(len(others) * known / len(measured))]]
-            trials = measured[known : 2 * known]
-            found = of_kind(kind, store)(before, trials, judged, seed)
-            means += list(found.mean)
-            spreads += list(found.std)
+        for count in (n for n in SIZES if n < len(measured)):
+            before = [*measured[:count], *others[: round(len(others) * count / len(measured))]]
+            trials = measured[count : 2 * count]
+            answer = of_kind(kind, store)(before, trials, judged, seed)
+            means += list(answer.mean)
+            spreads += list(answer.std)
             truths += [math.log10(_kappa(x)) for x in trials]
         surrogate = kind([KAPPA], "bte", seed=seed, store=store)
         calibration = calibrate(np.array(means), np.array(spreads), np.array(truths))
@@ -162,10 +162,10 @@ def plain_process(
     labels: Sequence[Line], asked: Sequence[Line], judged: Sequence[Line], seed: int
 ) -> Answer:
     """scikit-learn's process on standardised matminer descriptors, as anyone would set it up."""
-    known = [x for x in labels if isinstance(x.dear, Measured)]
-    y = np.array([math.log10(_kappa(x)) for x in known])
+    measured = [x for x in labels if isinstance(x.dear, Measured)]
+    y = np.array([math.log10(_kappa(x)) for x in measured])
     scaler = StandardScaler().fit([_row(x) for x in labels])
-    x, new = (scaler.transform([_row(x) for x in part]) for part in (known, asked))
+    x, new = (scaler.transform([_row(x) for x in part]) for part in (measured, asked))
     width = x.shape[1] ** 0.5
     kernel = ConstantKernel(1.0) * RBF(width, (0.05 * width, 50 * width)) + WhiteKernel(0.1)
     process = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=1,
@@ -175,13 +175,13 @@ def plain_process(
     return Answer(mean, std, float("nan"))
 
 
-def _row(found: Line) -> Array:
-    return np.nan_to_num(described(found.crystal))
+def _row(line: Line) -> Array:
+    return np.nan_to_num(described(line.crystal))
 
 
-def _kappa(found: Line) -> float:
-    assert isinstance(found.dear, Measured)
-    return float(found.dear.properties["kappa"].value[0])
+def _kappa(line: Line) -> float:
+    assert isinstance(line.dear, Measured)
+    return float(line.dear.properties["kappa"].value[0])
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
@@ -235,15 +235,15 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--only", nargs="*", default=None)
-    given = parser.parse_args()
-    lines = read(given.table)
-    cache = given.cache or Path(tempfile.mkdtemp())
+    arguments = parser.parse_args()
+    lines = read(arguments.table)
+    cache = arguments.cache or Path(tempfile.mkdtemp())
     store = FeatureStore("7net-0", cache)
     store.get([x.crystal for x in lines])
     softer = FeatureStore("7net-0", cache, phonons=True)
     began = time.perf_counter()
     softer.get([x.crystal for x in lines])
-    looks = time.perf_counter() - began
+    phonons_s = time.perf_counter() - began
     methods: dict[str, Method] = {
         "random forest": of_kind(RandomForest, store),
         "plain Gaussian process": plain_process,
@@ -254,36 +254,36 @@ def main() -> None:
         "the same, calibrated by audits": audited(GraphEnsemble, softer),
         "graph ensemble, harmonic known": of_kind(GraphEnsemble, store, cheap=True),
     }
-    if given.only:
-        methods = {k: v for k, v in methods.items() if k in given.only}
+    if arguments.only:
+        methods = {k: v for k, v in methods.items() if k in arguments.only}
     stable = sum(isinstance(x.dear, Measured) for x in lines)
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}")
-    print(f"{len(lines)} crystals, {stable} stable; {given.splits} splits")
-    print(f"{looks:.0f} s for the phonons of all doubled cells, less where they were cached\n")
+    print(f"{len(lines)} crystals, {stable} stable; {arguments.splits} splits")
+    print(f"{phonons_s:.0f} s for the phonons of all doubled cells, less where they were cached\n")
     print("| surrogate | labels | error | Spearman | to the better baseline | within 68 % "
           "| within 95 % | spread and error | AUC of p_stable | s |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
-    found: dict[tuple[str, int], Array] = {}
+    mae: dict[tuple[str, int], Array] = {}
     with pinned_threads():
         for name, method in methods.items():
             for size in SIZES:
-                errors, spreads, ranks, areas, seconds = run(lines, method, size, given.splits)
-                found[name, size] = np.abs(errors).mean(axis=1)
-                against = [found[b, size] for b in BASELINES if (b, size) in found]
+                errors, spreads, ranks, areas, seconds = run(lines, method, size, arguments.splits)
+                mae[name, size] = np.abs(errors).mean(axis=1)
+                against = [mae[b, size] for b in BASELINES if (b, size) in mae]
                 text = ""
                 if name not in BASELINES and against:
                     best = min(against, key=lambda x: float(x.mean()))
-                    text = "{:.2f} ({:.2f} to {:.2f})".format(*ratio(found[name, size], best))
+                    text = "{:.2f} ({:.2f} to {:.2f})".format(*ratio(mae[name, size], best))
                 scores = np.abs(errors) / spreads
                 shares = [float((scores < z).mean()) for z in (0.9945, 1.96)]
                 bounds = [wilson(s, scores.size) for s in shares]
                 within = [
                     f"{s:.2f} ({a:.2f}-{b:.2f})" for s, (a, b) in zip(shares, bounds, strict=True)
                 ]
-                told = stats.spearmanr(spreads.ravel(), np.abs(errors).ravel()).statistic
+                rho = stats.spearmanr(spreads.ravel(), np.abs(errors).ravel()).statistic
                 print(
-                    f"| {name} | {size} | {found[name, size].mean():.3f} | {ranks.mean():.2f} "
-                    f"| {text} | {within[0]} | {within[1]} | {told:.2f} | {areas.mean():.2f} "
+                    f"| {name} | {size} | {mae[name, size].mean():.3f} | {ranks.mean():.2f} "
+                    f"| {text} | {within[0]} | {within[1]} | {rho:.2f} | {areas.mean():.2f} "
                     f"| {seconds.mean():.1f} |",
                     flush=True,
                 )
@@ -292,7 +292,7 @@ def main() -> None:
         print("| surrogate | AUC of p_stable | worst split |")
         print("|---|---|---|")
         for name, method in methods.items():
-            *_, areas, _ = run(lines, method, few, given.splits)
+            *_, areas, _ = run(lines, method, few, arguments.splits)
             print(f"| {name} | {areas.mean():.2f} | {areas.min():.2f} |", flush=True)
 
 

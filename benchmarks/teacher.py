@@ -1,4 +1,4 @@
-"""A near-DFT teacher in DFT's place: are holes found, are labels saved, does kappa get right?
+"""Healing with a near-DFT potential in place of DFT: are holes detected, and kappa corrected?
 
     python benchmarks/teacher.py WORKDIR TEACHER holes|labels|kappa [--student 7net-0] [...]
 
@@ -54,7 +54,7 @@ TRUSTED = {
     "zincblende": "ZnSe GaAs InP CdS AlP",
     "antifluorite": "SLi ONa SeNa SK",
 }
-"""Replayed, so that they are not forgotten, and what latent distances are measured from."""
+"""Replay materials, which are also the references of latent distances."""
 TAUGHT = (
     "TiNiSn ZrCoSb HfNiSn NbCoSn VFeSb TaFeSb ZrNiPb TiCoBi YNiSb TiNiGe "
     "TaCoSn ZrCoBi VCoSn TaCoGe HfCoBi HfNiPb ZrNiGe VCoGe ScNiBi NbFeBi"
@@ -71,15 +71,15 @@ KAPPA = PhononSettings(
     mesh=(13, 13, 13),
     bands=False,
 )
-"""The same for all potentials, so that only their forces are compared."""
+"""Settings for all potentials, so that only their forces differ."""
 RELAXED_BY = "7net-0"
-"""Makes the supercells for every student, so that the teacher labels them once."""
+"""Potential that displaces the supercells for every student, so that each is labelled once."""
 COMMITTEES = {"7net-0": ["7net-0", "chgnet"], "chgnet": ["chgnet", "7net-0"]}
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where things are kept and who teaches whom."""
+    """The folder of the results, the teacher and the student."""
 
     workdir: Path
     teacher: str
@@ -91,23 +91,23 @@ class Bench:
         return Context(self.workdir)
 
     def field(self, potential: str) -> ForceField:
-        """Forces of a potential, kept."""
+        """Forces of a potential, stored in the folder."""
         return ForceField(potential, StageStore(self.workdir / "stages"), self.context)
 
     def pool(self, table: dict[str, str], copies: int) -> list[PoolEntry]:
         """Displaced supercells of the compounds; one that cannot be relaxed is left out."""
-        found = []
+        supercells = []
         for kind, names in table.items():
             for name in names.split():
                 try:
-                    found += supercell_pool(
+                    supercells += supercell_pool(
                         [crystal(kind, name)],
                         self.field(RELAXED_BY),
                         SupercellPoolSettings(copies=copies),
                     )
                 except Exception as error:
                     print(f"left out {kind} {name}: {error}")
-        return found
+        return supercells
 
     def labels(self, entries: Sequence[PoolEntry]) -> list[ForceLabel]:
         """The teacher's labels."""
@@ -141,15 +141,15 @@ def holes(bench: Bench) -> None:
     entries = bench.pool(POOL, 2)
     labels = bench.labels(entries)
     true = errors_of(bench.student, labels, bench)
-    found = assess(
+    assessment = assess(
         entries,
         COMMITTEES[bench.student],
         StageStore(bench.workdir / "stages"),
         bench.context,
         trusted=[e.atoms for e in bench.pool(TRUSTED, 1)],
     )
-    evidence, model, prior = found.evidence, found.model, found.sizes
-    print("slopes", np.round(found.slopes, 3))
+    evidence, model, prior = assessment.evidence, assessment.model, assessment.sizes
+    print("slopes", np.round(assessment.slopes, 3))
     size = np.array([rms(one.forces) for one in labels])
     kinds, truth = by_compound(entries, true)
     _, guess = by_compound(entries, prior.force_error)
@@ -181,15 +181,16 @@ def holes(bench: Bench) -> None:
             names = {kinds[i] for i in taught}
             inside = np.array([e.material.formula in names for e in entries])
             rows, rest = np.flatnonzero(inside), np.flatnonzero(~inside)
-            told = model.fitted(evidence.take(rows), true[rows]).predict(evidence.take(rest))
+            predicted = model.fitted(evidence.take(rows), true[rows]).predict(evidence.take(rest))
             others = [entries[i] for i in rest]
             ranks.append(
                 spearmanr(
-                    by_compound(others, told.force_error)[1], by_compound(others, true[rest])[1]
+                    by_compound(others, predicted.force_error)[1],
+                    by_compound(others, true[rest])[1],
                 ).statistic
             )
-            off = np.log(true[rest]) - told.log_mean
-            cover.append(float((np.abs(off) < told.log_std).mean()))
+            off = np.log(true[rest]) - predicted.log_mean
+            cover.append(float((np.abs(off) < predicted.log_std).mean()))
             ratio.append(float(np.exp(np.abs(off).mean())))
         print(
             f"calibrated on {number} labels: Spearman on other compounds {np.mean(ranks):.3f} "
@@ -206,7 +207,7 @@ def ordered(
     chosen: list[int] = []
     while len(chosen) < most:
         free = [i for i in range(len(entries)) if i not in chosen]
-        found = assess(
+        assessment = assess(
             [entries[i] for i in free],
             COMMITTEES[bench.student],
             StageStore(bench.workdir / "stages"),
@@ -214,7 +215,7 @@ def ordered(
             labels=[labels[i] for i in chosen],
             trusted=trusted,
         )
-        chosen += [free[w.index] for w in found.hunt(8).wanted]
+        chosen += [free[w.index] for w in assessment.hunt(8).wanted]
     return chosen[:most]
 
 
@@ -230,14 +231,14 @@ def few_labels(bench: Bench, sizes: Sequence[int], seeds: int, epochs: int) -> N
     print("the hunter's first:", [own[i].id for i in order[:16]])
     before = errors_of(bench.student, tests, bench)
     print(f"{len(own)} in the pool, {len(tests)} tests, error before {rms(before):.4f} eV/Å")
-    # What the labels teach is asked for here, not whether the weights would be accepted.
+    # This measures what is learned from the labels, not whether the weights are accepted.
     settings = FineTuningSettings(epochs=epochs, replay=2, tolerance=1e9)
     log = bench.workdir / f"labels-{bench.student}.jsonl"
     done = [json.loads(x) for x in log.read_text().splitlines()] if log.is_file() else []
-    known = {(d["who"], d["n"]): d for d in done}
+    finished = {(d["who"], d["n"]): d for d in done}
     for number in sizes:
         for who in [*(f"random {s}" for s in range(seeds)), "hunter"]:
-            if (who, number) not in known:
+            if (who, number) not in finished:
                 drawn = np.random.default_rng(int(who[-1]) if who != "hunter" else 0)
                 rows = order if who == "hunter" else list(drawn.permutation(len(own)))
                 taught = [own[i] for i in rows[:number]]
@@ -249,8 +250,8 @@ def few_labels(bench: Bench, sizes: Sequence[int], seeds: int, epochs: int) -> N
                 line |= {"seconds": healed.seconds, "epochs": healed.epochs}
                 with log.open("a") as file:
                     file.write(json.dumps(line) + "\n")
-                known[who, number] = line
-            row = known[who, number]
+                finished[who, number] = line
+            row = finished[who, number]
             print(f"{who:9s} {number:3d} labels: {row['error']:.4f} eV/Å", flush=True)
 
 
@@ -275,10 +276,12 @@ def kappas(bench: Bench, epochs: int) -> None:
         print(f"untouched {potential}: {rms(errors_of(potential, untouched, bench)):.4f} eV/Å")
     offs = []
     for name in ASKED.split():
-        found = [kappa_of(bench, name, p) for p in (bench.teacher, bench.student, healed.potential)]
-        print(name, " ".join("none" if f is None else f"{f:.2f}" for f in found), flush=True)
-        if None not in found:
-            logs = np.log10(np.array(found, dtype=float))
+        values = [
+            kappa_of(bench, name, p) for p in (bench.teacher, bench.student, healed.potential)
+        ]
+        print(name, " ".join("none" if f is None else f"{f:.2f}" for f in values), flush=True)
+        if None not in values:
+            logs = np.log10(np.array(values, dtype=float))
             offs.append(np.abs(logs[1:] - logs[0]))
     before, after = np.mean(offs, axis=0)
     print(f"mean error of log10 kappa {before:.3f} to {after:.3f}, {before / after:.1f} times less")
@@ -287,11 +290,14 @@ def kappas(bench: Bench, epochs: int) -> None:
 def kappa_of(bench: Bench, name: str, potential: str) -> float | None:
     """At 300 K, W/m/K; None where it is unstable or fails."""
     oracle = PhononBTE(KAPPA.model_copy(update={"calculator": potential}))
-    found = oracle.evaluate(crystal("half-heusler", name), context=bench.context)
-    value = scalar(found, "kappa", 300.0)
+    evaluation = oracle.evaluate(crystal("half-heusler", name), context=bench.context)
+    value = scalar(evaluation, "kappa", 300.0)
     if value is None:
         print(
-            name, potential, found.status, getattr(found, "reason", getattr(found, "message", ""))
+            name,
+            potential,
+            evaluation.status,
+            getattr(evaluation, "reason", getattr(evaluation, "message", "")),
         )
     return None if value is None else value[0]
 
@@ -305,18 +311,18 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[6, 12, 24])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=FineTuningSettings.epochs)
-    given = parser.parse_args()
-    if not given.teacher.is_file():
-        print(f"skipped: no weights of Nequix OAM-1-PFT at {given.teacher}")
+    arguments = parser.parse_args()
+    if not arguments.teacher.is_file():
+        print(f"skipped: no weights of Nequix OAM-1-PFT at {arguments.teacher}")
         return
     warnings.filterwarnings("ignore")
-    bench = Bench(given.workdir, f"nequix:{given.teacher.absolute()}", given.student)
-    if given.part == "holes":
+    bench = Bench(arguments.workdir, f"nequix:{arguments.teacher.absolute()}", arguments.student)
+    if arguments.part == "holes":
         holes(bench)
-    elif given.part == "labels":
-        few_labels(bench, given.sizes, given.seeds, given.epochs)
+    elif arguments.part == "labels":
+        few_labels(bench, arguments.sizes, arguments.seeds, arguments.epochs)
     else:
-        kappas(bench, given.epochs)
+        kappas(bench, arguments.epochs)
 
 
 if __name__ == "__main__":

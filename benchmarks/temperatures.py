@@ -1,13 +1,13 @@
-"""What a label at one temperature says of kappa at another.
+"""How well a label at one temperature predicts kappa at another.
 
     python benchmarks/temperatures.py TABLE [--cache FOLDER] [--splits N]
 
 TABLE is what `benchmarks/label_table.py` wrote: crystals with kappa at 150, 300 and 600 K. Kappa at
-600 K is asked for. First of crystals that are known at 300 K: what lies between the two
+600 K is predicted. First for crystals that are known at 300 K: what lies between the two
 temperatures, by the rule that kappa falls as 1/T, and by the ensemble's temperature head fitted to
-8, 16 and 32 crystals that are known at all temperatures. Then of crystals that are not known at
-all, from 32 labels of which a quarter reaches to 600 K and the others end at 300 K: with those
-others left out, with their labels carried to 600 K, and were all of them known there.
+8, 16 and 32 crystals that are known at all temperatures. Then for crystals without any label, from
+32 labels of which a quarter reaches to 600 K and the others end at 300 K: with those others left
+out, with their labels carried to 600 K, and were all of them known there.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def read(path: Path) -> list[tuple[Crystal, Array]]:
 
 
 def evaluation(crystal: Crystal, kappa: Array, known: Sequence[int]) -> Measured:
-    """As the oracle would have given it at some temperatures of the grid."""
+    """The oracle's evaluation at some temperatures of the grid."""
     common: dict[str, Any] = {"fidelity": "bte", "method": "table", "cost_s": 1.0, "stage": "bte"}
     values = Quantity(value=[kappa[k] for k in known], unit="W/m/K", per_temperature=True)
     return Measured(
@@ -78,9 +78,11 @@ def ways(lines: Sequence[tuple[Crystal, Array]], store: FeatureStore, splits: in
         for size in (8, 16, 32):
             surrogate = GraphEnsemble([COLD], "bte", seed=split, store=store)
             surrogate.fit([evaluation(*lines[int(i)], (0, 1, 2)) for i in order[:size]])
-            found = surrogate.posterior([c for c, _ in asked], outputs=[COLD, HOT], fidelity="bte")
-            off = found.mean[:, 1] - found.mean[:, 0] - truth
-            spread = np.sqrt(np.square(found.std[:, 1]) - np.square(found.std[:, 0]))
+            posterior = surrogate.posterior(
+                [c for c, _ in asked], outputs=[COLD, HOT], fidelity="bte"
+            )
+            off = posterior.mean[:, 1] - posterior.mean[:, 0] - truth
+            spread = np.sqrt(np.square(posterior.std[:, 1]) - np.square(posterior.std[:, 0]))
             name = f"head fitted to {size} crystals"
             errors.setdefault(name, []).append(float(np.abs(off).mean()))
             held.setdefault(name, []).append(float((np.abs(off) < spread).mean()))
@@ -110,8 +112,8 @@ def labels(lines: Sequence[tuple[Crystal, Array]], store: FeatureStore, splits: 
         }.items():
             surrogate = GraphEnsemble([HOT], "bte", seed=split, store=store)
             surrogate.fit([*reach, *others])
-            found = surrogate.posterior([c for c, _ in asked], outputs=[HOT], fidelity="bte")
-            errors.setdefault(name, []).append(float(np.abs(found.mean[:, 0] - truth).mean()))
+            posterior = surrogate.posterior([c for c, _ in asked], outputs=[HOT], fidelity="bte")
+            errors.setdefault(name, []).append(float(np.abs(posterior.mean[:, 0] - truth).mean()))
     print("\n| labels for kappa at 600 K | mean error of log10 |\n|---|---|")
     for name, values in errors.items():
         print(f"| {name} | {np.mean(values):.3f} |", flush=True)
@@ -123,15 +125,15 @@ def main() -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--splits", type=int, default=20)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
-    lines = read(given.table)
-    store = FeatureStore("7net-0", given.cache or Path(tempfile.mkdtemp()))
+    lines = read(arguments.table)
+    store = FeatureStore("7net-0", arguments.cache or Path(tempfile.mkdtemp()))
     store.get([crystal for crystal, _ in lines])
-    print(f"{len(lines)} crystals, {given.splits} splits\n")
+    print(f"{len(lines)} crystals, {arguments.splits} splits\n")
     with pinned_threads():
-        ways(lines, store, given.splits)
-        labels(lines, store, given.splits)
+        ways(lines, store, arguments.splits)
+        labels(lines, store, arguments.splits)
 
 
 if __name__ == "__main__":

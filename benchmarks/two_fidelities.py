@@ -10,8 +10,8 @@ EXAMPLE is a campaign on `pool` and `replay` with two fidelities, the shared exa
 The features of the pool take a minute, every search about ten seconds on one core.
 
 Each random sub-pool of 80 % is searched three times with one seed, by the code that runs
-campaigns: without a cheap fidelity, with the good one, with the bad one. Counted are labels at
-the dear fidelity. What is printed compares each with the first, pool by pool.
+campaigns: without a cheap fidelity, with the good one, with the bad one. Labels at
+the high fidelity are counted. What is printed compares each with the first, pool by pool.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from orchestrator.store.store import Store
 Array = NDArray[np.float64]
 ARMS = ("none", "good", "bad")
 _SHARE = 0.8  # of the pool in every sub-pool
-_SOUGHT = 0.2  # of a sub-pool: what is to be found
+_SOUGHT = 0.2  # share of a sub-pool that is to be found
 _BARS = {"good": 0.75, "bad": 1.05}
 _RESAMPLES = 10_000
 
@@ -87,7 +87,7 @@ class Search:
 
 
 class _Found(Exception):
-    """Everything sought was found."""
+    """All materials sought were found."""
 
 
 class _Watch:
@@ -97,10 +97,10 @@ class _Watch:
         self._sought = sought
 
     def on_change(self, campaign: Campaign, in_flight: dict[str, tuple[str, float]]) -> None:
-        """Nothing is looked for within a round."""
+        """Do nothing within a round."""
 
     def on_round(self, campaign: Campaign) -> None:
-        """Look whether the round has completed the set."""
+        """Stop if the round has completed the set."""
         labelled = {t.plan.label for t in campaign.state.objective_trials()}
         if labelled >= self._sought:
             raise _Found
@@ -204,9 +204,9 @@ def interval(values: Array, rng: np.random.Generator) -> tuple[float, float, flo
     return float(np.exp(logs.mean())), float(low), float(high)
 
 
-def table(found: Sequence[Search]) -> list[str]:
+def table(searches: Sequence[Search]) -> list[str]:
     """Lines of a Markdown table: what every arm needs, and paired ratios to the first."""
-    by_arm = {arm: {s.pool: s for s in found if s.arm == arm} for arm in ARMS}
+    by_arm = {arm: {s.pool: s for s in searches if s.arm == arm} for arm in ARMS}
     lines = [
         "| cheap fidelity | pools | labels to full recall | area | labels, ratio of means | "
         "paired ratio (95 %) | labels to half (paired) | area − area without (95 %) | "
@@ -258,10 +258,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = []
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         for result in searches(options, options.cache or Path(folder)):
-            found.append(result)
+            results.append(result)
             print(
                 f"pool {result.pool} {result.arm}: {result.labels} labels, "
                 f"area {result.area:.3f}, {result.seconds:.1f} s",
@@ -270,7 +270,7 @@ def main() -> None:
             if options.out:
                 with options.out.open("a") as file:
                     file.write(json.dumps(asdict(result)) + "\n")
-    print("\n" + "\n".join(table(found)))
+    print("\n" + "\n".join(table(results)))
 
 
 if __name__ == "__main__":

@@ -68,10 +68,10 @@ EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
 
 
 def build_space(settings: Any) -> Space:
-    """The space a config names.
+    """Create the space that a config names.
 
     Raises:
-        ConfigError: it cannot be read, or has no members.
+        ConfigError: the space cannot be read, or is empty.
     """
     try:
         if isinstance(settings, OwnSpaceSettings):
@@ -90,15 +90,16 @@ def kind_of(space: Space) -> str:
 
 
 def build_proposers(config: CampaignConfig, fidelity: str, kind: str) -> dict[str, Proposer]:
-    """Proposers by name, in the order of the config.
+    """Create the proposers, by name, in the order of the config.
 
     Args:
-        config: names them, or leaves them to what the materials are.
-        fidelity: of the objective.
-        kind: of the materials.
+        config: names them; without any, the default agents of the kind are used.
+        fidelity: fidelity of the objective.
+        kind: kind of the materials.
 
     Raises:
-        ConfigError: one of the user's own cannot be made, or is no proposer.
+        ConfigError: a proposer of the user's own cannot be created, or does not have the interface
+            of one.
     """
     agents = config.agents or KINDS[kind].default_agents
     common: dict[str, Any] = {
@@ -120,9 +121,10 @@ def _proposer(settings: AgentSettings, name: str, common: Mapping[str, Any]) -> 
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> SurrogateSettings:
-    """The surrogate's settings; by default those of the profile of the materials' kind.
+    """The surrogate's settings; by default those in the profile of the kind of material.
 
-    A `sequence-process` is told which end of the labels is sought, unless its settings say so.
+    The end of the labels that is sought is added to the settings of a `sequence-process`, unless
+    they name it.
     """
     chosen = config.surrogate or KINDS[kind_of(space)].default_surrogate(config.oracle)
     if isinstance(chosen, SequenceProcessSettings) and chosen.sought is None:
@@ -131,7 +133,7 @@ def surrogate_settings(config: CampaignConfig, space: Space) -> SurrogateSetting
 
 
 SOUGHT: dict[str, Literal["low", "high"]] = {"minimize": "low", "maximize": "high"}
-"""The end of the labels that is sought, by goal."""
+"""Which end of the range of labels is sought, by goal."""
 
 
 def build_surrogate(
@@ -141,15 +143,16 @@ def build_surrogate(
     seed: int,
     store: FeatureStore,
 ) -> Surrogate:
-    """The surrogate that settings name, not fitted yet.
+    """Create the surrogate that settings name, not fitted yet.
 
     Raises:
-        ConfigError: one of the user's own cannot be made, or is no surrogate.
+        ConfigError: a surrogate of the user's own cannot be created, or does not have the interface
+            of one.
     """
     if isinstance(settings, OwnSurrogateSettings):
-        given: dict[str, Any] = {"seed": seed, "store": store}
+        keywords: dict[str, Any] = {"seed": seed, "store": store}
         try:
-            own: Surrogate = made(settings, Surrogate, outputs, fidelity, **given)
+            own: Surrogate = made(settings, Surrogate, outputs, fidelity, **keywords)
         except OracleError as error:
             raise ConfigError(f"surrogate: {error.message}") from error
         return own
@@ -157,5 +160,5 @@ def build_surrogate(
 
 
 def build_executor(settings: ExecutorSettings) -> Executor:
-    """The executor a config names."""
+    """Create the executor that a config names."""
     return EXECUTORS[settings.kind](settings)

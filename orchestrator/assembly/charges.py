@@ -1,4 +1,4 @@
-"""Which charges `phonoscout evaluate` gives a crystal: what it is told, or what lies beside."""
+"""Where `phonoscout evaluate` takes Born effective charges from: settings, or a file beside."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from oracle.phonons.settings import PhononSettings
 from oracle.structure_files.born_files import charges_beside
 from orchestrator.config.errors import ConfigError
 
-_TOLD = 0.02  # e per atom; converged charges add up to less
+_LARGEST_EXCESS = 0.02  # e per atom; the sum of converged charges is smaller
 
 
 @dataclass(frozen=True)
 class ChargesChoice:
-    """Where charges are taken from, unless the settings hold them.
+    """Where Born effective charges are taken from, unless the settings contain them.
 
     Args:
-        file: in phonopy's format; None looks beside the structure.
-        wanted: whether any are.
+        file: a file in phonopy's format; None: one beside the structure file, if there is any.
+        wanted: whether charges are used at all.
     """
 
     file: Path | None = None
@@ -33,23 +33,23 @@ class ChargesChoice:
 
 
 def take_choice(raw: dict[str, Any], folder: Path) -> ChargesChoice:
-    """Take ``born: PATH`` or ``born: none`` out of raw settings, which know charges only.
+    """Remove ``born: PATH`` or ``born: none`` from raw settings, which accept only charges there.
 
     Args:
         raw: settings as given; changed in place.
-        folder: of relative paths.
+        folder: folder of relative paths.
 
     Raises:
         ConfigError: the file does not exist.
     """
-    given = raw.get("born")
-    if given is False or (isinstance(given, str) and given.lower() == "none"):
+    born = raw.get("born")
+    if born is False or (isinstance(born, str) and born.lower() == "none"):
         del raw["born"]
         return ChargesChoice(wanted=False)
-    if not isinstance(given, str):
+    if not isinstance(born, str):
         return ChargesChoice()
     del raw["born"]
-    path = folder / given
+    path = folder / born
     if not path.is_file():
         raise ConfigError(
             f"oracle.born: {path} does not exist or is not a file; expected one in phonopy's BORN "
@@ -62,36 +62,37 @@ def with_charges(
     settings: PhononSettings,
     choice: ChargesChoice,
     path: Path,
-    given: Structure,
+    structure: Structure,
     conventional: Structure,
     rotation: NDArray[np.float64],
     console: Console,
 ) -> PhononSettings:
-    """The settings with the charges of a crystal, of which the user hears.
+    """Add the charges of a crystal to settings, and report on the console where they come from.
 
     Args:
-        settings: left alone where they have charges, or compute them.
-        choice: where to take them from.
-        path: of the structure file.
-        given: the structure in it.
-        conventional: cell of its canonical crystal.
-        rotation: (3, 3), takes vectors of the given frame into that of `conventional`.
-        console: where it is said (stderr).
+        settings: returned unchanged if they contain charges, or compute them.
+        choice: where to take charges from.
+        path: the structure file.
+        structure: the structure in it.
+        conventional: conventional cell of its canonical crystal.
+        rotation: (3, 3), rotates vectors from the frame of `structure` to that of `conventional`.
+        console: where messages are printed (stderr).
 
     Raises:
-        OracleError: stage ``read``; a file that is not of this crystal, or may be of another.
+        OracleError: stage ``read``; the file belongs to another crystal, or it cannot be decided
+            to which.
     """
     if settings.born is not None or not choice.wanted:
         return settings
-    born = choice.file or charges_beside(path, given)
+    born = choice.file or charges_beside(path, structure)
     if born is None:
         return settings
     console.print(
         f"charges and dielectric tensor from {born}", highlight=False, markup=False, soft_wrap=True
     )
-    charges = read_born(born, given, conventional, rotation)
+    charges = read_born(born, structure, conventional, rotation)
     excess = charge_excess(charges)
-    if excess > _TOLD:
+    if excess > _LARGEST_EXCESS:
         console.print(
             f"{born}: its charges add up to {excess:.2f} e per atom, not to 0",
             style="yellow",

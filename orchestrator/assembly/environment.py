@@ -25,5 +25,5 @@ _LIBRARIES = (
 
 
 def library_versions() -> dict[str, str]:
-    """Version of each library that is installed, and of Python; read without importing any."""
+    """Versions of Python and of the installed libraries, read without importing these."""
     return {"python": platform.python_version(), **versions_of(_LIBRARIES)}

@@ -1,4 +1,4 @@
-"""Whether the packages that a config needs are installed, asked before anything is recorded."""
+"""Checks that the packages a config needs are installed, before anything is recorded."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _BASELINES = ("random-forest", "gradient-boosting")
 
 
 def check_surrogate(config: CampaignConfig, space: Space) -> None:
-    """See that what the surrogate learns from can be computed here.
+    """Check that the features of the surrogate can be computed on this machine.
 
     Raises:
-        ConfigError: a package or weights are missing, with what to do.
+        ConfigError: a package or weights are missing; says what to do.
     """
     settings = surrogate_settings(config, space)
     if settings.kind in _BASELINES and not is_installed("matminer"):

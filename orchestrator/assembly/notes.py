@@ -1,4 +1,4 @@
-"""What a user should know before believing a campaign: its space, and how good its potential is."""
+"""Notes on a campaign's space and on the accuracy of its potential, shown to the user."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from oracle.potentials.accuracy import AccuracyStatement, known_accuracy
 from orchestrator.config.config import CampaignConfig
 
 _SHOWN = 5  # names in a note
-_COUNTED = 9999  # candidates of which shares are told as numbers, not in percent
-_NAMED = 30  # letters of a potential's name, which may be a path
+_COUNTED = 9999  # largest space whose parts are given as numbers, not in percent
+_NAME_LENGTH = 30  # characters shown of a potential's name, which may be a path
 
 
 def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
-    """Lines shown at launch and in `status`: size of the space, accuracy by family."""
+    """Notes shown at launch and in `status`: size of the space, accuracy by structural family."""
     size = "unbounded" if space.size is None else f"{space.size} candidates"
     notes = [f"space: {config.space.kind}, {size}"]
     notes += _notes_on_reading(config, space)
@@ -33,7 +33,7 @@ def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
 
 
 def _direction_notes(config: CampaignConfig) -> list[str]:
-    """In which frame a direction is, where crystals may have been given in others."""
+    """The frame of a direction, if the user's structures may be in other frames."""
     direction = config.objective.direction
     if direction is None or isinstance(direction, str) or config.space.kind != "pool":
         return []
@@ -44,19 +44,19 @@ def _direction_notes(config: CampaignConfig) -> list[str]:
 
 
 def _size_notes(config: CampaignConfig) -> list[str]:
-    """What supercells and meshes by hand are counted along, where the crystals differ in axes."""
+    """The axes of supercells and meshes set by hand, if the user's structures may have others."""
     names = ("fc2_supercell", "fc3_supercell", "mesh")
-    given = [name for name in names if getattr(config.oracle, name, None) is not None]
-    if not given or config.space.kind != "pool":
+    sizes = [n for n in names if getattr(config.oracle, n, None) is not None]
+    if not sizes or config.space.kind != "pool":
         return []
     return [
-        f"oracle: {', '.join(given)}: along the axes of each crystal's standard conventional cell,"
+        f"oracle: {', '.join(sizes)}: along the axes of each crystal's standard conventional cell,"
         " which may be others than those of its file"
     ]
 
 
 def _notes_on_reading(config: CampaignConfig, space: Space) -> list[str]:
-    """What became of the user's files: records and files left out, decisions, charges."""
+    """What happened to the user's files: records and files left out, remarks, unused charges."""
     reading = space.reading
     skipped, remarks, left_out = reading.skipped, reading.remarks, reading.left_out
     charges = reading.charges
@@ -85,16 +85,16 @@ def _some(names: Sequence[str]) -> str:
 
 
 def accuracy_notes(potential: str, families: Counter[str | None]) -> list[str]:
-    """How far kappa is known to be off, in lines of at most 80 columns.
+    """The known accuracy of kappa with a potential, in lines of at most 80 columns.
 
     Args:
-        potential: of the oracle.
-        families: how many of the candidates are of each; None stands for those of no known family.
+        potential: potential of the oracle.
+        families: number of candidates by family; None stands for those of no known family.
     """
     total = families.total()
     statements = known_accuracy(potential, [name for name in families if name is not None])
     known = [s for s in statements if s.known is not None]
-    name = potential if len(potential) <= _NAMED else f"...{potential[-_NAMED:]}"
+    name = potential if len(potential) <= _NAME_LENGTH else f"...{potential[-_NAME_LENGTH:]}"
     if not known:
         return [
             f"accuracy: nothing is known of {name} for",
@@ -115,18 +115,19 @@ def accuracy_notes(potential: str, families: Counter[str | None]) -> list[str]:
 
 
 def families_of(config: CampaignConfig, space: Space) -> Counter[str | None]:
-    """How many candidates are of each family, the most frequent first.
+    """Number of candidates by family, the most frequent first.
 
-    Prototypes have their names; what a pool holds is recognised by its symmetry.
+    In a space of prototypes the family is the prototype; structures of a pool are recognised by
+    their symmetry.
     """
-    found: Counter[str | None] = Counter()
+    counts: Counter[str | None] = Counter()
     for material in space.materials or ():
         if config.space.kind == "prototypes":
             family = space.label(material)
         else:
             family = family_of(material) if isinstance(material, Crystal) else None
-        found[family] += 1
-    return Counter(dict(found.most_common()))
+        counts[family] += 1
+    return Counter(dict(counts.most_common()))
 
 
 def _listed(families: Counter[str | None]) -> str:

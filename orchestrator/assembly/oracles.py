@@ -32,11 +32,11 @@ _ONLY_FIDELITY = "table"
 
 @dataclass(frozen=True)
 class Answers:
-    """What an oracle is told that looks its answers up.
+    """What a replay oracle needs to look up its answers.
 
     Args:
-        ids: digest of a material to the id of the row that answers.
-        property: that the table holds.
+        ids: id of the row that answers for a material, by the material's digest.
+        property: name of the property in the table.
     """
 
     ids: Mapping[str, str]
@@ -45,12 +45,12 @@ class Answers:
 
 @dataclass(frozen=True)
 class OracleKind:
-    """How the oracles of one kind are made; all functions are given the settings of the kind.
+    """How the oracles of one kind are created; the first argument of each function is its settings.
 
     Args:
-        fidelities: those that settings ask for, cheapest first.
-        build: the oracle of one fidelity.
-        check: what only a campaign has to observe, given its config and space; raises ConfigError
+        fidelities: returns the fidelities that the settings ask for, cheapest first.
+        build: creates the oracle of one fidelity.
+        check: checks what matters in a campaign only, given the space as well; raises ConfigError
             or OracleError.
     """
 
@@ -121,7 +121,7 @@ def fidelities_of(settings: AnyOracleSettings) -> Sequence[str]:
     """Names of the fidelities that settings ask for, cheapest first.
 
     Raises:
-        OracleError: an oracle of the user's own cannot be made.
+        OracleError: an oracle of the user's own cannot be created.
     """
     if isinstance(settings, OwnOracleSettings):
         return (OwnOracle(settings).fidelity,)
@@ -129,10 +129,10 @@ def fidelities_of(settings: AnyOracleSettings) -> Sequence[str]:
 
 
 def build_oracles(config: CampaignConfig, space: Space) -> dict[str, Oracle]:
-    """Oracles by fidelity, cheapest first; the last measures the objective.
+    """Create the oracles, by fidelity, cheapest first; the last one measures the objective.
 
     Raises:
-        ConfigError: unknown potential, or a table that does not fit.
+        ConfigError: the potential is unknown, or the table does not fit the space.
     """
     settings = config.oracle
     try:
@@ -155,16 +155,16 @@ def build_oracle(
     ids: Mapping[str, str] | None = None,
     objective: ObjectiveSettings | None = None,
 ) -> Oracle:
-    """One oracle.
+    """Create the oracle of one fidelity.
 
     Args:
-        settings: of the config.
-        fidelity: which of them.
-        ids: material digest to the id in the replay table (replay only).
-        objective: names the property that the table holds (replay only).
+        settings: settings of the oracle.
+        fidelity: one of its fidelities.
+        ids: id in the replay table by material digest (replay only).
+        objective: names the property in the table (replay only).
 
     Raises:
-        OracleError: unknown potential, or a table that does not fit.
+        OracleError: the potential is unknown, or the table cannot be read.
     """
     if isinstance(settings, OwnOracleSettings):
         return OwnOracle(settings)
@@ -173,10 +173,10 @@ def build_oracle(
 
 
 def check_table(config: CampaignConfig, space: Space) -> list[str]:
-    """Refuse a replay table whose numbers cannot be learned from; returns what is to be told.
+    """Refuse a replay table with numbers that cannot be learned from; returns notes for the user.
 
     Raises:
-        ConfigError: naming the row.
+        ConfigError: a row cannot be used; names it.
     """
     if not isinstance(config.oracle, ReplaySettings):
         return []
@@ -205,16 +205,14 @@ def _column(settings: ReplaySettings, fidelity: str) -> dict[str, Any]:
 
 
 def _table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
-    """Rows by id and SHA-256 of a table, read once per process unless it is changed."""
+    """Rows by id, and SHA-256, of a table; read once per process unless the file changes."""
     try:
-        found = path.stat()
+        file_status = path.stat()
     except OSError:
-        return load_table(path)  # which says what is wrong
-    return _table_as_it_was(path, found.st_mtime_ns, found.st_size)
+        return load_table(path)  # raises an error that says what is wrong
+    return _cached_table(path, file_status.st_mtime_ns, file_status.st_size)
 
 
 @functools.lru_cache(maxsize=4)
-def _table_as_it_was(
-    path: Path, changed_ns: int, size: int
-) -> tuple[dict[str, dict[str, Any]], str]:
+def _cached_table(path: Path, changed_ns: int, size: int) -> tuple[dict[str, dict[str, Any]], str]:
     return load_table(path)

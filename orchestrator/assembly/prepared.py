@@ -1,4 +1,4 @@
-"""Everything a campaign needs, made of its config."""
+"""Creates everything that a campaign needs from its config."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from surrogate.features.feature_store import FeatureStore
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a validated config stands for, built once.
+    """The objects that a validated config describes, created once.
 
     Args:
         config: the settings.
-        space: all materials.
+        space: the design space.
         oracles: by fidelity, cheapest first.
-        notes: what is to be told of them.
+        notes: notes for the user.
     """
 
     config: CampaignConfig
@@ -47,15 +47,15 @@ class Prepared:
 
 
 def prepare(config: CampaignConfig, *, recorded: bool = False) -> Prepared:
-    """Build the space and the oracles of a config; writes nothing.
+    """Create the space and the oracles of a config; writes nothing.
 
     Args:
         config: the settings.
-        recorded: whether a campaign has begun with them, so that it is too late to refuse numbers
-            which cannot be learned from; their trials fail.
+        recorded: whether a campaign has already begun with them. Numbers that cannot be learned
+            from are then not refused here; their trials fail.
 
     Raises:
-        ConfigError: what the config names cannot be had, or the space is empty.
+        ConfigError: something that the config names is not available, or the space is empty.
     """
     space = build_space(config.space)
     if space.size == 0:
@@ -76,10 +76,10 @@ def prepare(config: CampaignConfig, *, recorded: bool = False) -> Prepared:
 
 
 def check_own(config: CampaignConfig, space: Space, fidelity: str) -> None:
-    """Make proposers and a surrogate of the user's own once, to see that they can be made.
+    """Check that proposers and a surrogate of the user's own can be created, by creating them once.
 
     Raises:
-        ConfigError: one cannot, or is none.
+        ConfigError: one of them cannot, or does not have the interface that it needs.
     """
     build_proposers(config, fidelity, kind_of(space))
     settings = surrogate_settings(config, space)
@@ -90,10 +90,10 @@ def check_own(config: CampaignConfig, space: Space, fidelity: str) -> None:
 
 
 def check_engines(config: CampaignConfig) -> None:
-    """Look for the potentials and programs that heal, without loading them.
+    """Check that engine and committee of the healing are available, without loading them.
 
     Raises:
-        OracleError: stage ``read``; one is not there.
+        OracleError: stage ``read``; one of them is missing.
     """
     engines = [config.dft.engine, *config.dft.committee] if config.dft.heals else []
     for potential in engines:

@@ -1,4 +1,4 @@
-"""Which rows of a replay table answer for which materials, and whether they can."""
+"""Assigns the rows of a replay table to materials, and checks that they can be used."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from oracle.runtime.errors import OracleError
 
 Rows = Mapping[str, Mapping[str, Any]]
 Columns = Mapping[str, Any]
-"""`column`, `stable_column`, `std_column` and `confirm_column` of a fidelity."""
+"""Names of columns: `column`, `stable_column`, `std_column` and `confirm_column` of a fidelity."""
 _SIGMAS = 2.0
-"""Combined standard errors by which two numbers of one material may differ."""
+"""Largest difference between two numbers of one material, in combined standard errors."""
 
 
 def ids_by_material(space: Space) -> dict[str, list[str]]:
-    """All ids of each material's records by its digest, in the order of the records."""
-    found: dict[str, list[str]] = {}
+    """Ids of all records of each material, by its digest, in the order of the records."""
+    ids: dict[str, list[str]] = {}
     for name, digest in space.reading.ids.items():
-        found.setdefault(digest, []).append(name)
-    return found
+        ids.setdefault(digest, []).append(name)
+    return ids
 
 
 def chosen_ids(space: Space, table: Rows) -> dict[str, str]:
-    """The row that answers for each material, by its digest: the first of its ids with one."""
-    found = {d: [n for n in names if n in table] for d, names in ids_by_material(space).items()}
-    return {digest: names[0] for digest, names in found.items() if names}
+    """Id of the row that answers for each material, by its digest: the first id with a row."""
+    with_row = {d: [n for n in names if n in table] for d, names in ids_by_material(space).items()}
+    return {digest: names[0] for digest, names in with_row.items() if names}
 
 
 def check_rows(
@@ -45,17 +45,16 @@ def check_rows(
     Args:
         space: materials with the ids of their records.
         table: rows by id.
-        columns: of one fidelity.
-        log: whether logarithms of the numbers are modelled.
-        direction: along which tensors are taken, or None.
+        columns: columns of one fidelity.
+        log: whether the logarithms of the numbers are modelled.
+        direction: direction in which the components of tensors are taken, or None.
 
     Returns:
-        A line on materials that stand in several rows which agree, if there are any.
+        A note on materials with several rows that agree, if there are any.
 
     Raises:
         OracleError: stage ``read``; names the row whose number is not positive, the row without a
-            tensor where a direction is asked for, or the rows that give one material two
-            different numbers.
+            tensor if a direction is given, or the rows with two different numbers for one material.
     """
     names = [n for d in ids_by_material(space).values() for n in d if n in table]
     if direction is not None:
@@ -77,7 +76,7 @@ def check_rows(
 
 
 def _check_tensors(names: Sequence[str], table: Rows, columns: Columns) -> None:
-    """A direction is taken of tensors, which every row has to hold that has a value."""
+    """Check that every value is a tensor, which an objective along a direction needs."""
     for column in _value_columns(columns):
         for name in names:
             value = table[name].get(column)
@@ -128,7 +127,7 @@ def _is_not_positive(
     row: Mapping[str, Any], column: str, columns: Columns, direction: Direction | None
 ) -> bool:
     if _is_unstable(row, columns):
-        return False  # its number is not looked at
+        return False  # its number is not used
     number = number_in(row.get(column), direction)
     return number is not None and number <= 0
 
@@ -136,7 +135,7 @@ def _is_not_positive(
 def _check_agreement(
     one: Mapping[str, Any], other: Mapping[str, Any], columns: Columns, direction: Direction | None
 ) -> None:
-    """Two rows of one material say the same within their errors."""
+    """Check that two rows of one material agree within their errors."""
     for column, (a, b) in _differing(one, other, columns, direction):
         raise OracleError(
             "read",

@@ -1,1 +1,1 @@
-"""Settings of campaigns, how they are read, and what is said of mistakes."""
+"""Settings of campaigns, how they are read, and messages about mistakes in them."""

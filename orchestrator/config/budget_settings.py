@@ -12,7 +12,7 @@ from orchestrator.config.run_settings import Duration
 
 
 class ClosedSettings(BaseModel):
-    """Settings that cannot be changed, and that know no other keys."""
+    """Immutable settings that accept no other keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,32 +21,37 @@ class ConfirmationSettings(ClosedSettings):
     """Evaluation of the leaders at tighter settings before they are called best."""
 
     leaders: int = Field(default=5, ge=0)
-    """How many of the best must be confirmed when the campaign ends; 0 turns it off."""
+    """How many of the best candidates must be confirmed before the campaign ends; 0 turns
+    confirmation off."""
     max_calls: int = Field(default=15, ge=0)
-    """Calls at tighter settings, which do not count as `oracle_calls`; each time the budget is
-    raised on resume, there are as many again."""
+    """Maximum number of calls at tighter settings, which do not count as `oracle_calls`. Each time
+    the budget is raised on resume, the same number is allowed again."""
     each_round: bool = True
-    """Whether a new leader is confirmed in the round after it was found."""
+    """Whether a new first leader is confirmed in the next round already; if not, leaders are
+    confirmed at the end of the campaign only."""
     sigmas: float = Field(default=2.0, gt=0)
-    """How many combined standard errors a leader may move and still be confirmed."""
+    """A leader is confirmed if its value changes by at most this many combined standard errors."""
     max_error: float = Field(default=0.25, gt=0)
-    """Largest relative standard error of the tighter evaluation; a vaguer one confirms nothing."""
+    """Largest relative standard error of the tighter evaluation; a less certain one cannot confirm
+    a leader."""
     default_error: float = Field(default=0.1, gt=0)
-    """Relative standard error taken for an evaluation that states none."""
+    """Relative standard error assumed for an evaluation that states none."""
 
 
 class BudgetSettings(ClosedSettings):
-    """When the campaign ends; whatever is reached first."""
+    """Limits of a campaign, which ends when the first of them is reached."""
 
     rounds: int | None = Field(default=None, ge=1)
     batch: int = Field(default=4, ge=1)
     oracle_calls: int = Field(default=20, ge=1)
     """Trials at the objective's fidelity."""
     cost_h: float | None = Field(default=None, gt=0)
-    """Recorded cost of all oracle calls, hours."""
+    """Limit of the recorded cost of all oracle calls, hours."""
     wall_time: Duration | None = None
     """Seconds, or a text such as ``30min``."""
     cheap_share: float = Field(default=0.1, ge=0, le=1)
-    """Recorded cost that cheaper fidelities may add, as a share of the objective's."""
+    """Largest recorded cost of low-fidelity queries, as a share of the cost of evaluations at the
+    objective's fidelity."""
     min_gain: float | None = Field(default=None, gt=0)
-    """Stop when the posterior expects less than this gain on the modelled scale (log10)."""
+    """Stop when the surrogate expects a smaller improvement than this on the modelled scale (log10
+    for quantities modelled in log)."""

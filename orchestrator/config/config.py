@@ -1,4 +1,4 @@
-"""The whole of a campaign's settings: composed of what each layer declares, validated at once."""
+"""All settings of a campaign, composed of the settings that each layer declares."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from orchestrator.config.run_settings import ExecutorSettings, TrackingSettings
 from surrogate.contract.settings import SurrogateSettings
 
 REFUSED = ("space", "objective", "oracle", "seed")
-"""Keys that make the science: they cannot change on resume."""
+"""Keys that define the scientific question; they cannot change on resume."""
 STEERED = ("agents", "surrogate", "constraints", "budget", "dft", "selection", "confirmation")
-"""Keys that may change on resume, by an event."""
+"""Keys that may change on resume; the change is recorded as an event."""
 FREE = ("executor", "tracking")
 """Keys that say where to run; they may change at any time."""
 TRAINABLE = ("7net", "chgnet")
-"""Potentials whose holes can be healed, by the beginning of their names."""
+"""Beginnings of the names of potentials that can be fine-tuned."""
 _OF_POOLS = ("phonon-bte", "green", "replay")
-"""Oracles of what the files of a pool can hold, which is known only when they are read."""
+"""Oracles that a pool may be combined with; which of them fit depends on its files."""
 
 
 class CampaignConfig(ClosedSettings):
@@ -51,9 +51,10 @@ class CampaignConfig(ClosedSettings):
     space: SpaceSettings
     objective: ObjectiveSettings
     constraints: tuple[ConstraintSettings, ...] | None = None
-    """None: stable, and for real potentials neither phantom polymorphs nor above the elements."""
+    """None: dynamically stable and, in a space of prototypes, at most 0.05 eV/atom above the best
+    polymorph and not above the elements in energy."""
     agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
-    """None: what the profile of such materials in `orchestrator.config.kinds` says."""
+    """None: the default agents of the kind of material in `orchestrator.config.kinds`."""
     selection: SelectionSettings = SelectionSettings()
     surrogate: SurrogateSettings | None = None
     """None: a graph ensemble for crystals, a `sequence-process` for layer sequences, a Gaussian
@@ -82,15 +83,15 @@ class CampaignConfig(ClosedSettings):
                     "oracle.kind: given 'interface' with space.kind 'pool'; allowed: "
                     f"{', '.join(_OF_POOLS)}"
                 )
-            if not isinstance(self.oracle, OwnOracleSettings):  # which measures who knows what
+            if not isinstance(self.oracle, OwnOracleSettings):  # its properties are not known here
                 check_objective(self.oracle, self.objective, self.constraints or ())
         return self
 
     def check_kind(self, kind: str) -> None:
-        """See that all parts are made for a kind of material.
+        """Check that all parts of the config can handle a kind of material.
 
         Raises:
-            ValueError: one is not.
+            ValueError: one of them cannot.
         """
         check_kind(
             kind,
@@ -102,7 +103,7 @@ class CampaignConfig(ClosedSettings):
         )
 
     def _check_healing(self) -> None:
-        """Only potentials that can be fine-tuned have their holes healed."""
+        """Refuse healing unless the oracle has a potential that can be fine-tuned."""
         if not isinstance(self.oracle, PhononSettings):
             raise ValueError(
                 f"dft.engine: given with oracle.kind: {self.oracle.kind}, which has no potential; "
@@ -117,16 +118,16 @@ class CampaignConfig(ClosedSettings):
             )
         if self.dft.engine == potential or potential in self.dft.committee:
             raise ValueError(
-                f"dft: oracle.calculator {potential!r} is named as engine or in committee too; "
-                "expected others, which can contradict it"
+                f"dft: oracle.calculator {potential!r} is also named as engine or in committee; "
+                "expected other potentials, which can disagree with it"
             )
 
 
 def read_yaml(path: Path) -> Any:
-    """The value of a YAML file, in any encoding of Unicode.
+    """The content of a YAML file in any Unicode encoding.
 
     Raises:
-        ConfigError: unreadable file, or no YAML of plain values.
+        ConfigError: the file cannot be read, or is not YAML of plain values.
     """
     try:
         return parse_yaml(read_text(path))
@@ -137,7 +138,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def input_paths(config: CampaignConfig) -> Iterator[tuple[str, Path]]:
-    """Full keys of the paths whose content is pinned, with the paths."""
+    """Full keys and paths of the inputs whose content must not change during a campaign."""
     for key, value, mark in marked(config, InputPath):
         if mark.pinned and mark.is_path(str(value)):
             yield key, Path(value)

@@ -1,4 +1,4 @@
-"""What a setting may be, in words of people who write YAML: made from its type."""
+"""Describes the values that a setting accepts, in the words of YAML, from its Python type."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ _PATTERNS = {
         "letter or a digit"
     ),
 }
-"""What regular expressions stand for."""
+"""Descriptions of regular expressions."""
 
 
 def described(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     """``a list of numbers above 0``, ``one of a, b``, ``a mapping with the keys a, b``.
 
     Args:
-        annotation: of a field, or of items inside of one.
-        metadata: its constraints.
+        annotation: type of a field, or of the items in it.
+        metadata: constraints on the field.
     """
     annotation, constraints = unwrapped(annotation, metadata)
-    said = next((c.description for c in constraints if getattr(c, "description", None)), None)
-    if said is not None:
-        return str(said)
+    described_as = next(
+        (c.description for c in constraints if getattr(c, "description", None)), None
+    )
+    if described_as is not None:
+        return str(described_as)
     if annotation is None or annotation is type(None):
         return "null"
     if annotation in _PLAIN:
@@ -52,7 +54,7 @@ def described(annotation: Any, metadata: Iterable[Any] = ()) -> str:
 
 
 def unwrapped(annotation: Any, metadata: Iterable[Any] = ()) -> tuple[Any, list[Any]]:
-    """The type inside of `Annotated`, and all constraints on the way."""
+    """The type inside `Annotated`, and all constraints attached to it."""
     constraints = list(metadata)
     while typing.get_origin(annotation) is typing.Annotated:
         annotation, *more = typing.get_args(annotation)
@@ -66,12 +68,12 @@ def unwrapped(annotation: Any, metadata: Iterable[Any] = ()) -> tuple[Any, list[
 
 
 def is_union(annotation: Any) -> bool:
-    """Whether it is one of several types."""
+    """Whether an annotation is a union of types."""
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:
-    """The keys of a mapping as they are written."""
+    """The keys of a mapping as they are written in a config."""
     return [str(field.alias or name) for name, field in model.model_fields.items()]
 
 
@@ -93,7 +95,7 @@ def _composed(annotation: Any, constraints: list[Any]) -> str:
 
 
 def _choice(words: list[str]) -> str:
-    """Each once; mappings of several kinds as one."""
+    """Alternatives joined by "or", each once; mappings of several kinds count as one."""
     mappings = [word for word in words if word.startswith("a mapping with")]
     if len(mappings) > 1:
         words = [word for word in words if word not in mappings] + ["a mapping with a key 'kind'"]
@@ -107,8 +109,8 @@ def _simple(annotation: Any, constraints: list[Any]) -> str:
         return _PATTERNS.get(str(pattern), "a text of another form")
     bounds: list[str] = []
     for name, form in _BOUNDS:
-        found = [getattr(c, name) for c in constraints if _bounds(c, name)]
-        bounds += [form.format(f"{found[0]:g}")] if found else []
+        limits = [getattr(c, name) for c in constraints if _bounds(c, name)]
+        bounds += [form.format(f"{limits[0]:g}")] if limits else []
     if annotation is str and _least(constraints):
         return "a text that is not empty"
     return f"{word} {' and '.join(bounds)}" if bounds else word
@@ -120,14 +122,14 @@ def _bounds(constraint: Any, name: str) -> bool:
 
 
 def _least(constraints: list[Any]) -> int:
-    """Items that a list, or characters that a text, must have."""
+    """Minimum number of items in a list or characters in a text."""
     return max(
         (c.min_length for c in constraints if isinstance(c, annotated_types.MinLen)), default=0
     )
 
 
 def _several(words: str, least: int) -> str:
-    """The items of a list that must have some."""
+    """Describes the items of a list by their minimum number."""
     if least == 0:
         return _plural(words)
     if least == 1 and words.startswith(("a ", "an ")):
@@ -136,7 +138,7 @@ def _several(words: str, least: int) -> str:
 
 
 def _plural(words: str) -> str:
-    """``a number above 0`` as ``numbers above 0``; a choice and a mapping keep their words."""
+    """The plural of a description: ``numbers above 0``, or ``values, each ...`` for choices."""
     for one, many in (
         ("an integer", "integers"),
         ("a number", "numbers"),

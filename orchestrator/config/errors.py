@@ -1,7 +1,7 @@
-"""The error of a config."""
+"""The error for wrong input."""
 
 from __future__ import annotations
 
 
 class ConfigError(Exception):
-    """The input was wrong: one line that names the key, what was given and what is allowed."""
+    """The input was wrong: one line with the key, what was given, and what is allowed."""

@@ -1,4 +1,4 @@
-"""What a config says about holes in the potential and how they are healed. Light to import."""
+"""Settings for finding holes of the potential and healing them. Quick to import."""
 
 from __future__ import annotations
 
@@ -10,41 +10,45 @@ from oracle.potentials.dft_settings import Potential
 from oracle.runtime.local_inputs import PotentialName
 
 _BARE = {"gpaw"}
-"""Engines whose settings all have defaults, so that their name says enough."""
+"""Engines whose settings all have defaults, so that the name alone is enough."""
 
 
 class DftSettings(BaseModel):
-    """Reference labels where the potential cannot be trusted, and fine-tuning on them."""
+    """Reference forces where the potential may be wrong, and fine-tuning on them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: Potential = "none"
-    """What labels: ``none``, ``gpaw``, settings of a DFT program (``{engine: espresso, ...}``), or
-    a potential that is trusted more than the campaign's own (a name, or an import path)."""
+    """What computes force labels: ``none``, ``gpaw``, settings of a DFT program
+    (``{engine: espresso, ...}``), or a potential that is trusted more than the campaign's own (a
+    name, or an import path)."""
     max_labels: int = Field(default=0, ge=0)
-    """Most labelled supercells in the whole campaign."""
+    """Maximum number of labelled supercells in the whole campaign."""
     per_round: int = Field(default=8, ge=2)
-    """Most labels of one round."""
+    """Maximum number of labels in one round."""
     audit_share: float = Field(default=0.25, ge=0, lt=1)
-    """Of the labels, for materials drawn at random, on which new weights may be no worse. With 0
-    they may deviate by 5 % from the old ones on other materials, where these are taken for right.
-    """
+    """Fraction of labels reserved for randomly drawn audit materials; new weights must not do worse
+    on these. With 0, new weights are compared with the old ones on other materials, and may
+    deviate from them by 5 %."""
     threshold: float = Field(default=0.05, gt=0)
-    """eV/Å; a supercell with less expected force error is no hole and is not labelled."""
+    """eV/Å; supercells with a smaller expected force error are not labelled."""
     committee: tuple[PotentialName, ...] = Field(default=("chgnet",), min_length=1)
-    """Potentials of other families, whose disagreement with the campaign's own is looked at."""
+    """Potentials of other families, whose disagreement with the campaign's own shows where that may
+    be wrong."""
     materials: int = Field(default=6, ge=1)
-    """Candidates that are looked at in a round: the leaders, then those evaluated last."""
+    """Number of candidates examined per round: the leaders, then those evaluated last."""
     copies: int = Field(default=4, ge=1)
-    """Displaced supercells of each."""
+    """Displaced supercells per candidate."""
     most_atoms: int = Field(default=32, ge=1)
-    """Of a supercell; the primitive cell itself where that has more."""
+    """Maximum size of a supercell, atoms; a larger primitive cell is used as it is."""
     replay: int = Field(default=12, ge=2)
-    """Other materials of the space on which the new weights are held to the old ones."""
+    """Number of other materials of the space on which the new weights must stay close to the old
+    ones."""
     epochs: int = Field(default=40, ge=1)
-    """Most passes of a fine-tuning over the labels."""
+    """Maximum number of epochs of a fine-tuning."""
     renewed: int = Field(default=5, ge=0)
-    """Best candidates that are evaluated again in the round after new weights were accepted."""
+    """Number of best candidates that are evaluated again in the round after new weights were
+    accepted."""
 
     @model_validator(mode="before")
     @classmethod
@@ -70,5 +74,5 @@ class DftSettings(BaseModel):
 
     @property
     def heals(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether an engine is named, so that the potential can be healed."""
         return self.engine != "none"

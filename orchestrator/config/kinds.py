@@ -1,4 +1,4 @@
-"""What goes with which kind of material: one profile each, which configs are read by."""
+"""One profile per kind of material: which oracles, surrogates and agents can handle it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from surrogate.contract.settings import (
 
 @dataclass(frozen=True)
 class KindRules:
-    """What a campaign on one kind of material may be made of, by the names that configs use.
+    """The parts that a campaign on one kind of material may have, by their names in configs.
 
     Args:
         described: the materials, in the plural.
-        oracles: that measure them.
-        surrogates: that learn from them.
-        agents: that propose them.
-        default_agents: those of a config that names none.
-        default_surrogate: that of a config that names none, by the settings of the oracle.
-        from_potential: whether surrogates describe them by what a potential says of crystals.
-        shares: of a batch for holes and for audits, where a config gives none.
-        constraints: that mean something of them; None for all.
+        oracles: kinds of oracles that measure them.
+        surrogates: kinds of surrogates that learn from them.
+        agents: kinds of agents that propose them.
+        default_agents: agents if the config names none.
+        default_surrogate: surrogate if the config names none, from the settings of the oracle.
+        from_potential: whether their features are computed with a potential.
+        shares: default shares of a batch for exploration trials and for audit trials.
+        constraints: names of the constraints that apply to them; None for all.
     """
 
     described: str
@@ -56,7 +56,7 @@ _ANY_AGENT = ("bayesian", "random", "substitution", "evolution")
 
 
 def _of_both_crystals(oracle: Any) -> NamedSurrogateSettings:
-    """A process on what the oracle's own potential says of both crystals of a pair."""
+    """A Gaussian process on features of both crystals, computed with the oracle's potential."""
     if isinstance(oracle, InterfaceSettings):
         return GaussianProcessSettings(features=oracle.calculator)
     return GaussianProcessSettings()
@@ -84,10 +84,11 @@ KINDS: dict[str, KindRules] = {
         default_agents=(BayesianSettings(),),
         default_surrogate=lambda oracle: SequenceProcessSettings(),
         from_potential=False,
-        # What is improbable to be best among sequences need not be known.
+        # A sequence that is unlikely to be the best need not be evaluated.
         shares=(0.0, 0.05),
     ),
-    # A pair has descriptors of both crystals, but no graph, and no sequence to be completed.
+    # A pair has descriptors of both crystals, but no graph for a graph network and no sequence for
+    # a tree search.
     "interface": KindRules(
         described="pairs of crystals",
         oracles=("interface",),
@@ -98,13 +99,13 @@ KINDS: dict[str, KindRules] = {
         constraints=("dynamically_stable", "non_metal", "max_atoms"),
     ),
 }
-"""By the `kind` of the material."""
+"""Profiles by the `kind` of the material."""
 OF_SPACE: Mapping[str, str] = {
     "prototypes": "crystal",
     "superlattice": "superlattice",
     "interface": "interface",
 }
-"""The kind that each kind of space holds; a pool holds what its files do."""
+"""Kind of material by kind of space; that of a pool depends on its files."""
 
 
 def check_kind(
@@ -116,18 +117,18 @@ def check_kind(
     agents: Iterable[str],
     constraints: Iterable[str],
 ) -> None:
-    """See that all parts of a campaign are made for its kind of material.
+    """Check that all parts of a campaign can handle its kind of material.
 
     Args:
-        kind: of the materials.
-        source: where they come from, as messages name it.
-        oracle: its kind.
-        surrogate: its kind, or None for the default.
-        agents: their kinds.
-        constraints: their names.
+        kind: kind of the materials.
+        source: where they come from, for messages.
+        oracle: kind of the oracle.
+        surrogate: kind of the surrogate, or None for the default.
+        agents: kinds of the agents.
+        constraints: names of the constraints.
 
     Raises:
-        ValueError: one is not, with those that are.
+        ValueError: one of them cannot; lists those that can.
     """
     if kind not in KINDS:
         raise ValueError(
@@ -149,7 +150,7 @@ def _check(
     key: str, given: str, allowed: tuple[str, ...], verb: str, rules: KindRules, source: str
 ) -> None:
     if names_code(given):
-        return  # what is the user's own may be made for any kind
+        return  # an import path: a user's own class may handle any kind
     if given not in allowed:
         raise ValueError(
             f"{key}: given {given!r}, but {source} holds {rules.described}; what {verb} them: "

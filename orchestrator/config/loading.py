@@ -34,7 +34,7 @@ def load_config(
         name: replaces the config's name.
 
     Raises:
-        ConfigError: unreadable file, or anything in it that is not allowed.
+        ConfigError: the file cannot be read, or something in it is not allowed.
     """
     raw = read_yaml(path)
     if not isinstance(raw, dict):
@@ -59,19 +59,20 @@ def validate(
     remote: bool = False,
     known: Collection[str] = (),
 ) -> CampaignConfig:
-    """The validated config; relative input paths are taken from `base`.
+    """Validate a config; relative input paths are resolved against `base`.
 
     Args:
-        raw: as read.
-        source: names it in errors.
-        base: folder of relative input paths; None leaves them as they are.
-        recorded: whether a campaign has begun with it, so that it is too late to refuse what it
-            seeks.
-        remote: whether it came over HTTP, from where relative paths and import paths are refused.
-        known: paths and import paths that are allowed nevertheless: those a campaign has already.
+        raw: the config as read.
+        source: its name in error messages.
+        base: folder of relative input paths; None leaves them unchanged.
+        recorded: whether a campaign has already begun with it; its objective and kinds are then
+            not checked again.
+        remote: whether it came over HTTP, where relative paths and import paths are refused.
+        known: paths and import paths that are allowed nevertheless, because the campaign already
+            has them.
 
     Raises:
-        ConfigError: anything that is not allowed.
+        ConfigError: something is not allowed.
     """
     try:
         check_values(raw, {})
@@ -92,10 +93,10 @@ def local_inputs(config: CampaignConfig) -> frozenset[str]:
 
 
 def set_key(raw: dict[str, Any], override: str) -> None:
-    """Apply one ``key.path=value`` to a raw config, in place; list items go by index.
+    """Apply one ``key.path=value`` to a raw config, in place; list items are addressed by index.
 
     Raises:
-        ConfigError: the text has no ``=``, the value is no YAML, or the path leads nowhere.
+        ConfigError: the text has no ``=``, the value is not YAML, or the path does not exist.
     """
     path, equals, text = override.partition("=")
     if not equals or not path.strip():
@@ -134,24 +135,26 @@ def _descend(holder: Any, part: str, path: str) -> Any:
 def input_digests(
     config: CampaignConfig, recorded: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """SHA-256 of the content of every input: of a file, or of a folder's structure files.
+    """SHA-256 of the content of every input: of a file, or of the structure files in a folder.
 
-    That of a space of the user's own is of its sources.
+    The digest of a user's own space is that of its source files.
 
     Args:
-        config: names them.
-        recorded: what a campaign began with. Earlier versions took every file of a folder; such a
-            digest is given again where all of them are as they were.
+        config: names the inputs.
+        recorded: digests recorded when the campaign began. Earlier versions hashed every file of a
+            folder; such a digest is returned again if none of the files has changed.
 
     Raises:
         ConfigError: an input is missing, with its key.
     """
-    known = recorded or {}
+    earlier = recorded or {}
     try:
-        found = {key: _content_digest(path, known.get(key)) for key, path in input_paths(config)}
+        digests = {
+            key: _content_digest(path, earlier.get(key)) for key, path in input_paths(config)
+        }
         if isinstance(config.space, OwnSpaceSettings):
-            found["space.kind"] = digest_of_import(config.space.kind)
-        return found
+            digests["space.kind"] = digest_of_import(config.space.kind)
+        return digests
     except OracleError as error:
         raise ConfigError(error.message) from error
 
@@ -166,16 +169,16 @@ def _content_digest(path: Path, recorded: str | None) -> str:
 def differences(before: Any, after: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
     """Full keys at which two JSON-like values differ, with (before, after)."""
     if isinstance(before, dict) and isinstance(after, dict):
-        found: dict[str, tuple[Any, Any]] = {}
+        changes: dict[str, tuple[Any, Any]] = {}
         for key in sorted(before.keys() | after.keys()):
             path = f"{prefix}.{key}" if prefix else str(key)
-            found |= differences(before.get(key), after.get(key), path)
-        return found
+            changes |= differences(before.get(key), after.get(key), path)
+        return changes
     return {} if before == after else {prefix: (before, after)}
 
 
 def _digest_of_all(folder: Path) -> str:
-    """The digest that earlier versions recorded of a folder: of all files below it."""
+    """Digest of all files below a folder, which earlier versions recorded."""
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(str(file.relative_to(folder)).encode() + b"\0")

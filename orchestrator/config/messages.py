@@ -1,4 +1,4 @@
-"""One clear line for each way a config can be wrong: key, what was given, what is allowed."""
+"""One clear line per mistake in a config: the key, what was given, and what is allowed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from oracle.runtime.own_classes import OwnSettings
 from oracle.runtime.suggestions import did_you_mean
 from orchestrator.config.config_words import described, is_union, keys_of, unwrapped
 
-_LONGEST = 80  # characters of what was given
+_LONGEST = 80  # characters of a value in a message
 _TAGS = ("union_tag_invalid", "union_tag_not_found")
 _DISCRIMINATORS = ("kind", "engine")
 _SIMPLE = ("str", "int", "float", "bool", "path", "none")
@@ -26,29 +26,29 @@ def one_line(error: ValidationError, root: type[BaseModel], source: str) -> str:
     """The first error as ``source: key: got ..., expected ...``.
 
     Args:
-        error: what pydantic raised while validating `root`.
+        error: raised by pydantic while validating `root`.
         root: the model that was validated.
         source: the file's name.
     """
-    first = _most_telling(error.errors(include_url=False))
+    first = _most_specific(error.errors(include_url=False))
     place = _walk(root, first["loc"])
-    said = _said(first, place)
+    problem = _problem(first, place)
     if not place.keys and first["type"] == "value_error":
-        return f"{source}{said}"  # such messages name their keys
-    return f"{source}: {'.'.join(map(_key, place.keys)) or '(whole file)'}{said}"
+        return f"{source}{problem}"  # such messages name their keys themselves
+    return f"{source}: {'.'.join(map(_key, place.keys)) or '(whole file)'}{problem}"
 
 
-def _most_telling(errors: list[Any]) -> Any:
-    """The first error; of those of a union, one inside of the mapping that was given.
+def _most_specific(errors: list[Any]) -> Any:
+    """The first error; of the errors of a union, the one deepest inside the given mapping.
 
-    Where one of several types may stand, pydantic tells what is wrong with each of them.
+    For a union, pydantic reports what is wrong with each of its types.
     """
     first = errors[0]
-    where = next((i for i, part in enumerate(first["loc"]) if _is_branch(part)), None)
-    if where is None:
+    depth = next((i for i, part in enumerate(first["loc"]) if _is_branch(part)), None)
+    if depth is None:
         return first
-    rivals = [e for e in errors if e["loc"][:where] == first["loc"][:where]]
-    return max(rivals, key=lambda e: len(e["loc"]))  # the first of the deepest
+    same_union = [e for e in errors if e["loc"][:depth] == first["loc"][:depth]]
+    return max(same_union, key=lambda e: len(e["loc"]))  # the first of the deepest
 
 
 def _is_branch(part: int | str) -> bool:
@@ -56,7 +56,7 @@ def _is_branch(part: int | str) -> bool:
     return isinstance(part, str) and (part in _SIMPLE or part.startswith(_COMPOSED))
 
 
-def _said(error: Any, place: _Place) -> str:
+def _problem(error: Any, place: _Place) -> str:
     given, kind = error.get("input"), error["type"]
     if kind == "extra_forbidden":
         return f": unknown key (given {_short(given)}); {_allowed(place)}"
@@ -76,7 +76,7 @@ def _said(error: Any, place: _Place) -> str:
 
 
 def _unknown_kind(error: Any, given: Any, place: _Place) -> str:
-    """A mapping whose kind is not known, or no mapping at all."""
+    """The message for a mapping of unknown kind, or for a value that is no mapping."""
     context = error.get("ctx", {})
     key = str(context.get("discriminator", "'kind'")).strip("'")
     kinds = [str(tag) for model in _models(place.annotation) for tag in _tags(model)]
@@ -91,7 +91,7 @@ def _unknown_kind(error: Any, given: Any, place: _Place) -> str:
 
 
 def _short(value: Any) -> str:
-    """What was given, as YAML would have it on one line."""
+    """A given value in YAML's notation, on one line and shortened."""
     text = _written(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
@@ -109,7 +109,7 @@ def _written(value: Any) -> str:
 
 
 def _key(key: Any) -> str:
-    """A key as it was written, on one line."""
+    """A key as the user wrote it, on one line."""
     return str(key) if str(key).isprintable() else repr(key)
 
 
@@ -121,7 +121,7 @@ def _allowed(place: _Place) -> str:
 
 
 def _choices(annotation: Any) -> list[str]:
-    """Texts that may stand somewhere, where only some may."""
+    """The allowed texts of a setting; empty if any text is allowed."""
     annotation, _ = unwrapped(annotation)
     if typing.get_origin(annotation) is typing.Literal:
         return [part for part in typing.get_args(annotation) if isinstance(part, str)]
@@ -132,13 +132,13 @@ def _choices(annotation: Any) -> list[str]:
 
 @dataclass
 class _Place:
-    """Where in a config an error is.
+    """The place of an error in a config.
 
     Args:
-        annotation: what may stand there.
-        metadata: its constraints.
-        keys: the way there as the user wrote it: tags of unions are left out.
-        holder: the model that has the last key, where one has.
+        annotation: the type expected there.
+        metadata: constraints on it.
+        keys: the path to it as the user wrote it, without the tags of unions.
+        holder: the model with the last key, if there is one.
     """
 
     annotation: Any
@@ -147,7 +147,7 @@ class _Place:
     holder: type[BaseModel] | None = None
 
     def go(self, part: int | str) -> None:
-        """One step of a location."""
+        """Follow one part of pydantic's location."""
         if part in _branches(self.annotation):
             return
         models = _models(self.annotation)
@@ -162,13 +162,13 @@ class _Place:
         owner = next((m for m in models if part in m.model_fields), None)
         if owner is not None:
             self.keys.append(part)
-            found = owner.model_fields[part]
-            self.holder, self.annotation = owner, found.annotation
-            self.metadata = [*found.metadata, found]
+            field_info = owner.model_fields[part]
+            self.holder, self.annotation = owner, field_info.annotation
+            self.metadata = [*field_info.metadata, field_info]
             return
         values = _values(self.annotation)
         if part in [m.__name__ for m in models] or _is_branch(part) or part == "[key]":
-            return  # pydantic's name for a branch of a union, or for a key that is wrong
+            return  # pydantic's name for a branch of a union, or for a wrong key
         self.keys.append(part)
         self.holder = models[0] if len(models) == 1 else None
         self._become(values)
@@ -185,7 +185,7 @@ def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> _Place:
 
 
 def _branches(annotation: Any) -> list[str]:
-    """The tags of a union's branches, which are in no config."""
+    """The tags of a union's branches, which do not appear in configs."""
     plain, marks = unwrapped(annotation)
     below = typing.get_args(plain) if is_union(plain) else ()
     own = [mark.tag for mark in marks if isinstance(mark, Tag)]
@@ -196,11 +196,11 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
     if issubclass(model, OwnSettings):
         return ("package.module:name",)
     fields = [model.model_fields[name] for name in _DISCRIMINATORS if name in model.model_fields]
-    return tuple(tag for found in fields for tag in typing.get_args(found.annotation))
+    return tuple(tag for each in fields for tag in typing.get_args(each.annotation))
 
 
 def _parts(annotation: Any) -> list[Any]:
-    """The types that may stand somewhere, through unions and `Annotated`."""
+    """The alternative types of an annotation, with unions and `Annotated` resolved."""
     annotation, _ = unwrapped(annotation)
     if is_union(annotation):
         return [part for each in typing.get_args(annotation) for part in _parts(each)]
@@ -213,7 +213,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _item(annotation: Any, index: int) -> Any:
-    """Type of an item of a list."""
+    """Type of an item of a list; None if no list is allowed."""
     for part in _parts(annotation):
         inner = typing.get_args(part)
         if typing.get_origin(part) in (list, tuple, set, frozenset) and inner:
@@ -223,7 +223,7 @@ def _item(annotation: Any, index: int) -> Any:
 
 
 def _values(annotation: Any) -> Any:
-    """Type of the values of a mapping with any keys."""
+    """Type of the values of a mapping with arbitrary keys; None if no mapping is allowed."""
     for part in _parts(annotation):
         if typing.get_origin(part) is dict:
             return typing.get_args(part)[1]

@@ -1,4 +1,4 @@
-"""What can be sought and limited with an oracle and its fidelities, by the property table."""
+"""Checks objective and constraints against the properties that the oracle computes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def check_objective(
     objective: ObjectiveSettings,
     constraints: Iterable[ConstraintSettings],
 ) -> None:
-    """The last fidelity measures what is sought, and all that constraints limit.
+    """Check that the oracle's last fidelity computes the objective and all constrained properties.
 
     Raises:
-        ValueError: a property that is never measured, a direction of what is no tensor, or at
-            which temperature is not said.
+        ValueError: a property is never computed, a direction is asked of a property that is no
+            tensor, or it is not said which of several temperatures is meant.
     """
     for constraint in constraints:
         if constraint.name in ON_MEASUREMENTS:
             _check_constraint(oracle, objective, constraint.name)
-    if oracle.kind == "replay":  # its column is what the objective says it is
+    if oracle.kind == "replay":  # its table holds whatever property the objective names
         return
     name, spec, last = objective.property, spec_of(objective.property), _last(oracle)
     if oracle.kind not in spec.oracles or not spec.can_be_sought:
@@ -44,8 +44,8 @@ def check_objective(
         )
     if spec.requires and not getattr(oracle, spec.requires):
         raise ValueError(
-            f"objective.property: given {name!r}, which is measured with oracle.{spec.requires}: "
-            "true alone; set it"
+            f"objective.property: given {name!r}, which is measured only with "
+            f"oracle.{spec.requires}: true; set it"
         )
     if objective.direction is not None and not spec.tensor_at(oracle.kind, last):
         at = f" at its last fidelity, {last}," if last else ""
@@ -59,7 +59,7 @@ def check_objective(
 
 
 def _written(direction: Direction) -> str:
-    """As in a config: ``[0, 0, 1]``."""
+    """A direction as written in a config: ``[0, 0, 1]``."""
     if isinstance(direction, str):
         return direction
     return f"[{', '.join(f'{x:g}' for x in direction)}]"
@@ -70,20 +70,20 @@ def _sought_at_any(oracle: OracleSettings) -> list[str]:
 
 
 def _with_tensor(spec: PropertySpec, oracle: OracleSettings) -> str:
-    """Which fidelity to add where another one of the oracle gives the tensor."""
+    """Advice to add a fidelity that gives the tensor, if the oracle has one."""
     fidelities = spec.oracles[oracle.kind]
-    found = [fidelity for fidelity in fidelities if spec.tensor_at(oracle.kind, fidelity)]
-    return f", or end oracle.fidelities with {found[0]}" if found else ""
+    suitable = [fidelity for fidelity in fidelities if spec.tensor_at(oracle.kind, fidelity)]
+    return f", or end oracle.fidelities with {suitable[0]}" if suitable else ""
 
 
 def _check_constraint(oracle: OracleSettings, objective: ObjectiveSettings, name: str) -> None:
-    """A limit on what is never measured would refuse nothing."""
+    """Refuse a limit on a property that is never computed, which would have no effect."""
     last = _last(oracle)
     if oracle.kind == "replay":
-        given = name in names_of(objective.property)
+        is_computed = name in names_of(objective.property)
     else:
-        given = spec_of(name).given_at(oracle.kind, last)
-    if not given:
+        is_computed = spec_of(name).given_at(oracle.kind, last)
+    if not is_computed:
         where = f"oracle.kind: {oracle.kind}"
         if last:
             where += f" at its last fidelity, {last},"
@@ -95,14 +95,14 @@ def _check_constraint(oracle: OracleSettings, objective: ObjectiveSettings, name
 
 
 def _last(oracle: OracleSettings) -> str:
-    """The fidelity at which the objective is measured; empty where an oracle has but one."""
+    """The fidelity of the objective; empty if the oracle has only one."""
     if oracle.kind == "green" or not oracle.fidelities:
         return ""
     return list(oracle.fidelities)[-1]
 
 
 def _check_chosen(oracle: OracleSettings, objective: ObjectiveSettings, name: str) -> None:
-    """Of several temperatures, one is chosen."""
+    """Check that one of several temperatures is chosen."""
     if oracle.kind == "replay" or not spec_of(name).per_temperature:
         return
     temperatures = list(oracle.temperatures)

@@ -1,4 +1,4 @@
-"""Settings of any oracle, told apart by their kind."""
+"""Settings of any oracle, distinguished by their kind."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OracleSettings = Annotated[
     PhononSettings | GreenSettings | InterfaceSettings | ReplaySettings,
     Field(discriminator="kind"),
 ]
-"""Of the oracles that have a name."""
+"""Settings of the oracles that have a name."""
 AnyOracleSettings = Annotated[
     Annotated[OracleSettings, Tag(NAMED)] | Annotated[OwnOracleSettings, Tag(OWN)],
     Discriminator(branch_of),
 ]
-"""Of these, or of one of the user's own."""
+"""Settings of these, or of an oracle of the user's own."""

@@ -1,4 +1,4 @@
-"""Where and how a campaign runs: settings that change nothing of its science. Only pydantic."""
+"""Settings of where and how a campaign runs, which do not affect its results. Quick to import."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ class ExecutorSettings(BaseModel):
     kind: Literal["ray", "serial"] = "ray"
     """``serial`` runs everything in this process, without Ray."""
     address: str | None = None
-    """Of an existing Ray cluster; its nodes must see the home directory under the same path."""
+    """Address of an existing Ray cluster; its nodes must see the home under the same path."""
     workers: int | None = Field(default=None, ge=1)
-    """Oracle calls at the same time; None: as many as the CPUs allow."""
+    """Number of oracle calls at the same time; None: as many as the CPUs allow."""
     cpus_per_call: int = Field(default=1, ge=1)
     gpus_per_call: float = Field(default=0, ge=0)
     memory_gb: float | None = Field(default=None, gt=0)
     """Memory reserved per worker, GiB."""
     time_limit: Duration = 3600.0
-    """Of one attempt; a call that takes longer is stopped and counts as a transient failure."""
+    """Time limit of one attempt, seconds; a call that takes longer is stopped and counts as a
+    transient failure."""
     attempts: int = Field(default=2, ge=1)
-    """How often a call is tried that fails for a reason that may pass."""
+    """How often a call is attempted if it fails for a transient reason."""
     max_failure_share: float = Field(default=0.5, ge=0, le=1)
     """The campaign stops when more than this share of its calls fail."""
 
@@ -62,10 +63,10 @@ class ExecutorSettings(BaseModel):
 
 
 class TrackingSettings(BaseModel):
-    """Where rounds are shown."""
+    """Whether and where rounds are shown in MLflow."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = True
     uri: str | None = None
-    """Of an MLflow server; None: a store inside the home directory."""
+    """URI of an MLflow server; None: a store inside the home."""

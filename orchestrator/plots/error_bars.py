@@ -1,4 +1,4 @@
-"""Error bars that end where their axis does, and axes that follow from points, not from bars."""
+"""Error bars cut at the ends of their axis, and axes chosen by the points rather than the bars."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-_ROOM = 0.06  # of the span of the points, left free on both sides
-_REACH = 0.5  # of that span, or of the largest value, which bars may add on either side
-_FACTOR = 2.0  # span of a logarithmic axis around a single value
+_ROOM = 0.06  # free space on both sides, relative to the span of the points
+_REACH = 0.5  # how far bars may widen an axis, relative to that span or to the largest value
+_FACTOR = 2.0  # factor spanned by a logarithmic axis around a single value
 _LONGEST = 3.0  # factor by which bars may always widen a logarithmic axis
 CUT = "bar is longer"
-"""Name of the arrow heads at the ends of bars that are longer than their axis."""
+"""Legend entry of the arrow heads where bars are cut at the end of the axis."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Point:
 
     @classmethod
     def symmetric(cls, value: float, std: float | None) -> Point:
-        """One standard error to both sides; without a bar where that is unknown or no number."""
+        """A bar of one standard error to both sides; none if that is unknown or not positive."""
         if std is None or math.isnan(std) or std <= 0:
             return cls(value)
         return cls(value, value - std, value + std)
@@ -41,7 +41,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Axis:
-    """Limits of an axis in the values' unit, and whether it is logarithmic."""
+    """Limits of an axis, in the unit of the values, and whether it is logarithmic."""
 
     low: float
     high: float
@@ -49,29 +49,28 @@ class Axis:
 
     @property
     def range(self) -> list[float]:
-        """As plotly wants it: exponents of ten on a logarithmic axis."""
+        """The limits as Plotly expects them: exponents of ten on a logarithmic axis."""
         return [math.log10(self.low), math.log10(self.high)] if self.log else [self.low, self.high]
 
     def widened_below(self, share: float) -> tuple[float, Axis]:
-        """A place below all that is drawn, and the axis that holds it.
+        """A position below everything drawn, and an axis that includes it.
 
         Args:
-            share: of the span that is added.
+            share: length added to the axis, relative to its span.
         """
         low, high = self.range
         step = share * (high - low)
-        place, end = low - 0.4 * step, low - step
+        position, end = low - 0.4 * step, low - step
         if self.log:
-            return 10**place, Axis(10**end, self.high, self.log)
-        return place, Axis(end, self.high, self.log)
+            return 10**position, Axis(10**end, self.high, self.log)
+        return position, Axis(end, self.high, self.log)
 
 
 def axis_of(points: Sequence[Point], *, log: bool) -> Axis:
-    """The axis on which all points and as much of their bars as is sensible can be seen.
+    """An axis that shows all points, and their bars as far as is sensible.
 
-    Bars widen it by at most half the span of the points or half the largest of them (on a
-    logarithmic axis, half the span of their logarithms or a factor of 3); what reaches further
-    is cut.
+    Bars widen it by at most half the span of the points or half the largest value (on a
+    logarithmic axis, half the span of the logarithms or a factor of 3); longer bars are cut.
 
     Args:
         points: at least one; on a logarithmic axis all positive.
@@ -92,7 +91,7 @@ def axis_of(points: Sequence[Point], *, log: bool) -> Axis:
 
 
 def bars(points: Sequence[Point], axis: Axis, colour: str) -> dict[str, Any]:
-    """Plotly's error bars of points, within the axis; empty where no point has one."""
+    """Plotly's error bars of the points, cut at the axis; empty if no point has one."""
     if all(p.low is None for p in points):
         return {}
     upper = [0.0 if p.high is None else min(p.high, axis.high) - p.value for p in points]
@@ -110,14 +109,14 @@ def bars(points: Sequence[Point], axis: Axis, colour: str) -> dict[str, Any]:
 def mark_cuts(
     figure: go.Figure, x: Sequence[Point], y: Sequence[Point], x_axis: Axis | None, y_axis: Axis
 ) -> None:
-    """Arrow heads at the edges where a bar goes on.
+    """Draw arrow heads at the edges of the plot where bars are cut.
 
     Args:
-        figure: they are added to.
+        figure: changed in place.
         x: (n,) points.
         y: (n,) points.
-        x_axis: None where x has no bars.
-        y_axis: of y.
+        x_axis: axis of x; None if x has no bars.
+        y_axis: axis of y.
     """
     heads: list[tuple[float, float, str]] = []
     for px, py in zip(x, y, strict=True):
@@ -145,13 +144,13 @@ def mark_cuts(
 
 
 def _cut(point: Point, axis: Axis, low: str, high: str) -> list[tuple[float, str]]:
-    """Edges at which the bar of a point is cut, and the way in which it would go on."""
-    found = []
+    """Edges at which the bar of a point is cut, and the direction in which it would continue."""
+    edges = []
     if point.low is not None and point.low < axis.low:
-        found.append((axis.low, low))
+        edges.append((axis.low, low))
     if point.high is not None and point.high > axis.high:
-        found.append((axis.high, high))
-    return found
+        edges.append((axis.high, high))
+    return edges
 
 
 def _scaled(value: float, log: bool) -> float:

@@ -1,4 +1,4 @@
-"""The plots of a round, from a campaign's state and the artefacts of its leader."""
+"""The plots of a round, from the state of a campaign and the artefacts of its best candidate."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from orchestrator.plots.trial_plots import ParityPoint, Standing, TrialPoint, be
 
 PAGE = "plots.html"
 """Name of the page with all plots of a round."""
-_DRAWN = 5  # designs whose layers are drawn
-_LETTERS = 36  # of a name in a title
+_DRAWN = 5  # number of designs whose layers are drawn
+_LETTERS = 36  # characters of a name in a title
 _EXTREME = {"minimize": "lowest", "maximize": "highest", "target": "nearest"}
 
 
 def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Path]:
-    """Write the plots of the campaign as it stands.
+    """Write the plots of a campaign in its present state.
 
-    Best so far and parity always; bands, density of states and cumulative kappa of the candidate
-    of rank 1 where its evaluation left them.
+    Best so far and parity are always drawn; bands, density of states and cumulative kappa of the
+    candidate of rank 1 if its evaluation left the data.
 
     Args:
-        campaign: folded up to the end of a round.
+        campaign: its state at the end of a round.
         artefacts: folder that artefact paths are relative to.
-        folder: where to.
+        folder: folder of the plots.
 
     Returns:
-        Pictures (PNG), then one page with all of them (interactive, needs no network).
+        Paths of the pictures (PNG), then of one interactive page with all of them, which needs no
+        network.
     """
     objective = campaign.objective
     trials = [t for t in campaign.state.objective_trials() if t.is_finished and t.outcome]
@@ -66,17 +67,17 @@ def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Pat
 
 
 def rounds_folder(home: Path, name: str) -> Path:
-    """Where a campaign's tables and plots are, one folder per round."""
+    """The folder of a campaign's tables and plots, with one folder per round."""
     return home / "rounds" / name
 
 
 def latest_page(home: Path, name: str) -> Path | None:
-    """The page with the plots of a campaign's last round that has one."""
+    """The newest page of plots of a campaign, or None."""
     return max(rounds_folder(home, name).glob(f"round-*/{PAGE}"), default=None)
 
 
 def _unit(campaign: Campaign, trials: list[Trial]) -> str:
-    """Of the first measured value: all have one unit."""
+    """The unit of the first measured value; all values have the same."""
     name = campaign.objective.property
     measured = (t.outcome for t in trials if t.outcome and quantity_of(t.outcome, name))
     first = next(measured, None)
@@ -84,7 +85,7 @@ def _unit(campaign: Campaign, trials: list[Trial]) -> str:
 
 
 def named(formula: str, label: str | None) -> str:
-    """Formula and prototype or id of the pool, short enough for a title."""
+    """Formula and source name (prototype, or id in the pool), short enough for a title."""
     return _short(formula if label is None or label == formula else f"{formula} {label}")
 
 
@@ -98,7 +99,7 @@ def _label(trial: Trial) -> str:
 
 
 def _trial_point(campaign: Campaign, trial: Trial, rows: dict[str, Ranked]) -> TrialPoint:
-    """The candidate of a trial as it is known now, which a confirmation may have changed."""
+    """The candidate of a trial with its present value, which a confirmation may have changed."""
     assert trial.outcome is not None
     label = campaign.state.labels.get(trial.plan.candidate)
     current = trial.outcome if label is None else label.evaluation
@@ -118,10 +119,10 @@ def _standing(row: Ranked | None) -> Standing:
 
 
 def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
-    """Prediction at the time of the choice against the outcome, on the property's own scale."""
+    """The prediction when the candidate was chosen and its outcome, in the unit of the property."""
     belief, objective = trial.plan.belief, campaign.objective
-    found = None if trial.outcome is None else objective.value(trial.outcome)
-    if belief is None or found is None:
+    computed = None if trial.outcome is None else objective.value(trial.outcome)
+    if belief is None or computed is None:
         return None
     spread = float(np.hypot(belief.epistemic, belief.aleatoric))
     low, middle, high = (
@@ -129,13 +130,13 @@ def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
         for x in (belief.mean - spread, belief.mean, belief.mean + spread)
     )
     audit = trial.plan.purpose == "audit"
-    return ParityPoint(_label(trial), found[0], found[1], middle, low, high, audit)
+    return ParityPoint(_label(trial), computed[0], computed[1], middle, low, high, audit)
 
 
 def _of_best(
     campaign: Campaign, rows: Sequence[Ranked], artefacts: Path, quantity: str
 ) -> dict[str, Any]:
-    """What is drawn of the best, by the kind of its material."""
+    """The figures of the best candidates, chosen by the kind of material."""
     if not rows:
         return {}
     kind = rows[0].label.evaluation.material.kind
@@ -145,7 +146,7 @@ def _of_best(
 def of_spectra(
     campaign: Campaign, rows: Sequence[Ranked], artefacts: Path, quantity: str
 ) -> dict[str, Any]:
-    """Bands with density of states and cumulative kappa, where the first of the table has them."""
+    """Bands with density of states and cumulative kappa of rank 1, if its evaluation left them."""
     evaluation = rows[0].label.evaluation
     path = artefacts / evaluation.artefacts.get("phonons", "")
     if not path.is_file() or not isinstance(evaluation, Measured):
@@ -176,7 +177,7 @@ def _plan_label(campaign: Campaign, row: Ranked) -> str | None:
 
 
 def _valued(objective: Objective, row: Ranked, evaluation: Measured) -> str:
-    """The objective's value in words, for a title."""
+    """The objective's quantity and value, for a title."""
     unit = unit_of(evaluation, objective.property)
     return f"{objective.quantity}: {row.value:.3g} {unit}".strip()
 
@@ -184,21 +185,21 @@ def _valued(objective: Objective, row: Ranked, evaluation: Measured) -> str:
 def cumulative_of(
     curves: dict[str, Any], evaluation: Measured, name: str, wanted: float | None
 ) -> Any:
-    """Cumulative kappa at the temperature nearest to the one wanted, beside the table's kappa.
+    """Cumulative kappa at the temperature nearest to the wanted one, with the total of the table.
 
-    Earlier versions wrote it at the first temperature alone, without saying so.
+    Earlier versions stored one curve, at the first temperature, without its temperature.
     """
     first = evaluation.temperature[0]
     each = curves.get("each") or [curves]
     curve = min(each, key=lambda c: abs(c.get("temperature", first) - (wanted or first)))
     temperature = float(curve.get("temperature", first))
-    found = scalar(evaluation, "kappa", temperature)
+    total = scalar(evaluation, "kappa", temperature)
     return cumulative_kappa(
         np.array(curve["frequency"]),
         np.array(curve["kappa"]),
         temperature=temperature,
         title=f"{name}, {temperature:g} K",
-        total=None if found is None else found[0],
+        total=None if total is None else total[0],
         part=f"{curve.get('part', 'particle')}-like part",
     )
 
@@ -206,7 +207,7 @@ def cumulative_of(
 def _of_sequences(
     campaign: Campaign, best: Sequence[Ranked], artefacts: Path, quantity: str
 ) -> dict[str, Any]:
-    """The best designs as coloured layers, and what the first lets through where it says so."""
+    """The best designs as coloured layers, and the transmission of the first if it was computed."""
     first = best[0].label.evaluation
     assert isinstance(first, Measured)
     assert isinstance(first.material, Superlattice)
@@ -236,5 +237,5 @@ def _of_sequences(
 DRAWN: dict[str, Callable[[Campaign, Sequence[Ranked], Path, str], dict[str, Any]]] = {
     "superlattice": _of_sequences,
 }
-"""What is drawn of the best candidates by the kind of their material; else `of_spectra`. Given the
-campaign, the best of its ranking, the folder of artefacts, and the quantity with its unit."""
+"""Functions that draw the best candidates, by kind of material; `of_spectra` for all other kinds.
+Their arguments: campaign, best of its ranking, folder of artefacts, and quantity with its unit."""

@@ -1,4 +1,4 @@
-"""Plots of layer sequences: which layer is what, and what they let through."""
+"""Plots of layer sequences: their layers and their phonon transmission."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from orchestrator.plots.plots import BLUE, GREY, ORANGE
 
 Array = NDArray[np.float64]
 _COLOURS = (BLUE, ORANGE, "#2e8b57", "#8e44ad", "#c0392b", "#c8a415")
-_LEAD_LAYERS = 2  # drawn of each lead
+_LEAD_LAYERS = 2  # layers drawn of each lead
 _WIDTH, _MARGIN = 720, 150  # pixels
-_COUNTED = 20  # layers up to which each has its own tick
+_COUNTED = 20  # layers up to which every layer has a tick
 
 
 def drawn_layers(
@@ -27,10 +27,10 @@ def drawn_layers(
     """Designs as rows of coloured layers, the best on top.
 
     Args:
-        designs: label and sequence of each.
-        names: what a letter stands for; letters that are missing stand for themselves.
-        leads: letters of the leads, drawn half as high on either side.
-        quantity: name and unit of what the labels say.
+        designs: axis label and sequence of each design.
+        names: name by letter; letters without a name are shown themselves.
+        leads: letters of the two leads, drawn half as large on either side.
+        quantity: name and unit of the values in the axis labels.
     """
     figure = go.Figure()
     length = max(len(sequence) for _, sequence in designs)
@@ -40,15 +40,15 @@ def drawn_layers(
     size = min(28.0, (_WIDTH - _MARGIN) / cells)
     rows = list(range(len(designs)))[::-1]
     for letter in letters:
-        at = [
-            (place + 1, row)
+        places = [
+            (layer, row)
             for row, (_, sequence) in zip(rows, designs, strict=True)
-            for place, found in enumerate(sequence)
-            if found == letter
+            for layer, each in enumerate(sequence, start=1)
+            if each == letter
         ]
         figure.add_scatter(
-            x=[x for x, _ in at],
-            y=[y for _, y in at],
+            x=[x for x, _ in places],
+            y=[y for _, y in places],
             mode="markers",
             name=names.get(letter, letter),
             marker={"color": colours[letter], "size": size, "symbol": "square"},
@@ -100,14 +100,14 @@ def _add_leads(
         )
 
 
-def transmission(frequency: Array, found: Array, lead: Array | None, *, title: str) -> go.Figure:
-    """Transmission of one design, over that of its left lead where that is known.
+def transmission(frequency: Array, design: Array, lead: Array | None, *, title: str) -> go.Figure:
+    """Transmission of one design, drawn over that of its left lead if that is known.
 
     Args:
         frequency: (n,), THz.
-        found: (n,), per cell of the interface, averaged over transverse wave vectors.
-        lead: (n,), the same of the lead alone, which bounds it from above; None: not drawn.
-        title: names the design.
+        design: (n,), transmission per cell of the interface, averaged over transverse wave vectors.
+        lead: (n,), that of the lead alone, which is its upper bound; None: not drawn.
+        title: title of the figure.
     """
     figure = go.Figure()
     if lead is not None:
@@ -115,7 +115,7 @@ def transmission(frequency: Array, found: Array, lead: Array | None, *, title: s
             x=frequency, y=lead, mode="lines", name="lead alone", line={"color": GREY}
         )
     figure.add_scatter(
-        x=frequency, y=found, mode="lines", name="design", fill="tozeroy", line={"color": BLUE}
+        x=frequency, y=design, mode="lines", name="design", fill="tozeroy", line={"color": BLUE}
     )
     figure.update_layout(
         title={"text": title},

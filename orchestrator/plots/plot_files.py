@@ -1,7 +1,7 @@
-"""Writes plotly figures as interactive pages and as pictures.
+"""Writes Plotly figures as interactive pages and as pictures.
 
-Plotly's own pictures need a browser, which a server or a fresh machine does not have; matplotlib
-draws the same traces here. Only what `orchestrator.plots.plots` uses is understood.
+Plotly needs a browser to write pictures, which servers often lack; here matplotlib draws the same
+traces. Only those features of Plotly are supported that other modules of this room use.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ _SYMBOLS = {
     "x": "x",
 }
 _SMALLER = re.compile(r"<sup>(.*?)</sup>")
-_LETTERS = 120  # of a legend, in one row
+_LETTERS = 120  # characters in one row of a legend
 _STEPS = {"hv": "steps-post", "vh": "steps-pre"}
 _SHADE = 0.25  # opacity of filled areas
-_ONE_DECADE = 40.0  # axes that span less have one or two whole decades, too few to be read by
+_ONE_DECADE = 40.0  # axes that span a smaller factor also get ticks between the powers of ten
 
 
 def write_figures(
     figures: Mapping[str, go.Figure], folder: Path, page: str, heading: str = ""
 ) -> list[Path]:
-    """Write one picture per figure, and all of them on one page that needs no network.
+    """Write one picture per figure, and one page with all of them that needs no network.
 
     Args:
-        figures: by the stem of the picture's name.
-        folder: is made.
-        page: name of the page; plotly's script (4.5 MB) stands in it once.
-        heading: of the page; by default the names of the figures.
+        figures: by the name of the picture without its suffix.
+        folder: folder of the files; created if missing.
+        page: file name of the page, which contains Plotly's script (4.5 MB).
+        heading: heading of the page; by default the names of the figures.
 
     Returns:
         Paths of the pictures, then of the page.
@@ -111,24 +111,24 @@ def _picture(figure: go.Figure) -> bytes:
 
 
 def _title(canvas: Figure, text: str, left: float) -> None:
-    """The title, and below it what plotly sets smaller."""
+    """Draw the title, and below it the note that Plotly sets in small type."""
     note = _SMALLER.search(text)
     title = _SMALLER.sub("", text).replace("<br>", "")
-    places = ((0.98, 12, title), (0.935, 9, note[1] if note else ""))
-    for height, size, line in places:
-        plain = html.unescape(line).replace("$", r"\$")  # no formulas
+    lines = ((0.98, 12, title), (0.935, 9, note[1] if note else ""))
+    for height, size, line in lines:
+        plain = html.unescape(line).replace("$", r"\$")  # matplotlib takes $ for mathematics
         canvas.text(left, height, plain, ha="left", va="top", fontsize=size)
 
 
 def _axis(layout: Any, name: str) -> Any:
-    """The axis object of ``x``, ``y2``, ..."""
+    """The axis object named ``x``, ``y2``, ..."""
     return layout[f"{name[0]}axis{name[1:]}"]
 
 
 def _panel(
     canvas: Figure, x_axis: Any, y_axis: Any, inside: tuple[float, float, float, float]
 ) -> Axes:
-    """Axes at the domains of two plotly axes, within (left, bottom, right, top)."""
+    """Matplotlib axes for the domains of two Plotly axes, within (left, bottom, right, top)."""
     left, bottom, right, top = inside
     (x0, x1), (y0, y1) = x_axis.domain or (0, 1), y_axis.domain or (0, 1)
     width, height = right - left, top - bottom
@@ -142,7 +142,7 @@ def _panel(
 
 
 def _draw(axes: Axes, trace: Any) -> None:
-    """One scatter trace."""
+    """Draw one scatter trace."""
     mode = trace.mode or "lines"
     colour = trace.marker.color if "markers" in mode else trace.line.color
     style = {
@@ -182,7 +182,7 @@ def _bars(error: Any) -> list[list[float]] | None:
 
 
 def _draw_shape(panels: Mapping[tuple[str, str], Axes], shape: Any) -> None:
-    """A line across one panel, as plotly's ``add_vline`` and ``add_hline`` make them."""
+    """Draw a line across one panel, from Plotly's ``add_vline`` or ``add_hline``."""
     x_name = (shape.xref or "x").removesuffix(" domain")
     y_name = (shape.yref or "y").removesuffix(" domain")
     axes = panels[x_name, y_name]
@@ -199,23 +199,23 @@ def _draw_shape(panels: Mapping[tuple[str, str], Axes], shape: Any) -> None:
 
 
 def _finish(axes: Axes, x_axis: Any, y_axis: Any) -> None:
-    """Limits, ticks and titles, which drawing would have changed."""
+    """Set limits, ticks and titles; done last, since drawing changes them."""
     axes.set_xlabel(x_axis.title.text or "")
     axes.set_ylabel(y_axis.title.text or "")
-    for given, drawn in ((x_axis, axes.xaxis), (y_axis, axes.yaxis)):
-        if given.range is not None:
-            low, high = (10**v if given.type == "log" else v for v in given.range)
+    for source, drawn in ((x_axis, axes.xaxis), (y_axis, axes.yaxis)):
+        if source.range is not None:
+            low, high = (10**v if source.type == "log" else v for v in source.range)
             (axes.set_xlim if drawn is axes.xaxis else axes.set_ylim)(low, high)
-        if given.tickvals is not None:
-            drawn.set_ticks(list(given.tickvals), list(given.ticktext or ()) or None)
-        elif given.type == "log":
+        if source.tickvals is not None:
+            drawn.set_ticks(list(source.tickvals), list(source.ticktext or ()) or None)
+        elif source.type == "log":
             low, high = drawn.get_view_interval()
             drawn.set_major_formatter(FormatStrFormatter("%g"))
             drawn.set_minor_formatter(
                 FormatStrFormatter("%g") if high / low < _ONE_DECADE else NullFormatter()
             )
-        elif given.dtick is not None:
-            drawn.set_major_locator(MultipleLocator(given.dtick))
+        elif source.dtick is not None:
+            drawn.set_major_locator(MultipleLocator(source.dtick))
         else:
             drawn.set_major_formatter(FormatStrFormatter("%g"))
     if y_axis.showticklabels is False:
@@ -225,9 +225,9 @@ def _finish(axes: Axes, x_axis: Any, y_axis: Any) -> None:
 def _legend(canvas: Figure, panels: Sequence[Axes], left: float, top: float) -> None:
     handles, labels = [], []
     for axes in panels:
-        found, names = axes.get_legend_handles_labels()
-        handles += found
-        labels += names
+        own_handles, own_labels = axes.get_legend_handles_labels()
+        handles += own_handles
+        labels += own_labels
     if labels:
         longest = max(map(len, labels))
         canvas.legend(

@@ -1,4 +1,4 @@
-"""The plots of a round, from plain data to plotly figures.
+"""Plotly figures of phonon bands and cumulative kappa, and the style that all plots share.
 
 pymatviz draws phonon bands as well, but sorts the segments of a path by their labels and merges
 the two points where a path jumps, so bands are drawn here.
@@ -21,18 +21,18 @@ from oracle.contract.property_table import spec_of
 Array = NDArray[np.float64]
 
 BLUE, ORANGE, GREY, RED = "#1f5fa8", "#e07b00", "#8a8f98", "#c0392b"
-_ALL = 0.995  # share of kappa from which a curve is taken for the whole of it
-_IMAGINARY = -0.05  # THz; what lies below is drawn as imaginary
+_ALL = 0.995  # a curve that reaches this share of kappa is regarded as complete
+_IMAGINARY = -0.05  # THz; bands that reach below are drawn as imaginary
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Phonon bands along a path, as phonopy gives them.
+    """Phonon bands along a path, in phonopy's form.
 
     Args:
         distances: one array (n_q,) per segment.
         frequencies: one array (n_q, n_bands) per segment, THz; imaginary ones negative.
-        labels: of the segments' ends; a segment that continues in the next has no end of its own.
+        labels: of the ends of segments; a segment and its continuation share one.
         connections: whether each segment continues in the next.
     """
 
@@ -49,7 +49,7 @@ def bands_and_dos(bands: Bands, dos_frequency: Array, dos: Array, *, title: str)
         bands: along the path.
         dos_frequency: (n,) THz.
         dos: (n,) density of states, arbitrary units.
-        title: for instance the formula.
+        title: title of the figure, for instance the formula.
     """
     figure = make_subplots(
         rows=1, cols=2, shared_yaxes=True, column_widths=[0.78, 0.22], horizontal_spacing=0.03
@@ -110,15 +110,15 @@ def cumulative_kappa(
     total: float | None = None,
     part: str = "particle-like part",
 ) -> go.Figure:
-    """How much of kappa is carried by modes below a frequency.
+    """The part of kappa that is carried by modes below a frequency.
 
     Args:
         frequency: (n,) THz.
-        cumulative: (n,) W/m/K, a third of the trace.
+        cumulative: (n,) W/m/K, a third of the trace of the tensor.
         temperature: K.
-        title: for instance the formula.
-        total: W/m/K, what the table says; None where that is the end of the curve.
-        part: what the curve is of where it ends below the total.
+        title: title of the figure, for instance the formula.
+        total: total kappa, W/m/K; None: the end of the curve.
+        part: the contribution to kappa that the curve shows, named if it ends below the total.
     """
     figure, kappa = go.Figure(), spec_of("kappa")
     end = float(np.asarray(cumulative)[-1])
@@ -150,7 +150,7 @@ def cumulative_kappa(
 
 
 def _ticks(bands: Bands) -> list[tuple[float, str]]:
-    """Positions and labels of the path's special points; where it jumps, both labels."""
+    """Positions and labels of the high-symmetry points; both labels where the path jumps."""
     labels = iter(bands.labels)
     ticks: list[tuple[float, str]] = []
     connected = False
@@ -181,16 +181,16 @@ def look(
     log_x: bool = False,
     log_y: bool = False,
 ) -> None:
-    """What all plots share.
+    """Apply the style that all plots share.
 
     Args:
-        figure: is changed.
-        x: title of the axis.
-        y: the same.
-        title: of the figure; what users named may hold anything.
-        note: a smaller line below it.
-        log_x: whether the axis is logarithmic.
-        log_y: the same.
+        figure: changed in place.
+        x: title of the x axis.
+        y: title of the y axis.
+        title: title of the figure; may contain any character, as names come from the user.
+        note: a smaller line below the title.
+        log_x: whether the x axis is logarithmic.
+        log_y: whether the y axis is logarithmic.
     """
     text = html.escape(title, quote=False)
     if note:
@@ -210,6 +210,6 @@ def look(
         margin={"l": 95, "r": 20, "t": 110, "b": 60},
         legend={"orientation": "h", "x": 0.0, "y": 1.02, "yanchor": "bottom"},
     )
-    # By default plotly writes 1e9 as 1B.
+    # By default Plotly writes 1e9 as 1B.
     figure.update_xaxes(title=x, type="log" if log_x else "linear", exponentformat="e")
     figure.update_yaxes(title=y, type="log" if log_y else "linear", exponentformat="e")

@@ -1,4 +1,4 @@
-"""Plots of a campaign's trials: the best so far, and predictions against what was computed."""
+"""Plots of a campaign's trials: the best so far, and predicted against computed values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from orchestrator.plots.plots import BLUE, GREY, ORANGE, RED, look
 
 Standing = Literal["confirmed", "measured", "outside", "stale"]
 _LOG_SPAN = 8.0  # ratio of largest to smallest value from which an axis is logarithmic
-_COUNTED = 15  # most ticks
-_BELOW = 0.12  # of the span, where trials without a value are marked
+_COUNTED = 15  # maximum number of ticks
+_BELOW = 0.12  # axis added for the marks of trials without a value, relative to its span
 _DRAWN: dict[Standing, tuple[str, str, str]] = {
     "confirmed": ("confirmed", BLUE, "circle"),
     "measured": ("measured", BLUE, "circle-open"),
@@ -30,13 +30,13 @@ class TrialPoint:
     """One trial in the order of the campaign.
 
     Args:
-        label: shown when pointed at.
-        value: the objective's property as it is known now, or None when the trial was unstable or
+        label: text shown under the mouse pointer.
+        value: present value of the objective's property, or None if the trial was unstable or
             failed.
         std: its standard error, or None.
-        standing: whether the value was confirmed, merely measured, breaks a constraint, or came
-            from weights of the potential that were replaced.
-        rank: its place in the table of the best, from 1; None when it has none.
+        standing: whether the value is confirmed, only measured, outside the constraints, or from
+            earlier weights of the potential.
+        rank: place in the table of the best, from 1; None if it is not in the table.
     """
 
     label: str
@@ -48,16 +48,16 @@ class TrialPoint:
 
 @dataclass(frozen=True)
 class ParityPoint:
-    """A prediction made before its trial, and what the trial gave.
+    """A prediction made before its trial, and the result of the trial.
 
     Args:
-        label: shown when pointed at.
-        computed: value of the oracle.
+        label: text shown under the mouse pointer.
+        computed: value from the oracle.
         computed_std: its standard error, or None.
         predicted: median of the prediction.
-        low: one standard deviation below, in the scale of the model.
-        high: one standard deviation above.
-        audit: whether the trial was drawn at random; only those measure calibration.
+        low: one standard deviation below the median, on the modelled scale.
+        high: one standard deviation above the median.
+        audit: whether the candidate was drawn at random; only such trials measure calibration.
     """
 
     label: str
@@ -72,28 +72,28 @@ class ParityPoint:
 def best_so_far(
     trials: Sequence[TrialPoint], *, quantity: str, title: str = "", target: float | None = None
 ) -> go.Figure:
-    """Every trial, and the best of those so far by the ranking of the table, which ends at rank 1.
+    """All trials in order, and the best candidate up to each by its present rank.
 
     Args:
-        trials: in order.
+        trials: in the order of the campaign.
         quantity: name and unit for the axis, for instance ``kappa at 300 K (W/m/K)``.
-        title: of the figure.
-        target: drawn as a line where there is one.
+        title: title of the figure.
+        target: target value, drawn as a line, or None.
     """
     figure = go.Figure()
-    known = [
+    with_value = [
         (n, trial, Point.symmetric(trial.value, trial.std))
         for n, trial in enumerate(trials, start=1)
         if trial.value is not None
     ]
-    points = [p for _, _, p in known] + ([] if target is None else [Point(target)])
+    points = [p for _, _, p in with_value] + ([] if target is None else [Point(target)])
     log = is_wide([p.value for p in points])
-    axis = axis_of(points, log=log) if known else None
+    axis = axis_of(points, log=log) if with_value else None
     below = 0.0
-    if axis is not None and len(known) < len(trials):
+    if axis is not None and len(with_value) < len(trials):
         below, axis = axis.widened_below(_BELOW)
     for standing, (name, colour, symbol) in _DRAWN.items():
-        chosen = [(n, t, p) for n, t, p in known if t.standing == standing]
+        chosen = [(n, t, p) for n, t, p in with_value if t.standing == standing]
         if chosen and axis is not None:
             figure.add_scatter(
                 x=[n for n, _, _ in chosen],
@@ -105,12 +105,13 @@ def best_so_far(
                 error_y=bars([p for _, _, p in chosen], axis, colour),
             )
     note = _draw_leaders(figure, trials)
-    if trials and not known:
+    if trials and not with_value:
         note = "no value yet: all trials are unstable or failed"
     look(figure, "trial", quantity, title=title, note=note, log_y=log)
     _mark_missing(figure, trials, below)
     if axis is not None:
-        mark_cuts(figure, [Point(n) for n, _, _ in known], [p for _, _, p in known], None, axis)
+        numbers = [Point(n) for n, _, _ in with_value]
+        mark_cuts(figure, numbers, [p for _, _, p in with_value], None, axis)
         figure.update_yaxes(range=axis.range)
     elif trials:  # nothing to put on the axis
         figure.update_yaxes(range=[-1, 1], tickvals=[])
@@ -122,13 +123,13 @@ def best_so_far(
 
 
 def _step(trials: int) -> int:
-    """Trials from one tick to the next: a whole number that one counts by."""
+    """Trials from one tick to the next: 1, 2 or 5 times a power of ten."""
     steps = (factor * 10**power for power in range(6) for factor in (1, 2, 5))
     return next((step for step in steps if trials <= _COUNTED * step), trials)
 
 
 def _draw_leaders(figure: go.Figure, trials: Sequence[TrialPoint]) -> str:
-    """The line of the best so far, and a star at the best of all, which is returned in words."""
+    """Draw the line of the best so far and a star at rank 1; returns the latter in words."""
     steps: list[tuple[int, TrialPoint]] = []
     for n, trial in enumerate(trials, start=1):
         rank = math.inf if not steps else (steps[-1][1].rank or math.inf)
@@ -136,8 +137,8 @@ def _draw_leaders(figure: go.Figure, trials: Sequence[TrialPoint]) -> str:
             steps.append((n, trial))
     if not steps:
         return ""
-    at, best = steps[-1]
-    assert best.value is not None  # others are no steps
+    best_number, best = steps[-1]
+    assert best.value is not None  # only trials with a value are steps
     figure.add_scatter(
         x=[n for n, _ in steps] + [len(trials)],
         y=[t.value for _, t in steps] + [best.value],
@@ -146,7 +147,7 @@ def _draw_leaders(figure: go.Figure, trials: Sequence[TrialPoint]) -> str:
         line={"color": ORANGE, "width": 2.5, "shape": "hv"},
     )
     figure.add_scatter(
-        x=[at],
+        x=[best_number],
         y=[best.value],
         text=[best.label],
         mode="markers",
@@ -158,7 +159,7 @@ def _draw_leaders(figure: go.Figure, trials: Sequence[TrialPoint]) -> str:
 
 
 def _mark_missing(figure: go.Figure, trials: Sequence[TrialPoint], below: float) -> None:
-    """Crosses below all values for the trials without one."""
+    """Draw crosses below all values for the trials without a value."""
     missing = [(n, t) for n, t in enumerate(trials, start=1) if t.value is None]
     if missing:
         figure.add_scatter(
@@ -177,7 +178,7 @@ def parity(points: Sequence[ParityPoint], *, quantity: str, title: str = "") -> 
     Args:
         points: one per trial with a prediction.
         quantity: name and unit for both axes.
-        title: of the figure.
+        title: title of the figure.
     """
     figure = go.Figure()
     log = is_wide([v for p in points for v in (p.computed, p.predicted)])
@@ -215,5 +216,5 @@ def parity(points: Sequence[ParityPoint], *, quantity: str, title: str = "") -> 
 
 
 def is_wide(values: Sequence[float]) -> bool:
-    """Whether values are positive and differ by so much that a logarithmic axis shows more."""
+    """Whether values are positive and span a factor that calls for a logarithmic axis."""
     return bool(values) and min(values) > 0 and max(values) / min(values) > _LOG_SPAN

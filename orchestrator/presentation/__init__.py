@@ -1,1 +1,1 @@
-"""Numbers, tables and frames of text, as people read them."""
+"""Formatting of numbers, tables and progress displays for people."""

@@ -1,4 +1,4 @@
-"""Numbers for people: as many digits as mean something, and no more."""
+"""Formats numbers for people, with their significant digits only."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from uncertainties import ufloat
 
-_DIGITS = 4  # of a number without an error
-_LARGE, _SMALL = 1e5, 1e-3  # from and below which powers of ten are written
-_EXACT = 1e-6  # a relative error below this is that of the arithmetic
+_DIGITS = 4  # significant digits of a number without an error
+_LARGE, _SMALL = 1e5, 1e-3  # numbers from _LARGE, and below _SMALL, are written as powers of ten
+_EXACT = 1e-6  # smaller relative errors come from rounding in the arithmetic
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def plain(value: float, digits: int = _DIGITS) -> str:
-    """A number without an error, with `digits` significant digits and no zeros at its end."""
+    """A number without an error, with `digits` significant digits and no trailing zeros."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:
@@ -33,15 +33,15 @@ def with_error(value: float, std: float | None, digits: int = _DIGITS) -> str:
 
     Args:
         value: any number.
-        std: its standard error, which is left out where it is None, zero or no number.
-        digits: of the value where there is no error.
+        std: its standard error; None, zero or a value that is not finite is left out.
+        digits: significant digits of the value if there is no error.
     """
-    if not _says_something(value, std):
+    if not _is_meaningful(value, std):
         return plain(value, digits)
-    assert std is not None  # an error that is none says nothing
+    assert std is not None  # None is not meaningful
     size = max(abs(value), std)
     form = ".2uf" if _SMALL <= size < _LARGE else ".2ue"
-    if form == ".2uf" and std >= 100:  # digits before the point that mean nothing become zeros
+    if form == ".2uf" and std >= 100:  # insignificant digits before the point become zeros
         place = 1 - math.floor(math.log10(std))
         value, std = round(value, place), round(std, place)
         return f"{value:.0f} ± {std:.0f}"
@@ -49,24 +49,24 @@ def with_error(value: float, std: float | None, digits: int = _DIGITS) -> str:
 
 
 def aligned(texts: Sequence[str]) -> list[str]:
-    """Texts as `with_error` makes them, padded so that every ± stands below the others."""
+    """Texts from `with_error`, padded so that the signs ± are aligned in a column."""
     parts = [text.partition(" ± ") for text in texts]
     before = max((len(left) for left, _, _ in parts), default=0)
     after = max((len(right) for _, _, right in parts), default=0)
-    found = [f"{left:>{before}}{sign}{right:<{after}}" for left, sign, right in parts]
-    width = max(map(len, found), default=0)
-    return [f"{text:<{width}}" for text in found]
+    padded = [f"{left:>{before}}{sign}{right:<{after}}" for left, sign, right in parts]
+    width = max(map(len, padded), default=0)
+    return [f"{text:<{width}}" for text in padded]
 
 
 def clock(seconds: float) -> str:
-    """A time that passed, as a clock shows it: ``4:05``, ``1:02:03``."""
+    """An elapsed time as a clock shows it: ``4:05``, ``1:02:03``."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def duration(seconds: float) -> str:
-    """A time that is only roughly known: ``40 s``, ``6 min``, ``2.5 h``, ``3.5 days``."""
+    """An approximate duration: ``40 s``, ``6 min``, ``2.5 h``, ``3.5 days``."""
     if seconds < 1:
         return "less than 1 s"
     if seconds < 90:
@@ -77,7 +77,7 @@ def duration(seconds: float) -> str:
     return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
 
 
-def _says_something(value: float, std: float | None) -> bool:
+def _is_meaningful(value: float, std: float | None) -> bool:
     return (
         std is not None
         and math.isfinite(value)

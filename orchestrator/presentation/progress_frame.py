@@ -1,7 +1,7 @@
-"""What a campaign is doing, as a picture a few lines high or as one sentence.
+"""The progress of a campaign, as a display of a few lines or as one sentence.
 
-A `Snapshot` is made where the campaign is worked on; it is drawn elsewhere and again and again, and
-all times are worked out when it is drawn, so that clocks go on while nothing is recorded.
+A `Snapshot` is taken by the thread that runs the campaign, and drawn repeatedly by another. Times
+are computed when it is drawn, so that clocks go on while nothing is recorded.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ STAGES = {
     "anharmonicity": "anharmonicity",
     "bte": "transport",
 }
-"""What stages of the oracle are called in front of people."""
-_BAR = 24  # characters, where there is room
+"""Names of the oracle's stages for people."""
+_BAR = 24  # largest width of a bar, characters
 _FULL, _EMPTY = "━", "╌"
 
 
 @dataclass(frozen=True)
 class Count:
-    """So many of so many."""
+    """A number of things done, and their total."""
 
     done: int
     total: int
@@ -43,7 +43,14 @@ class Count:
 
 @dataclass(frozen=True)
 class Running:
-    """A call under way: of what, its stage and finished share, and when it began (a clock's s)."""
+    """A running call.
+
+    Args:
+        name: name of its material.
+        stage: stage of the oracle.
+        share: finished share of the stage.
+        began: when the call began, seconds on a monotonic clock.
+    """
 
     name: str
     stage: str
@@ -56,17 +63,17 @@ class Snapshot:
     """The state of a campaign at one moment.
 
     Args:
-        taken: when, seconds of a clock that only goes forward.
+        taken: when it was taken, seconds on a monotonic clock.
         round: number of the round; 0 before the first.
-        phase: what is being done, as people say it.
-        count: of what the phase goes through, where that is known.
-        share: finished share of the phase, where only that is known.
-        calls: oracle calls of the campaign.
-        confirmations: of the campaign, as far as they are planned.
-        running: calls under way.
+        phase: what the campaign is doing, in words for people.
+        count: progress of the phase, if it is counted.
+        share: finished share of the phase, if that is all that is known.
+        calls: oracle calls of the campaign, and their budget.
+        confirmations: confirmations finished and planned.
+        running: running calls.
         best: the best candidate so far.
-        elapsed: seconds that the campaign had taken.
-        left: seconds it was expected to take still, or None where nothing is known.
+        elapsed: running time of the campaign, seconds.
+        left: expected remaining time, seconds, or None if it is not known.
     """
 
     taken: float
@@ -100,7 +107,7 @@ class Snapshot:
         return f"{passed}, about {duration(self.left - since)} left"
 
     def sentence(self, now: float) -> str:
-        """All of it that is worth a line in a log."""
+        """The snapshot in one line of a log."""
         current = ", ".join(f"{r.name} {_stage(r)}" for r in self.running[:4])
         more = f" and {len(self.running) - 4} more" if len(self.running) > 4 else ""
         return f"{self.doing}{f' ({current}{more})' if current else ''}; {self.times(now)}"
@@ -108,7 +115,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Frame:
-    """A snapshot drawn at a moment, never wider nor higher than the terminal."""
+    """A snapshot drawn at the time `now`, never larger than the terminal."""
 
     snapshot: Snapshot
     now: float
@@ -139,7 +146,7 @@ class Frame:
         yield f"  best {shot.best}", "bold"
 
     def _rows(self, width: int) -> list[str]:
-        """The calls under way: what, its stage, and for how long."""
+        """One row per running call: material, stage and elapsed time."""
         running = self.snapshot.running
         stage = max((cell_len(_stage(r)) for r in running), default=0)
         longest = max((cell_len(r.name) for r in running), default=0)
@@ -154,7 +161,7 @@ class Frame:
 
 @dataclass
 class Ticking:
-    """One thing under way, in one line whose clock goes on while nothing is reported."""
+    """One running evaluation, in one line whose clock goes on while nothing is reported."""
 
     name: str
     stage: str = "relax"
@@ -162,13 +169,13 @@ class Ticking:
     began: float = field(default_factory=time.monotonic)
 
     def note(self, stage: str, share: float) -> None:
-        """Be told the stage and its finished share."""
+        """Store the stage and its finished share."""
         self.stage, self.share = stage, share
 
     def __rich__(self) -> Text:
-        """The line as it is now."""
-        now = _stage(Running(self.name, self.stage, self.share))
-        text = f"{self.name}: {now}  {clock(time.monotonic() - self.began)}"
+        """The line at this moment."""
+        stage = _stage(Running(self.name, self.stage, self.share))
+        text = f"{self.name}: {stage}  {clock(time.monotonic() - self.began)}"
         return Text(text, no_wrap=True, overflow="ellipsis")
 
 
@@ -184,5 +191,5 @@ def _bar(count: Count, room: int) -> str:
 
 
 def _fitted(text: str, width: int) -> str:
-    """Text of exactly so many cells."""
+    """Text padded or shortened to a width, in cells of the terminal."""
     return set_cell_size(text, width) if cell_len(text) <= width else f"{text[: width - 1]}…"

@@ -1,6 +1,6 @@
-"""The property table in words: the table of `docs/properties.md`, and what the web service says.
+"""The property table as text: for `docs/properties.md`, and for the web service's description.
 
-``python -m orchestrator.presentation.property_page`` prints the former.
+``python -m orchestrator.presentation.property_page`` prints the table of the page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def table() -> str:
 
 
 def objectives_in_words() -> str:
-    """One line per property that can be sought, for descriptions of interfaces."""
+    """One line per property that can be an objective, for the descriptions of interfaces."""
     lines = (
         f"{name}{f' ({spec.unit})' if spec.unit else ''}: {spec.description}"
         for name, spec in PROPERTY_TABLE.items()

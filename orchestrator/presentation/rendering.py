@@ -1,4 +1,4 @@
-"""Documents as tables, for people. How wide a table may be is decided here and nowhere else."""
+"""Shows documents as tables. Only this module decides how wide a table may be."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from oracle.contract.property_table import spec_of
 from orchestrator.presentation.numbers import aligned, plain, with_error
 
 Document = dict[str, Any]
-_FILE_WIDTH = 10_000  # where there is no terminal to fit: nothing is wrapped or left out
-_LABEL = 72  # characters of a label
-_WRAPPED = 24  # characters that a column whose words wrap is not made narrower than, if it can be
+_FILE_WIDTH = 10_000  # characters; in files nothing is wrapped or left out
+_LABEL = 72  # characters shown of a candidate's source name
+_WRAPPED = 24  # largest minimum width of a column whose text wraps, characters
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that prints texts as they are: brackets are brackets, numbers have no colours.
+    """A console that prints texts unchanged: no markup in brackets, no colours for numbers.
 
-    Where there is no terminal to fit, tables get the width they need.
+    If the output is no terminal, tables get the width they need.
     """
     plain_text: dict[str, Any] = {"stderr": stderr, "markup": False, "highlight": False}
-    made = Console(**plain_text)
-    return made if made.is_terminal else Console(width=_FILE_WIDTH, **plain_text)
+    output = Console(**plain_text)
+    return output if output.is_terminal else Console(width=_FILE_WIDTH, **plain_text)
 
 
 def say(to: Console, text: str, style: str | None = None) -> None:
-    """Print a line as it is: a terminal wraps it between words, a file gets it whole.
+    """Print a line without markup: wrapped between words on a terminal, unwrapped to a file.
 
-    What follows is indented further than the line's beginning; paths stay in one piece.
+    Wrapped lines are indented further than the first one; paths are not split.
     """
     lines = [text]
     if to.is_terminal:
@@ -51,16 +51,17 @@ def say(to: Console, text: str, style: str | None = None) -> None:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table that fits itself to the width there is.
+    """A column of a table that adapts to the available width.
 
     Args:
-        header: its title.
-        cells: one per row.
-        justify: its side.
-        drop: the lower, the sooner it is left out where room is short; None: never.
-        wraps: whether its cells may go over several lines.
-        spills: whether its cells go below the table where there is no room beside the others.
-        room: cells that others make way for, where it has so much to say.
+        header: title of the column.
+        cells: texts, one per row.
+        justify: alignment of the texts.
+        drop: order in which columns are left out if the table is too wide, lowest first; None:
+            never.
+        wraps: whether a cell may occupy several lines.
+        spills: whether the cells are printed below the table if the column does not fit.
+        room: width that is reserved for the column if its texts need that much, in characters.
     """
 
     header: str
@@ -73,13 +74,13 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Cells of its longest line."""
+        """Width of the longest line, characters."""
         lines = (line for text in (self.header, *self.cells) for line in text.split("\n"))
         return max(map(cell_len, lines), default=0)
 
     @property
     def least(self) -> int:
-        """Cells below which it cannot be read."""
+        """Smallest width at which the column is readable, characters."""
         if not self.wraps:
             return self.width
         words = (word for text in (self.header, *self.cells) for word in text.split())
@@ -89,61 +90,62 @@ class Column:
 
 @dataclass(frozen=True)
 class FittingTable:
-    """A table that leaves out what matters least until it fits; only a terminal is ever narrow."""
+    """A table that leaves out its least important columns until it fits the terminal."""
 
     title: str
     columns: Sequence[Column] = field(default_factory=tuple)
 
     def fitted(self, width: int) -> list[Column]:
-        """The columns that fit into so many cells."""
-        kept = list(self.columns)
-        unwanted = sorted((c for c in kept if c.drop is not None), key=lambda c: c.drop or 0)
-        for column in (*unwanted, *(c for c in kept if c.spills)):
-            if 1 + sum(c.least + 2 for c in kept) <= width:
+        """The columns that fit into a width, in characters."""
+        columns = list(self.columns)
+        optional = sorted((c for c in columns if c.drop is not None), key=lambda c: c.drop or 0)
+        for column in (*optional, *(c for c in columns if c.spills)):
+            if 1 + sum(c.least + 2 for c in columns) <= width:
                 break
-            kept.remove(column)
-        return kept
+            columns.remove(column)
+        return columns
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Rows side by side with what is left."""
-        kept = self.fitted(options.max_width) if console.is_terminal else list(self.columns)
-        made = Table(
+        """The table of the columns that fit, then the texts of those that spill."""
+        shown = self.fitted(options.max_width) if console.is_terminal else list(self.columns)
+        table = Table(
             title=self.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
         )
-        for column in kept:
-            made.add_column(
+        for column in shown:
+            table.add_column(
                 column.header,
                 justify=column.justify,
                 no_wrap=not column.wraps,
                 min_width=column.least,
                 overflow="fold",
             )
-        for row in zip(*(column.cells for column in kept), strict=True):
-            made.add_row(*row)
-        yield made
+        for row in zip(*(column.cells for column in shown), strict=True):
+            table.add_row(*row)
+        yield table
         for column in self.columns:
-            if column.spills and column not in kept:
+            if column.spills and column not in shown:
                 for first, text in zip(self.columns[0].cells, column.cells, strict=True):
                     if text:
                         yield Text(f" {first}  {column.header}: {text}")
 
 
 def best_title(name: str, rows: Sequence[Document]) -> str:
-    """Title of the table of the best: with what is sought, unless it is kappa as a whole."""
+    """Title of the table of the best candidates; names the objective unless it is plain kappa."""
     return f"Best of {name}{by_what(rows[0]['quantity'], ': ') if rows else ''}"
 
 
 def by_what(quantity: str, before: str) -> str:
-    """What is sought, after a text; nothing for kappa as a whole, which everyone expects."""
+    """A text followed by the objective; empty for plain kappa, which is the usual objective."""
     usual = spec_of("kappa").axis
     return "" if quantity.startswith(f"{usual} at ") else f"{before}{quantity}"
 
 
 def best_table(rows: Sequence[Document], title: str) -> FittingTable:
-    """The best candidates; columns that hold nothing are left out.
+    """The best candidates, without empty columns.
 
-    In a narrow terminal the energies, the agent, the round and the label are left out, in this
-    order; never rank, candidate, value, error, confirmation and caution, which wraps.
+    In a narrow terminal the energies, the agent, the round and the source name are left out, in
+    this order. Rank, candidate, formula, value and confirmation always stay; the caution wraps, or
+    is printed below the table.
     """
     unit = rows[0]["unit"] if rows else ""
     value = f"value ({unit})" if unit else "value"
@@ -168,15 +170,15 @@ def best_table(rows: Sequence[Document], title: str) -> FittingTable:
 
 
 def clipped(label: str) -> str:
-    """A label of a user's own, which may be of any length and hold anything, as a cell."""
+    """A source name, which may be long and contain any character, as the text of a cell."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in label[:_LABEL])
     return f"{shown}..." if len(label) > _LABEL else shown
 
 
 def _energies(rows: Sequence[Document], key: str, header: str, factor: float, drop: int) -> Column:
     form = ".0f" if factor > 1 else ".2f"
-    found = [row.get(key) for row in rows]
-    cells = tuple("" if value is None else format(value * factor, form) for value in found)
+    values = [row.get(key) for row in rows]
+    cells = tuple("" if value is None else format(value * factor, form) for value in values)
     return Column(header, cells, "right", drop=drop)
 
 
@@ -186,7 +188,7 @@ def _caution(row: Document) -> str:
 
 
 def short(caution: str | None) -> str:
-    """The kinds of doubt alone; `show` has the figures."""
+    """A caution without its figures, which `phonoscout show` prints."""
     return ", ".join(part.partition(":")[0].strip() for part in (caution or "").split(";"))
 
 
@@ -224,7 +226,7 @@ def text_of(value: Any) -> str:
 
 
 def print_details(to: Console, document: Document) -> None:
-    """A document as aligned ``key  value`` lines; texts of a list get a line each."""
+    """Print a document as aligned ``key  value`` lines, with one line for each text of a list."""
     for key, value in document.items():
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             for part in value:

@@ -1,4 +1,4 @@
-"""Trials as tables: what a person must see first, and the more the wider the terminal."""
+"""Trials as tables that show more columns in a wider terminal, the most important always."""
 
 from __future__ import annotations
 
@@ -31,25 +31,26 @@ COLUMNS = (
     "attempts",
     "reused",
 )
-"""Of the comma-separated form, which also lists rejected candidates."""
-_REASON = 24  # cells that are kept free for reasons
+"""Columns of the CSV output, which also lists rejected candidates."""
+_REASON = 24  # width reserved for reasons, characters
 
 
 def trials_table(trials: Sequence[Document], title: str) -> FittingTable:
-    """One line per trial; columns that hold nothing are left out.
+    """One row per trial, without empty columns.
 
-    In a narrow terminal the agent, the fidelity, the label, the purpose, the round and the cost
-    are left out, in this order; never the formula, what came of it, and the reason, which wraps.
+    In a narrow terminal the agent, the fidelity, the source name, the purpose, the round and the
+    cost are left out, in this order. Trial, formula, result and value always stay; the reason
+    wraps, or is printed below the table.
 
     Args:
-        trials: of `orchestrator.queries.trials.campaign_trials`.
-        title: of the table.
+        trials: documents from `orchestrator.queries.trials.campaign_trials`.
+        title: title of the table.
     """
     values = ["" if t["value"] is None else with_error(t["value"], t["std"]) for t in trials]
     unit = next((t["unit"] for t in trials if t["unit"]), "")
 
-    def column(header: str, cell: Callable[[Document], str], **look: Any) -> Column:
-        return Column(header, tuple(map(cell, trials)), **look)
+    def column(header: str, cell: Callable[[Document], str], **layout: Any) -> Column:
+        return Column(header, tuple(map(cell, trials)), **layout)
 
     columns = [
         column("trial", lambda t: t["id"]),
@@ -68,7 +69,7 @@ def trials_table(trials: Sequence[Document], title: str) -> FittingTable:
 
 
 def rejected_table(rejected: Document) -> FittingTable:
-    """How many candidates were refused before they were measured, by reason."""
+    """Number of candidates rejected before they were measured, by reason."""
     counted = rejected["by_reason"]
     columns = [
         Column("candidates", tuple(str(count) for count in counted.values()), "right"),
@@ -79,7 +80,7 @@ def rejected_table(rejected: Document) -> FittingTable:
 
 def csv_rows(document: Document, *, rejected: bool) -> list[Document]:
     """Flat rows with `COLUMNS`; rejected candidates have no trial."""
-    refused = [
+    rejected_rows = [
         {
             "candidate": row["candidate"],
             "formula": row["formula"],
@@ -88,7 +89,7 @@ def csv_rows(document: Document, *, rejected: bool) -> list[Document]:
         }
         for row in document["rejected"]["candidates"]
     ]
-    return [*document["trials"], *(refused if rejected else [])]
+    return [*document["trials"], *(rejected_rows if rejected else [])]
 
 
 def _cost(trial: Document) -> str:

@@ -1,1 +1,1 @@
-"""Documents for people and programs."""
+"""Answers to queries, as documents for people and programs."""

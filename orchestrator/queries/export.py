@@ -1,4 +1,4 @@
-"""Writes the best candidates in formats other programs read."""
+"""Writes the best candidates in formats that other programs read."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ def export_best(store: Store, name: str, directory: Path, form: str, k: int) -> 
     """Write the k best candidates of a campaign.
 
     Args:
-        store: the home's database.
-        name: the campaign.
-        directory: where to; made if absent. Existing files of the same name are replaced.
-        form: ``cif`` (relaxed structures, of an interface both), ``json`` (table and full
-            evaluations) or ``phono3py`` (one folder per candidate with the files the phonopy and
-            phono3py commands read).
-        k: how many.
+        store: database of the home.
+        name: name of the campaign.
+        directory: folder of the files; created if missing. Existing files of the same name are
+            replaced.
+        form: ``cif`` (relaxed structures, both crystals of an interface), ``json`` (table and full
+            evaluations) or ``phono3py`` (one folder per candidate with the files that the phonopy
+            and phono3py commands read).
+        k: number of candidates.
 
     Returns:
-        The paths written.
+        Paths of the files written.
 
     Raises:
-        ConfigError: nothing was measured, or the campaign's materials have no such files.
+        ConfigError: nothing was measured yet, or there are no such files for these materials.
     """
     campaign = Campaign(store, name)
     rows = ranking(campaign.state, campaign.objective)[:k]
@@ -68,7 +69,7 @@ def export_best(store: Store, name: str, directory: Path, form: str, k: int) -> 
 
 
 def _write_cifs(store: Store, evaluation: Any, directory: Path, stem: str) -> list[Path]:
-    """A crystal, or both of an interface, relaxed where the oracle has kept that."""
+    """Write a crystal, or both of an interface; the relaxed structure if the oracle stored it."""
     material: Material = evaluation.material
     relaxed = [
         path

@@ -1,4 +1,4 @@
-"""Which files there are of a candidate, by the kind of its material."""
+"""The files that a candidate can be written to, by the kind of its material."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KindFiles:
-    """What of a kind of material is written, and how it is called.
+    """The files that materials of one kind can be written to.
 
     Args:
-        plural: of the kind, for messages.
-        cif: whether the material is one structure, which a CIF holds whole.
+        plural: name of the materials, in the plural, for messages.
+        cif: whether a material is a single structure, so that one CIF describes it completely.
         inputs_of_programs: whether its evaluations leave files for phonopy and phono3py.
     """
 
@@ -25,9 +25,9 @@ KIND_FILES: dict[str, KindFiles] = {
     "superlattice": KindFiles("layer sequences"),
     "interface": KindFiles("interfaces"),
 }
-"""By the kind of the material; what is not here is written as JSON alone."""
+"""Files by kind of material; materials of other kinds are written as JSON only."""
 
 
 def files_of(kind: str) -> KindFiles:
-    """The files of a kind."""
+    """The files of materials of a kind."""
     return KIND_FILES.get(kind, KindFiles(f"materials of kind {kind}"))

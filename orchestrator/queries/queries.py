@@ -1,4 +1,4 @@
-"""What people ask of a campaign: plain JSON documents, made from the database alone."""
+"""Answers to queries about campaigns: plain JSON documents, from the database only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 
 def status(store: Store, name: str) -> Document:
-    """Where a campaign stands.
+    """The state and progress of a campaign.
 
     Raises:
         UnknownCampaign: no such name.
@@ -65,7 +65,7 @@ def status(store: Store, name: str) -> Document:
 
 
 def next_steps(store: Store, name: str) -> list[tuple[str, str]]:
-    """What can be done with a campaign that has stopped: (purpose, command) pairs.
+    """Suggestions for a campaign that has stopped: (purpose, command) pairs.
 
     Raises:
         UnknownCampaign: no such name.
@@ -79,7 +79,7 @@ def next_steps(store: Store, name: str) -> list[tuple[str, str]]:
 def _state_word(state: CampaignState, running: bool) -> str:
     if running:
         return "running"
-    # Without a writer and without a word of farewell its process died.
+    # With neither a writer nor a recorded stop, its process has died.
     return "interrupted" if state.stopped is None else state.stopped.state
 
 
@@ -99,7 +99,7 @@ def best(store: Store, name: str, k: int = 10) -> list[Document]:
 
 
 def _rows(store: Store, campaign: Campaign, rows: list[Ranked]) -> list[Document]:
-    # The formula stands in the table: to work it out again would import pymatgen.
+    # Formulas are read from the database, since computing them would import pymatgen.
     formulas = store.formulas([row.label.candidate for row in rows])
     return [_row(store, campaign, row, formulas[row.label.candidate]) for row in rows]
 
@@ -108,7 +108,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
     label, evaluation = row.label, row.label.evaluation
     first = next(
         t.plan
-        for t in campaign.state.objective_trials()  # not who had a cheaper look at it before
+        for t in campaign.state.objective_trials()  # not the agent of a low-fidelity query
         if t.plan.candidate == label.candidate
     )
     screened = campaign.state.screened.get(label.candidate, {})
@@ -139,9 +139,9 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
 
 
 def structure_of(home: Path, material: Material, formula: str) -> str | None:
-    """Path to the material's CIF (written on demand); layer sequences and pairs as they read.
+    """Path to the material's CIF (written on demand); the formula of layer sequences and pairs.
 
-    None where the CIF is not there and the home cannot be written.
+    None if there is no CIF and the home cannot be written.
     """
     if not files_of(material.kind).cif:
         return material.formula
@@ -157,10 +157,10 @@ def structure_of(home: Path, material: Material, formula: str) -> str | None:
 
 
 def file_of(home: Path, material: Material, formula: str) -> str | None:
-    """Path to what ``phonoscout evaluate`` takes (written on demand): a CIF or JSON.
+    """Path to a file that ``phonoscout evaluate`` takes (written on demand): a CIF or JSON.
 
-    JSON holds designs of layers and pairs of crystals. None for sequences whose letters stand for
-    nothing: those are only looked up.
+    JSON describes superlattices and pairs of crystals. None for sequences whose letters stand for
+    no crystals, since these can only be looked up in a table.
     """
     if files_of(material.kind).cif:
         return structure_of(home, material, formula)
@@ -172,7 +172,7 @@ def file_of(home: Path, material: Material, formula: str) -> str | None:
 
 
 def settings_of(home: Path, evaluation: Any) -> str | None:
-    """Path to the oracle's settings of an evaluation (written on demand); None for a table's.
+    """Path to the oracle's settings of an evaluation (written on demand); None for a replay.
 
     ``phonoscout evaluate STRUCTURE --oracle FILE`` repeats the evaluation with them.
     """
@@ -185,7 +185,7 @@ def settings_of(home: Path, evaluation: Any) -> str | None:
 
 
 def _on_demand(path: Path, write: Callable[[], None]) -> str | None:
-    """Path to a file, written where it is missing; None where the home cannot be written."""
+    """Path to a file, which is written if missing; None if the home cannot be written."""
     if not path.exists():
         try:
             write()
@@ -195,22 +195,23 @@ def _on_demand(path: Path, write: Callable[[], None]) -> str | None:
 
 
 def show(store: Store, candidate: str) -> Document:
-    """Everything known of a candidate: its result, and why it was asked for.
+    """Everything known of a candidate: its result, and why it was evaluated.
 
     Args:
-        store: the home's database.
+        store: database of the home.
         candidate: its id, or a unique beginning of it.
 
     Raises:
-        UnknownCandidate: no such id, or several begin like this.
+        UnknownCandidate: no id, or more than one, begins like this.
     """
-    from oracle.contract.report import evaluation_json  # pymatgen: `best` and `status` do without
+    # Imported here since it needs pymatgen, which `best` and `status` do not.
+    from oracle.contract.report import evaluation_json
 
-    found = store.candidate(candidate)
+    stored = store.candidate(candidate)
     histories = [
         document
         for row in store.campaigns()
-        if (document := _why(Campaign(store, row.name), found.id)) is not None
+        if (document := _why(Campaign(store, row.name), stored.id)) is not None
     ]
     current = next((h.pop("_current") for h in reversed(histories) if h.get("_current")), None)
     for history in histories:
@@ -221,16 +222,16 @@ def show(store: Store, candidate: str) -> Document:
         document["artefacts"] = {name: str(p) for name, p in paths.items() if p.exists()}
     return {
         **document,
-        "candidate": found.id,
-        "label": found.label,
-        "formula": found.formula,
-        "structure": structure_of(store.home, found.material, found.formula),
+        "candidate": stored.id,
+        "label": stored.label,
+        "formula": stored.formula,
+        "structure": structure_of(store.home, stored.material, stored.formula),
         "why": histories,
     }
 
 
 def _why(campaign: Campaign, candidate: str) -> Document | None:
-    """One campaign's story of a candidate, with its current evaluation under ``_current``."""
+    """The history of a candidate in one campaign; its current evaluation under ``_current``."""
     state = campaign.state
     trials = [t for t in state.trials.values() if t.plan.candidate == candidate]
     if not trials:
@@ -259,7 +260,7 @@ def _why(campaign: Campaign, candidate: str) -> Document | None:
 
 def _trial(campaign: Campaign, trial: Any) -> Document:
     plan = trial.plan
-    found = None if trial.outcome is None else campaign.objective.value(trial.outcome)
+    result = None if trial.outcome is None else campaign.objective.value(trial.outcome)
     return {
         "trial": plan.id,
         "round": trial.round,
@@ -274,8 +275,8 @@ def _trial(campaign: Campaign, trial: Any) -> Document:
         "expected": None if plan.belief is None else _expected(campaign.objective, plan.belief),
         "acquisition": plan.acquisition,
         "outcome": None if trial.outcome is None else trial.outcome.status,
-        "value": None if found is None else found[0],
-        "std": None if found is None else found[1],
+        "value": None if result is None else result[0],
+        "std": None if result is None else result[1],
         "cost_s": trial.cost_s,
         "attempts": trial.attempts,
         "reused": trial.reused,
@@ -285,20 +286,20 @@ def _trial(campaign: Campaign, trial: Any) -> Document:
 
 
 def _formulas(store: Store, names: Sequence[str]) -> list[str]:
-    """Formulas of candidates; of one that is not stored, its id."""
-    known = store.formulas(list(names))
-    return [known.get(name, name) for name in names]
+    """Formulas of candidates; the id of a candidate that is not stored."""
+    formulas = store.formulas(list(names))
+    return [formulas.get(name, name) for name in names]
 
 
 def _expected(objective: Objective, belief: Belief) -> Document:
-    """What was predicted in the property's own unit: its median and one standard deviation."""
+    """The prediction in the unit of the property: median, and one standard deviation around it."""
     spread = (belief.epistemic**2 + belief.aleatoric**2) ** 0.5
     ends = {"low": belief.mean - spread, "value": belief.mean, "high": belief.mean + spread}
     return {key: 10.0**end if objective.log else end for key, end in ends.items()}
 
 
 def _changed(campaign: Campaign, trial: Any) -> Document | None:
-    """What the result changed: the best before and after it, and the surprise in sigmas."""
+    """What the result changed: whether it is a new best, and its surprise in sigmas."""
     objective, state = campaign.objective, campaign.state
     score = None if trial.outcome is None else objective.score_of(trial.outcome)
     if score is None:
@@ -312,13 +313,13 @@ def _changed(campaign: Campaign, trial: Any) -> Document | None:
     belief = trial.plan.belief
     surprise = None
     if belief is not None:
-        found = objective.value(trial.outcome)
+        result = objective.value(trial.outcome)
         spread = (belief.epistemic**2 + belief.aleatoric**2) ** 0.5
-        if found is not None and spread > 0:
-            surprise = (objective.modelled(found[0]) - belief.mean) / spread
+        if result is not None and spread > 0:
+            surprise = (objective.modelled(result[0]) - belief.mean) / spread
     return {"new_best": not earlier or score > max(earlier), "surprise_sigmas": surprise}
 
 
 def evaluation_document(evaluation: Any) -> Document:
-    """An evaluation as stored (for exports)."""
+    """An evaluation in its stored form, for exports."""
     return dict(EVALUATION.dump_python(evaluation, mode="json"))

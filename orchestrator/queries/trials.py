@@ -1,4 +1,4 @@
-"""What was tried, what came of it, and why not: every trial, and every candidate refused before."""
+"""All trials of a campaign with their outcomes, and all candidates rejected before a trial."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from orchestrator.campaign.state import Trial
 from orchestrator.store.store import Store
 
 Document = dict[str, Any]
-_VALUE = re.compile(r" is \S+, above ")  # the figure that differs from candidate to candidate
+_VALUE = re.compile(r" is \S+, above ")  # the number, which differs between candidates
 
 
 def campaign_trials(store: Store, name: str, *, failed: bool = False) -> Document:
     """The trials of a campaign in the order of planning, and its rejected candidates.
 
     Args:
-        store: the home's database.
-        name: of the campaign.
-        failed: whether trials are left out that did not fail.
+        store: database of the home.
+        name: name of the campaign.
+        failed: whether only failed trials are listed.
 
     Returns:
         ``campaign``; ``trials``, a list of objects; ``rejected`` with ``count``, ``by_reason``
@@ -33,22 +33,22 @@ def campaign_trials(store: Store, name: str, *, failed: bool = False) -> Documen
     campaign = Campaign(store, name)
     state = campaign.state
     chosen = [t for t in state.trials.values() if not failed or _has_failed(t)]
-    known = store.formulas([*{t.plan.candidate for t in chosen}, *state.rejected])
+    formulas = store.formulas([*{t.plan.candidate for t in chosen}, *state.rejected])
     return {
         "campaign": name,
-        "trials": [_trial(campaign, t, known.get(t.plan.candidate)) for t in chosen],
-        "rejected": _rejected(campaign, known),
+        "trials": [_trial(campaign, t, formulas.get(t.plan.candidate)) for t in chosen],
+        "rejected": _rejected(campaign, formulas),
     }
 
 
 def _has_failed(trial: Trial) -> bool:
-    """Whether it is over without an answer, or waits for another attempt after one that broke."""
+    """Whether a trial has failed, or waits for another attempt after a failed one."""
     return trial.status == "FAILED" or (not trial.is_finished and trial.failures > 0)
 
 
 def _trial(campaign: Campaign, trial: Trial, formula: str | None) -> Document:
     plan, outcome = trial.plan, trial.outcome
-    found = None if outcome is None else campaign.objective.value(outcome)
+    result = None if outcome is None else campaign.objective.value(outcome)
     return {
         "id": plan.id,
         "candidate": plan.candidate,
@@ -64,8 +64,8 @@ def _trial(campaign: Campaign, trial: Trial, formula: str | None) -> Document:
         "stage": None if outcome is None else outcome.stage,
         "reason": _reason(trial),
         "min_frequency_thz": outcome.min_frequency if isinstance(outcome, Unstable) else None,
-        "value": None if found is None else found[0],
-        "std": None if found is None else found[1],
+        "value": None if result is None else result[0],
+        "std": None if result is None else result[1],
         "unit": _unit(campaign, outcome),
         "cost_s": trial.cost_s,
         "attempts": trial.attempts,
@@ -74,7 +74,7 @@ def _trial(campaign: Campaign, trial: Trial, formula: str | None) -> Document:
 
 
 def _reason(trial: Trial) -> str | None:
-    """Why there is no value; None where there is one, or where nothing has gone wrong yet."""
+    """Why a trial has no value; None if it has one, or if nothing has gone wrong yet."""
     outcome = trial.outcome
     if isinstance(outcome, Failed):
         return f"{outcome.stage}: {outcome.message}"
@@ -83,7 +83,7 @@ def _reason(trial: Trial) -> str | None:
         lowest = "" if frequency is None else f", lowest frequency {frequency:.3g} THz"
         return f"{outcome.reason}{lowest}"
     if trial.status == "CANCELLED":
-        return "the campaign was steered elsewhere before it began"
+        return "the campaign's settings were changed before the trial began"
     if outcome is None and trial.last_error is not None:
         return f"attempt {trial.failures}: {trial.last_error}"
     return None
@@ -105,7 +105,7 @@ def _rejected(campaign: Campaign, formulas: dict[str, str]) -> Document:
         "candidates": [
             {
                 "candidate": name,
-                "formula": formulas.get(name),  # not stored by versions before this one
+                "formula": formulas.get(name),  # earlier versions did not store it
                 "reason": reason,
                 "screened": state.screened.get(name, {}),
             }

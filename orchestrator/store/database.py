@@ -1,4 +1,4 @@
-"""Opens the database of a home, and brings its tables to the newest form."""
+"""Opens the database of a home, and upgrades its tables to the newest version."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from orchestrator.store.read_only import copy_of, may_be_written, read_only_engi
 from orchestrator.store.schema import HEAD
 
 _BUSY_MS = 90_000
-"""How long another program's lock is waited for; transactions here take milliseconds, but a copy
-or a check of the file takes a minute."""
+"""How long to wait for another program's lock, milliseconds; transactions here are short, but a
+backup or a check of the file takes a minute."""
 _VARIABLE = "PHONOSCOUT_DATABASE"
-_MIGRATION_LOCK = 0x70686F6E6F  # any number that other programs are unlikely to lock
+_MIGRATION_LOCK = 0x70686F6E6F  # a number that other programs are unlikely to lock
 _EXAMPLE = "postgresql+psycopg://user@host/name"
 
 
@@ -29,21 +29,21 @@ def database_of(home: Path) -> Path:
 
 
 def has_database(home: Path) -> bool:
-    """Whether there is something to read: a file in `home`, or a server's by environment."""
+    """Whether there is a database: a file in `home`, or one named by the environment variable."""
     return bool(os.environ.get(_VARIABLE)) or database_of(home).exists()
 
 
 def open_engine(home: Path, url: str | None = None, *, reading: bool = False) -> Engine:
-    """An engine whose tables exist and are of the newest form.
+    """An engine whose tables exist and have the newest version.
 
     Args:
-        home: folder of the default SQLite database; made if absent.
-        url: of another database, for instance ``postgresql+psycopg://user@host/name``; by default
-            what the environment variable ``PHONOSCOUT_DATABASE`` says.
-        reading: whether a database that cannot be written will do.
+        home: folder of the default SQLite database; created if missing.
+        url: URL of another database, for instance ``postgresql+psycopg://user@host/name``; by
+            default the value of the environment variable ``PHONOSCOUT_DATABASE``.
+        reading: whether a database that cannot be written is acceptable.
 
     Raises:
-        ConfigError: the database cannot be reached, or is none, or is newer than this program.
+        ConfigError: the database cannot be reached, is no database, or is newer than this program.
     """
     other = url or os.environ.get(_VARIABLE)
     address = _address(home, other)
@@ -71,10 +71,10 @@ _DAMAGED = "it is damaged; put a copy back in its place, or give another home wi
 
 
 def database_problem(error: Exception) -> str:
-    """What a database said, and what to do."""
+    """The error message of a database, and advice."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     code = getattr(cause, "sqlite_errorcode", None)
-    relief = {
+    advice = {
         sqlite3.SQLITE_BUSY: "another program has locked it for longer than "
         f"{_BUSY_MS / 1000:.0f} s; end that, then try again",
         sqlite3.SQLITE_FULL: "make room on its disk, then try again",
@@ -82,17 +82,17 @@ def database_problem(error: Exception) -> str:
         sqlite3.SQLITE_CORRUPT: _DAMAGED,
         sqlite3.SQLITE_NOTADB: _DAMAGED,
     }.get(code or 0, "check that it can be reached and written to")
-    return f"{one_line(cause).partition(': ')[2] or one_line(cause)}; {relief}"
+    return f"{one_line(cause).partition(': ')[2] or one_line(cause)}; {advice}"
 
 
 def is_full(error: Exception) -> bool:
-    """Whether a database had no room on its disk."""
+    """Whether an error means that the disk of the database is full, or cannot be written."""
     code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
     return code is not None and (code & 0xFF) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def _reading_engine(file: Path) -> Engine:
-    """An engine that writes nothing in the home; tables of an earlier form are read in a copy."""
+    """An engine that writes nothing to the home; tables of an earlier version are copied first."""
     engine = read_only_engine(file, _BUSY_MS)
     if _revision(engine) == HEAD:
         return engine
@@ -128,8 +128,8 @@ def _address(home: Path, url: str | None) -> URL:
 
 
 def _configure_sqlite(connection: Any, record: Any) -> None:
-    """Durable (full sync) and open to readers at any time (write-ahead log)."""
-    connection.isolation_level = None  # transactions are begun by `_begin_immediate`
+    """Make transactions durable (full sync) and allow reading at any time (write-ahead log)."""
+    connection.isolation_level = None  # `_begin_immediate` begins transactions
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={_BUSY_MS}",
@@ -142,22 +142,22 @@ def _configure_sqlite(connection: Any, record: Any) -> None:
 
 
 def _begin_immediate(connection: Any) -> None:
-    """Writers take the lock when they begin, since a lock taken later can fail at once."""
+    """Take the lock at the beginning of a write, since taking it later can fail at once."""
     options = connection.get_execution_options()
     connection.exec_driver_sql("BEGIN" if options.get("reads_only") else "BEGIN IMMEDIATE")
 
 
 def _revision(engine: Engine) -> str | None:
-    """Revision of the tables, read without starting Alembic (it takes longer than a query)."""
+    """Revision of the tables, read without Alembic, whose start takes longer than a query."""
     with engine.connect().execution_options(reads_only=True) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return None if found is None else str(found)
+        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if revision is None else str(revision)
 
 
 def _upgrade(engine: Engine) -> None:
-    """Run the migrations that are missing; only one process at a time does."""
+    """Run the missing migrations, in one process at a time."""
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -166,7 +166,7 @@ def _upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", "orchestrator.store:migrations")
     config.set_main_option("path_separator", "os")
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":  # SQLite's transaction has locked all of it
+        if engine.dialect.name == "postgresql":  # a transaction of SQLite locks the whole database
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
         config.attributes["connection"] = connection
         try:

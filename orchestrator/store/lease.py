@@ -1,4 +1,4 @@
-"""One writer per campaign, recognised even when it died without a word."""
+"""Ensures one writer per campaign, also after a writer has died."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.store.schema import CampaignRow
 from orchestrator.store.store import CampaignRunning, Store
-from orchestrator.store.writers import writer_lives
+from orchestrator.store.writers import writer_is_alive
 
 _HEARTBEAT_S = 5.0
 
 
 class Lease:
-    """The right to write a campaign, held until the end of a ``with`` block.
+    """The right to write to a campaign, held until the end of a ``with`` block.
 
-    Made by `acquire`. A thread renews the heartbeat; every append checks the token, so that a
-    writer which was taken for dead cannot write any more.
+    Created by `acquire`. A thread renews the heartbeat. Every append checks the token, so that a
+    writer that was presumed dead can no longer write.
     """
 
     def __init__(self, store: Store, name: str, token: str) -> None:
@@ -41,17 +41,17 @@ class Lease:
 
         Raises:
             UnknownCampaign: no such campaign.
-            CampaignRunning: its holder lives, or took the lease a moment earlier.
+            CampaignRunning: the holder is alive, or another process has just taken the lease.
         """
         row = store.campaign(name)
-        if writer_lives(row):
+        if writer_is_alive(row):
             raise CampaignRunning(
                 f"campaign {name} is running already (process {row.writer_pid} on "
                 f"{row.writer_host}); stop it with: phonoscout stop {name}"
             )
         token = secrets.token_hex(16)
-        # Compare and set: of two processes that saw the same dead holder one wins.
-        held = (
+        # Compare and set: if two processes saw the same dead holder, only one succeeds.
+        unchanged = (
             CampaignRow.writer_token.is_(None)
             if row.writer_token is None
             else CampaignRow.writer_token == row.writer_token
@@ -59,7 +59,7 @@ class Lease:
         with store.engine.begin() as connection:
             changed = connection.execute(
                 update(CampaignRow)
-                .where(CampaignRow.name == name, held)
+                .where(CampaignRow.name == name, unchanged)
                 .values(
                     writer_token=token,
                     writer_host=socket.gethostname(),
@@ -95,10 +95,10 @@ class Lease:
     def _beat(self) -> None:
         while not self._ended.wait(_HEARTBEAT_S):
             try:
-                # The creation time is reckoned from the clock, which may have been set meanwhile.
+                # The system derives the creation time from the clock, which may have been changed.
                 self._write(heartbeat=time.time(), writer_started=psutil.Process().create_time())
             except SQLAlchemyError:
-                continue  # the next beat may succeed; a holder on this host is known by its process
+                continue  # the next one may succeed; on this host the process itself is checked
 
     def _write(self, **values: Any) -> None:
         with self._store.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Opens the database of a home that cannot be written: a share, an archive, a full disk."""
+"""Opens the database of a home that cannot be written: on a share, in an archive, a full disk."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from sqlalchemy import URL, Engine, create_engine, event
 
 
 def may_be_written(file: Path) -> bool:
-    """Whether a database and the files SQLite puts beside it can be written."""
+    """Whether a database, and the files that SQLite creates beside it, can be written."""
     return os.access(file.parent, os.W_OK) and os.access(file, os.W_OK)
 
 
 def read_only_engine(file: Path, busy_ms: int) -> Engine:
     """An engine that reads a SQLite file and writes nothing beside it.
 
-    A write-ahead log needs an index beside it, which a reader makes where it may. Where it may not,
-    a file whose log is empty is read without one; a log with content is read in a copy of both.
+    A write-ahead log needs an index beside it, which a reader creates if it is allowed to.
+    Otherwise the file is read without the log if that is empty, and a copy of both is read if not.
 
     Args:
         file: the database.
-        busy_ms: how long a lock is waited for.
+        busy_ms: how long to wait for a lock, milliseconds.
 
     Raises:
-        sqlite3.Error: it cannot be read, or is no database.
-        OSError: it cannot be read, or not be copied.
+        sqlite3.Error: the file cannot be read, or is no database.
+        OSError: the file cannot be read or copied.
     """
     if _answers(file, "mode=ro"):
         return _engine(file, {"mode": "ro"}, busy_ms)
@@ -42,12 +42,12 @@ def read_only_engine(file: Path, busy_ms: int) -> Engine:
 
 
 def copy_of(file: Path) -> Path:
-    """A copy of a database with its log, which is removed when this process ends."""
+    """Copy a database with its log; the copy is removed when this process ends."""
     folder = tempfile.mkdtemp(prefix="phonoscout-")
     weakref.finalize(copy_of, shutil.rmtree, folder, ignore_errors=True)
-    for found in (file, file.with_name(f"{file.name}-wal")):
-        if found.exists():
-            shutil.copyfile(found, Path(folder) / found.name)
+    for source in (file, file.with_name(f"{file.name}-wal")):
+        if source.exists():
+            shutil.copyfile(source, Path(folder) / source.name)
     return Path(folder) / file.name
 
 

@@ -1,4 +1,4 @@
-"""Rows of the database, as columns by name, from what they stand for."""
+"""Rows of the database, as values by column name, from the objects that they store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from oracle.contract.evaluation import Failed, Measured, Unstable
 
 @dataclass(frozen=True)
 class NewForceLabel:
-    """Reference forces of one supercell, to be stored; fields as the columns of `ForceLabelRow`."""
+    """A new force label of one supercell; its fields are the columns of `ForceLabelRow`."""
 
     digest: str
     settings: str

@@ -1,4 +1,4 @@
-"""The tables. What a migration makes and what this file says are compared by a test."""
+"""The tables of the database; a test compares them with those that the migrations create."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 HEAD = "0002"
 """Revision of the newest migration."""
 
-_ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys by itself
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys itself
 
 
 class Base(DeclarativeBase):
@@ -25,29 +25,29 @@ class Base(DeclarativeBase):
 
 
 class CampaignRow(Base):
-    """One campaign: its name, who writes it, and how far MLflow has followed."""
+    """One campaign: its name, its writer, and how far it is mirrored to MLflow."""
 
     __tablename__ = "campaigns"
 
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     config: Mapped[str] = mapped_column(Text)
-    """As launched, JSON."""
+    """The config as launched, JSON."""
     created: Mapped[float] = mapped_column(Float)
     stop_requested: Mapped[bool] = mapped_column(Boolean, default=False)
     writer_token: Mapped[str | None] = mapped_column(String(64), default=None)
     writer_host: Mapped[str | None] = mapped_column(String(255), default=None)
     writer_pid: Mapped[int | None] = mapped_column(Integer, default=None)
     writer_started: Mapped[float | None] = mapped_column(Float, default=None)
-    """Creation time of the writer's process: process numbers are used again."""
+    """Creation time of the writer's process, since process numbers are reused."""
     heartbeat: Mapped[float | None] = mapped_column(Float, default=None)
     parent_run: Mapped[str | None] = mapped_column(String(64), default=None)
-    """Of MLflow."""
+    """MLflow's id of the campaign's run."""
     mirrored: Mapped[int] = mapped_column(Integer, default=0)
-    """Number of the last round that MLflow has in full."""
+    """Number of the last round that is completely in MLflow."""
 
 
 class EventRow(Base):
-    """One thing that happened; rows are only ever added."""
+    """One event; rows are only added, never changed."""
 
     __tablename__ = "events"
     __table_args__ = (UniqueConstraint("campaign", "seq"),)
@@ -58,7 +58,7 @@ class EventRow(Base):
     """1, 2, 3 ... within the campaign."""
     kind: Mapped[str] = mapped_column(String(40))
     schema: Mapped[int] = mapped_column(Integer)
-    """Version of the payload's form."""
+    """Version of the payload's structure."""
     payload: Mapped[str] = mapped_column(Text)
     time: Mapped[float] = mapped_column(Float)
     """Seconds since the epoch."""
@@ -78,12 +78,12 @@ class CandidateRow(Base):
 
 
 class EvaluationRow(Base):
-    """One permanent outcome, shared by all campaigns: together they are the phonon database."""
+    """One evaluation, shared by all campaigns of the home."""
 
     __tablename__ = "evaluations"
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """Of the material."""
+    """Digest of the material."""
     method: Mapped[str] = mapped_column(String(64), primary_key=True)
     fidelity: Mapped[str] = mapped_column(String(40))
     status: Mapped[str] = mapped_column(String(20))
@@ -94,14 +94,14 @@ class EvaluationRow(Base):
 
 
 class ForceLabelRow(Base):
-    """Reference forces of one supercell, shared by all campaigns."""
+    """One force label: reference forces of one supercell, shared by all campaigns of the home."""
 
     __tablename__ = "force_labels"
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """Of the exact structure and the settings."""
+    """Digest of the exact structure and the settings."""
     settings: Mapped[str] = mapped_column(String(64))
-    """Digest of everything that changes the forces: labels of two are never mixed."""
+    """Digest of everything that affects the forces; labels with different digests are not mixed."""
     engine: Mapped[str] = mapped_column(Text)
     material: Mapped[str] = mapped_column(String(64))
     """Digest of the crystal whose supercell it is."""

@@ -1,4 +1,4 @@
-"""Everything that lasts: campaigns, events, candidates and evaluations, in one database."""
+"""The database of a home: campaigns, events, candidates, evaluations and force labels."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from orchestrator.store.schema import (
     EventRow,
     ForceLabelRow,
 )
-from orchestrator.store.writers import writer_lives
+from orchestrator.store.writers import writer_is_alive
 
 __all__ = ["Store", "database_of", "has_database"]
 
 _MATERIAL: TypeAdapter[Any] = TypeAdapter(Material)
-_FAILED = "failed"  # status of a failure's row
-_CHUNK = 400  # keys per query, below every database's limit of parameters
+_FAILED = "failed"  # status of a failed evaluation
+_CHUNK = 400  # keys per query, below the limits of all databases
 
 
 class CampaignExists(Exception):
-    """The name of a new campaign is taken."""
+    """The name of a new campaign is already taken."""
 
 
 class UnknownCampaign(Exception):
@@ -50,7 +50,7 @@ class UnknownCampaign(Exception):
 
 
 class UnknownCandidate(Exception):
-    """No candidate, or more than one, has an id that begins like this."""
+    """No id of a candidate, or more than one, begins as given."""
 
 
 class CampaignRunning(Exception):
@@ -58,12 +58,12 @@ class CampaignRunning(Exception):
 
 
 class LeaseLost(Exception):
-    """Another process took the campaign over; this one must not write any more."""
+    """Another process has taken over the campaign; this one must no longer write."""
 
 
 @dataclass(frozen=True)
 class NewEvent:
-    """An event to be appended; `payload` is JSON-able."""
+    """An event to be appended; `payload` can be written as JSON."""
 
     kind: str
     payload: dict[str, Any]
@@ -72,7 +72,7 @@ class NewEvent:
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event as recorded: number within the campaign and seconds since the epoch."""
+    """A recorded event; `seq` counts within the campaign, `time` is seconds since the epoch."""
 
     seq: int
     time: float
@@ -83,7 +83,7 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class StoredCandidate:
-    """A material that some campaign planned to measure."""
+    """A material that some campaign planned to measure, as stored."""
 
     id: str
     label: str | None
@@ -95,9 +95,9 @@ class Store:
     """The database of one home.
 
     Args:
-        home: folder of everything the campaigns leave.
-        url: of another database than the SQLite file in `home`.
-        reading: whether a home that cannot be written will do.
+        home: folder that holds the campaigns.
+        url: URL of a database other than the SQLite file in `home`.
+        reading: whether a home that cannot be written is acceptable.
     """
 
     def __init__(self, home: Path, url: str | None = None, *, reading: bool = False) -> None:
@@ -110,7 +110,7 @@ class Store:
     ) -> None:
         """Record a new campaign with its first events, in one transaction.
 
-        One of the same name that never began, since no trial was ever planned, is replaced.
+        An earlier campaign of this name that never planned a trial is replaced.
 
         Raises:
             CampaignExists: the name is taken.
@@ -130,7 +130,7 @@ class Store:
             raise CampaignExists(f"campaign {name} exists already") from error
 
     def is_taken(self, name: str) -> bool:
-        """Whether a campaign of this name has begun, or is being run."""
+        """Whether a campaign of this name has planned trials or is running."""
         with self._read.connect() as connection:
             return _has_begun(connection, name)
 
@@ -151,10 +151,10 @@ class Store:
                 select(CampaignRow.__table__).where(CampaignRow.name == name)
             ).first()
         if row is None:
-            known = [found.name for found in self.campaigns()]
+            names = [each.name for each in self.campaigns()]
             raise UnknownCampaign(
-                f"no campaign {name!r} in {self.home}; {did_you_mean(name, known)}"
-                f"there are: {', '.join(known) or 'none'}"
+                f"no campaign {name!r} in {self.home}; {did_you_mean(name, names)}"
+                f"there are: {', '.join(names) or 'none'}"
             )
         return row
 
@@ -169,18 +169,18 @@ class Store:
         forget: Iterable[tuple[str, str]] = (),
         token: str | None,
     ) -> list[StoredEvent]:
-        """Record events with the rows they refer to, in one durable transaction.
+        """Record events with the rows that they refer to, in one durable transaction.
 
-        Rows of `evaluations`, `candidates` and `labels` that exist already are left as they are,
-        but for failures, whose place an answer takes. Failures of the evaluations named in `forget`
-        by (material digest, method) are removed before.
+        Existing rows of `evaluations`, `candidates` and `labels` are left unchanged, except that a
+        new result replaces a stored failure. Failures that `forget` names by (material digest,
+        method) are removed first.
 
         Raises:
             LeaseLost: `token` is not that of the campaign's current writer.
         """
         now = clock.time()
         with self.engine.begin() as connection:
-            # Locked, lest another process take over between this look and the commit.
+            # Locked, so that no other process can take over between this query and the commit.
             writer, last = connection.execute(
                 select(CampaignRow.writer_token, _last_seq(name))
                 .where(CampaignRow.name == name)
@@ -189,8 +189,8 @@ class Store:
             if token is None or writer != token:
                 raise LeaseLost(f"campaign {name}: another process has taken over")
             self._insert_new(connection, CandidateRow, [candidate_row(c, now) for c in candidates])
-            answers = [e.key for e in evaluations if not isinstance(e, Failed)]
-            _forget_failures(connection, [*forget, *answers])
+            results = [e.key for e in evaluations if not isinstance(e, Failed)]
+            _forget_failures(connection, [*forget, *results])
             self._insert_new(
                 connection, EvaluationRow, [evaluation_row(e, now) for e in evaluations]
             )
@@ -215,13 +215,13 @@ class Store:
         return [StoredEvent(s, t, kind, json.loads(text), v) for s, t, kind, text, v in rows]
 
     def evaluation(self, digest: str, method: str) -> Outcome | None:
-        """The stored outcome for a material and a method."""
+        """The stored evaluation of a material by a method, or None."""
         return self.evaluations_of([(digest, method)]).get((digest, method))
 
     def evaluations_of(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Outcome]:
-        """Stored outcomes by (material digest, method); unknown keys are left out."""
+        """Stored evaluations by (material digest, method); keys without one are left out."""
         wanted = sorted(set(keys))
-        found: dict[tuple[str, str], Outcome] = {}
+        evaluations: dict[tuple[str, str], Outcome] = {}
         with self._read.connect() as connection:
             for start in range(0, len(wanted), _CHUNK):
                 rows = connection.execute(
@@ -231,31 +231,31 @@ class Store:
                         )
                     )
                 )
-                found |= {(d, m): EVALUATION.validate_json(text) for d, m, text in rows}
-        return found
+                evaluations |= {(d, m): EVALUATION.validate_json(text) for d, m, text in rows}
+        return evaluations
 
     def forget_failures(self) -> int:
-        """Remove every stored failure; says how many.
+        """Remove every stored failure; returns how many there were.
 
-        The events of the campaigns keep them, so that what happened stays readable.
+        The events of the campaigns still contain them, so that the history stays readable.
         """
         with self.engine.begin() as connection:
             failed = delete(EvaluationRow).where(EvaluationRow.status == _FAILED)
             return int(connection.execute(failed).rowcount)
 
     def force_labels(self, digests: Sequence[str]) -> list[dict[str, Any]]:
-        """Stored reference forces as JSON, in the order of their digests; all must be known."""
-        found: dict[str, str] = {}
+        """Stored force labels as JSON, in the order of the digests, all of which must be stored."""
+        payloads: dict[str, str] = {}
         columns = (ForceLabelRow.digest, ForceLabelRow.payload)
         with self._read.connect() as connection:
             for start in range(0, len(digests), _CHUNK):
                 part = digests[start : start + _CHUNK]
                 rows = connection.execute(select(*columns).where(ForceLabelRow.digest.in_(part)))
-                found |= {digest: text for digest, text in rows}
-        return [json.loads(found[digest]) for digest in digests]
+                payloads |= {digest: text for digest, text in rows}
+        return [json.loads(payloads[digest]) for digest in digests]
 
     def candidate(self, prefix: str) -> StoredCandidate:
-        """The candidate whose id begins like this.
+        """The candidate whose id begins with `prefix`.
 
         Raises:
             UnknownCandidate: there is none, or more than one.
@@ -282,22 +282,22 @@ class Store:
         name, label, formula, text = rows[0]
         return StoredCandidate(name, label, formula, _MATERIAL.validate_json(text))
 
-    def _meant(self, given: str) -> str:
-        """Candidates whose formula or label was given in place of the id, or whose id is near."""
+    def _meant(self, prefix: str) -> str:
+        """Suggest candidates whose formula or source name was given, or whose id is similar."""
         columns = (CandidateRow.id, CandidateRow.formula, CandidateRow.label)
         with self._read.connect() as connection:
             rows = connection.execute(select(*columns).order_by(CandidateRow.id)).all()
-        named = [row.id for row in rows if given in (row.formula, row.label)]
+        named = [row.id for row in rows if prefix in (row.formula, row.label)]
         if named:
-            return f"{given} is {' and '.join(named[:3])}; "
-        return did_you_mean(given, [row.id for row in rows])
+            return f"{prefix} is {' and '.join(named[:3])}; "
+        return did_you_mean(prefix, [row.id for row in rows])
 
     def formulas(self, names: Sequence[str]) -> dict[str, str]:
         """Reduced formula by candidate id."""
-        found: dict[str, str] = {}
+        formulas: dict[str, str] = {}
         with self._read.connect() as connection:
             for start in range(0, len(names), _CHUNK):
-                found |= {
+                formulas |= {
                     name: formula
                     for name, formula in connection.execute(
                         select(CandidateRow.id, CandidateRow.formula).where(
@@ -305,14 +305,14 @@ class Store:
                         )
                     )
                 }
-        return found
+        return formulas
 
     def request_stop(self, name: str, wanted: bool = True) -> None:
-        """Ask the campaign's writer to stop, or take that back."""
+        """Ask the campaign's writer to stop, or withdraw the request."""
         self._update(name, stop_requested=wanted)
 
     def clear_stop(self, name: str) -> None:
-        """Forget an earlier request to stop."""
+        """Withdraw an earlier request to stop."""
         self.request_stop(name, wanted=False)
 
     def stop_requested(self, name: str) -> bool:
@@ -320,16 +320,16 @@ class Store:
         return bool(self.campaign(name).stop_requested)
 
     def set_mirror(self, name: str, parent_run: str, mirrored: int) -> None:
-        """Remember MLflow's parent run and the last round it has in full."""
+        """Store MLflow's id of the campaign's run, and the last round that is completely there."""
         self._update(name, parent_run=parent_run, mirrored=mirrored)
 
     def is_running(self, name: str) -> bool:
-        """Whether a living process writes the campaign.
+        """Whether a process is running the campaign.
 
         Raises:
             UnknownCampaign: no such name.
         """
-        return writer_lives(self.campaign(name))
+        return writer_is_alive(self.campaign(name))
 
     def _update(self, name: str, **values: Any) -> None:
         with self.engine.begin() as connection:
@@ -360,22 +360,22 @@ class Store:
         return stored
 
     def _insert_new(self, connection: Any, table: Any, rows: list[dict[str, Any]]) -> None:
-        """Insert rows; those whose key exists are left untouched."""
+        """Insert rows; existing rows with the same key are left unchanged."""
         if rows:
             dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
             connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 def _has_begun(connection: Any, name: str) -> bool:
-    """Whether a campaign exists with any trial, or with somebody at work on it."""
-    found = connection.execute(
+    """Whether a campaign exists that has planned trials or is running."""
+    row = connection.execute(
         select(CampaignRow.__table__).where(CampaignRow.name == name).with_for_update()
     ).first()
     planned = select(EventRow.seq).where(
         EventRow.campaign == name, EventRow.kind == "round_planned"
     )
-    begun = connection.execute(planned.limit(1)).first() is not None
-    return found is not None and (begun or writer_lives(found))
+    has_trials = connection.execute(planned.limit(1)).first() is not None
+    return row is not None and (has_trials or writer_is_alive(row))
 
 
 def _forget_failures(connection: Any, keys: Sequence[tuple[str, str]]) -> None:
@@ -386,6 +386,6 @@ def _forget_failures(connection: Any, keys: Sequence[tuple[str, str]]) -> None:
 
 
 def _last_seq(name: str) -> Any:
-    """Number of a campaign's last event, 0 without any; a look at one end of an index."""
+    """Number of a campaign's last event, 0 without any; read from the end of an index."""
     last = select(func.max(EventRow.seq)).where(EventRow.campaign == name).scalar_subquery()
     return func.coalesce(last, 0)

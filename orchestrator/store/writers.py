@@ -1,4 +1,4 @@
-"""Whether somebody is at work on a campaign."""
+"""Tells whether a process is working on a campaign."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import psutil
 
 SILENT_S = 60.0
-"""A writer on another host that has not been heard of for so long is taken for dead."""
-_SAME_PROCESS_S = 2.0  # how far two readings of one process's creation time may differ
+"""Seconds without a heartbeat after which a writer on another host is presumed dead."""
+_SAME_PROCESS_S = 2.0  # largest difference between two readings of one process's creation time, s
 
 
-def writer_lives(row: Any) -> bool:
-    """Whether the process that holds a campaign's lease is alive, as far as can be told."""
+def writer_is_alive(row: Any) -> bool:
+    """Whether the process that holds the lease of a campaign is alive, as far as can be known."""
     if row.writer_token is None:
         return False
     if row.writer_host == socket.gethostname():

@@ -1,1 +1,1 @@
-"""MLflow, and the progress on a terminal."""
+"""MLflow, and the progress display on a terminal."""

@@ -1,4 +1,4 @@
-"""Follows a campaign into MLflow: after the record, from a persisted cursor, never in its way."""
+"""Copies recorded rounds to MLflow, from a stored cursor, without delaying the campaign."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _TABLE_ROWS = 100
 
 
 class Mirror:
-    """Writes tables and plots of each round, and mirrors rounds to MLflow in a thread of its own.
+    """Writes tables and plots of each round, and copies rounds to MLflow, in a thread of its own.
 
     Args:
-        store: the home's database.
-        campaign: being run.
-        settings: where MLflow is.
+        store: database of the home.
+        campaign: the campaign that is running.
+        settings: whether and where MLflow is used.
     """
 
     def __init__(self, store: Store, campaign: Campaign, settings: TrackingSettings) -> None:
@@ -44,26 +44,26 @@ class Mirror:
         self._registered: set[str] = set()
         self._thread = threading.Thread(target=self._follow, name="mirror", daemon=True)
         self.weights_of: Callable[[Path], Path | None] = lambda path: None
-        """Writes the surrogate's current weights; set by the runner."""
+        """Writes the surrogate's current weights to a file; set by the runner."""
 
     def start(self) -> None:
-        """Begin to follow; rounds that were recorded but not mirrored come first.
+        """Start the thread; rounds that were recorded but not mirrored come first.
 
-        The last of those mirrored is looked at again, since confirmations may have opened it.
+        The last round mirrored is checked again, since confirmations may have reopened it.
         """
         self._thread.start()
         state = Campaign(self._store, self._name).state
         mirrored = self._store.campaign(self._name).mirrored
-        for done in state.rounds:
-            shown = done.number < mirrored or (not self._settings.enabled and self._is_drawn(done))
-            if not shown and done.metrics is not None:
-                self._jobs.put(done.number)
+        for each in state.rounds:
+            shown = each.number < mirrored or (not self._settings.enabled and self._is_drawn(each))
+            if not shown and each.metrics is not None:
+                self._jobs.put(each.number)
 
-    def _is_drawn(self, done: Round) -> bool:
-        return (self._round_folder(done.number) / PAGE).exists()
+    def _is_drawn(self, each: Round) -> bool:
+        return (self._round_folder(each.number) / PAGE).exists()
 
     def on_change(self, campaign: Campaign, in_flight: dict[str, tuple[str, float]]) -> None:
-        """Nothing is mirrored between rounds."""
+        """Do nothing: nothing is mirrored between rounds."""
 
     def on_round(self, campaign: Campaign) -> None:
         """Queue the round that has just been recorded."""
@@ -73,22 +73,22 @@ class Mirror:
         self._jobs.put(campaign.state.rounds[-1].number)
 
     def finish(self) -> list[str]:
-        """Wait until all rounds are mirrored; returns what went wrong, once each."""
+        """Wait until all rounds are mirrored; returns the problems, each once."""
         self._jobs.put(None)
         self._thread.join()
         return list(dict.fromkeys(self._problems))
 
     def _follow(self) -> None:
-        """Body of the thread: its own database connections, its own view of the campaign."""
+        """Body of the thread, with its own database connections and state of the campaign."""
         campaign = Campaign(self._store, self._name)
         tracker = self._tracker(campaign) if self._settings.enabled else None
         while (number := self._jobs.get()) is not None:
             campaign.refresh()
-            found = next(r for r in campaign.state.rounds if r.number == number)
-            if found.metrics is None:
-                continue  # confirmations have opened it again; it comes once more
+            recorded = next(r for r in campaign.state.rounds if r.number == number)
+            if recorded.metrics is None:
+                continue  # confirmations have reopened it; it will be queued again
             try:
-                artefacts = self._write_round(campaign, found)
+                artefacts = self._write_round(campaign, recorded)
             except (OSError, ValueError, KeyError) as error:
                 self._problems.append(f"round {number}: plots: {error}")
                 artefacts = []
@@ -109,32 +109,32 @@ class Mirror:
             )
 
     def _tracker(self, campaign: Campaign) -> Tracker:
-        """The runs of the campaign; where MLflow lost them, all rounds are shown once more."""
-        known = self._store.campaign(self._name).parent_run
-        tracker = Tracker(self._settings.uri, self._store.home, self._name, known)
-        if known is None or tracker.parent_run in (known, None):
+        """The runs of the campaign; if MLflow has lost them, all rounds are written again."""
+        earlier_run = self._store.campaign(self._name).parent_run
+        tracker = Tracker(self._settings.uri, self._store.home, self._name, earlier_run)
+        if earlier_run is None or tracker.parent_run in (earlier_run, None):
             return tracker
-        done = [r.number for r in campaign.state.rounds if r.metrics is not None]
+        numbers = [r.number for r in campaign.state.rounds if r.metrics is not None]
         self._problems.append(
-            f"MLflow has lost the run of {self._name}; its {len(done)} rounds are written anew"
+            f"MLflow has lost the run of {self._name}; its {len(numbers)} rounds are written again"
         )
-        self._backlog |= {number: _files(self._round_folder(number)) for number in done}
+        self._backlog |= {number: _files(self._round_folder(number)) for number in numbers}
         self._mirror(tracker, campaign)
         return tracker
 
     def _mirror(self, tracker: Tracker, campaign: Campaign) -> None:
-        """Mirror what is waiting, in order; the cursor never passes a round that failed."""
+        """Mirror the waiting rounds in order; the cursor never passes a round that failed."""
         for number in sorted(self._backlog):
-            found = next(r for r in campaign.state.rounds if r.number == number)
-            if found.metrics is None:
-                return  # it was opened again, and comes once more
+            recorded = next(r for r in campaign.state.rounds if r.number == number)
+            if recorded.metrics is None:
+                return  # it was reopened, and will be queued again
             problem = tracker.log_round(
                 number,
-                params=_round_params(campaign, found),
-                metrics=found.metrics,
+                params=_round_params(campaign, recorded),
+                metrics=recorded.metrics,
                 artefacts=self._backlog[number],
                 config=campaign.state.config,
-                revision=len(found.trials),
+                revision=len(recorded.trials),
             )
             if problem is not None or tracker.parent_run is None:
                 self._problems.append(problem or "MLflow gave no run")
@@ -143,7 +143,7 @@ class Mirror:
             self._store.set_mirror(self._name, tracker.parent_run, number)
 
     def _register(self, tracker: Tracker, campaign: Campaign) -> None:
-        """Register accepted weights that have not been; what is registered stays as it is."""
+        """Register accepted weights that are not registered yet."""
         for healing in campaign.state.healings:
             if healing.weights is None or healing.weights in self._registered:
                 continue
@@ -156,9 +156,9 @@ class Mirror:
             else:
                 self._problems.append(problem)
 
-    def _write_round(self, campaign: Campaign, found: Round) -> list[Path]:
-        """The table of the best and the plots, as files; returns all that is to be logged."""
-        folder = self._round_folder(found.number)
+    def _write_round(self, campaign: Campaign, recorded: Round) -> list[Path]:
+        """Write the table of the best and the plots; returns all files to be logged."""
+        folder = self._round_folder(recorded.number)
         folder.mkdir(parents=True, exist_ok=True)
         table = folder / "best.csv"
         rows = queries.best(self._store, self._name, _TABLE_ROWS)
@@ -174,12 +174,12 @@ class Mirror:
 
 
 def _files(folder: Path) -> list[Path]:
-    """What is to be logged of a round; nothing where its folder is gone."""
+    """The files of a round to be logged; empty if its folder is gone."""
     return sorted(path for path in folder.glob("*") if path.is_file())
 
 
 def _best_tags(campaign: Campaign) -> dict[str, str]:
-    """The best as `best` and `status` have it, for a reader of MLflow."""
+    """Tags with the best candidate, the same as in `phonoscout best` and `status`."""
     row = best_of(campaign.state, campaign.objective)
     if row is None:
         return {}
@@ -193,13 +193,13 @@ def _best_tags(campaign: Campaign) -> dict[str, str]:
     }
 
 
-def _round_params(campaign: Campaign, found: Round) -> dict[str, Any]:
-    trials = [campaign.state.trials[name] for name in found.trials]
+def _round_params(campaign: Campaign, recorded: Round) -> dict[str, Any]:
+    trials = [campaign.state.trials[name] for name in recorded.trials]
     formulas = {
         t.plan.candidate: t.outcome.material.formula for t in trials if t.outcome is not None
     }
     return {
-        "round": found.number,
+        "round": recorded.number,
         "trials": len(trials),
         "agents": ",".join(sorted({t.plan.agent for t in trials})),
         "candidates": ",".join(formulas.values())[:500],

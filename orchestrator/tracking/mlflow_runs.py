@@ -1,4 +1,4 @@
-"""Shows a campaign in MLflow: one run, and below it one run per round."""
+"""Shows a campaign in MLflow as one run, with a child run per round."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _REASON, _STEERED = "phonoscout.stop_reason", "phonoscout.steered."
 _REVISION, _LATER = "phonoscout.trials", "phonoscout.later."
 _PARENT = "mlflow.parentRunId"
 _DIGEST, _POTENTIAL = "phonoscout.sha256", "potential"
-_LONGEST_VALUE = 6000  # characters that MLflow takes of a parameter
-_BATCH = 100  # parameters and tags that it takes at once
+_LONGEST_VALUE = 6000  # characters that MLflow accepts in the value of a parameter
+_BATCH = 100  # parameters and tags that it accepts in one request
 _OTHER = re.compile(r"[^\w. -]")  # characters that it refuses in names, and slashes
 _SECRET = re.compile(r"//[^@/]*@")
 _STATUS = {"finished": "FINISHED", "failed": "FAILED"}
 _QUIET = {
-    # Neither usage reports nor minutes of retries while a server is down.
+    # No usage reports, and no retries for minutes while a server is down.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -43,17 +43,17 @@ _QUIET = {
 
 
 class Tracker:
-    """The MLflow runs of one campaign; a resumed campaign goes on with the same.
+    """The MLflow runs of one campaign; a resumed campaign continues with the same runs.
 
-    Nothing here raises because of MLflow: methods return what went wrong in one line, or None.
-    The first use of a new home takes seconds, in which MLflow makes its tables.
+    Errors of MLflow are not raised: methods return the problem in one line, or None. The first use
+    of a new home takes seconds, in which MLflow creates its tables.
 
     Args:
-        uri: of an MLflow server, or None for a store in `home`.
-        home: folder of everything the campaigns leave.
-        campaign: its name.
-        parent_run: MLflow's id of the campaign's run, where it is known.
-        rest_s: after a failure, how long MLflow is left alone.
+        uri: URI of an MLflow server, or None for a store in `home`.
+        home: folder that holds the campaigns.
+        campaign: name of the campaign.
+        parent_run: MLflow's id of the campaign's run, if it is known.
+        rest_s: how long MLflow is not used after a failure, seconds.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Tracker:
         self._shown: Mapping[str, Any] | None = None
         self._resting_until = 0.0
         self.parent_run = parent_run
-        """MLflow's id of the campaign's run; None before it was made."""
+        """MLflow's id of the campaign's run; None before it was created."""
         self.problem: str | None = None
-        """What went wrong last, or None."""
+        """The last problem, or None."""
         self._guard(lambda: None)
 
     def log_round(
@@ -90,18 +90,18 @@ class Tracker:
         config: Mapping[str, Any],
         revision: int = 0,
     ) -> str | None:
-        """Write one round; what MLflow has already of this revision is left as it is.
+        """Write one round, unless MLflow already has this revision of it.
 
-        A round that was opened again for confirmations gets its files and latest metrics anew.
+        A round that was reopened for confirmations gets its files and latest metrics again.
 
         Args:
-            number: of the round.
-            params: what describes it.
-            metrics: numbers of it, also drawn as curves over rounds; others than finite are left
-                out.
+            number: number of the round.
+            params: parameters of its run.
+            metrics: metrics of the round, also drawn as curves over rounds; values that are not
+                finite are left out.
             artefacts: files that are copied.
-            config: of the campaign; becomes the parameters of its run.
-            revision: grows whenever the round is opened again.
+            config: config of the campaign, which becomes the parameters of its run.
+            revision: increases whenever the round is reopened.
         """
 
         def write() -> None:
@@ -112,8 +112,8 @@ class Tracker:
                 return
             for path in artefacts:
                 self._client.log_artifact(name, str(path))
-            # A repetition writes points with the same time, which MLflow keeps only once; of two
-            # revisions it takes the later one for the latest.
+            # A repetition writes points with the same time, which MLflow stores only once; of two
+            # revisions, the later has the later time, so that MLflow shows its values.
             now = run.info.start_time + revision
             finite = _finite(metrics)
             new, later = _parted(run.data.params, _flat(params), _LATER)
@@ -125,18 +125,17 @@ class Tracker:
         return self._guard(write)
 
     def register(self, weights: Path, digest: str, tags: Mapping[str, str]) -> str | None:
-        """Give accepted weights of the potential a version in the registry, once.
+        """Register accepted weights of the potential as a version in the model registry, once.
 
         Args:
-            weights: the file, which is copied.
-            digest: SHA-256 of it; weights that are registered already are left as they are.
-            tags: what is to be known of them.
+            weights: file of the weights, which is copied.
+            digest: SHA-256 of the file; weights that are already registered are left unchanged.
+            tags: tags of the version.
         """
 
         def write() -> None:
             name = f"{_EXPERIMENT}-{self._campaign}-potential"
-            known = self._client.search_registered_models(f"name = '{name}'")
-            if not known:
+            if not self._client.search_registered_models(f"name = '{name}'"):
                 self._client.create_registered_model(name, tags={_HOME: self._home})
             versions = self._client.search_model_versions(f"name = '{name}'")
             if any(version.tags.get(_DIGEST) == digest for version in versions):
@@ -164,10 +163,10 @@ class Tracker:
         """Mark the campaign's run as ended.
 
         Args:
-            reason: why it stopped.
-            state: ``finished``, ``failed``; anything else can go on.
-            metrics: as they are now, for instance of the best; those that are shown are left.
-            tags: what else is to be known of it.
+            reason: why the campaign stopped.
+            state: ``finished`` or ``failed``; a campaign in any other state can be resumed.
+            metrics: present values, for instance of the best; only changed ones are written.
+            tags: further tags of the run.
             step: number of the last round.
         """
 
@@ -181,14 +180,14 @@ class Tracker:
         return self._guard(write)
 
     def _guard(self, work: Callable[[], None]) -> str | None:
-        """Do something with MLflow, connected; what goes wrong is returned."""
+        """Connect to MLflow if necessary and do some work; returns the problem, if any."""
         if time.monotonic() < self._resting_until:
             return self.problem
         try:
             if self._client is None:
                 self._connect()
             work()
-        except Exception as error:  # a campaign goes on, whatever MLflow or its server does
+        except Exception as error:  # no failure of MLflow or its server may stop a campaign
             self._resting_until = time.monotonic() + self._rest_s
             self.problem = _SECRET.sub("//", f"MLflow at {self._uri}: {one_line(error)}")
         else:
@@ -196,7 +195,7 @@ class Tracker:
         return self.problem
 
     def _connect(self) -> None:
-        """Open the store, making it and the campaign's run where they are missing."""
+        """Open the store; creates it and the campaign's run if they are missing."""
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
@@ -222,24 +221,24 @@ class Tracker:
             raise
 
     def _campaign_run(self) -> str:
-        """The campaign's run: the one known, one that a crash kept from being known, or new."""
+        """The campaign's run: the recorded one, one that a crash left unrecorded, or a new one."""
         runs = {run.info.run_id: run for run in self._search({_CAMPAIGN: self._campaign})}
-        # All of the home's own store is ours, also what was written before the home was moved.
+        # In the home's own store all runs are ours, also those written before the home was moved.
         ours = [n for n, r in runs.items() if self._own or r.data.tags.get(_HOME) == self._home]
-        known = self.parent_run if self.parent_run in runs else None
-        found = known or (ours[0] if ours else None)
-        if found is None:
+        recorded = self.parent_run if self.parent_run in runs else None
+        run_id = recorded or (ours[0] if ours else None)
+        if run_id is None:
             tags = {_CAMPAIGN: self._campaign, _HOME: self._home}
             created = self._client.create_run(self._experiment, tags=tags, run_name=self._campaign)
             return str(created.info.run_id)
-        if runs[found].data.tags.get(_HOME) != self._home:
-            self._client.set_tag(found, _HOME, self._home)
-        if runs[found].info.status != "RUNNING":
-            self._client.update_run(found, status="RUNNING")
-        return found
+        if runs[run_id].data.tags.get(_HOME) != self._home:
+            self._client.set_tag(run_id, _HOME, self._home)
+        if runs[run_id].info.status != "RUNNING":
+            self._client.update_run(run_id, status="RUNNING")
+        return run_id
 
     def _round_run(self, number: int) -> Any:
-        """The run of a round, made if it is missing."""
+        """The run of a round, created if it is missing."""
         runs = self._search({_PARENT: str(self.parent_run), _ROUND: str(number)})
         if runs:
             return runs[0]
@@ -256,7 +255,10 @@ class Tracker:
         )
 
     def _show_config(self, config: Mapping[str, Any]) -> None:
-        """Parameters of the campaign's run; MLflow never changes one, so changes become tags."""
+        """Write the config as parameters of the run, and later changes as tags.
+
+        MLflow does not allow parameters to change.
+        """
         if config == self._shown:
             return
         shown = self._client.get_run(self.parent_run).data.params
@@ -273,7 +275,7 @@ class Tracker:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Few large requests; `now` in milliseconds."""
+        """Write to a run in few large requests; `now` in milliseconds since the epoch."""
         from mlflow.entities import Metric, Param, RunTag
 
         points = [Metric(k, v, now, step) for k, v in metrics.items()]
@@ -287,7 +289,7 @@ class Tracker:
 def _parted(
     shown: Mapping[str, str], wanted: Mapping[str, str], prefix: str
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """(parameters to be added, tags for those that changed): MLflow never changes a parameter."""
+    """Parameters to be added, and tags for changed ones, since MLflow lets no parameter change."""
     new = {k: v for k, v in wanted.items() if k not in shown}
     return new, {prefix + k: v for k, v in wanted.items() if shown.get(k, v) != v}
 
@@ -297,7 +299,7 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, str]:
-    """Nested settings as dotted names and short texts; lists of plain values stay one text."""
+    """Nested settings as dotted names and short texts; a list of plain values becomes one text."""
     pairs = {_OTHER.sub("_", name): value for name, value in _leaves(tree, "")}
     return {
         name: (value if isinstance(value, str) else json.dumps(value, default=str))[:_LONGEST_VALUE]

@@ -1,4 +1,4 @@
-"""What is shown while a campaign runs: on stderr, so that stdout stays a document."""
+"""The progress display of a running campaign, on stderr, so that stdout stays a document."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from orchestrator.presentation.numbers import with_error
 from orchestrator.presentation.progress_frame import Count, Frame, Running, Snapshot
 from orchestrator.presentation.rendering import say
 
-_RENEWED_S = 2.0  # how often the whole snapshot is made anew while nothing is recorded
-_LONG_S = 10.0  # a phase that lasts longer is told where no picture can be drawn,
-_HEARTBEAT_S = 60.0  # and then once more after every such time
+_RENEWED_S = 2.0  # how often a complete snapshot is taken while nothing is recorded
+_LONG_S = 10.0  # without a display, a phase that lasts longer than this is printed as a line,
+_HEARTBEAT_S = 60.0  # and again after every such time
 _TICK_S = 0.5
 PHASES = {
     "fit": "fitting the surrogate",
@@ -33,27 +33,27 @@ PHASES = {
     "screen": "screening",
     "shortlist": "screening the space",
 }
-"""What the planner's stages are called in front of people."""
+"""Names of the planner's stages for people."""
 _ITEMS = {"features": "features", "screen": "shards"}
-"""What is counted, by the function that is mapped, where the phase does not say it."""
-_AT = (
+"""What is counted, by the function that workers run, if the phase does not name it."""
+_PHASES_OF_ROUNDS = (
     (("promise", "hole", "audit"), "measuring"),
     (("renew",), "measuring again with the new weights"),
-    (("cheap",), "looking at cheaper fidelities"),
+    (("cheap",), "low-fidelity queries"),
     (("confirm",), "confirming"),
 )
-"""What a round is at whose open trials have such purposes; the first that has any counts."""
+"""What a round with open trials of these purposes is doing; the first line that applies counts."""
 
 
 @dataclass
 class Heartbeat:
-    """When a line is due where no picture can be drawn."""
+    """Decides when a line is printed, if no display can be drawn."""
 
     phase: tuple[int, str] = (0, "")
     due: float = 0.0
 
     def line(self, shot: Snapshot, now: float) -> str | None:
-        """What is to be printed now, if anything."""
+        """The line to be printed now, or None."""
         if (shot.round, shot.phase) != self.phase:
             self.phase, self.due = (shot.round, shot.phase), now + _LONG_S
         if now < self.due:
@@ -63,17 +63,17 @@ class Heartbeat:
 
 
 class ProgressView:
-    """What is being done, calls in flight with their stage, best so far, time left.
+    """Shows the phase, the running calls with their stages, the best so far, and the time left.
 
-    A terminal gets a picture, which a thread of its own draws again four times a second from the
-    last snapshot. Anything else gets one line per round, and of a phase that takes long a line once
-    that shows, and one a minute from then on.
+    A terminal shows a display that a thread redraws four times a second from the last snapshot.
+    Any other output gets one line per round; a phase that takes long gets a line of its own, and
+    another one every minute.
 
     Args:
-        console: where it is shown.
-        campaign: that runs.
-        slots: how many calls run at the same time; asked while some do.
-        clock: seconds, never going back.
+        console: console of the display.
+        campaign: the campaign that is running.
+        slots: returns how many calls run at the same time.
+        clock: monotonic clock, seconds.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ProgressView:
         self._console, self._campaign = console, campaign
         self._slots, self._clock = slots, clock
         self.snapshot = Snapshot(clock())
-        """What is shown now."""
+        """The snapshot that is shown."""
         self._seen = -1
         self._share: Share | None = None
         self._began: dict[str, float] = {}
@@ -121,11 +121,11 @@ class ProgressView:
             self._heart.join()
 
     def say(self, stage: str) -> None:
-        """Name what the loop itself is doing (planning, screening, recording)."""
+        """Show what the loop itself is doing (planning, screening, recording)."""
         self.snapshot = self._taken(PHASES.get(stage, stage), None, {})
 
     def on_share(self, share: Share | None) -> None:
-        """How far the workers are with something that is no oracle call; None at its end."""
+        """Show the progress of work that is not an oracle call; None when it ends."""
         self._share = share
         phase = self.snapshot.phase.partition(":")[0]
         count = None
@@ -136,26 +136,26 @@ class ProgressView:
         self.snapshot = replace(self.snapshot, phase=phase, count=count, share=None)
 
     def on_stages(self, stages: Stages) -> None:
-        """What the workers do, while somebody waits for them."""
+        """Show the stages of the running calls, while the loop waits for them."""
         if self._share is None:
             self.on_change(self._campaign, stages)
         elif self._share.total == 1 and stages:
             self.snapshot = replace(self.snapshot, share=next(iter(stages.values()))[1] or None)
 
     def on_change(self, campaign: Campaign, in_flight: Stages) -> None:
-        """Look again at the trials of the round."""
+        """Update the display from the trials of the round."""
         state, now = campaign.state, self._clock()
-        at = _at(state)
-        if at is None:
+        phase_and_count = _phase_of_round(state)
+        if phase_and_count is None:
             return
         fresh = state.seq == self._seen and now - self.snapshot.taken < _RENEWED_S
-        if fresh and self.snapshot.phase == at[0]:
+        if fresh and self.snapshot.phase == phase_and_count[0]:
             self.snapshot = replace(self.snapshot, running=self._running(in_flight))
         else:
-            self.snapshot = self._taken(*at, in_flight)
+            self.snapshot = self._taken(*phase_and_count, in_flight)
 
     def on_round(self, campaign: Campaign) -> None:
-        """One lasting line per round."""
+        """Print one permanent line per round."""
         state = campaign.state
         number = state.rounds[-1].number
         trials = [t for t in state.trials.values() if t.round == number]
@@ -172,7 +172,7 @@ class ProgressView:
                 self._print(line)
 
     def _taken(self, phase: str, count: Count | None, in_flight: Stages) -> Snapshot:
-        """A new snapshot of the campaign; only the thread that works on it may take one."""
+        """A new snapshot of the campaign; only the thread that runs the campaign may take one."""
         state, config, now = self._campaign.state, self._campaign.config, self._clock()
         self._seen = state.seq
         running = self._running(in_flight)
@@ -186,14 +186,14 @@ class ProgressView:
             elapsed=elapsed,
         )
         calls = [t for t in state.objective_trials() if t.status != "CANCELLED"]
-        again = [t for t in state.of_purpose("confirm") if t.status != "CANCELLED"]
+        confirming = [t for t in state.of_purpose("confirm") if t.status != "CANCELLED"]
         return Snapshot(
             taken=now,
             round=len(state.rounds) + (state.open_round is None) if state.stopped is None else 0,
             phase=phase,
             count=count,
             calls=Count(_finished(calls), config.budget.oracle_calls),
-            confirmations=Count(_finished(again), len(again)) if again else None,
+            confirmations=Count(_finished(confirming), len(confirming)) if confirming else None,
             running=running,
             best=_best(self._campaign),
             elapsed=elapsed,
@@ -204,9 +204,9 @@ class ProgressView:
         trials = [t for t in self._campaign.state.trials.values() if t.status == "RUNNING"]
         now = self._clock()
         self._began = {t.plan.id: self._began.get(t.plan.id, now) for t in trials}
-        unknown = [t.plan.candidate for t in trials if t.plan.candidate not in self._names]
-        if unknown:
-            self._names |= self._campaign.store.formulas(unknown)
+        unnamed = [t.plan.candidate for t in trials if t.plan.candidate not in self._names]
+        if unnamed:
+            self._names |= self._campaign.store.formulas(unnamed)
         return tuple(
             Running(
                 self._name(trial),
@@ -223,12 +223,12 @@ class ProgressView:
         return f"{name}, again" if trial.plan.purpose == "confirm" else name
 
 
-def _at(state: CampaignState) -> tuple[str, Count] | None:
-    """What the open round is at: a phase, and how many of its trials are done."""
+def _phase_of_round(state: CampaignState) -> tuple[str, Count] | None:
+    """The phase of the open round, and how many of its trials are finished; None if it has none."""
     if state.open_round is None:
         return None
     trials = [state.trials[name] for name in state.open_round.trials]
-    for purposes, phase in _AT:
+    for purposes, phase in _PHASES_OF_ROUNDS:
         own = [t for t in trials if t.plan.purpose in purposes and t.status != "CANCELLED"]
         if any(not t.is_finished for t in own):
             return phase, Count(_finished(own), len(own))
@@ -242,17 +242,17 @@ def _finished(trials: list[Trial]) -> int:
 def _summary(state: CampaignState, trials: list[Trial]) -> str:
     """``3 measured, 1 unstable, 2 of 3 leaders confirmed``."""
     first = [t for t in trials if t.plan.purpose not in ("confirm", "cheap") and t.outcome]
-    looks = [t for t in trials if t.plan.purpose == "cheap" and t.outcome]
+    low_fidelity = [t for t in trials if t.plan.purpose == "cheap" and t.outcome]
     words = [
         f"{count} {word}"
         for word in ("measured", "unstable", "failed")
         if (count := len([t for t in first if t.outcome and t.outcome.status == word]))
     ]
-    words += [f"{len(looks)} cheaper looks"] if looks else []
+    words += [f"{len(low_fidelity)} low-fidelity queries"] if low_fidelity else []
     leading = {t.plan.candidate for t in trials if t.plan.purpose == "confirm" and t.outcome}
     if leading:
-        held = [name for name in leading if state.labels[name].confirmed]
-        words.append(f"{len(held)} of {len(leading)} leaders confirmed")
+        confirmed = [name for name in leading if state.labels[name].confirmed]
+        words.append(f"{len(confirmed)} of {len(leading)} leaders confirmed")
     return ", ".join(words) or "nothing new"
 
 

@@ -97,8 +97,8 @@ def _check(path: tuple[str, ...], value: Any) -> bool:
     if message is None:
         return False
     assert "\n" not in message
-    said = re.sub(r"given (\{.*\}|\[.*\]|'[^']*'|[^;]*)(;|$)", "", message)
-    assert not PROGRAMMERS.search(said), message
+    own_words = re.sub(r"given (\{.*\}|\[.*\]|'[^']*'|[^;]*)(;|$)", "", message)
+    assert not PROGRAMMERS.search(own_words), message
     assert path[0] in message, message
     missing = "missing" in message or "neither of column" in message  # another key is told first
     assert missing or path[0] == "constraints" or path[min(2, len(path) - 1)] in message, message
@@ -199,8 +199,8 @@ def test_settings_of_evaluate_are_answered_alike(model: type[BaseModel]) -> None
                 model.model_validate({name: value})
             except ValidationError as error:
                 message = one_line(error, model, "--set")
-                said = re.sub(r"given (\{.*\}|\[.*\]|'[^']*'|[^;]*)(;|$)", "", message)
+                own_words = re.sub(r"given (\{.*\}|\[.*\]|'[^']*'|[^;]*)(;|$)", "", message)
                 assert name in message
-                assert not PROGRAMMERS.search(said), message
+                assert not PROGRAMMERS.search(own_words), message
                 refused += 1
     assert refused > 100

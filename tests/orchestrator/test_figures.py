@@ -65,14 +65,14 @@ def _run(folder: Path, rows: list[dict[str, Any]]) -> Store:
 
 def _figures(page: Path) -> list[dict[str, Any]]:
     """Data and layout of the figures on a page."""
-    found = []
+    figures = []
     decoder = json.JSONDecoder()
     text = page.read_text()
     for match in re.finditer(r'Plotly\.newPlot\(\s*"[\w]+",\s*', text):
         data, end = decoder.raw_decode(text, match.end())
         layout, _ = decoder.raw_decode(text, re.compile(r",\s*").match(text, end).end())  # type: ignore[union-attr]
-        found.append({"data": data, "layout": layout})
-    return found
+        figures.append({"data": data, "layout": layout})
+    return figures
 
 
 def test_the_page_of_a_campaign_shows_the_rank_1_of_the_table(tmp_path: Path) -> None:
@@ -123,18 +123,18 @@ def _curve(end: float, **keys: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"), [(300.0, 300), (600.0, 600), (450.1, 600), (None, 100)]
+    ("wanted", "drawn"), [(300.0, 300), (600.0, 600), (450.1, 600), (None, 100)]
 )
-def test_cumulative_kappa_is_that_of_the_objective(wanted: float | None, found: int) -> None:
+def test_cumulative_kappa_is_that_of_the_objective(wanted: float | None, drawn: int) -> None:
     ends = {100: 8.0, 300: 2.0, 600: 1.0}
     each = [_curve(end, temperature=float(t), part="particle") for t, end in ends.items()]
     figure = cumulative_of({**each[0], "each": each}, _measured(), "CsI cscl", wanted)
-    assert figure.data[0].y[-1] == ends[found]
-    assert f"at {found} K" in figure.layout.yaxis.title.text
-    total = {100: 9, 300: 3, 600: 1.5}[found]
+    assert figure.data[0].y[-1] == ends[drawn]
+    assert f"at {drawn} K" in figure.layout.yaxis.title.text
+    total = {100: 9, 300: 3, 600: 1.5}[drawn]
     title = figure.layout.title.text
-    assert title.startswith(f"CsI cscl, {found} K")
-    assert f"particle-like part only, {ends[found]:g} of {total:g} W/m/K" in title
+    assert title.startswith(f"CsI cscl, {drawn} K")
+    assert f"particle-like part only, {ends[drawn]:g} of {total:g} W/m/K" in title
 
 
 def test_a_curve_of_an_earlier_version_is_of_the_first_temperature() -> None:

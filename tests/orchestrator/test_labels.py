@@ -62,27 +62,27 @@ def test_a_row_whose_logarithm_does_not_exist_is_named_at_launch(
 def test_a_measured_value_that_is_no_label_is_a_failure_with_a_reason(
     value: Any, std: Any, words: str
 ) -> None:
-    found = Measured(
+    measured = Measured(
         material=Superlattice(sequence="01"), fidelity="bte", method="m", cost_s=1.0, stage="bte",
         properties={"kappa": Quantity(value=value, unit="W/m/K", std=std)},
     )  # fmt: skip
     objective = Objective(property="kappa", temperature=None)
-    failed = usable(found, objective)
+    failed = usable(measured, objective)
     assert failed.status == "failed"
     assert words in failed.message
     assert (failed.permanent, failed.cost_s, failed.stage) == (True, 1.0, "bte")
-    assert objective.value(found) is None
-    assert objective.score_of(found) is None
+    assert objective.value(measured) is None
+    assert objective.score_of(measured) is None
 
 
 def test_a_negative_value_is_a_label_where_no_logarithm_is_taken() -> None:
-    found = Measured(
+    measured = Measured(
         material=Superlattice(sequence="01"), fidelity="bte", method="m", cost_s=1.0, stage="bte",
         properties={"shift": Quantity(value=-2.0, unit="")},
     )  # fmt: skip
     objective = Objective(property="shift", temperature=None, log=False)
-    assert usable(found, objective) is found
-    assert objective.value(found) == (-2.0, None)
+    assert usable(measured, objective) is measured
+    assert objective.value(measured) == (-2.0, None)
 
 
 def test_a_computed_value_that_is_no_label_fails_its_trial_and_the_campaign_goes_on(
@@ -91,12 +91,12 @@ def test_a_computed_value_that_is_no_label_fails_its_trial_and_the_campaign_goes
     given = iter([float("nan"), -3.0])
 
     def wrong(request: EvaluationRequest, context: CallContext) -> Any:
-        found = evaluate(request, context)
+        evaluation = evaluate(request, context)
         value = next(given, None)
-        if value is None or not isinstance(found, Measured):
-            return found
-        quantity = found.properties["conductance"].model_copy(update={"value": value})
-        return found.model_copy(update={"properties": {"conductance": quantity}})
+        if value is None or not isinstance(evaluation, Measured):
+            return evaluation
+        quantity = evaluation.properties["conductance"].model_copy(update={"value": value})
+        return evaluation.model_copy(update={"properties": {"conductance": quantity}})
 
     stand_in(evaluate, wrong)
     agents = [{"kind": "random"}, {"kind": "bayesian"}]

@@ -18,8 +18,8 @@ NAMES = {"S": "Si", "G": "Ge"}
 
 
 def trace(figure: go.Figure, name: str) -> Any:
-    (found,) = [t for t in figure.data if t.name == name]
-    return found
+    (match,) = [t for t in figure.data if t.name == name]
+    return match
 
 
 def test_each_layer_stands_at_its_place_the_best_design_on_top() -> None:

@@ -154,7 +154,7 @@ def test_a_store_that_was_deleted_is_written_anew(desk: Any) -> None:
     shutil.rmtree(desk.home / "mlflow")
     done = desk("resume", "layers", "--set", "budget.oracle_calls=12")
     told = [line for line in done.stderr.splitlines() if line.startswith("tracking: ")]
-    assert told == ["tracking: MLflow has lost the run of layers; its 2 rounds are written anew"]
+    assert told == ["tracking: MLflow has lost the run of layers; its 2 rounds are written again"]
     assert {name for name, _ in _artefacts(desk.home)} == {f"round-{n:04d}" for n in range(1, 4)}
     again = desk("resume", "layers", "--set", "budget.oracle_calls=16")
     assert "tracking: " not in again.stderr

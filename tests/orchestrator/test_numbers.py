@@ -73,13 +73,13 @@ def test_what_is_written_is_the_value_within_its_error(value: float, relative: f
 def test_a_plain_number_is_within_its_last_digit(value: float) -> None:
     mantissa, _, power = plain(value).partition("×10")
     superscripts = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-    found = float(mantissa) * 10.0 ** int(power.translate(superscripts) or 0)
-    assert found == pytest.approx(value, rel=6e-4)
+    read_back = float(mantissa) * 10.0 ** int(power.translate(superscripts) or 0)
+    assert read_back == pytest.approx(value, rel=6e-4)
 
 
 def test_errors_stand_below_each_other() -> None:
-    found = aligned(["0.74 ± 0.16", "139 ± 14", "5.3"])
-    assert found == ["0.74 ± 0.16", " 139 ± 14  ", " 5.3       "]
+    padded = aligned(["0.74 ± 0.16", "139 ± 14", "5.3"])
+    assert padded == ["0.74 ± 0.16", " 139 ± 14  ", " 5.3       "]
 
 
 @pytest.mark.parametrize(

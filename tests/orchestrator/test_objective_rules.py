@@ -111,21 +111,21 @@ def test_the_table_says_what_the_oracle_gives(fidelity: Any, tmp_path: Path) -> 
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = PhononBTE(settings, fidelity).evaluate(crystal, context=Context(tmp_path))
-    assert isinstance(found, Measured), found
-    assert set(found.properties) <= set(PROPERTY_TABLE)
+        evaluation = PhononBTE(settings, fidelity).evaluate(crystal, context=Context(tmp_path))
+    assert isinstance(evaluation, Measured), evaluation
+    assert set(evaluation.properties) <= set(PROPERTY_TABLE)
     for name, spec in PROPERTY_TABLE.items():
         if name == "force_calls":
             continue
         given = spec.given_at("phonon-bte", fidelity)
-        assert (name in found.properties) == given, name
+        assert (name in evaluation.properties) == given, name
         if given:
-            quantity = found.properties[name]
+            quantity = evaluation.properties[name]
             assert quantity.unit == spec.unit, name
             assert quantity.per_temperature == spec.per_temperature, name
             assert (quantity.tensor == "cartesian-2") == (spec.shape == "tensor"), name
             if spec.can_be_sought:
-                value = scalar(found, name, 300.0)
+                value = scalar(evaluation, name, 300.0)
                 assert value is not None, name
                 assert value[0] > 0 or not spec.positive, name
 
@@ -136,10 +136,10 @@ def test_a_first_round_without_any_value_ends_a_campaign(
     """As an oracle does that was extended and gives another property than it says."""
 
     def other(request: EvaluationRequest, context: CallContext) -> Measured:
-        found = evaluate(request, context)
-        assert isinstance(found, Measured)
-        length = {"length": found.properties["conductance"]}
-        return found.model_copy(update={"properties": length})
+        evaluation = evaluate(request, context)
+        assert isinstance(evaluation, Measured)
+        length = {"length": evaluation.properties["conductance"]}
+        return evaluation.model_copy(update={"properties": length})
 
     stand_in(evaluate, other)
     done = desk("launch", desk.config(budget={"batch": 4, "oracle_calls": 40}), code=1)

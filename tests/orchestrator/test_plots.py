@@ -28,8 +28,8 @@ TRIALS = [
 
 
 def trace(figure: go.Figure, name: str) -> Any:
-    (found,) = [t for t in figure.data if t.name == name]
-    return found
+    (match,) = [t for t in figure.data if t.name == name]
+    return match
 
 
 def one_band(shift: float = 0.0) -> Bands:
@@ -75,8 +75,8 @@ def test_standings_are_told_apart() -> None:
     names = ("confirmed", "measured", "outside constraints", "earlier weights")
     texts = [trace(figure, name).text for name in names]
     assert texts == [("d", "e"), ("a", "f"), ("c",), ("g",)]
-    looks = {(t.marker.color, t.marker.symbol) for t in (trace(figure, name) for name in names)}
-    assert len(looks) == 4
+    styles = {(t.marker.color, t.marker.symbol) for t in (trace(figure, name) for name in names)}
+    assert len(styles) == 4
 
 
 def test_trials_without_a_rank_lead_nothing() -> None:

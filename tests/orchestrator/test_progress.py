@@ -99,13 +99,13 @@ class TestHeartbeat:
     def test_a_short_phase_is_not_told(self) -> None:
         heartbeat = Heartbeat()
         phases = [replace(SHOT, phase=name) for name in ("fitting", "choosing", "measuring")]
-        told = [heartbeat.line(phases[k % 3], 5.0 * k) for k in range(30)]
-        assert told == [None] * 30
+        lines = [heartbeat.line(phases[k % 3], 5.0 * k) for k in range(30)]
+        assert lines == [None] * 30
 
     def test_a_long_phase_is_told_when_that_shows_and_then_every_minute(self) -> None:
         heartbeat = Heartbeat()
-        told = [second for second in range(300) if heartbeat.line(SHOT, float(second))]
-        assert told == [10, 70, 130, 190, 250]
+        seconds = [second for second in range(300) if heartbeat.line(SHOT, float(second))]
+        assert seconds == [10, 70, 130, 190, 250]
 
     def test_a_line_says_it_all(self) -> None:
         assert SHOT.sentence(100.0).startswith(
@@ -124,12 +124,12 @@ def _squares(numbers: _Numbers, context: CallContext) -> list[int]:
 
 
 def test_maps_are_counted_by_what_they_hold() -> None:
-    told: list[Share | None] = []
+    shares: list[Share | None] = []
     executor = WatchedExecutor(
-        SerialExecutor(ExecutorSettings(kind="serial")), told.append, lambda: None
+        SerialExecutor(ExecutorSettings(kind="serial")), shares.append, lambda: None
     )
     assert list(executor.map(_squares, [_Numbers(3), _Numbers(3)])) == [[0, 1, 4]] * 2
-    assert [None if s is None else (s.done, s.total) for s in told] == [
+    assert [None if s is None else (s.done, s.total) for s in shares] == [
         (0, 6),
         (3, 6),
         (6, 6),

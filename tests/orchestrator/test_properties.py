@@ -142,7 +142,7 @@ def test_one_that_is_not_in_the_table_can_be_sought_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("direction", "found", "words"),
+    ("direction", "value", "words"),
     [
         (None, 3.0, "κ at 300 K"),
         ([0, 0, 1], 6.0, "κ along [0 0 1] at 300 K"),
@@ -152,20 +152,20 @@ def test_one_that_is_not_in_the_table_can_be_sought_too(tmp_path: Path) -> None:
     ],
 )
 def test_a_conductivity_along_a_direction(
-    direction: Any, found: float, words: str, tmp_path: Path
+    direction: Any, value: float, words: str, tmp_path: Path
 ) -> None:
     values = [(TENSOR * factor).tolist() for factor in (2.0, 1.0, 3.0, 4.0)]
     done = _campaign(tmp_path, {"property": "kappa", "direction": direction}, values)
     assert done.exit_code == 0, done.stderr
     rows = _best(tmp_path)
-    assert [row["value"] for row in rows] == pytest.approx([found * k for k in (1, 2, 3, 4)])
+    assert [row["value"] for row in rows] == pytest.approx([value * k for k in (1, 2, 3, 4)])
     assert {row["quantity"] for row in rows} == {words}
     assert (words in done.stdout) == (direction is not None)
     status = json.loads(_run(tmp_path, "status", "one", "--json").stdout)
     assert status["best"] == rows[0]
     shown = json.loads(_run(tmp_path, "show", rows[0]["candidate"], "--json").stdout)
     assert shown["why"][0]["quantity"] == words
-    assert shown["why"][0]["trials"][0]["value"] == pytest.approx(found)
+    assert shown["why"][0]["trials"][0]["value"] == pytest.approx(value)
     assert shown["kappa"] == TENSOR.tolist()
 
 
@@ -252,5 +252,5 @@ def test_the_page_is_the_table() -> None:
 
 def test_the_web_service_says_what_can_be_sought(tmp_path: Path) -> None:
     schema = create_app(Store(tmp_path / "home"), "token").openapi()
-    said = schema["components"]["schemas"]["LaunchRequest"]["properties"]["config"]["description"]
-    assert [line.split(":")[0].split(" ")[0] for line in said.splitlines()[1:]] == SOUGHT
+    text = schema["components"]["schemas"]["LaunchRequest"]["properties"]["config"]["description"]
+    assert [line.split(":")[0].split(" ")[0] for line in text.splitlines()[1:]] == SOUGHT

@@ -109,8 +109,8 @@ def test_brackets_are_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     say(console(), BRACKETS)
     console().print(BRACKETS, soft_wrap=True)
     console().print(best_table([_row(1, label=BRACKETS, low_confidence=BRACKETS)], BRACKETS))
-    found = capsys.readouterr().out
-    assert found.count(BRACKETS) == 5
+    printed = capsys.readouterr().out
+    assert printed.count(BRACKETS) == 5
 
 
 def test_a_terminal_wraps_between_words_and_keeps_paths() -> None:

@@ -71,17 +71,17 @@ def test_the_first_evaluation_under_a_key_stays(store: Store) -> None:
                 candidates=[Candidate(Superlattice(sequence="01"), "random")],
                 token=lease.token,
             )
-    found = store.evaluation(Superlattice(sequence="01").digest, "m")
-    assert found is not None
-    assert found.properties["conductance"].value == 1.0
+    stored = store.evaluation(Superlattice(sequence="01").digest, "m")
+    assert stored is not None
+    assert stored.properties["conductance"].value == 1.0
 
 
 def test_evaluations_come_back_in_bulk(store: Store) -> None:
     many = [_measured(f"{i:012b}", float(i)) for i in range(1000)]
     with Lease.acquire(store, "one") as lease:
         store.append("one", [NewEvent("a", {})], evaluations=many, token=lease.token)
-    found = store.evaluations_of([e.key for e in many] + [("no", "such")])
-    assert found == {e.key: e for e in many}
+    stored = store.evaluations_of([e.key for e in many] + [("no", "such")])
+    assert stored == {e.key: e for e in many}
 
 
 def test_a_name_is_given_once(store: Store) -> None:
@@ -156,10 +156,10 @@ def test_commits_are_durable_and_readers_are_not_locked_out(sqlite_store: Store)
 
 
 def test_migrations_make_exactly_the_tables_of_the_schema(store: Store) -> None:
-    found = inspect(store.engine)
-    assert set(found.get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+    inspector = inspect(store.engine)
+    assert set(inspector.get_table_names()) == {*Base.metadata.tables, "alembic_version"}
     for name, table in Base.metadata.tables.items():
-        columns = {c["name"]: bool(c["nullable"]) for c in found.get_columns(name)}
+        columns = {c["name"]: bool(c["nullable"]) for c in inspector.get_columns(name)}
         assert columns == {c.name: bool(c.nullable) for c in table.columns}
 
 

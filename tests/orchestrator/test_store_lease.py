@@ -117,13 +117,13 @@ def test_a_writer_taken_over_between_look_and_commit_is_refused(store: Store) ->
 
 def test_a_silent_writer_on_another_host_is_replaced_after_a_minute(store: Store) -> None:
     with Lease.acquire(store, "one"):
-        for age, lives in ((55.0, True), (65.0, False)):
+        for age, is_alive in ((55.0, True), (65.0, False)):
             with store.engine.begin() as connection:
                 connection.execute(
                     text("UPDATE campaigns SET writer_host = 'elsewhere', heartbeat = :beat"),
                     {"beat": time.time() - age},
                 )
-            assert store.is_running("one") is lives
+            assert store.is_running("one") is is_alive
 
 
 def test_a_process_number_used_again_is_no_writer(store: Store) -> None:

@@ -198,9 +198,9 @@ def test_many_settings_and_long_ones(home: Path, artefact: Path) -> None:
     big = {f"key {i}?": "x" * 9000 for i in range(230)}
     assert show(tracker, 1, artefact, big=big) is None
     (parent,), _ = runs_of(client_of(home))
-    found = {k: v for k, v in parent.data.params.items() if k.startswith("big.")}
-    assert len(found) == 230
-    assert set(found.values()) == {"x" * 6000}
+    params = {k: v for k, v in parent.data.params.items() if k.startswith("big.")}
+    assert len(params) == 230
+    assert set(params.values()) == {"x" * 6000}
 
 
 class Killed(Exception):

@@ -101,9 +101,9 @@ def test_refusals_on_the_command_line(home: Path, tmp_path: Path) -> None:
 
 def test_the_same_over_http(home: Path) -> None:
     client = TestClient(create_app(Store(home), "secret"))
-    found = client.get("/campaigns/layers/trials", params={"failed": True})
-    assert found.status_code == 200
-    assert found.json() == campaign_trials(Store(home), "layers", failed=True)
+    response = client.get("/campaigns/layers/trials", params={"failed": True})
+    assert response.status_code == 200
+    assert response.json() == campaign_trials(Store(home), "layers", failed=True)
     assert len(client.get("/campaigns/layers/trials").json()["trials"]) == 64
     assert client.get("/campaigns/none/trials").status_code == 404
 
@@ -174,7 +174,7 @@ def test_trials_without_an_answer_say_why(tmp_path: Path, write_config: Write) -
     assert second["reason"] == "attempt 1: fc3: no convergence after [red]300[/red] steps"
     assert (second["status"], second["outcome"], second["attempts"]) == ("PROPOSED", None, 1)
     assert third["status"] == "CANCELLED"
-    assert "steered" in third["reason"]
+    assert "settings were changed" in third["reason"]
     failed = campaign_trials(store, "layers", failed=True)["trials"]
     assert [trial["id"] for trial in failed] == ["t-0002"]
 
@@ -215,7 +215,7 @@ def test_formula_result_and_reason_are_never_lost(
     words = " ".join(text.split())
     for piece in ("Trials of [x]", "t-0001", "000000", "unstable", "cancelled", "[a, b, c]"):
         assert piece in words
-    for piece in ("imaginary", "-2.35", "[red]300[/red]", "steered"):
+    for piece in ("imaginary", "-2.35", "[red]300[/red]", "settings"):
         assert piece in words
     assert ("agent" in words) == (width >= 120)
     assert ("[bold]000000[/bold]" in words) == (width >= 120)

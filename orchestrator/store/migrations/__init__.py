@@ -1,1 +1,1 @@
-"""Versions of the database's schema, for Alembic."""
+"""Migrations of the database schema, for Alembic."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: the connection comes from the store that asks for the migration."""
+"""Alembic's entry point; the connection comes from the store that requests the migration."""
 
 from __future__ import annotations
 
