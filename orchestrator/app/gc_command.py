@@ -1,4 +1,4 @@
-"""``phonoscout gc``: lets a home forget what should not be reused."""
+"""``phonoscout gc``: removes from a home what should not be reused."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orchestrator.store.store import Store
 
 
 def gc(home: Path, *, failures: bool, as_json: bool) -> int:
-    """Remove stored failures, of evaluations and of energies.
+    """Remove stored failures of evaluations and of energies.
 
-    What campaigns recorded stays as it is: their events hold their failures.
+    The records of campaigns do not change, since their events contain the failures too.
 
     Raises:
-        ConfigError: nothing to be removed was named, or no such home.
+        ConfigError: no option says what to remove, or the home does not exist.
     """
     if not failures:
         raise ConfigError("nothing was named; expected --failures")

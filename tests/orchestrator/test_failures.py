@@ -25,7 +25,7 @@ from orchestrator.campaign.state import CampaignState
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config
 from orchestrator.queries import queries
-from orchestrator.running.runner import create, run_campaign, tried
+from orchestrator.running.runner import create, run_campaign, start_executor
 from orchestrator.store.store import Store
 
 CALCULATOR = """
@@ -261,8 +261,8 @@ def test_an_element_the_potential_does_not_know_is_no_broken_potential(folder: P
     """Iron comes first among equally small crystals, and EMT has no parameters of it."""
     cell = [(0, 1.8, 1.8), (1.8, 0, 1.8), (1.8, 1.8, 0)]
     write(folder / "pool" / "A.vasp", Atoms("Fe", cell=cell, pbc=True))
-    tried(prepare(load_config(folder / "config.yaml"))).shutdown()
+    start_executor(prepare(load_config(folder / "config.yaml"))).shutdown()
     for symbol in METALS:
         (folder / "pool" / f"{symbol}.vasp").unlink()
     with pytest.raises(ConfigError, match="does not know Fe"):
-        tried(prepare(load_config(folder / "config.yaml")))
+        start_executor(prepare(load_config(folder / "config.yaml")))

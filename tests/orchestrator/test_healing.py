@@ -161,7 +161,9 @@ def run(
     def go(home: str = "home", **changes: Any) -> tuple[Campaign, Workers]:
         workers = Workers(accept=changes.pop("accept", True), after=changes.pop("after", None))
         stand_in(oracle_calls.evaluate, workers.evaluate)
-        stand_in(oracle_calls.try_potentials, lambda request, context: oracle_calls.TrialAnswer())
+        stand_in(
+            oracle_calls.try_potentials, lambda request, context: oracle_calls.PreflightAnswer()
+        )
         stand_in(healing_calls.hunt, workers.hunt)
         stand_in(healing_calls.label_one, workers.label_one)
         stand_in(healing_calls.fine_tune, workers.fine_tune)
@@ -253,7 +255,7 @@ def test_earlier_answers_are_a_cheaper_fidelity(
 ) -> None:
     state = run()[0].state
     present = state.evaluations()
-    earlier = state.cheap_evaluations()
+    earlier = state.low_fidelity_evaluations()
     assert {e.method for e in present} == {state.methods["bte"]}
     assert {e.fidelity for e in earlier} == {"bte-earlier"}
     assert not {e.material.digest for e in present} & {e.material.digest for e in earlier}
@@ -298,7 +300,7 @@ def test_a_label_that_fails_is_left_out(
     errors = [d.error for d in campaign.state.force_labels.values() if d.error]
     assert errors == ["label: the SCF did not converge"]
     assert not campaign.state.healings[0].accepted
-    assert "1 labels came of it" in campaign.state.healings[0].reason
+    assert "1 force labels were computed" in campaign.state.healings[0].reason
     assert campaign.state.healings[1].accepted
 
 

@@ -11,7 +11,7 @@ from agents.contract.objective import Objective
 from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
 from oracle.materials.superlattice import Superlattice
 from orchestrator.campaign import events as ev
-from orchestrator.campaign.confirmation import judge, level_for, wanted
+from orchestrator.campaign.confirmation import judge, level_for, to_confirm
 from orchestrator.campaign.ranking import leaders, ranking
 from orchestrator.campaign.state import CampaignState, apply
 from orchestrator.campaign.stopping import failure_reason
@@ -100,7 +100,7 @@ def test_cheaper_fidelities_do_not_count_as_oracle_calls() -> None:
     history.measure(cheap, 0.1)
     assert len(history.state.objective_trials()) == 1
     assert ranking(history.state, OBJECTIVE) == []
-    assert len(history.state.cheap_evaluations()) == 1
+    assert len(history.state.low_fidelity_evaluations()) == 1
 
 
 def test_ranking_puts_confirmed_candidates_first_and_leaves_unstable_ones_out() -> None:
@@ -140,7 +140,7 @@ def test_a_leader_that_moves_beyond_its_error_is_demoted(again: float | None, ve
     history = History()
     history.plan(1, _trial(1, "01"))
     history.measure(_trial(1, "01"), 1.0, 0.1)
-    (label,) = wanted(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
+    (label,) = to_confirm(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
     plan = _confirm(2, "01", level_for(history.state, label))
     settings = ConfirmationSettings(sigmas=2.0)
     found = judge(label, _outcome(plan, again, 0.05), OBJECTIVE, settings, plan.id)
@@ -149,7 +149,7 @@ def test_a_leader_that_moves_beyond_its_error_is_demoted(again: float | None, ve
     history.plan(1, plan)
     history.measure(plan, again, 0.05)
     history.add(found)
-    left = wanted(history.state, OBJECTIVE, settings, final=True)
+    left = to_confirm(history.state, OBJECTIVE, settings, final=True)
     # One that moved is asked once more at the next level; one found unstable has left the table.
     assert [level_for(history.state, x) for x in left] == ([2] if again == 1.3 else [])
     values = [row.value for row in ranking(history.state, OBJECTIVE)]
@@ -160,7 +160,7 @@ def test_a_vague_evaluation_confirms_nothing() -> None:
     history = History()
     history.plan(1, _trial(1, "01"))
     history.measure(_trial(1, "01"), 1.0, 0.5)
-    (label,) = wanted(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
+    (label,) = to_confirm(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
     plan = _confirm(2, "01", 1)
     found = judge(label, _outcome(plan, 1.1, 0.5), OBJECTIVE, ConfirmationSettings(), plan.id)
     assert found is not None
@@ -171,7 +171,7 @@ def test_a_failed_confirmation_says_nothing() -> None:
     history = History()
     history.plan(1, _trial(1, "01"))
     history.measure(_trial(1, "01"), 1.0)
-    (label,) = wanted(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
+    (label,) = to_confirm(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
     failed = Failed(
         material=Superlattice(sequence="01"),
         fidelity="table",
@@ -190,10 +190,10 @@ def test_confirmations_respect_their_budget() -> None:
     for i in range(1, 6):
         history.measure(_trial(i, f"{i:03b}"), float(i))
     few = ConfirmationSettings(leaders=4, max_calls=3)
-    assert len(wanted(history.state, OBJECTIVE, few, final=True)) == 3
-    assert len(wanted(history.state, OBJECTIVE, few, final=False)) == 1
+    assert len(to_confirm(history.state, OBJECTIVE, few, final=True)) == 3
+    assert len(to_confirm(history.state, OBJECTIVE, few, final=False)) == 1
     none = ConfirmationSettings(leaders=0)
-    assert wanted(history.state, OBJECTIVE, none, final=True) == []
+    assert to_confirm(history.state, OBJECTIVE, none, final=True) == []
 
 
 def test_a_leader_that_moved_gives_its_place_to_the_next() -> None:
@@ -203,7 +203,7 @@ def test_a_leader_that_moved_gives_its_place_to_the_next() -> None:
         history.measure(_trial(i, f"{i:03b}"), float(i), 0.01)
     settings = ConfirmationSettings(leaders=1)
     for level, expected in ((1, ["001"]), (2, ["001", "010"])):
-        found = wanted(history.state, OBJECTIVE, settings, final=True)
+        found = to_confirm(history.state, OBJECTIVE, settings, final=True)
         assert [x.candidate for x in found] == expected
         plan = _confirm(10 + level, "001", level_for(history.state, found[0]))
         verdict = judge(found[0], _outcome(plan, 1.0, 0.9), OBJECTIVE, settings, plan.id)
@@ -211,7 +211,9 @@ def test_a_leader_that_moved_gives_its_place_to_the_next() -> None:
         history.plan(1, plan)
         history.measure(plan, 1.0, 0.9)
         history.add(verdict)
-    assert [x.candidate for x in wanted(history.state, OBJECTIVE, settings, final=True)] == ["010"]
+    assert [x.candidate for x in to_confirm(history.state, OBJECTIVE, settings, final=True)] == [
+        "010"
+    ]
 
 
 def test_steering_cancels_what_was_decided_but_not_begun() -> None:
