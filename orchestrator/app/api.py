@@ -175,5 +175,5 @@ def _listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(
-            f"{host}:{port} cannot be listened on: {reason}; choose another with --port or --host"
+            f"cannot listen on {host}:{port}: {reason}; choose another with --port or --host"
         ) from error

@@ -31,7 +31,7 @@ _SET = click.option(
 )
 
 
-_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Print all that is known.")
+_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Print everything that is known.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -126,7 +126,7 @@ def trials(name: str, failed: bool, as_csv: bool, home: Path, as_json: bool) -> 
 @_HOME
 @_JSON
 def show(candidate: str, verbose: bool, home: Path, as_json: bool) -> None:
-    """What is known of a candidate, and why it was chosen."""
+    """A candidate with all of its results, and why it was chosen."""
     _run("show", home, candidate, verbose=verbose, as_json=as_json)
 
 

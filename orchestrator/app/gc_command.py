@@ -22,9 +22,9 @@ def gc(home: Path, *, failures: bool, as_json: bool) -> int:
         ConfigError: no option says what to remove, or the home does not exist.
     """
     if not failures:
-        raise ConfigError("nothing was named; expected --failures")
+        raise ConfigError("no option says what to remove; expected --failures")
     if not has_database(home) and not home.is_dir():
-        raise ConfigError(f"{home} is no home; give the right one with --home")
+        raise ConfigError(f"{home} is not a home; give the right one with --home")
     evaluations = Store(home).forget_failures() if has_database(home) else 0
     folders = (home / "artefacts" / "energies", home / "cache")
     energies = sum(forget_failures(folder) for folder in folders)

@@ -243,7 +243,7 @@ def hunt(request: HuntRequest, context: CallContext) -> HuntAnswer:
             request.suffix,
             "audit",
             errors=(sizes.force_error[k], sizes.kappa_error[k]),
-            reason="drawn at random, to see whether others get worse",
+            reason="drawn at random, to check that new weights are no worse elsewhere",
         )
         for k, entry in enumerate(audits, start=len(pool))
     ]

@@ -142,7 +142,7 @@ class Timed:
 
 def _unknown(settings: OwnOracleSettings, config: CampaignConfig, space: Space) -> CallPrices:
     """Calls of a user's own oracle, whose cost is not known."""
-    text = f"{settings.kind}: what a call takes is not known, and counts as nothing here"
+    text = f"{settings.kind}: the cost of a call is not known, and is taken as zero here"
     return CallPrices(0.0, assumptions=(text,))
 
 

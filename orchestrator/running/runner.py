@@ -227,14 +227,14 @@ def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
 
 def _what_changes(config: CampaignConfig) -> str:
     if isinstance(config.oracle, OwnOracleSettings):
-        return f"the source of {config.oracle.kind} was edited, or what it says of its method"
+        return f"the source of {config.oracle.kind} was edited, or what it states as its method"
     potential = config.oracle.calculator
     if isinstance(potential, str) and ":" in potential and potential.split(":")[0] not in FAMILIES:
         return (
-            f"the source of {potential} was edited, or is looked at only since this version of "
-            "phonoscout, or it is another version of the physics"
+            f"the source of {potential} was edited, or earlier versions of phonoscout did not "
+            "check it, or this is another version of the physics"
         )
-    return "other weights of the potential, or another version of the physics"
+    return "the potential has other weights, or this is another version of the physics"
 
 
 def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:

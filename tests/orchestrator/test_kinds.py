@@ -1,4 +1,4 @@
-"""What goes with which kind of material is known before anything is created."""
+"""Oracles, surrogates and spaces that do not fit together are refused before a campaign exists."""
 
 from __future__ import annotations
 

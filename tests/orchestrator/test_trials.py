@@ -1,4 +1,4 @@
-"""What failed, and why, can be asked for: on the command line, as JSON and CSV, over HTTP."""
+"""Trials and their errors are listed on the command line, as JSON and CSV, and over HTTP."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ def test_refusals_on_the_command_line(home: Path, tmp_path: Path) -> None:
 
 def test_the_same_over_http(home: Path) -> None:
     client = TestClient(create_app(Store(home), "secret"))
-    found = client.get("/campaigns/layers/trials", params={"failed": True})
-    assert found.status_code == 200
-    assert found.json() == campaign_trials(Store(home), "layers", failed=True)
+    response = client.get("/campaigns/layers/trials", params={"failed": True})
+    assert response.status_code == 200
+    assert response.json() == campaign_trials(Store(home), "layers", failed=True)
     assert len(client.get("/campaigns/layers/trials").json()["trials"]) == 64
     assert client.get("/campaigns/none/trials").status_code == 404
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a worker ends in one line, an exit code and a reason, never a traceback."""
+"""An error in a worker gives one line, an exit code and a stop reason, but never a traceback."""
 
 from __future__ import annotations
 
