@@ -1,4 +1,4 @@
-"""The same functions over HTTP. Reading is open on loopback; what changes state needs a token."""
+"""The commands over HTTP. Anybody who can connect may read; changes need a token."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _bearer = HTTPBearer(auto_error=False)
 class LaunchRequest(BaseModel):
     """A campaign to be started: the content of a config file, as JSON.
 
-    Its paths must be absolute, because there is no config file they could be relative to; import
+    Paths must be absolute, because there is no config file to which they could be relative. Import
     paths are refused, because they run code.
     """
 
@@ -66,17 +66,17 @@ def create_app(store: Store, token: str) -> FastAPI:
 
     Args:
         store: the home's database.
-        token: what a client must send as a bearer token to change anything.
+        token: the bearer token that a client must send to change anything.
     """
-    # The interactive pages of FastAPI load their scripts from elsewhere, so they are left out.
+    # The interactive pages of FastAPI load scripts from other servers, so they are left out.
     app = FastAPI(title="phonoscout", docs_url=None, redoc_url=None)
     app.state.home = store.home
 
     def authorized(
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> None:
-        given = "" if credentials is None else credentials.credentials
-        if not secrets.compare_digest(given.encode(), token.encode()):
+        sent = "" if credentials is None else credentials.credentials
+        if not secrets.compare_digest(sent.encode(), token.encode()):
             raise HTTPException(401, "send the token as 'Authorization: Bearer ...'")
 
     async def explain(request: Request, error: Exception) -> JSONResponse:
@@ -96,7 +96,7 @@ def create_app(store: Store, token: str) -> FastAPI:
 
 
 def _add_reading(app: FastAPI, store: Store) -> None:
-    """What anybody may ask."""
+    """Add the requests that only read; they need no token."""
 
     @app.get("/campaigns")
     def campaigns() -> list[dict[str, Any]]:
@@ -120,7 +120,7 @@ def _add_reading(app: FastAPI, store: Store) -> None:
 
 
 def _add_changing(app: FastAPI, store: Store, allowed: list[Any]) -> None:
-    """What needs the token."""
+    """Add the requests that change something; they need the token."""
 
     @app.post("/campaigns", status_code=201, dependencies=allowed)
     def launch(request: LaunchRequest) -> dict[str, Any]:
@@ -134,8 +134,8 @@ def _add_changing(app: FastAPI, store: Store, allowed: list[Any]) -> None:
     def resume(name: str, request: ResumeRequest) -> dict[str, Any]:
         if store.is_running(name):
             raise CampaignRunning(f"campaign {name} is running already")
-        # What is refused, is refused at once.
-        Campaign(store, name).proposed(request.set, remote=True)
+        # Changes that are not allowed are refused in this answer.
+        Campaign(store, name).steered(request.set, remote=True)
         children.resume(store, name, request.set)
         return {"name": name, "resumed": True}
 
@@ -148,10 +148,10 @@ def _add_changing(app: FastAPI, store: Store, allowed: list[Any]) -> None:
 
 
 def run_server(store: Store, host: str, port: int) -> None:
-    """Serve until interrupted; without $PHONOSCOUT_TOKEN a fresh token is made and printed.
+    """Serve until interrupted; without $PHONOSCOUT_TOKEN, a new token is generated and printed.
 
     Raises:
-        ConfigError: the address cannot be listened on.
+        ConfigError: the server cannot listen on the address.
     """
     listener = _listener(host, port)
     token = os.environ.get("PHONOSCOUT_TOKEN", "")
@@ -164,10 +164,10 @@ def run_server(store: Store, host: str, port: int) -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address.
+    """A socket that listens on an address.
 
     Raises:
-        ConfigError: it is in use, or is none of this machine's.
+        ConfigError: the address is in use, or does not belong to this machine.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -175,5 +175,5 @@ def _listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(
-            f"{host}:{port} cannot be listened on: {reason}; choose another with --port or --host"
+            f"cannot listen on {host}:{port}: {reason}; choose another with --port or --host"
         ) from error

@@ -1,4 +1,4 @@
-"""Campaigns in processes of their own, which outlive the server that starts them."""
+"""Starts campaigns in processes of their own, which continue when the server ends."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from typing import Any
 from orchestrator.config.errors import ConfigError
 from orchestrator.store.store import CampaignRunning, Store, UnknownCampaign
 
-_PATIENCE_S = (
-    60.0  # for a campaign to be under way; large pools take longer, and are not waited for
-)
-_LOOK_S = 0.1
+_PATIENCE_S = 60.0  # longest wait for a campaign to start; those with large pools start later
+_POLL_S = 0.1
 
 
 def launch(store: Store, name: str, config: dict[str, Any]) -> None:
-    """Start a new campaign, and wait until it works or is refused.
+    """Launch a campaign in a new process, and wait until it has started or was refused.
 
-    All of it happens in the new process, so that whatever a config names is imported there.
+    Code that the config names is imported only in that process.
 
     Args:
         store: the home's database.
-        name: of the campaign, as `config` has it.
+        name: of the campaign, as in `config`.
         config: validated settings.
 
     Raises:
-        ConfigError: it was refused, with the line that says why.
+        ConfigError: the campaign was refused; the message says why.
     """
     file = store.home / "logs" / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,12 +39,12 @@ def launch(store: Store, name: str, config: dict[str, Any]) -> None:
 
 
 def resume(store: Store, name: str, changes: Sequence[str]) -> None:
-    """Go on with a campaign, and wait until it works or is refused.
+    """Resume a campaign in a new process, and wait until it has started or was refused.
 
     Raises:
-        UnknownCampaign: no such name.
+        UnknownCampaign: no campaign has this name.
         CampaignRunning: another process runs it.
-        ConfigError: it was refused, with the line that says why.
+        ConfigError: it was refused; the message says why.
     """
     events = store.events(name)
     options = [word for change in changes for word in ("--set", change)]
@@ -57,7 +55,7 @@ def _start(store: Store, name: str, words: list[str], after: int) -> None:
     log = store.home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = log.stat().st_size if log.exists() else 0
-    # -P: a file of the working folder that is called like a package of ours is not imported.
+    # -P: never import a file of the working folder that has the name of one of our packages.
     command = [
         sys.executable,
         "-P",
@@ -76,23 +74,23 @@ def _start(store: Store, name: str, words: list[str], after: int) -> None:
             env=os.environ | {"PYTHONPATH": _python_path()},
             start_new_session=True,
         )
-    # Somebody has to take note of its end, or it stays in the table of processes.
+    # A process whose end nobody waits for would remain as a zombie.
     threading.Thread(target=process.wait, name=f"campaign-{name}", daemon=True).start()
-    _wait(process, lambda: _works(store, name, after))
-    if process.poll() and not _works(store, name, after):
+    _wait(process, lambda: _has_started(store, name, after))
+    if process.poll() and not _has_started(store, name, after):
         line = _last_line(log, began)
-        if _runs(store, name):
+        if _is_running(store, name):
             raise CampaignRunning(line)
         raise ConfigError(line)
 
 
-def _wait(process: subprocess.Popen[bytes], works: Callable[[], bool]) -> None:
+def _wait(process: subprocess.Popen[bytes], has_started: Callable[[], bool]) -> None:
     end = time.monotonic() + _PATIENCE_S
-    while process.poll() is None and not works() and time.monotonic() < end:
-        time.sleep(_LOOK_S)
+    while process.poll() is None and not has_started() and time.monotonic() < end:
+        time.sleep(_POLL_S)
 
 
-def _works(store: Store, name: str, after: int) -> bool:
+def _has_started(store: Store, name: str, after: int) -> bool:
     """Whether a process has begun to work on the campaign since event number `after`."""
     try:
         return any(event.kind == "opened" for event in store.events(name, after))
@@ -100,7 +98,7 @@ def _works(store: Store, name: str, after: int) -> bool:
         return False
 
 
-def _runs(store: Store, name: str) -> bool:
+def _is_running(store: Store, name: str) -> bool:
     """Whether a campaign exists and a process runs it."""
     try:
         return store.is_running(name)
@@ -109,16 +107,16 @@ def _runs(store: Store, name: str) -> bool:
 
 
 def _last_line(log: Path, began: int) -> str:
-    """What a refused command said, without its own name."""
+    """The last line that a refused command printed, without its own name."""
     with log.open("rb") as stream:
         stream.seek(began)
         lines = stream.read().decode(errors="replace").split("\n")
-    said = next((line for line in reversed(lines) if line.strip()), "it ended without a word")
-    return said.partition(": ")[2] if said.startswith("phonoscout ") else said
+    last = next((line for line in reversed(lines) if line.strip()), "it ended without a message")
+    return last.partition(": ")[2] if last.startswith("phonoscout ") else last
 
 
 def _python_path() -> str:
-    """Where this program is found if it is not installed, then what the user has set."""
+    """The folder of this program if it is not installed, then the user's PYTHONPATH."""
     root = Path(__file__).resolve().parents[2]
     own = [] if root.is_relative_to(sys.prefix) else [str(root)]
     return os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -31,7 +31,7 @@ _SET = click.option(
 )
 
 
-_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Print all that is known.")
+_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Print everything that is known.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,7 +68,7 @@ def launch(
 def resume(
     name: str, retry_failed: bool, overrides: tuple[str, ...], home: Path, as_json: bool
 ) -> None:
-    """Go on with a campaign after anything; --set extends or steers it."""
+    """Go on with a campaign that has stopped for any reason; --set extends or steers it."""
     _run("resume", home, name, overrides=overrides, retry_failed=retry_failed, as_json=as_json)
 
 
@@ -108,7 +108,7 @@ def best(name: str, k: int, as_csv: bool, home: Path, as_json: bool) -> None:
 @_HOME
 @_JSON
 def trials(name: str, failed: bool, as_csv: bool, home: Path, as_json: bool) -> None:
-    """Every trial: what came of it, why not, and its cost; and who was rejected before."""
+    """All trials with result or error and cost, and the candidates that constraints rejected."""
     _run(
         "trials",
         home,
@@ -126,7 +126,7 @@ def trials(name: str, failed: bool, as_csv: bool, home: Path, as_json: bool) -> 
 @_HOME
 @_JSON
 def show(candidate: str, verbose: bool, home: Path, as_json: bool) -> None:
-    """What is known of a candidate, and why it was chosen."""
+    """A candidate with all of its results, and why it was chosen."""
     _run("show", home, candidate, verbose=verbose, as_json=as_json)
 
 
@@ -168,7 +168,7 @@ def evaluate(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Run the oracle on STRUCTURE files, outside of any campaign."""
+    """Evaluate STRUCTURE files with an oracle, outside of any campaign."""
     _run(
         "evaluate",
         home,
@@ -197,12 +197,12 @@ def potentials(context: click.Context, measure: bool, home: Path, as_json: bool)
     "--from",
     "source",
     type=click.Path(path_type=Path),
-    help="Take this file, which is there already, instead of downloading.",
+    help="Use this local file instead of downloading.",
 )
 @_HOME
 @_JSON
 def fetch(name: str, source: Path | None, home: Path, as_json: bool) -> None:
-    """Put the weights of the potential NAME where it finds them, once they have been checked."""
+    """Install the weights of the potential NAME, once their digest has been checked."""
     _run("fetch", home, name, source=source, as_json=as_json, module="potentials_command")
 
 
@@ -220,7 +220,7 @@ def gc(failures: bool, home: Path, as_json: bool) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @_HOME
 def serve(host: str, port: int, home: Path) -> None:
-    """Offer the same functions over HTTP; the token for changes is $PHONOSCOUT_TOKEN."""
+    """Offer the commands over HTTP; the token for changes is $PHONOSCOUT_TOKEN."""
     _run("serve", home, host=host, port=port)
 
 
@@ -228,7 +228,7 @@ def _run(
     command: str, home: Path, *arguments: Any, module: str = "commands", **options: Any
 ) -> None:
     """Call a function of a module of the orchestrator and exit with its code."""
-    # One writer of progress and results: neither usage reports nor stray chatter on stdout.
+    # Libraries must neither send usage reports nor print about them.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from orchestrator.running.interrupts import INTERRUPTED, leave, signals_end_the_process
@@ -265,7 +265,7 @@ def _code(
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except SystemExit as error:  # a library's; ours is raised elsewhere
+    except SystemExit as error:  # raised by a library; ours is raised elsewhere
         click.echo(f"{title}: a library ended the program (sys.exit({error.code!r}))", err=True)
         return 1
     except SURROUNDINGS as error:

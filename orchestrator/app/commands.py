@@ -1,4 +1,4 @@
-"""What each command does: reads its input, asks the layers below, prints. Returns the exit code."""
+"""The commands: each reads its input, calls the layers below, prints, and returns an exit code."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def launch(
         return _print_lines(estimate(config), as_json, described)
     from orchestrator.assembly.prepared import prepare
     from orchestrator.executors.ray_address import check_address
-    from orchestrator.running.runner import create, refuse_taken, tried
+    from orchestrator.running.runner import create, refuse_taken, start_executor
 
     check_address(config.executor)
-    prepared = prepare(config)  # whatever is wrong shows here, before anything is written
+    prepared = prepare(config)  # raises if anything is wrong, before anything is written
     if has_database(home):
-        refuse_taken(_store(home), config)  # before a worker has been waited for
-    executor = tried(prepared)
+        refuse_taken(_store(home), config)  # before waiting for workers
+    executor = start_executor(prepared)
     try:
         create(_store(home, new=True), prepared)
     except BaseException:
@@ -68,7 +68,7 @@ def launch(
 def resume(
     home: Path, name: str, *, overrides: Sequence[str], retry_failed: bool = False, as_json: bool
 ) -> int:
-    """Go on with a campaign; changes are recorded first."""
+    """Resume a campaign; changes are recorded first."""
     return _run(home, name, as_json, overrides, retry_failed=retry_failed)
 
 
@@ -112,7 +112,7 @@ def _run(
 
 
 def _next_steps(store: Store, name: str, best: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """What a person may do after a run: (purpose, command or file) pairs."""
+    """What the user may do after a run, as (purpose, command or file) pairs."""
     from orchestrator.plots.figures import latest_page
 
     home = store.home
@@ -180,7 +180,7 @@ def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
 
 
 def show(home: Path, candidate: str, *, verbose: bool, as_json: bool) -> int:
-    """Print what is known of a candidate."""
+    """Print a candidate with its results and history."""
     from orchestrator.app.details import print_candidate
 
     document = queries.show(_store(home, reading=True), candidate)
@@ -211,15 +211,15 @@ def evaluate(
     verbose: bool,
     as_json: bool,
 ) -> int:
-    """Run the oracle on structure files, one after another.
+    """Evaluate structure files, one after another.
 
-    One that cannot be read does not keep the others from being evaluated: it is told on stderr and
-    counts as failed. Only where all are wrong is the input as a whole.
+    A file that cannot be read is reported on stderr and counts as failed; the others are still
+    evaluated. The exit code for wrong input is returned only if no file can be read.
     """
     from orchestrator.app.details import outcome_lines, print_evaluation
     from orchestrator.running.single import evaluate_file, oracle_settings
 
-    oracle_settings(oracle, overrides)  # wrong settings are no fault of any file
+    oracle_settings(oracle, overrides)  # raises wrong settings before any file is read
     progress, out = console(stderr=True), console()
     documents: list[Any] = []
     for path in structures:
@@ -241,10 +241,10 @@ def evaluate(
         print_evaluation(out, document, verbose=verbose)
     if as_json:
         _json(documents if len(structures) > 1 else documents[0])
-    said = {document["status"] for document in documents}
-    if said == {"refused"}:
+    statuses = {document["status"] for document in documents}
+    if statuses == {"refused"}:
         return WRONG_INPUT
-    return RUN_FAILED if said & {"failed", "refused"} else DONE
+    return RUN_FAILED if statuses & {"failed", "refused"} else DONE
 
 
 def serve(home: Path, *, host: str, port: int) -> int:
@@ -280,6 +280,6 @@ def _print_lines(document: Any, as_json: bool, lines: Callable[[Any], list[str]]
 
 
 def _json(document: Any) -> int:
-    # NaN is no JSON; a document that holds one is a defect to be seen, not to be passed on.
+    # JSON has no NaN; a document that contains one is a defect, which raises here.
     sys.stdout.write(json.dumps(document, allow_nan=False, indent=2) + "\n")
     return DONE

@@ -1,4 +1,4 @@
-"""An evaluation, and what is known of a candidate, for people: what matters first."""
+"""Evaluations and candidates as text for people, with the most important first."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from orchestrator.presentation.numbers import duration, plain, with_error
 from orchestrator.presentation.rendering import by_what, say, text_of
 
 Document = dict[str, Any]
-_TEMPERATURES = 4  # lines of the first property without being asked for more
-_ISOTROPIC = 0.02  # relative differences of directions below this are not told
-_NOISE = 1e-6  # of a tensor's largest component, below which another is shown as zero
+_TEMPERATURES = 4  # temperatures of the first property that are shown without --verbose
+_ISOTROPIC = 0.02  # relative differences between directions below this are not shown
+_NOISE = 1e-6  # tensor components below this fraction of the largest are shown as zero
 _LABEL = 28  # cells
 _LONG_LABEL = 40
 _SHOWN = {
@@ -30,7 +30,7 @@ _SHOWN = {
 
 
 def print_evaluation(to: Console, document: Document, *, verbose: bool = False) -> None:
-    """What an oracle said: the outcome first, then what matters; all the rest where asked for."""
+    """Print an evaluation: the outcome, then the main properties; with `verbose`, everything."""
     for line in outcome_lines(document, verbose=verbose):
         say(to, line, style="bold")
     if document.get("low_confidence"):
@@ -45,7 +45,7 @@ def print_evaluation(to: Console, document: Document, *, verbose: bool = False) 
 
 
 def print_candidate(to: Console, document: Document, *, verbose: bool = False) -> None:
-    """What is known of a candidate, and why it was asked for."""
+    """Print a candidate, its evaluation, and why campaigns chose it."""
     named = [document["formula"], document["label"]]
     name = " ".join(dict.fromkeys(str(part) for part in named if part))
     if "status" in document:
@@ -79,17 +79,17 @@ def outcome_lines(document: Document, *, verbose: bool = False) -> list[str]:
 
 
 def _instability(document: Document) -> str:
-    words = f"unstable: {document['reason']}"
+    text = f"unstable: {document['reason']}"
     lowest = document.get("min_frequency_thz")
     if lowest is not None:
-        words += f"; lowest frequency {plain(lowest, 3)} THz"
+        text += f"; lowest frequency {plain(lowest, 3)} THz"
         if document.get("q_point") is not None:
-            words += f" at q = ({', '.join(plain(x, 3) for x in document['q_point'])})"
-    return words
+            text += f" at q = ({', '.join(plain(x, 3) for x in document['q_point'])})"
+    return text
 
 
 def _headline(document: Document, name: str) -> Iterator[str]:
-    """One line per temperature, or one where the property has none."""
+    """One line per temperature, or one line where the property does not depend on it."""
     unit = spec_of(name).unit
     std = document.get("std") if name == "kappa" else None
     std = (document.get("errors") or {}).get(name, std)
@@ -106,7 +106,7 @@ def _headline(document: Document, name: str) -> Iterator[str]:
 
 
 def _directions(tensor: np.ndarray[Any, np.dtype[np.float64]]) -> str:
-    """The smallest and largest over all directions, where they differ."""
+    """The smallest and largest values over all directions, where they differ."""
     if tensor.ndim != 2:
         return ""
     ends = np.linalg.eigvalsh((tensor + tensor.T) / 2)
@@ -116,7 +116,7 @@ def _directions(tensor: np.ndarray[Any, np.dtype[np.float64]]) -> str:
 
 
 def _main_lines(document: Document) -> Iterator[tuple[str, str]]:
-    """Label and value of what matters beside the first line."""
+    """(label, value) of the main properties that the first lines do not show."""
     group, number = document.get("spacegroup"), document.get("spacegroup_number")
     yield "formula", document["formula"] + (f", {group} ({number})" if group else "")
     temperatures = document.get("temperature") or ()
@@ -137,7 +137,7 @@ def _main_lines(document: Document) -> Iterator[tuple[str, str]]:
 
 
 def _value(name: str, value: Any, temperatures: Sequence[float]) -> str:
-    """Numbers with their unit; of a property per temperature, the first with its temperature."""
+    """A value with its unit; of values at several temperatures, the first with its temperature."""
     line = spec_of(name)
     at = ""
     if isinstance(value, list):
@@ -149,7 +149,7 @@ def _value(name: str, value: Any, temperatures: Sequence[float]) -> str:
 
 
 def _files(document: Document) -> Iterator[str]:
-    """Where the artefacts are: by folder, since their paths are long."""
+    """Names of the artefacts, grouped by folder because their paths are long."""
     folders: dict[Path, list[str]] = {}
     for path in (document.get("artefacts") or {}).values():
         folders.setdefault(Path(path).parent, []).append(Path(path).name)
@@ -159,7 +159,7 @@ def _files(document: Document) -> Iterator[str]:
 
 
 def _rest(document: Document) -> Iterator[str]:
-    """Everything else that the document holds."""
+    """Everything else in the document."""
     main = {name for name, line in PROPERTY_TABLE.items() if line.main}
     scalars = {n for n in main if not isinstance(document.get(n), list)}
     for name, value in document.items():
@@ -188,7 +188,7 @@ def _mapping(value: Document, indent: str) -> Iterator[str]:
 
 
 def _tensors(value: list[Any], temperatures: Sequence[float]) -> Iterator[str]:
-    """Matrices row by row; noise beside large components is shown as zero."""
+    """Matrices row by row; components that are only numerical noise are shown as zero."""
     array = np.asarray(value, dtype=float)
     for number, matrix in enumerate(array if array.ndim == 3 else array[None]):
         if array.ndim == 3 and len(temperatures) == len(array):
@@ -199,7 +199,7 @@ def _tensors(value: list[Any], temperatures: Sequence[float]) -> Iterator[str]:
 
 
 def _why(history: Document, document: Document) -> Iterator[str]:
-    """One campaign's story of the candidate."""
+    """The history of the candidate in one campaign."""
     if "rejected" in history:
         yield f"campaign {history['campaign']}: never measured: {history['rejected']}"
         return
@@ -216,32 +216,32 @@ def _why(history: Document, document: Document) -> Iterator[str]:
 def _reason(trial: Document) -> str:
     if trial["purpose"] == "confirm":
         return f"evaluated again at tighter settings (level {trial['level']})"
-    who = {"audit": "drawn at random, as an audit", "hole": "little was known of it"}
-    said = who.get(trial["purpose"], f"proposed by {trial['agent']}")
-    named = trial.get("parent_formulas") or trial["parents"]
+    by_purpose = {"audit": "drawn at random, as an audit", "hole": "little was known about it"}
+    reason = by_purpose.get(trial["purpose"], f"proposed by {trial['agent']}")
+    formulas = trial.get("parent_formulas") or trial["parents"]
     parents = [
         f"{formula} ({name})" if formula != name else name
-        for name, formula in zip(trial["parents"], named, strict=True)
+        for name, formula in zip(trial["parents"], formulas, strict=True)
     ]
-    return f"{said}, from {', '.join(parents)}" if parents else said
+    return f"{reason}, from {', '.join(parents)}" if parents else reason
 
 
 def _story(trial: Document) -> Iterator[str]:
-    """What was expected, what came of it, and what that changed."""
+    """What was predicted for a trial, its result, and what that changed."""
     expected = trial.get("expected")
     if expected is not None:
         low, middle, high = (plain(expected[k], 3) for k in ("low", "value", "high"))
         stable = f"stable with {trial['predicted']['p_stable']:.0%}"
         yield f"expected {middle} ({low} to {high}), {stable}"
     if trial["value"] is not None:
-        found = f"found {with_error(trial['value'], trial['std'])}"
+        result = f"found {with_error(trial['value'], trial['std'])}"
     else:
-        found = trial["outcome"] or trial["status"].lower()
+        result = trial["outcome"] or trial["status"].lower()
     changed = trial["changed"] or {}
     if changed.get("surprise_sigmas") is not None:
-        found += f", {abs(changed['surprise_sigmas']):.1f} standard deviations from that"
+        result += f", {abs(changed['surprise_sigmas']):.1f} standard deviations from that"
     if changed.get("new_best") and trial["purpose"] != "confirm":
-        found += ", the best until then"
-    yield found + (", known before" if trial["reused"] else f", {duration(trial['cost_s'])}")
+        result += ", the best until then"
+    yield result + (", already stored" if trial["reused"] else f", {duration(trial['cost_s'])}")
     if trial["error"]:
         yield f"error: {trial['error']}"

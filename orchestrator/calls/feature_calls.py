@@ -13,18 +13,18 @@ from surrogate.features.crystal_features import CrystalFeatures, features_of, is
 from surrogate.features.feature_store import FeatureStore, Mapper
 
 _SHARD = 8
-"""Crystals per call: a second or two of work, so that all workers end together."""
+"""Crystals per call: a second or two of work, so that all workers finish at about the same time."""
 
 
 @dataclass(frozen=True)
 class FeatureRequest:
-    """Crystals whose features are wanted.
+    """Crystals whose features are to be computed.
 
     Args:
-        potential: whose view of a crystal they are.
-        crystals: at most a few.
+        potential: the potential from which the features are computed.
+        crystals: a few crystals.
         cache: folder where features are stored.
-        phonons: whether the frequencies of a doubled cell are among them.
+        phonons: whether the features include phonon frequencies of a doubled cell.
     """
 
     potential: str
@@ -34,19 +34,19 @@ class FeatureRequest:
 
     @property
     def work_items(self) -> int:
-        """How many crystals."""
+        """Number of crystals."""
         return len(self.crystals)
 
 
 def features(request: FeatureRequest, context: CallContext) -> int:
-    """Compute and store the surrogate's features of some crystals; says how many."""
+    """Compute and store the surrogate's features of some crystals; returns their number."""
     for crystal in request.crystals:
         features_of(request.potential, crystal, request.cache, phonons=request.phonons)
     return len(request.crystals)
 
 
 def build_features(settings: SurrogateSettings, cache: Path, executor: Executor) -> FeatureStore:
-    """The features of crystals that a surrogate's settings ask for, computed on all workers."""
+    """A store of the crystal features that a surrogate's settings ask for; all workers compute."""
     potential, phonons = settings.features, settings.phonons
     mapper = _parallel(executor, potential, cache, phonons=phonons)
     return FeatureStore(potential, cache, mapper, phonons=phonons)

@@ -1,4 +1,4 @@
-"""What runs in a worker to heal a potential: each function takes a request and gives an answer."""
+"""Functions that run in a worker to heal a potential; each turns a request into an answer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from surrogate.healing.force_labels import ForceLabel, label
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all calls of a healing share.
+    """What all calls of a healing have in common.
 
     Args:
-        supercells: what displaced supercells are like.
-        workdir: folder of the stages that are finished, as for an evaluation.
+        supercells: size of displaced supercells, and their number per crystal.
+        workdir: folder where finished stages are stored, as for an evaluation.
     """
 
     supercells: SupercellPoolSettings
@@ -38,19 +38,21 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class HuntRequest:
-    """Where a potential may be wrong.
+    """A hunt for supercells on which a potential's forces are wrong.
 
     Args:
-        surroundings: shared by all calls.
-        materials: crystals of whose supercells the worst are sought.
-        potential: that is judged, and relaxes the crystals.
-        committee: potentials of other families, whose disagreement with it counts.
-        labels: reference forces so far.
-        trained: whether the potential was fine-tuned on `labels`.
-        seed: of the labels that its fine-tuning held out.
+        surroundings: common to all calls.
+        materials: crystals whose displaced supercells are assessed.
+        potential: the potential that is assessed; it also relaxes the crystals.
+        committee: potentials of other families; their disagreement with `potential` tells where it
+            may be wrong.
+        labels: all force labels so far.
+        trained: whether `potential` was fine-tuned on `labels`.
+        seed: of that fine-tuning; decides which labels it held out.
         budget: most supercells to be chosen.
-        threshold: least expected force error of one that is worth a label, eV/Å.
-        audits: crystals of which one supercell each is labelled whatever is expected of it.
+        threshold: least expected force error, eV/Å, of a supercell that is worth a label.
+        audits: randomly drawn crystals; one supercell of each is labelled, whatever its expected
+            error.
         suffix: ends the names of the supercells.
     """
 
@@ -69,14 +71,15 @@ class HuntRequest:
 
 @dataclass(frozen=True)
 class WantedLabel:
-    """One supercell that is worth reference forces.
+    """One supercell that is to get a force label.
 
     Args:
         id: of the supercell.
         material: digest of its crystal.
-        number: of the supercell among those of its crystal.
-        purpose: whether it is to be learned from, or tells whether others got worse.
-        force_error: expected of the potential there, eV/Å.
+        number: of the supercell among those of its crystal, from 0.
+        purpose: ``hole`` where the potential is to learn from it; ``audit`` where it only tells
+            whether new weights got worse elsewhere.
+        force_error: expected error of the potential's forces in this supercell, eV/Å.
         kappa_error: expected error of the natural logarithm of kappa.
         reason: why it was chosen, in words.
     """
@@ -92,14 +95,14 @@ class WantedLabel:
 
 @dataclass(frozen=True)
 class HuntAnswer:
-    """What a hunt found.
+    """Result of a hole hunt.
 
     Args:
         cost_s: seconds it took.
         labels: supercells to be labelled; none where the potential can be trusted for now.
-        pool: how many supercells were looked at.
+        pool: number of supercells that were assessed.
         expected: root mean square of their expected force errors, eV/Å.
-        remaining: what the labels are expected to leave of it, eV/Å.
+        remaining: the same as it is expected to be with the labels, eV/Å.
     """
 
     cost_s: float
@@ -111,15 +114,15 @@ class HuntAnswer:
 
 @dataclass(frozen=True)
 class LabelRequest:
-    """Reference forces of one supercell.
+    """A force label to be computed for one supercell.
 
     Args:
-        surroundings: shared by all calls.
+        surroundings: common to all calls.
         material: the crystal.
         id: of the supercell.
-        number: of the supercell among those of its crystal.
-        potential: that relaxes the crystal, as in the hunt.
-        engine: what computes the forces.
+        number: of the supercell among those of its crystal, from 0.
+        potential: relaxes the crystal, as in the hunt.
+        engine: computes the reference forces.
     """
 
     surroundings: Surroundings
@@ -132,11 +135,11 @@ class LabelRequest:
 
 @dataclass(frozen=True)
 class LabelAnswer:
-    """The forces, or why there are none.
+    """A force label, or why it could not be computed.
 
     Args:
         cost_s: seconds it took.
-        label: with the forces.
+        label: the force label, or None.
         error: one line, where there is no label.
     """
 
@@ -147,18 +150,18 @@ class LabelAnswer:
 
 @dataclass(frozen=True)
 class FineTuneRequest:
-    """Weights that agree with all labels.
+    """Fine-tuning of a potential on all force labels.
 
     Args:
-        surroundings: shared by all calls.
-        replayed: crystals on which the new weights are held to the original ones.
-        original: the potential that the campaign began with.
+        surroundings: common to all calls.
+        replayed: crystals on which the new weights must stay close to the original ones.
+        original: the potential with which the campaign began.
         current: the potential in use.
-        labels: to learn from.
-        elsewhere: labels of audits, on which the new weights may be no worse.
+        labels: force labels to learn from.
+        elsewhere: audit force labels; new weights must not do worse on these.
         folder: for the new weights.
         epochs: most passes over the labels.
-        seed: of the training's randomness.
+        seed: of the random numbers of the training, and of the labels that are held out.
     """
 
     surroundings: Surroundings
@@ -177,14 +180,15 @@ class FineTuneAnswer:
     """Whether new weights take over, and why.
 
     Args:
-        accepted: whether they do.
-        reason: in words.
+        accepted: whether they take over.
+        reason: why, in words.
         cost_s: seconds it took.
         family: of the potential, where there are new weights.
         weights: name of their file, where they take over.
         digest: SHA-256 of the weights, where they take over.
-        labels: how many were used.
-        errors: before and after, on held-out labels (eV/Å) and elsewhere.
+        labels: number of force labels that were used.
+        errors: errors of the old weights (``_before``) and of the new ones (``_after``), on
+            held-out force labels (eV/Å) and on audit force labels.
     """
 
     accepted: bool
@@ -198,30 +202,30 @@ class FineTuneAnswer:
 
 
 def hunt(request: HuntRequest, context: CallContext) -> HuntAnswer:
-    """Judge a potential on supercells of some crystals, and say which are worth a label."""
+    """Assess a potential on supercells of some crystals, and choose those worth a label."""
     began = time.perf_counter()
     store, within = _workplace(request.surroundings, context)
     settings = request.surroundings.supercells
-    field_ = ForceField(request.potential, store, within)
-    known = {one.id for one in request.labels}
+    force_field = ForceField(request.potential, store, within)
+    labelled = {label.id for label in request.labels}
 
     def unlabelled(entries: Sequence[PoolEntry]) -> list[PoolEntry]:
-        return [entry for entry in entries if entry.id + request.suffix not in known]
+        return [entry for entry in entries if entry.id + request.suffix not in labelled]
 
-    pool = unlabelled(_pool(request.materials, field_, settings))
+    pool = unlabelled(_pool(request.materials, force_field, settings))
     if not pool:
         return HuntAnswer(_since(began))
-    audits = _pool(request.audits, field_, settings)
-    first = {entry.material.digest: entry for entry in reversed(audits)}
-    drawn = unlabelled(list(first.values()))
-    found = assess(
-        [*pool, *drawn],
+    audit_pool = _pool(request.audits, force_field, settings)
+    first_of_each = {entry.material.digest: entry for entry in reversed(audit_pool)}
+    audits = unlabelled(list(first_of_each.values()))
+    assessment = assess(
+        [*pool, *audits],
         [request.potential, *request.committee],
         store,
         within,
         labels=_unseen(request),
     )
-    hunted = found.first(len(pool)).hunt(request.budget, least=request.threshold)
+    hole_hunt = assessment.first(len(pool)).hunt(request.budget, least=request.threshold)
     holes = [
         _wanted(
             pool[hole.index],
@@ -230,30 +234,30 @@ def hunt(request: HuntRequest, context: CallContext) -> HuntAnswer:
             errors=(hole.force_error, hole.kappa_error),
             reason=hole.reason,
         )
-        for hole in hunted.wanted
+        for hole in hole_hunt.wanted
     ]
-    sizes = found.sizes
-    audited = [
+    sizes = assessment.sizes
+    audit_labels = [
         _wanted(
             entry,
             request.suffix,
             "audit",
             errors=(sizes.force_error[k], sizes.kappa_error[k]),
-            reason="drawn at random, to see whether others get worse",
+            reason="drawn at random, to check that new weights are no worse elsewhere",
         )
-        for k, entry in enumerate(drawn, start=len(pool))
+        for k, entry in enumerate(audits, start=len(pool))
     ]
     return HuntAnswer(
         cost_s=_since(began),
-        labels=(*holes, *audited) if holes else (),  # nothing to heal needs no audit
+        labels=(*holes, *audit_labels) if holes else (),  # without holes there is nothing to audit
         pool=len(pool),
-        expected=hunted.before,
-        remaining=hunted.after,
+        expected=hole_hunt.before,
+        remaining=hole_hunt.after,
     )
 
 
 def label_one(request: LabelRequest, context: CallContext) -> LabelAnswer:
-    """Reference forces of one supercell of one crystal, or why there are none."""
+    """The force label of one supercell of one crystal, or why it could not be computed."""
     began = time.perf_counter()
     store, within = _workplace(request.surroundings, context)
     relaxing = ForceField(request.potential, store, within)
@@ -261,20 +265,20 @@ def label_one(request: LabelRequest, context: CallContext) -> LabelAnswer:
         pool = supercell_pool([request.material], relaxing, request.surroundings.supercells)
         atoms = pool[request.number].atoms
         engine = ForceField(request.engine, store, within)
-        made = label([(request.id, atoms)], request.engine, engine)[0]
+        force_label = label([(request.id, atoms)], request.engine, engine)[0]
     except OracleError as error:
         return LabelAnswer(_since(began), error=f"{error.stage}: {error.message}")
-    return LabelAnswer(_since(began), made)
+    return LabelAnswer(_since(began), force_label)
 
 
 def fine_tune(request: FineTuneRequest, context: CallContext) -> FineTuneAnswer:
-    """Fine-tune on all labels so far and say whether the new weights take over."""
+    """Fine-tune a potential on all force labels, and decide whether the new weights take over."""
     began = time.perf_counter()
     store, within = _workplace(request.surroundings, context)
-    # One supercell each: variety of materials is what guards against forgetting.
-    once = replace(request.surroundings.supercells, copies=1)
+    # One supercell of each crystal: a variety of materials is what guards against forgetting.
+    one_each = replace(request.surroundings.supercells, copies=1)
     original = ForceField(request.original, store, within)
-    replay = [entry.atoms for entry in _pool(request.replayed, original, once)]
+    replay = [entry.atoms for entry in _pool(request.replayed, original, one_each)]
     settings = replace(FineTuningSettings(), epochs=request.epochs, seed=request.seed)
     try:
         healed = heal(
@@ -302,12 +306,12 @@ def fine_tune(request: FineTuneRequest, context: CallContext) -> FineTuneAnswer:
 
 
 def _unseen(request: HuntRequest) -> list[ForceLabel]:
-    """Labels that say what the potential's error is: not those on which it was fine-tuned."""
+    """Labels on which the potential was not fine-tuned; only these tell its true error."""
     labels = list(request.labels)
     if not request.trained:
         return labels
-    kept = held_out(labels, FineTuningSettings().held_out, request.seed)
-    return [one for one, unseen in zip(labels, kept, strict=True) if unseen]
+    is_held_out = held_out(labels, FineTuningSettings().held_out, request.seed)
+    return [label for label, unseen in zip(labels, is_held_out, strict=True) if unseen]
 
 
 def _wanted(
@@ -353,14 +357,14 @@ def _pool(
     crystals: Sequence[Crystal], field: ForceField, settings: SupercellPoolSettings
 ) -> list[PoolEntry]:
     """Supercells of crystals; a crystal that cannot be relaxed is left out."""
-    found: list[PoolEntry] = []
+    entries: list[PoolEntry] = []
     for crystal in crystals:
         try:
-            found += supercell_pool([crystal], field, settings)
+            entries += supercell_pool([crystal], field, settings)
         except OracleError as error:
             if error.transient:
                 raise
-    return found
+    return entries
 
 
 def _since(began: float) -> float:

@@ -1,4 +1,7 @@
-"""What runs in a worker: each function takes a request and gives an answer, both plain data."""
+"""Oracle calls as functions that run in a worker; each turns a request into an answer.
+
+Both are plain data.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,13 @@ class EvaluationRequest:
 
     Args:
         oracle: settings of the oracle, with the potential in use.
-        fidelity: that is asked.
+        fidelity: of the evaluation.
         objective: of the campaign.
-        level: 0 for the campaign's own settings, 1 and 2 for the tighter ones that confirm.
+        level: 0 for the campaign's own settings, 1 and 2 for the tighter settings that confirm a
+            leader.
         material: to be evaluated.
         label: id of the row that answers, for an oracle that reads a table.
-        workdir: folder of the stages that are finished and of artefacts.
+        workdir: folder of finished stages and of artefacts.
         keep_large: whether third-order force constants and mode-resolved conductivities are kept.
     """
 
@@ -46,13 +50,13 @@ class EvaluationRequest:
 
 @dataclass(frozen=True)
 class EnergyRequest:
-    """The energies that tell whether a crystal can exist.
+    """The energies that tell whether a crystal is likely to exist.
 
     Args:
         material: the crystal.
-        competitors: the same composition in other structures, by name.
-        potential: that gives energies.
-        cache: folder where energies are kept.
+        competitors: other polymorphs of the same composition, by name.
+        potential: computes the energies.
+        cache: folder where energies are stored.
     """
 
     material: Crystal
@@ -63,20 +67,20 @@ class EnergyRequest:
 
 @dataclass(frozen=True)
 class EnergyAnswer:
-    """Energies by name (eV/atom), or in ``error`` why they could not be computed."""
+    """Energies by name (eV/atom), or in `error` one line why they could not be computed."""
 
     energies: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
 
 
 @dataclass(frozen=True)
-class TrialRequest:
-    """Potentials that are tried before a campaign.
+class PreflightRequest:
+    """Potentials to be tried before a campaign is recorded.
 
     Args:
-        potential: that measures, or None where nothing is computed.
-        crystals: small ones, of which `potential` is asked for forces.
-        features: potentials that the surrogate learns from; they are only loaded.
+        potential: the oracle's, or None where the oracle computes nothing with a potential.
+        crystals: small crystals for which `potential` computes forces.
+        features: potentials from which the surrogate's features are computed; only loaded.
     """
 
     potential: Potential | None
@@ -93,14 +97,14 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class TrialAnswer:
-    """What came of a trial: the first potential that does not work, if any."""
+class PreflightAnswer:
+    """The first potential that does not work, if any."""
 
     refusal: Refusal | None = None
 
 
 def evaluate(request: EvaluationRequest, context: CallContext) -> Measured | Unstable | Failed:
-    """Ask an oracle about a material."""
+    """Evaluate a material with an oracle."""
     ids = {} if request.label is None else {request.material.digest: request.label}
     oracle = build_oracle(request.oracle, request.fidelity, ids, request.objective)
     tight = oracle.tightened(request.level)
@@ -118,27 +122,28 @@ def evaluate(request: EvaluationRequest, context: CallContext) -> Measured | Uns
 
 
 def energies(request: EnergyRequest, context: CallContext) -> EnergyAnswer:
-    """Energies above the best polymorph and of formation, as far as they are finite."""
+    """Energy above the best polymorph and formation energy, each if it is known and finite."""
     from oracle.energetics.polymorphs import thermochemistry
 
     try:
-        found = thermochemistry(
+        stability = thermochemistry(
             request.material, request.competitors, request.potential, request.cache
         )
     except OracleError as error:
         if error.transient:
-            raise  # no fault of the crystal's
+            raise  # says nothing about the crystal
         return EnergyAnswer(error=f"{error.stage}: {error.message}")
-    numbers = {
-        "energy_above_best_polymorph": found.energy_above_best_polymorph,
-        "formation_energy": found.formation_energy,
+    energies_by_name = {
+        "energy_above_best_polymorph": stability.energy_above_best_polymorph,
+        "formation_energy": stability.formation_energy,
     }
-    known = {k: float(v) for k, v in numbers.items() if v is not None and math.isfinite(v)}
-    return EnergyAnswer(known)
+    return EnergyAnswer(
+        {k: float(v) for k, v in energies_by_name.items() if v is not None and math.isfinite(v)}
+    )
 
 
-def try_potentials(request: TrialRequest, context: CallContext) -> TrialAnswer:
-    """Load potentials in this worker, and ask the one that measures for forces."""
+def try_potentials(request: PreflightRequest, context: CallContext) -> PreflightAnswer:
+    """Load potentials in this worker, and compute forces with the oracle's."""
     from oracle.potentials.preflight import try_potential
 
     named: list[tuple[str, Potential, tuple[Crystal, ...]]] = [
@@ -150,5 +155,5 @@ def try_potentials(request: TrialRequest, context: CallContext) -> TrialAnswer:
         try:
             try_potential(potential, crystals)
         except OracleError as error:
-            return TrialAnswer(Refusal(key, error.message))
-    return TrialAnswer()
+            return PreflightAnswer(Refusal(key, error.message))
+    return PreflightAnswer()

@@ -1,4 +1,4 @@
-"""What a worker does to screen a shard of a large space: features, then a fitted surrogate."""
+"""Screens one shard of a large space in a worker: computes features, applies the surrogate."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ScreenRequest:
     """A shard of a large space.
 
     Args:
-        materials: its members.
+        materials: those of the shard.
         recipe: path of the surrogate's recipe, see `orchestrator.calls.recipe`.
-        cache: folder of the features.
+        cache: folder where features are stored.
     """
 
     materials: tuple[Material, ...]
@@ -48,11 +48,11 @@ class _Fitted:
 
 
 def screen(request: ScreenRequest, context: CallContext) -> Marginals:
-    """What a fitted surrogate believes of each material of a shard, in their order."""
+    """Predictions of a fitted surrogate for each material of a shard, in their order."""
     fitted = _fitted(request.recipe, request.cache)
     materials = request.materials
-    each = {c.digest: c for material in materials for c in crystals_of(material)}
-    crystals = list(each.values())
+    by_digest = {c.digest: c for material in materials for c in crystals_of(material)}
+    crystals = list(by_digest.values())
     if crystals and fitted.store.is_needed:
         fitted.store.load(crystals)
     posterior = fitted.surrogate.posterior(

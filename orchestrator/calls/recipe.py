@@ -1,4 +1,4 @@
-"""What a worker needs to scan a part of a pool."""
+"""What a worker needs to fit the surrogate with which it screens a part of a space."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from surrogate.contract.settings import SurrogateSettings
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a fitted surrogate follows from.
+    """Everything that determines a fitted surrogate.
 
     Args:
         surrogate: its settings.
         output: what it predicts.
-        fidelity: at which.
-        seed: of its randomness.
-        evaluations: labels, of all fidelities, oldest first.
-        calibration: of its spreads.
+        fidelity: at which it predicts.
+        seed: of its random numbers.
+        evaluations: outcomes to learn from, at all fidelities, in the order of planning.
+        calibration: of its standard deviations.
     """
 
     surrogate: SurrogateSettings
@@ -46,14 +46,21 @@ class Recipe:
         seed: int,
         calibration: Calibration,
     ) -> Recipe:
-        """The surrogate of a campaign in a state, without what is no label for the objective."""
-        found = [*state.evaluations(), *state.cheap_evaluations()]
-        labels = [e for e in found if not isinstance(e, Measured) or objective.problem(e) is None]
+        """The surrogate of a campaign in a state.
+
+        Measured evaluations that give no usable value of the objective are left out.
+        """
+        outcomes = [*state.evaluations(), *state.low_fidelity_evaluations()]
+        labels = [
+            outcome
+            for outcome in outcomes
+            if not isinstance(outcome, Measured) or objective.problem(outcome) is None
+        ]
         fidelity = state.objective_fidelity
         return cls(settings, objective.output, fidelity, seed, labels, calibration)
 
     def written(self, folder: Path) -> Path:
-        """The path of this recipe as JSON, named by its content."""
+        """Write this recipe as JSON, named by the digest of its content; returns the path."""
         document = {
             "surrogate": self.surrogate.model_dump(mode="json"),
             "output": dataclasses.asdict(self.output),

@@ -1,4 +1,4 @@
-"""A campaign: its events, and the state they add up to. The only stateful object."""
+"""A campaign: its events, and the state that follows from them. The only stateful object."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Campaign:
         store.create_campaign(config.name, resolved, [_stored(created)])
 
     def refresh(self) -> None:
-        """Fold what was recorded since the last look."""
+        """Read the events that were recorded since the last refresh, and apply them."""
         events = self.store.events(self.name, after=self.state.seq)
         parsed = [
             (row, ev.EVENT.validate_python({**row.payload, "kind": row.kind})) for row in events
@@ -90,7 +90,7 @@ class Campaign:
         labels: Sequence[NewForceLabel] = (),
         forget: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Append events with what they refer to in one transaction, then fold them.
+        """Append events with what they refer to in one transaction, then apply them.
 
         Stored failures of the evaluations named in `forget` are removed in the same transaction.
 
@@ -115,14 +115,14 @@ class Campaign:
         for row, event in zip(rows, events, strict=True):
             apply(self.state, event, seq=row.seq, time=row.time, outcomes=self._outcomes)
 
-    def known(self, digest: str, method: str) -> Outcome | None:
-        """The stored answer for a material and a method, of whichever campaign."""
-        found = self._outcomes.get((digest, method))
-        if found is None:
-            found = self.store.evaluation(digest, method)
-            if found is not None:
-                self._outcomes[digest, method] = found
-        return found
+    def stored_outcome(self, digest: str, method: str) -> Outcome | None:
+        """The stored outcome for a material and a method, from any campaign of the home."""
+        outcome = self._outcomes.get((digest, method))
+        if outcome is None:
+            outcome = self.store.evaluation(digest, method)
+            if outcome is not None:
+                self._outcomes[digest, method] = outcome
+        return outcome
 
     @property
     def config(self) -> CampaignConfig:
@@ -131,36 +131,36 @@ class Campaign:
 
     @property
     def launched(self) -> CampaignConfig:
-        """The settings with which it began."""
-        found = json.loads(self.store.campaign(self.name).config)
-        return validate(found, f"campaign {self.name}", recorded=True)
+        """The settings with which it was launched."""
+        recorded = json.loads(self.store.campaign(self.name).config)
+        return validate(recorded, f"campaign {self.name}", recorded=True)
 
     @property
     def potential(self) -> Potential | None:
         """The potential in use, as for `oracle.calculator`: the config's, or the healed one.
 
-        None where nothing is computed.
+        None where the oracle uses no potential.
         """
         healed = self.state.weights
         if healed is None:
             return self.config.oracle.calculator
-        assert healed.weights is not None  # accepted ones have a file
+        assert healed.weights is not None  # accepted weights have a file
         return f"{healed.family}:{(self.store.home / healed.weights).absolute()}"
 
     @property
     def oracle(self) -> AnyOracleSettings:
-        """The oracle's settings in force: the config's with the potential in use."""
+        """The oracle's settings in force: those of the config, with the potential in use."""
         return self.oracle_of(self.config)
 
     def oracle_of(self, config: CampaignConfig) -> AnyOracleSettings:
-        """The oracle's settings of a config, with the potential in use."""
+        """The oracle's settings of another config, with the potential in use."""
         if self.state.weights is None:
             return config.oracle
         return config.oracle.model_copy(update={"calculator": self.potential})
 
     @property
     def objective(self) -> Objective:
-        """What is sought."""
+        """The objective in force."""
         settings = self.config.objective
         return Objective(
             property=settings.property,
@@ -173,34 +173,34 @@ class Campaign:
         )
 
     def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
-        """Apply ``key.path=value`` changes as an event; returns what changed.
+        """Apply ``key.path=value`` changes and record them; returns (before, after) by full key.
 
-        Paths of inputs that were moved are relative to the working folder.
+        New paths of inputs that were moved are relative to the working folder.
 
         Raises:
-            ConfigError: a value is not allowed, the key is one that makes the science, or an input
-                is not what it was.
+            ConfigError: a value is not allowed, the key is one whose change would make results
+                incomparable, or the content of an input has changed.
         """
-        before, config = self.config, self.proposed(overrides)
+        before, config = self.config, self.steered(overrides)
         changes = _changes(before, config)
         if changes:
             self.record(ev.Steered(changes=changes, config=config.model_dump(mode="json")))
         return changes
 
     def forget_failures(self, trials: Sequence[Trial]) -> None:
-        """Have failed trials tried again; what is stored of their failures goes as well."""
+        """Have failed trials tried again; their stored failures are removed."""
         if trials:
             names = tuple(trial.plan.id for trial in trials)
             keys = [(trial.plan.digest, trial.plan.method) for trial in trials]
             self.record(ev.FailuresForgotten(trials=names), forget=keys)
 
-    def proposed(self, overrides: Sequence[str], *, remote: bool = False) -> CampaignConfig:
+    def steered(self, overrides: Sequence[str], *, remote: bool = False) -> CampaignConfig:
         """The settings that ``key.path=value`` changes would give; nothing is recorded.
 
         Args:
-            overrides: the changes; relative paths are taken from the working folder.
-            remote: whether they came over HTTP, from where neither relative paths nor import paths
-                are taken.
+            overrides: the changes; relative paths start from the working folder.
+            remote: whether they came over HTTP, where neither relative paths nor import paths are
+                accepted.
 
         Raises:
             ConfigError: as for `steer`.
@@ -209,8 +209,8 @@ class Campaign:
         raw = before.model_dump(mode="json")
         for override in overrides:
             set_key(raw, override)
-        base, known = (None, local_inputs(before)) if remote else (Path.cwd(), frozenset[str]())
-        config = validate(raw, "--set", base, recorded=True, remote=remote, known=known)
+        base, accepted = (None, local_inputs(before)) if remote else (Path.cwd(), frozenset[str]())
+        config = validate(raw, "--set", base, recorded=True, remote=remote, known=accepted)
         changes = _changes(before, config)
         self._check_changes(changes)
         if any(key.startswith("constraints") for key in changes):
@@ -219,14 +219,14 @@ class Campaign:
         return config
 
     def _check_inputs(self, config: CampaignConfig, moved: Collection[str]) -> None:
-        """Compare the files that pin the science with what the campaign began with.
+        """Check that the campaign's input files have the content that it was launched with.
 
         Args:
-            config: that names them.
-            moved: keys for which another place is given now.
+            config: names the files.
+            moved: keys for which another path was given.
 
         Raises:
-            ConfigError: the content of a pool or table changed or is gone, with the keys.
+            ConfigError: a pool or table has changed or is missing; the message names its key.
         """
         paths = dict(input_paths(config))
         missing = [key for key, path in paths.items() if not path.exists()]
@@ -240,10 +240,10 @@ class Campaign:
         if not changed:
             return
         named = ", ".join(f"{key} ({paths[key]})" if key in paths else key for key in changed)
-        relief = "restore it" if not set(changed) & set(moved) else "name the same content"
+        remedy = "restore it" if not set(changed) & set(moved) else "name the same content"
         raise ConfigError(
             f"campaign {self.name}: the content of {named} is not what it was launched with; "
-            f"{relief}, or launch a new campaign"
+            f"{remedy}, or launch a new campaign"
         )
 
     def _missing(
@@ -260,7 +260,7 @@ class Campaign:
         )
 
     def _check_changes(self, changes: dict[str, tuple[Any, Any]]) -> None:
-        """Refuse what makes the science; a path does not, since its content is pinned."""
+        """Refuse changes that would make results incomparable; new paths are checked elsewhere."""
         refused = [
             key
             for key in changes
@@ -278,7 +278,10 @@ class Campaign:
 
 
 def _changes(before: CampaignConfig, after: CampaignConfig) -> dict[str, tuple[Any, Any]]:
-    """Full keys at which two settings differ; what a later version added is in both."""
+    """(before, after) of each setting that differs, by full key.
+
+    Settings that a later version added have their defaults in both.
+    """
     return differences(before.model_dump(mode="json"), after.model_dump(mode="json"))
 
 

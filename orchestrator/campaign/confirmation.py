@@ -1,7 +1,7 @@
-"""Which leaders are evaluated again at tighter settings, and what that says of them.
+"""Which leaders are evaluated again at tighter settings, and whether that confirms them.
 
-A minimiser finds the oracle's numerical errors before it finds good materials, so a leader counts
-as confirmed only when two independent evaluations of it agree within their stated errors.
+An optimiser also selects materials for the oracle's numerical errors. Therefore a leader counts as
+confirmed only when two evaluations at different settings agree within their stated errors.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from orchestrator.campaign.state import CampaignState, Label
 from orchestrator.config.budget_settings import ConfirmationSettings
 
 MAX_LEVEL = 2
-"""A candidate that moved is asked once more, at still tighter settings; then it stays as it is."""
+"""Tightest settings: a demoted leader is evaluated once more at these, and never again."""
 
 
-def wanted(
+def to_confirm(
     state: CampaignState, objective: Objective, settings: ConfirmationSettings, *, final: bool
 ) -> list[Label]:
-    """Labels to be confirmed now: the leader during a campaign, all leaders at its end.
+    """Labels to be confirmed now: the first leader during a campaign, all leaders at its end.
 
-    A leader that has moved is asked once more, but its place goes to the next best meanwhile: it
-    would be the last one running for minutes, and seldom comes back.
+    A demoted leader is evaluated once more, but the next best candidate takes its place at the
+    same time: a campaign would otherwise wait for this one call, and it seldom confirms the leader.
 
     Args:
         state: of the campaign.
         objective: what is sought.
-        settings: how many, and how often.
-        final: whether the campaign would end otherwise.
+        settings: how many leaders are confirmed, and with how many calls.
+        final: whether the campaign would otherwise end now.
     """
     open_ones = _open(state, objective, settings, final=final)
     return open_ones[: max(0, _allowance(state, settings))]
@@ -40,14 +40,14 @@ def wanted(
 def unconfirmed(
     state: CampaignState, objective: Objective, settings: ConfirmationSettings
 ) -> list[Label]:
-    """Leaders that are not confirmed only because no calls are left for it."""
+    """Leaders that are not confirmed only because no calls are left for confirmations."""
     if settings.max_calls == 0 or _allowance(state, settings) > 0:
         return []
     return _open(state, objective, settings, final=True)
 
 
 def _allowance(state: CampaignState, settings: ConfirmationSettings) -> int:
-    """Calls that are left; an extension of the campaign may have as many as the campaign had."""
+    """Confirmations that may still be planned; each extension of a campaign gets as many again."""
     return settings.max_calls - (state.confirmations_planned - state.confirmations_before)
 
 
@@ -60,26 +60,26 @@ def _open(
     for label in (row.label for row in leaders(state, objective)):
         if places == 0:
             break
-        can_be_asked = not label.confirmed and _next_level(state, label) is not None
-        if can_be_asked:
+        is_open = not label.confirmed and _next_level(state, label) is not None
+        if is_open:
             open_ones.append(label)
-        places -= label.confirmed or (can_be_asked and label.demotions == 0)
+        places -= label.confirmed or (is_open and label.demotions == 0)
     return open_ones
 
 
 def _next_level(state: CampaignState, label: Label) -> int | None:
-    """Settings to ask next, or None when all are used up (a failed attempt counts as used)."""
-    asked = [
+    """Level of the next tighter settings; None when all were used, be it in a failed trial."""
+    used = [
         t.plan.level for t in state.of_purpose("confirm") if t.plan.candidate == label.candidate
     ]
-    level = max([label.level, *asked]) + 1
+    level = max([label.level, *used]) + 1
     return level if level <= MAX_LEVEL else None
 
 
 def level_for(state: CampaignState, label: Label) -> int:
-    """The settings at which a label that is `wanted` is evaluated."""
+    """Level of the settings at which a label from `to_confirm` is evaluated again."""
     level = _next_level(state, label)
-    assert level is not None  # `wanted` left the others out
+    assert level is not None  # `to_confirm` leaves the others out
     return level
 
 
@@ -92,9 +92,9 @@ def judge(
 ) -> ev.Confirmation | None:
     """Compare a leader's label with its tighter evaluation; None when that failed.
 
-    It may move by ``sigmas`` combined standard errors,
-    ``sigmas * sqrt(std_before**2 + std_after**2)``, and the tighter error must itself be small:
-    an evaluation that could be anything agrees with everything.
+    The value may change by ``sigmas`` combined standard errors,
+    ``sigmas * sqrt(std_before**2 + std_after**2)``, and the error of the tighter evaluation must
+    itself be small: an evaluation with a large error would agree with everything.
     """
     if isinstance(again, Failed):
         return None
@@ -102,11 +102,11 @@ def judge(
     after = objective.value(again)
     errors = [
         0.0
-        if found is None
-        else found[1]
-        if found[1] is not None
-        else settings.default_error * abs(found[0])
-        for found in (before, after)
+        if value_and_error is None
+        else value_and_error[1]
+        if value_and_error[1] is not None
+        else settings.default_error * abs(value_and_error[0])
+        for value_and_error in (before, after)
     ]
     allowed = settings.sigmas * math.hypot(*errors)
     agrees = (

@@ -1,6 +1,7 @@
-"""What happened in a campaign. Events are appended and never changed; all state is a fold of them.
+"""Events of a campaign. They are appended and never changed; all state is computed from them.
 
-Every event is small: materials and evaluations stand in their own tables and are named by key.
+Events are small: materials and evaluations are stored in tables of their own, and events refer to
+them by key.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class _Event(BaseModel):
 
 
 class Belief(BaseModel):
-    """What the surrogate held of a candidate when it was chosen, on the modelled scale."""
+    """The prediction for a candidate when it was chosen, on the modelled scale."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,11 +44,11 @@ class TrialPlan(BaseModel):
     """Of the material."""
     fidelity: str
     method: str
-    """Method digest of the oracle that will answer."""
+    """Method digest of the oracle that evaluates it."""
     level: int = 0
-    """0 for the campaign's own settings, 1 and 2 for the tighter ones that confirm."""
+    """0 for the campaign's own settings, 1 and 2 for the tighter settings of confirmations."""
     generation: int = 0
-    """How often the potential's weights had been replaced when it was planned."""
+    """How often the potential's weights had been replaced when the trial was planned."""
     purpose: Purpose
     agent: str
     parents: tuple[str, ...] = ()
@@ -57,7 +58,7 @@ class TrialPlan(BaseModel):
 
 
 class Created(_Event):
-    """The campaign exists, with these settings and these inputs."""
+    """The campaign was launched, with these settings and inputs."""
 
     kind: Literal["created"] = "created"
     config: dict[str, Any]
@@ -66,7 +67,7 @@ class Created(_Event):
     methods: dict[str, str]
     """Method digest by fidelity."""
     notes: tuple[str, ...] = ()
-    """What the user was told, for instance the known accuracy of the potential."""
+    """Remarks for the user, for instance the known accuracy of the potential."""
 
 
 class Opened(_Event):
@@ -83,32 +84,32 @@ class Steered(_Event):
 
     kind: Literal["steered"] = "steered"
     changes: dict[str, tuple[Any, Any]]
-    """Full key to (before, after)."""
+    """(before, after) by full key."""
     config: dict[str, Any]
 
 
 class RoundPlanned(_Event):
-    """The decision of one round: recorded before anything of it is run."""
+    """The plan of one round; it is recorded before any of its trials runs."""
 
     kind: Literal["round_planned"] = "round_planned"
     round: int
     trials: tuple[TrialPlan, ...]
     metrics: dict[str, float] = Field(default_factory=dict)
     rejected: dict[str, str] = Field(default_factory=dict)
-    """Candidate id to the constraint it violates."""
+    """The constraint that each rejected candidate violates, by candidate id."""
     screened: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """Candidate id to what screening computed (energies in eV/atom)."""
+    """Energies that the constraint gate computed (eV/atom), by candidate id."""
 
 
 class TrialStarted(_Event):
-    """Trials were handed to the executor."""
+    """Trials were submitted to the executor."""
 
     kind: Literal["trial_started"] = "trial_started"
     trials: tuple[str, ...]
 
 
 class TrialRequeued(_Event):
-    """An attempt ended without an outcome (crash, time-out, lost worker); there is another."""
+    """An attempt ended without an outcome (crash, time limit, lost worker); another will follow."""
 
     kind: Literal["trial_requeued"] = "trial_requeued"
     trial: str
@@ -117,21 +118,21 @@ class TrialRequeued(_Event):
 
 
 class TrialDone(_Event):
-    """The oracle answered; the evaluation stands in its table under (digest, method)."""
+    """The oracle answered; the evaluation is stored in its table under (digest, method)."""
 
     kind: Literal["trial_done"] = "trial_done"
     trial: str
     status: Literal["measured", "unstable"]
     cost_s: float
     reused: bool = False
-    """Whether the answer was already known from another campaign or an earlier call."""
+    """Whether the answer was already stored, by another campaign or an earlier trial."""
     submitted: float | None = None
     started: float | None = None
     finished: float | None = None
 
 
 class TrialFailed(_Event):
-    """All attempts are used up, or the failure is permanent."""
+    """The trial failed permanently, or in all of its attempts."""
 
     kind: Literal["trial_failed"] = "trial_failed"
     trial: str
@@ -145,8 +146,8 @@ class TrialFailed(_Event):
 class FailuresForgotten(_Event):
     """Trials that had failed are to be tried again.
 
-    The user asked for it, or resumed a campaign that had stopped because most calls failed. The
-    calls count as oracle calls only once; what the earlier attempts cost stays counted.
+    The user asked for it, or resumed a campaign that had stopped because too many calls failed.
+    Each trial still counts as one oracle call, and the cost of earlier attempts is still counted.
     """
 
     kind: Literal["failures_forgotten"] = "failures_forgotten"
@@ -163,33 +164,35 @@ class Confirmation(_Event):
     after: float | None
     """Value in the property's unit; None where the tighter evaluation found it unstable."""
     allowed: float
-    """How far it may move: the stated errors of both, combined."""
+    """Largest change that counts as agreement, from the stated errors of both evaluations."""
     verdict: Literal["confirmed", "demoted"]
 
 
 class LabelPlan(BaseModel):
-    """One displaced supercell that is to get reference forces, and why."""
+    """One displaced supercell that is to get a force label, and why."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
-    """Names the supercell: formula, beginning of the material's digest, number."""
+    """Name of the supercell: formula, beginning of the material's digest, number."""
     material: str
     """Digest of the crystal."""
     candidate: str
     number: int
-    """Of the supercell among those of its crystal."""
+    """Number of the supercell among those of its crystal, from 0."""
     purpose: Literal["hole", "audit"] = "hole"
-    """Audits are drawn at random and never trained on: they tell whether others got worse."""
+    """Audits belong to randomly drawn crystals and are never trained on; they tell whether new
+    weights got worse elsewhere.
+    """
     force_error: float
-    """Expected of the potential there, eV/Å."""
+    """Expected error of the potential's forces in this supercell, eV/Å."""
     kappa_error: float
     """Expected error of the natural logarithm of kappa."""
     reason: str
 
 
 class HoleHunt(_Event):
-    """The potential was judged after a round; these supercells are to be labelled.
+    """The potential was assessed after a round; these supercells are to get force labels.
 
     Where there are none, the potential is trusted for now.
     """
@@ -197,31 +200,31 @@ class HoleHunt(_Event):
     kind: Literal["hole_hunt"] = "hole_hunt"
     round: int
     potential: str
-    """What was judged, and what relaxed the supercells."""
+    """The potential that was assessed, and that relaxed the crystals."""
     labels: tuple[LabelPlan, ...]
     pool: int
-    """Supercells that were looked at."""
+    """Number of supercells that were assessed."""
     expected: float
     """Root mean square of the expected force errors of the pool, eV/Å."""
     remaining: float
-    """What the labels are expected to leave of it."""
+    """The same as it is expected to be with the labels, eV/Å."""
     cost_s: float = 0.0
 
 
 class LabelDone(_Event):
-    """A supercell has its reference forces, or cannot get any."""
+    """The force label of a supercell was computed, or could not be."""
 
     kind: Literal["label_done"] = "label_done"
     label: str
     digest: str | None
-    """Of its row among the force labels; None where it failed."""
+    """Digest of the stored force label; None where the calculation failed."""
     settings: str | None = None
     cost_s: float
     error: str | None = None
 
 
 class Healing(_Event):
-    """Fine-tuning on all labels so far, and whether the new weights took over."""
+    """The potential was fine-tuned on all force labels; says whether the new weights take over."""
 
     kind: Literal["healing"] = "healing"
     round: int
@@ -229,14 +232,14 @@ class Healing(_Event):
     reason: str
     family: str = ""
     weights: str | None = None
-    """File relative to the home; None where the old weights stay."""
+    """File relative to the home; None where the old weights remain in use."""
     digest: str | None = None
     """SHA-256 of the weights."""
     methods: dict[str, str] = Field(default_factory=dict)
-    """Method digest by fidelity from now on, where accepted."""
+    """Method digest by fidelity from now on, where the weights are accepted."""
     labels: int = 0
     errors: dict[str, float] = Field(default_factory=dict)
-    """Before and after, on held-out labels (eV/Å) and elsewhere."""
+    """Errors of the old and the new weights, on held-out force labels (eV/Å) and on audits."""
     cost_s: float = 0.0
 
 
@@ -249,7 +252,7 @@ class RoundFinished(_Event):
 
 
 class Stopped(_Event):
-    """The campaign rests; `finished` ones can be extended, all can be resumed."""
+    """The campaign came to rest; all can be resumed, and those that `finished` can be extended."""
 
     kind: Literal["stopped"] = "stopped"
     state: Literal["finished", "stopped", "failed", "interrupted"]
@@ -273,6 +276,6 @@ Event = (
     | RoundFinished
     | Stopped
 )
-"""All that can happen."""
+"""Any event."""
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
-"""Reads an event from its payload (which includes its kind)."""
+"""Reads an event from its payload, which must include the kind."""

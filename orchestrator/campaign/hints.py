@@ -1,4 +1,4 @@
-"""Commands that a person may type next; each one does what is said of it."""
+"""Commands that are suggested to the user."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _MINUTE, _HOUR = 60, 3600
 
 
 def from_here(path: Path) -> str:
-    """A path as it is shortest to read and to type in the working folder."""
+    """A path relative to the working folder where it lies within, else as it is."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def home_option(home: Path) -> str:
-    """What a command needs to find this home from the folder in which it is typed."""
+    """The option ``--home`` as a command in the working folder needs it; empty for the default."""
     default = Path(os.environ.get("PHONOSCOUT_HOME") or _DEFAULT_HOME).resolve()
     if home == default:
         return ""
@@ -40,7 +40,7 @@ def home_option(home: Path) -> str:
 
 
 def resume_command(home: Path, name: str, changes: Sequence[str] = ()) -> str:
-    """The command that goes on with a campaign, with ``key.path=value`` changes."""
+    """The command that resumes a campaign, with ``key.path=value`` changes."""
     words = [f"phonoscout resume {shlex.quote(name)}{home_option(home)}"]
     return " ".join([*words, *(f"--set {shlex.quote(change)}" for change in changes)])
 
@@ -48,19 +48,19 @@ def resume_command(home: Path, name: str, changes: Sequence[str] = ()) -> str:
 def next_steps(
     home: Path, state: CampaignState, config: CampaignConfig, objective: Objective
 ) -> list[tuple[str, str]]:
-    """What can be done with a campaign that has stopped: (purpose, command) pairs.
+    """What can be done with a campaign that has stopped, as (purpose, command) pairs.
 
-    Nothing extends a campaign whose space is used up or whose target is met.
+    A campaign whose space is used up or whose target is met cannot be extended.
     """
-    assert state.stopped is not None  # else it goes on by itself
-    word, reason = state.stopped.state, state.stopped.reason
+    assert state.stopped is not None  # nothing is suggested while it runs
+    outcome, reason = state.stopped.state, state.stopped.reason
     changes = extension(state, config)
-    if word == "failed" and failure_reason(state, config) is not None:
-        patient = ["executor.max_failure_share=1"]
-        return [("go on", resume_command(home, config.name, patient))]
-    if word == "failed" and valueless_reason(state, objective) is not None:
-        return []  # only another objective helps, and that is another campaign
-    if word != "finished":
+    if outcome == "failed" and failure_reason(state, config) is not None:
+        tolerant = ["executor.max_failure_share=1"]
+        return [("go on", resume_command(home, config.name, tolerant))]
+    if outcome == "failed" and valueless_reason(state, objective) is not None:
+        return []  # only another objective helps, which needs a new campaign
+    if outcome != "finished":
         return [("go on", resume_command(home, config.name))]
     steps: list[tuple[str, str]] = []
     if TARGET_MET not in reason and SPACE_USED_UP not in reason:
@@ -72,17 +72,17 @@ def next_steps(
 
 
 def extension(state: CampaignState, config: CampaignConfig) -> list[str]:
-    """Changes with which a campaign that has ended may do about as much again as it has done.
+    """Changes that let a campaign that has ended do about as much again as it has done.
 
-    They name all limits that are used up, and those that would end it before.
+    They raise all limits that are used up, and those that would be reached on the way.
     """
     return [f"budget.{key}={value}" for key, value in _raised(state, config)]
 
 
 def _raised(state: CampaignState, config: CampaignConfig) -> Iterator[tuple[str, Any]]:
     budget, used = config.budget, state.calls_used
-    if state.open_round is None:  # else what was planned comes first, whatever it is
-        # The budget may have been lowered below what was used before.
+    if state.open_round is None:  # else the open round is completed first, whatever the limits
+        # More calls than the budget allows may be used, where the budget was lowered.
         calls = 2 * used if used >= budget.oracle_calls else budget.oracle_calls
         if calls > budget.oracle_calls:
             yield "oracle_calls", calls
@@ -100,7 +100,7 @@ def _raised(state: CampaignState, config: CampaignConfig) -> Iterator[tuple[str,
 
 
 def _duration(seconds: float) -> str:
-    """A time as configs write it, rounded up."""
+    """A duration as it is written in configs, rounded up."""
     for unit, length in (("h", _HOUR), ("min", _MINUTE)):
         if seconds >= 2 * length:
             return f"{math.ceil(seconds / length)}{unit}"

@@ -1,4 +1,4 @@
-"""Numbers that describe a round: what was found, how well it was predicted, what it cost."""
+"""Numbers that describe a round: its results, how well they were predicted, and their cost."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ def predictions(
 ) -> tuple[list[float], list[float], list[float]]:
     """(means, spreads, truths) of measured trials, on the modelled scale.
 
-    The spread is what the surrogate stated before the measurement, with the oracle's own error
+    The mean is what the surrogate predicted, the truth what the oracle gave. The spread is the
+    standard deviation that the surrogate stated before the evaluation, with the oracle's own error
     added in quadrature.
     """
     means, spreads, truths = [], [], []
     for trial in trials:
         belief, outcome = trial.plan.belief, trial.outcome
-        found = None if outcome is None else objective.value(outcome)
-        if belief is None or found is None:
+        value_and_error = None if outcome is None else objective.value(outcome)
+        if belief is None or value_and_error is None:
             continue
-        value, error = found
+        value, error = value_and_error
         noise = (error or 0.0) / (value * np.log(10)) if objective.log else (error or 0.0)
         means.append(belief.mean)
         spreads.append(float(np.sqrt(belief.epistemic**2 + belief.aleatoric**2 + noise**2)))
@@ -41,23 +42,24 @@ def predictions(
 def calibration_of(state: CampaignState, objective: Objective) -> Calibration:
     """Calibration of the spreads by the audit trials alone.
 
-    Trials that the surrogate chose cannot calibrate it: they were chosen for being extreme. The
-    recorded spreads hold the calibration of their own round, which is taken out first.
+    Trials that the surrogate chose cannot calibrate it, because they were chosen for their extreme
+    predictions. The recorded spreads include the calibration of their own round; it is divided out
+    first.
     """
     means, spreads, truths = [], [], []
     scales = {r.number: r.planned_metrics.get("calibration_scale", 1.0) for r in state.rounds}
     for trial in state.of_purpose("audit"):
-        found = predictions([trial], objective)
-        means += found[0]
-        spreads += [spread / scales[trial.round] for spread in found[1]]
-        truths += found[2]
+        mean, spread, truth = predictions([trial], objective)
+        means += mean
+        spreads += [std / scales[trial.round] for std in spread]
+        truths += truth
     if not means:
         return Calibration()
     return calibrate(np.array(means), np.array(spreads), np.array(truths))
 
 
 def round_metrics(campaign: Campaign, seconds_running: float) -> dict[str, float]:
-    """Metrics of the round that has just ended; all are finite."""
+    """Metrics of the round that has just ended; those that are not finite are left out."""
     state, objective = campaign.state, campaign.objective
     number = state.rounds[-1].number
     trials = [t for t in state.trials.values() if t.round == number]
@@ -88,12 +90,12 @@ def best_metrics(state: CampaignState, objective: Objective) -> dict[str, float]
 
 
 def _force_calls(trials: Sequence[Trial]) -> float:
-    found = [scalar(t.outcome, "force_calls") for t in trials if t.outcome is not None]
-    return float(sum(value[0] for value in found if value is not None))
+    counts = [scalar(t.outcome, "force_calls") for t in trials if t.outcome is not None]
+    return float(sum(count[0] for count in counts if count is not None))
 
 
 def _coverage(state: CampaignState, objective: Objective) -> dict[str, float]:
-    """Share of audit trials whose truth lay within 1 and 2 stated spreads."""
+    """Fractions of audit trials whose value lies within 1 and 2 spreads of the prediction."""
     means, spreads, truths = predictions(state.of_purpose("audit"), objective)
     if not means:
         return {}
@@ -108,7 +110,7 @@ def _coverage(state: CampaignState, objective: Objective) -> dict[str, float]:
 
 
 def credits_of(state: CampaignState, objective: Objective) -> list[Credit]:
-    """What each agent found, trial by trial."""
+    """The score of each finished trial, with the agent that proposed its candidate."""
     return [
         Credit(
             trial.plan.agent,

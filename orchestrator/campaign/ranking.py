@@ -13,10 +13,10 @@ from orchestrator.campaign.state import CampaignState
 
 @dataclass(frozen=True)
 class Ranked:
-    """One line of the table of best candidates.
+    """One row of the table of best candidates.
 
-    `refusal` says which limit on a measured property it breaks, or is None; `stale` whether the
-    weights that gave it were replaced since.
+    `refusal` is the limit on a measured property that the candidate violates, or None; `stale` says
+    whether the weights with which it was evaluated have been replaced since.
     """
 
     rank: int
@@ -29,19 +29,21 @@ class Ranked:
 
 
 def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
-    """All candidates evaluated as stable, ties by id.
+    """All candidates with a measured value of the objective, best first.
 
-    Those of the potential's current weights come before stale ones, those within the limits before
-    those that break one, confirmed ones before others, then by score.
+    Those evaluated with the potential's current weights come before stale ones, then those within
+    all limits before those that violate one, then confirmed ones before others; within these groups
+    they are sorted by score, and equal scores by id.
     """
     rows: list[Ranked] = []
     for label in state.labels.values():
-        found = objective.value(label.evaluation)
-        if found is not None:
-            score = float(objective.score(np.array(objective.modelled(found[0]))))
+        value_and_error = objective.value(label.evaluation)
+        if value_and_error is not None:
+            value, std = value_and_error
+            score = float(objective.score(np.array(objective.modelled(value))))
             refusal = objective.refusal(label.evaluation)
             stale = label.generation < state.generation
-            rows.append(Ranked(0, label, *found, score, refusal, stale))
+            rows.append(Ranked(0, label, value, std, score, refusal, stale))
     rows.sort(
         key=lambda r: (
             r.stale,
@@ -55,15 +57,15 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
 
 
 def leaders(state: CampaignState, objective: Objective, k: int | None = None) -> list[Ranked]:
-    """The k best (or all) within the limits by value alone, whether confirmed or not.
+    """The k best candidates (or all) by value alone, whether confirmed or not.
 
-    These are to be confirmed; which is the best, `ranking` says. Of the potential's current
-    weights only.
+    Only candidates within the limits and evaluated with the potential's current weights are
+    included. Leaders are what is confirmed; the best candidate is the first of `ranking`.
     """
     rows = [r for r in ranking(state, objective) if r.refusal is None and not r.stale]
     return sorted(rows, key=lambda r: (-r.score, r.label.candidate))[:k]
 
 
 def best_of(state: CampaignState, objective: Objective) -> Ranked | None:
-    """The best candidate: what everything means that says "best"."""
+    """The best candidate, wherever the program says "best": the first of `ranking`."""
     return next(iter(ranking(state, objective)), None)

@@ -1,4 +1,4 @@
-"""What a campaign's state is made of: trials, rounds, and the answer for each candidate."""
+"""The parts of a campaign's state: trials, rounds, and the current label of each candidate."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from orchestrator.campaign import events as ev
 
 Status = Literal["PROPOSED", "RUNNING", "DONE", "FAILED", "CANCELLED"]
 """PROPOSED → RUNNING → DONE | FAILED, RUNNING → PROPOSED after a crash or a transient failure,
-PROPOSED → CANCELLED when its campaign was steered away from it, FAILED → PROPOSED where a failure
-is forgotten on request. DONE never changes.
+PROPOSED → CANCELLED when steering made the plan obsolete, FAILED → PROPOSED when the user asks for
+another attempt. DONE never changes.
 """
 _FINISHED = ("DONE", "FAILED", "CANCELLED")
 
 
 @dataclass
 class Trial:
-    """One planned evaluation through its life."""
+    """One planned evaluation, and what has become of it."""
 
     plan: ev.TrialPlan
     round: int
     status: Status = "PROPOSED"
     attempts: int = 0
-    """How often it was handed to the executor."""
+    """How often it was submitted to the executor."""
     failures: int = 0
-    """How many attempts ended without an outcome; a killed campaign is not an attempt's fault."""
+    """Attempts that ended without an outcome; those that ended with the campaign do not count."""
     outcome: Outcome | None = None
     cost_s: float = 0.0
     forgotten_s: float = 0.0
-    """What attempts cost whose failure was forgotten."""
+    """Cost of attempts whose failures were forgotten."""
     reused: bool = False
     submitted: float | None = None
     started: float | None = None
@@ -39,24 +39,24 @@ class Trial:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do for it."""
+        """Whether it is done, failed or cancelled."""
         return self.status in _FINISHED
 
 
 @dataclass
 class Round:
-    """One decision and what came of it."""
+    """One plan, its trials, and its metrics."""
 
     number: int
     trials: list[str]
     planned_metrics: dict[str, float]
     metrics: dict[str, float] | None = None
-    """None while the round is under way."""
+    """None until the round is complete."""
 
 
 @dataclass
 class Label:
-    """The current answer for a candidate at the objective's fidelity."""
+    """The current outcome of a candidate at the objective's fidelity."""
 
     candidate: str
     trial: str
@@ -66,4 +66,4 @@ class Label:
     confirmed: bool = False
     demotions: int = 0
     generation: int = 0
-    """Of the potential's weights that gave the answer."""
+    """Generation of the potential's weights with which it was computed."""

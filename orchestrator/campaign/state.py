@@ -1,4 +1,4 @@
-"""The state of a campaign as a fold over its events: pure data, no database, no clock."""
+"""The state of a campaign, computed from its events: pure data, without database or clock."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from orchestrator.campaign.records import Label, Round, Status, Trial
 __all__ = ["CampaignState", "Label", "Outcome", "Round", "Status", "Trial", "apply"]
 
 _REPLANNED = ("agents", "surrogate", "constraints", "selection")
-"""Settings whose change makes a decision already taken, but not yet begun, obsolete."""
+"""Settings whose change makes trials obsolete that are planned but were never started."""
 _LIMITS = ("budget.oracle_calls", "budget.rounds", "budget.cost_h", "budget.wall_time")
-"""Settings whose raise extends a campaign."""
+"""Settings that extend a campaign when they are raised."""
 EARLIER = "-earlier"
-"""Ends the name of the fidelity under which answers of replaced weights are learned from."""
+"""Suffix of the fidelity as which the surrogate learns from evaluations with earlier weights."""
 
 
 @dataclass
 class CampaignState:
-    """Everything the loop decides on; changed only by `apply`."""
+    """All that the decisions of the loop depend on; changed only by `apply`."""
 
     config: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
@@ -35,36 +35,36 @@ class CampaignState:
     rejected: dict[str, str] = field(default_factory=dict)
     screened: dict[str, dict[str, float]] = field(default_factory=dict)
     steered: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    """(number of rounds then planned, changes)."""
+    """(number of rounds that were planned by then, changes)."""
     hunts: list[ev.HoleHunt] = field(default_factory=list)
     force_labels: dict[str, ev.LabelDone] = field(default_factory=dict)
-    """By id, in the order in which they ended."""
+    """By id, in the order in which they were completed."""
     healings: list[ev.Healing] = field(default_factory=list)
     confirmations_before: int = 0
-    """Confirmations that were planned before the budget was raised last."""
+    """Number of confirmations that were planned before the budget was last raised."""
     stopped: ev.Stopped | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    """Library versions of the process that opened it last."""
+    """Library versions of the process that last opened the campaign."""
     seq: int = 0
     created: float = 0.0
     busy_s: float = 0.0
-    """Wall time of all processes that worked on it up to the last event, from the events' times."""
+    """Wall time of all processes that worked on it, up to the last event, by the events' times."""
     working_since: float | None = None
-    """When the last event was recorded, seconds since the epoch; None while the campaign rests."""
+    """When the last event was recorded, seconds since the epoch; None while nothing runs."""
 
     @property
     def objective_fidelity(self) -> str:
-        """The dearest fidelity: the last one of the oracle."""
+        """The fidelity of the objective: the most expensive and last one of the oracle."""
         return list(self.methods)[-1]
 
     @property
     def open_round(self) -> Round | None:
-        """The round under way, if any."""
+        """The round that is not complete, if any."""
         return self.rounds[-1] if self.rounds and self.rounds[-1].metrics is None else None
 
     @property
     def label_rounds(self) -> int:
-        """Rounds that did more than look at cheaper fidelities; the budget counts these."""
+        """Number of rounds with more than low-fidelity queries; the budget counts these."""
         return sum(
             any(self.trials[name].plan.purpose != "cheap" for name in r.trials) or not r.trials
             for r in self.rounds
@@ -77,32 +77,32 @@ class CampaignState:
 
     @property
     def weights(self) -> ev.Healing | None:
-        """What put the weights in use there; None while they are the config's."""
+        """The healing that gave the weights in use; None while they are those of the config."""
         return next((h for h in reversed(self.healings) if h.accepted), None)
 
     @property
     def open_hunt(self) -> ev.HoleHunt | None:
-        """Holes whose labels are not all there, or not yet learned from."""
+        """The last hole hunt, while its force labels are incomplete or have not been trained on."""
         if not self.hunts or not self.hunts[-1].labels:
             return None
         healed = self.healings and self.healings[-1].round >= self.hunts[-1].round
         return None if healed else self.hunts[-1]
 
-    def failed(self, *, passing: bool = False) -> list[Trial]:
+    def failed(self, *, transient: bool = False) -> list[Trial]:
         """Trials that failed with the weights in use, in the order of planning.
 
         Args:
-            passing: only those whose reason may have passed, which is not kept with the material.
+            transient: only those that failed for a reason that may be gone in another attempt.
         """
         current = (t for t in self.trials.values() if t.plan.generation == self.generation)
         return [
             t
             for t in current
-            if isinstance(t.outcome, Failed) and not (passing and t.outcome.permanent)
+            if isinstance(t.outcome, Failed) and not (transient and t.outcome.permanent)
         ]
 
     def busy_until(self, now: float) -> float:
-        """Seconds that processes worked on it, the time since the last event included.
+        """Seconds that processes have worked on it, including the time since the last event.
 
         Args:
             now: seconds since the epoch.
@@ -116,7 +116,7 @@ class CampaignState:
         return [t for t in self.trials.values() if t.plan.purpose in purposes]
 
     def objective_trials(self) -> list[Trial]:
-        """Trials that count as oracle calls: at the objective's fidelity, no confirmations."""
+        """Trials that count as oracle calls: at the objective's fidelity, without confirmations."""
         return [
             t
             for t in self.trials.values()
@@ -136,20 +136,20 @@ class CampaignState:
     def evaluations(self) -> list[Outcome]:
         """Current outcome of each candidate at the objective's fidelity, in planning order.
 
-        What a tighter evaluation replaced is left out, and what earlier weights of the potential
-        gave. The order in which parallel trials happened to end plays no part.
+        Evaluations that a tighter one has replaced, and those with earlier weights of the
+        potential, are left out. The order in which parallel trials ended has no influence.
         """
         return [e for e, generation in self._answers() if generation == self.generation]
 
-    def cheap_evaluations(self) -> list[Outcome]:
-        """Outcomes of cheaper fidelities, in planning order.
+    def low_fidelity_evaluations(self) -> list[Outcome]:
+        """Outcomes at low fidelities, in planning order.
 
-        What earlier weights said of the objective is one of them.
+        Evaluations at the objective's fidelity with earlier weights count as a low fidelity.
         """
         trials = self.of_purpose("cheap")
-        found = [t.outcome for t in trials if t.outcome is not None]
+        outcomes = [t.outcome for t in trials if t.outcome is not None]
         name = f"{self.objective_fidelity}{EARLIER}"
-        return found + [
+        return outcomes + [
             evaluation.model_copy(update={"fidelity": name})
             for evaluation, generation in self._answers()
             if generation < self.generation
@@ -161,7 +161,7 @@ class CampaignState:
         return [(label.evaluation, label.generation) for label in labels]
 
     def cost_s(self) -> float:
-        """Recorded cost of all trials, of labels and of fine-tuning, seconds."""
+        """Recorded cost of all trials, hole hunts, force labels and fine-tuning, in seconds."""
         others: list[ev.HoleHunt | ev.LabelDone | ev.Healing]
         others = [*self.hunts, *self.force_labels.values(), *self.healings]
         spent = sum(t.cost_s + t.forgotten_s for t in self.trials.values())
@@ -179,10 +179,10 @@ def apply(
     """Advance the state by one event, in place.
 
     Args:
-        state: what the events before this one made.
-        event: that happened next.
-        seq: its number within the campaign.
-        time: when it was recorded, seconds since the epoch.
+        state: the state after all earlier events.
+        event: the next event.
+        seq: number of the event within the campaign.
+        time: when the event was recorded, seconds since the epoch.
         outcomes: stored evaluations by (material digest, method).
     """
     state.seq = seq
@@ -228,7 +228,7 @@ def apply(
 
 
 def _open(state: CampaignState, event: ev.Opened) -> None:
-    """Begin to work again: what was running when the last process ended is back in line."""
+    """Begin to work again: trials that ran when the last process ended are planned again."""
     state.stopped, state.environment = None, event.environment
     for trial in state.trials.values():
         if trial.status == "RUNNING":
@@ -236,7 +236,7 @@ def _open(state: CampaignState, event: ev.Opened) -> None:
 
 
 def _steer(state: CampaignState, event: ev.Steered) -> None:
-    """Take over changed settings."""
+    """Apply changed settings."""
     state.config = event.config
     state.steered.append((len(state.rounds), dict(event.changes)))
     if any(key.partition(".")[0] in _REPLANNED for key in event.changes):
@@ -246,7 +246,7 @@ def _steer(state: CampaignState, event: ev.Steered) -> None:
 
 
 def _requeue(state: CampaignState, event: ev.TrialRequeued) -> None:
-    """Put a trial back in line after an attempt without an outcome."""
+    """Plan a trial again after an attempt without an outcome."""
     trial = state.trials[event.trial]
     trial.status, trial.failures = "PROPOSED", trial.failures + 1
     trial.last_error = f"{event.stage}: {event.message}"
@@ -266,7 +266,7 @@ def _plan(state: CampaignState, event: ev.RoundPlanned) -> None:
 
 
 def _extends(event: ev.Steered) -> bool:
-    """Whether a limit of the budget was raised or lifted."""
+    """Whether a limit of the budget was raised or removed."""
     for key in _LIMITS:
         before, after = event.changes.get(key, (None, None))
         if before is not None and (after is None or after > before):
@@ -275,14 +275,14 @@ def _extends(event: ev.Steered) -> bool:
 
 
 def _cancel_untouched(state: CampaignState) -> None:
-    """Drop planned trials that were never started: the next round decides by the new settings."""
+    """Cancel planned trials that were never started; the next round follows the new settings."""
     for trial in state.trials.values():
         if trial.status == "PROPOSED" and trial.attempts == 0 and trial.plan.purpose != "confirm":
             trial.status = "CANCELLED"
 
 
 def _count_time(state: CampaignState, event: ev.Event, time: float) -> None:
-    """Add the time since the last event unless the campaign was at rest in between."""
+    """Add the time since the last event, unless no process worked on the campaign in between."""
     if not isinstance(event, ev.Opened):
         state.busy_s = state.busy_until(time)
     state.working_since = None if isinstance(event, ev.Stopped) else time
@@ -309,7 +309,7 @@ def _finish(
 
 
 def _forget(state: CampaignState, event: ev.FailuresForgotten) -> None:
-    """Put failed trials back in line; the last round is open again until they are done."""
+    """Plan failed trials again; the last round is open again until they are done."""
     for name in event.trials:
         trial = state.trials[name]
         label = state.labels.get(trial.plan.candidate)
@@ -322,12 +322,12 @@ def _forget(state: CampaignState, event: ev.FailuresForgotten) -> None:
 
 
 def _label(state: CampaignState, trial: Trial) -> None:
-    """Make the trial's outcome its candidate's label where it is the better answer."""
+    """Make the trial's outcome the label of its candidate, where it supersedes the present one."""
     plan, outcome = trial.plan, trial.outcome
     if plan.fidelity != state.objective_fidelity or outcome is None:
         return
-    known = state.labels.get(plan.candidate)
-    if known is None or plan.generation > known.generation:
+    label = state.labels.get(plan.candidate)
+    if label is None or plan.generation > label.generation:
         state.labels[plan.candidate] = Label(
             plan.candidate,
             trial.plan.id,
@@ -336,9 +336,9 @@ def _label(state: CampaignState, trial: Trial) -> None:
             plan.level,
             generation=plan.generation,
         )
-    elif plan.generation < known.generation:
+    elif plan.generation < label.generation:
         return
-    elif plan.level > known.level and not isinstance(outcome, Failed):
-        # A failed confirmation says nothing against the value; any other answer replaces it.
-        known.evaluation, known.trial = outcome, plan.id
-        known.level, known.round = plan.level, trial.round
+    elif plan.level > label.level and not isinstance(outcome, Failed):
+        # A failed confirmation is no evidence against the value; any other outcome replaces it.
+        label.evaluation, label.trial = outcome, plan.id
+        label.level, label.round = plan.level, trial.round

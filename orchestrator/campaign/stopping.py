@@ -1,4 +1,4 @@
-"""When a campaign ends, and why: a pure function of what it recorded."""
+"""When a campaign ends, and why; this follows from its events and settings alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from agents.contract.objective import Objective
 from agents.contract.protocol import Space
 from oracle.contract.directions import in_words
 from oracle.contract.evaluation import Measured
-from orchestrator.campaign.confirmation import wanted
+from orchestrator.campaign.confirmation import to_confirm
 from orchestrator.campaign.ranking import best_of, leaders
 from orchestrator.campaign.state import CampaignState
 from orchestrator.config.config import CampaignConfig
@@ -14,18 +14,18 @@ from orchestrator.config.config import CampaignConfig
 SPACE_USED_UP = "the space is used up"
 TARGET_MET = "target met"
 _ENOUGH_TO_JUDGE = 4
-"""Finished trials below which a share of failures says nothing."""
+"""With fewer finished trials, the share of failures is not judged."""
 
 
 def failure_reason(
     state: CampaignState, config: CampaignConfig, enough: int = _ENOUGH_TO_JUDGE
 ) -> str | None:
-    """Why the campaign cannot go on, when most of its calls fail.
+    """Why the campaign cannot go on, when too many of its calls have failed; else None.
 
     Args:
         state: of the campaign.
-        config: says how many may fail.
-        enough: finished trials below which it is not judged.
+        config: sets the share of calls that may fail.
+        enough: with fewer finished trials, the share of failures is not judged.
     """
     finished = [t for t in state.trials.values() if t.status in ("DONE", "FAILED")]
     failed = [t for t in finished if t.status == "FAILED"]
@@ -39,22 +39,22 @@ def failure_reason(
 
 
 def valueless_reason(state: CampaignState, objective: Objective) -> str | None:
-    """Why going on is in vain: not one of the measured materials has the property sought."""
-    found = [t.outcome for t in state.objective_trials()]
-    measured = [outcome for outcome in found if isinstance(outcome, Measured)]
+    """Why it is useless to go on, when no measured material has the property sought; else None."""
+    outcomes = [t.outcome for t in state.objective_trials()]
+    measured = [outcome for outcome in outcomes if isinstance(outcome, Measured)]
     if not measured or any(objective.value(outcome) is not None for outcome in measured):
         return None
-    given = ", ".join(sorted({name for outcome in measured for name in outcome.properties}))
+    properties = ", ".join(sorted({name for outcome in measured for name in outcome.properties}))
     at = "" if objective.temperature is None else f" at {objective.temperature:g} K"
     what = in_words(objective.property, objective.direction)
     return (
         f"objective.property: none of the {len(measured)} measured has {what}{at}; "
-        f"the oracle gave: {given or 'nothing'}"
+        f"the oracle gave: {properties or 'nothing'}"
     )
 
 
 def stop_reason(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:
-    """Why the campaign is complete, or None while it is not; all limits that are reached."""
+    """Why the campaign is complete, with all limits that are reached; None while it is not."""
     reasons = [*spent(state, config), _target_met(state, config, objective)]
     gain = expected_gain_below(state, config)
     if gain is not None:
@@ -64,37 +64,40 @@ def stop_reason(state: CampaignState, config: CampaignConfig, objective: Objecti
 
 
 def spent(state: CampaignState, config: CampaignConfig) -> list[str]:
-    """Limits of the budget that are used up, in one phrase each."""
-    budget, found = config.budget, []
+    """The limits of the budget that are used up, one phrase for each."""
+    budget, limits = config.budget, []
     if state.calls_used >= budget.oracle_calls:
-        found.append(f"budget.oracle_calls: all {budget.oracle_calls} are used")
+        limits.append(f"budget.oracle_calls: all {budget.oracle_calls} are used")
     if budget.rounds is not None and state.label_rounds >= budget.rounds:
-        found.append(f"budget.rounds: all {budget.rounds} are done")
+        limits.append(f"budget.rounds: all {budget.rounds} are done")
     if budget.cost_h is not None and state.cost_s() >= budget.cost_h * 3600:
-        found.append(f"budget.cost_h: {state.cost_s() / 3600:.3g} of {budget.cost_h:g} h are used")
+        limits.append(f"budget.cost_h: {state.cost_s() / 3600:.3g} of {budget.cost_h:g} h are used")
     if budget.wall_time is not None and state.busy_s >= budget.wall_time:
-        found.append(f"budget.wall_time: {state.busy_s:.0f} of {budget.wall_time:.0f} s are used")
-    return found
+        limits.append(f"budget.wall_time: {state.busy_s:.0f} of {budget.wall_time:.0f} s are used")
+    return limits
 
 
 def is_used_up(space: Space, state: CampaignState) -> bool:
-    """Whether no candidate of a space is left to be measured."""
+    """Whether no candidate of a space is left to be evaluated."""
     tried = {t.plan.candidate for t in state.objective_trials() if t.status != "CANCELLED"}
     done = len(tried | state.rejected.keys())
-    # New weights of the potential make all of it open again.
+    # With new weights of the potential, all candidates may be proposed again.
     return space.size is not None and state.generation == 0 and done >= space.size
 
 
 def _target_met(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:
-    """The target counts as met by the best, or for now by one that is yet to be confirmed.
+    """A phrase that says that the target is met, or None.
 
-    The latter is asked at once, and once confirmed is the best; one that moved does not count.
+    The best candidate may meet it, or a leader that is still to be confirmed. The latter is
+    confirmed at once and is then the best candidate, or is demoted and does not count any more.
     """
     if objective.goal != "target" or objective.target is None:
         return None
     best = best_of(state, objective)
-    asked = [label.candidate for label in wanted(state, objective, config.confirmation, final=True)]
-    rows = [row for row in leaders(state, objective) if row.label.candidate in asked]
+    unjudged = {
+        label.candidate for label in to_confirm(state, objective, config.confirmation, final=True)
+    }
+    rows = [row for row in leaders(state, objective) if row.label.candidate in unjudged]
     if best is not None and best.refusal is None and not best.stale:
         rows.insert(0, best)
     for row in rows:
@@ -105,7 +108,7 @@ def _target_met(state: CampaignState, config: CampaignConfig, objective: Objecti
 
 
 def expected_gain_below(state: CampaignState, config: CampaignConfig) -> float | None:
-    """What the posterior expects of the best candidate left, where that is below `min_gain`."""
+    """Expected gain of the best candidate that is left, where it is below `min_gain`; else None."""
     least = config.budget.min_gain
     if least is None or not state.rounds or state.rounds[-1].metrics is None:
         return None

@@ -1,4 +1,4 @@
-"""How long a campaign will still take, from what its trials took so far."""
+"""Estimates how long a campaign will still take, from the durations of its trials so far."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestrator.campaign.ranking import leaders
 from orchestrator.campaign.state import CampaignState, Label, Trial
 from orchestrator.config.config import CampaignConfig
 
-_TIGHT = 3.0  # what a confirmation costs beside a first evaluation, while none was measured
-_LEAST = 0.05  # of its expected time, that a call under way is still given
+_TIGHT = 3.0  # duration of a confirmation over that of a first evaluation, before any has ended
+_LEAST = 0.05  # least fraction of its expected duration that a running call is expected to need
 
 
 def seconds_left(
@@ -24,33 +24,35 @@ def seconds_left(
     running: dict[str, float],
     elapsed: float,
 ) -> float | None:
-    """Seconds until the campaign ends by its budget; None while nothing was measured.
+    """Seconds until the campaign ends by its budget; None before the first call has ended.
 
-    Calls are taken to last as long as those before them did on the same workers, confirmations
-    longer by the ratio found so far. Hunting for holes and healing are not foreseen.
+    Calls are assumed to take as long as earlier ones on the same workers, and confirmations longer
+    by the ratio seen so far. Hole hunts and healing are not included.
 
     Args:
         state: of the campaign.
         config: settings in force.
-        objective: what is sought, which decides who is to be confirmed.
-        slots: calls that run side by side.
-        running: by trial under way, the seconds since it began.
+        objective: decides which candidates are to be confirmed.
+        slots: number of calls that run side by side.
+        running: seconds since each running trial began, by the trial's id.
         elapsed: seconds that the campaign has taken.
     """
-    took = [t for t in map(_took, state.objective_trials()) if t is not None]
-    if not took:
+    durations = [t for t in map(_duration, state.objective_trials()) if t is not None]
+    if not durations:
         return None
-    call = float(np.mean(took))
-    left = _calls_left(state, config)
-    again = _confirmations_left(state, config, objective, left)
-    tight = _ratio(state) * call
-    cheap = [t for t in state.of_purpose("cheap") if not t.is_finished]
-    seconds = _side_by_side(left, call, min(slots, config.budget.batch))
-    seconds += _side_by_side(again, tight, slots)
-    seconds += _side_by_side(len(cheap), _mean(map(_took, state.of_purpose("cheap"))), slots)
-    seconds += _planning(state) * -(-_unplanned(state, left) // config.budget.batch)
+    per_call = float(np.mean(durations))
+    calls = _calls_left(state, config)
+    confirmations = _confirmations_left(state, config, objective, calls)
+    per_confirmation = _ratio(state) * per_call
+    queries = state.of_purpose("cheap")
+    open_queries = [t for t in queries if not t.is_finished]
+    seconds = _side_by_side(calls, per_call, min(slots, config.budget.batch))
+    seconds += _side_by_side(confirmations, per_confirmation, slots)
+    seconds += _side_by_side(len(open_queries), _mean(map(_duration, queries)), slots)
+    seconds += _planning(state) * -(-_unplanned(state, calls) // config.budget.batch)
     for name, since in running.items():
-        expected = tight if state.trials[name].plan.purpose == "confirm" else call
+        is_confirmation = state.trials[name].plan.purpose == "confirm"
+        expected = per_confirmation if is_confirmation else per_call
         seconds -= min(since, (1 - _LEAST) * expected) / slots
     return max(0.0, min([seconds, *_limits(state, config, slots, elapsed)]))
 
@@ -59,25 +61,27 @@ def _side_by_side(count: int, each: float, slots: int) -> float:
     return count * each / max(1, min(slots, count))
 
 
-def _took(trial: Trial) -> float | None:
-    """Seconds on a worker; an answer that was known before took none, and tells nothing."""
+def _duration(trial: Trial) -> float | None:
+    """Seconds on a worker; None for a trial that has not ended or that reused a stored answer."""
     if trial.started is None or trial.finished is None or trial.reused:
         return None
     return trial.finished - trial.started
 
 
 def _mean(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else 0.0
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers else 0.0
 
 
 def _ratio(state: CampaignState) -> float:
-    """What confirmations took, beside the first evaluations of the same candidates."""
-    first = {t.plan.candidate: took for t in state.objective_trials() if (took := _took(t))}
+    """Duration of confirmations over that of the first evaluations of the same candidates."""
+    first = {
+        t.plan.candidate: seconds for t in state.objective_trials() if (seconds := _duration(t))
+    }
     pairs = [
-        (took, first[t.plan.candidate])
+        (seconds, first[t.plan.candidate])
         for t in state.of_purpose("confirm")
-        if (took := _took(t)) is not None and t.plan.candidate in first
+        if (seconds := _duration(t)) is not None and t.plan.candidate in first
     ]
     return sum(a for a, _ in pairs) / sum(b for _, b in pairs) if pairs else _TIGHT
 
@@ -85,11 +89,11 @@ def _ratio(state: CampaignState) -> float:
 def _calls_left(state: CampaignState, config: CampaignConfig) -> int:
     """Oracle calls, planned or not, that the budget still allows."""
     trials = [t for t in state.objective_trials() if t.status != "CANCELLED"]
-    left = config.budget.oracle_calls - len(trials)
+    unplanned = config.budget.oracle_calls - len(trials)
     if config.budget.rounds is not None:
         rounds = max(0, config.budget.rounds - state.label_rounds)
-        left = min(left, rounds * config.budget.batch)
-    return max(0, left) + len([t for t in trials if not t.is_finished])
+        unplanned = min(unplanned, rounds * config.budget.batch)
+    return max(0, unplanned) + len([t for t in trials if not t.is_finished])
 
 
 def _unplanned(state: CampaignState, calls: int) -> int:
@@ -99,17 +103,17 @@ def _unplanned(state: CampaignState, calls: int) -> int:
 def _confirmations_left(
     state: CampaignState, config: CampaignConfig, objective: Objective, calls: int
 ) -> int:
-    """Those planned, or those that the campaign's end will ask for as things stand."""
+    """Confirmations that are planned, or that would be planned if the campaign ended now."""
     settings = config.confirmation
-    asked = [t for t in state.of_purpose("confirm") if t.status != "CANCELLED"]
-    planned = len([t for t in asked if not t.is_finished])
+    trials = [t for t in state.of_purpose("confirm") if t.status != "CANCELLED"]
+    planned = len([t for t in trials if not t.is_finished])
     if planned and not calls:
         return planned
     best = [row.label for row in leaders(state, objective)]
     expected = settings.leaders - _confirmed(best[: settings.leaders])
     if not calls and not planned:
         expected = min(expected, len(best))
-    return max(planned, min(expected, settings.max_calls - len(asked) + planned))
+    return max(planned, min(expected, settings.max_calls - len(trials) + planned))
 
 
 def _confirmed(labels: Sequence[Label]) -> int:
@@ -117,17 +121,17 @@ def _confirmed(labels: Sequence[Label]) -> int:
 
 
 def _planning(state: CampaignState) -> float:
-    """Seconds that deciding a round took on average."""
+    """Mean duration of the planning of a round, s."""
     return _mean(r.planned_metrics.get("seconds_planning") for r in state.rounds)
 
 
 def _limits(
     state: CampaignState, config: CampaignConfig, slots: int, elapsed: float
 ) -> list[float]:
-    """Seconds until budgets of time and of cost are spent."""
-    found = []
+    """Seconds until the budgets of time and of cost are spent, for those that are set."""
+    seconds = []
     if config.budget.wall_time is not None:
-        found.append(config.budget.wall_time - elapsed)
+        seconds.append(config.budget.wall_time - elapsed)
     if config.budget.cost_h is not None:
-        found.append((3600 * config.budget.cost_h - state.cost_s()) / slots)
-    return found
+        seconds.append((3600 * config.budget.cost_h - state.cost_s()) / slots)
+    return seconds

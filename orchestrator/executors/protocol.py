@@ -9,27 +9,27 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 from oracle.runtime.context import Progress, silent
 
 Payload = dict[str, Any]
-"""A document as JSON has it."""
+"""A document that can be written as JSON."""
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 Stages = dict[str, tuple[str, float]]
-"""Stage and finished share of calls under way, by id."""
+"""The stage of each running call and the fraction of it that is done, by the call's id."""
 
 
 class CallFailed(RuntimeError):
-    """A call of `Executor.map` that no attempt brought to a result; one line."""
+    """A call of `Executor.map` failed in every attempt; the message is one line."""
 
 
 @dataclass(frozen=True)
 class CallContext:
-    """What a function is told of how it is run; nothing in it changes its result.
+    """How a function is run; nothing of this changes its result.
 
     Args:
         deadline: `time.time` at which to give up, or None.
-        progress: told the stage and its finished share.
-        threads: CPU threads it may use.
+        progress: called with the stage and the fraction of it that is done.
+        threads: CPU threads that the function may use.
     """
 
     deadline: float | None = None
@@ -42,10 +42,10 @@ class Call(Generic[Request, Answer]):
     """One call of a function in a worker.
 
     Args:
-        id: given back with the reply.
-        function: of a module's top level, so that every worker can import it.
+        id: returned with the reply.
+        function: defined at the top level of a module, so that every worker can import it.
         payload: its first argument; plain data that can be sent to another process.
-        time_limit: seconds of one attempt, or None.
+        time_limit: most seconds of one attempt, or None.
     """
 
     id: str
@@ -60,12 +60,12 @@ class Reply:
 
     Args:
         id: of the call.
-        kind: ``ok``; ``error`` (it raised); ``timeout`` (stopped at its limit); ``lost`` (its
-            worker died).
+        kind: ``ok``; ``error`` (the function raised); ``timeout`` (stopped at its time limit);
+            ``lost`` (its worker died).
         value: what the function returned, never None, when ``ok``.
         error: one line, unless ``ok``.
-        submitted: when it was handed over.
-        started: when a worker began, or None when none did.
+        submitted: when the call was submitted.
+        started: when a worker began with it, or None when none did.
         finished: when it ended.
     """
 
@@ -80,29 +80,29 @@ class Reply:
 
 @runtime_checkable
 class Counted(Protocol):
-    """A payload that asks for several items of the same work."""
+    """A payload that consists of several items of the same work."""
 
     @property
     def work_items(self) -> int:
-        """How many items."""
+        """Number of items."""
         ...
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs calls in workers that live as long as the executor."""
+    """Runs calls in workers that exist as long as the executor."""
 
     @property
     def slots(self) -> int:
-        """How many calls run at the same time."""
+        """Number of calls that run at the same time."""
         ...
 
     def start(self) -> None:
-        """Begin to set up; returns at once, the first call waits for the rest."""
+        """Begin to set up the workers; returns at once, and the first call waits for them."""
         ...
 
     def submit(self, call: Call[Any, Any]) -> None:
-        """Hand over a call; at most `slots` should be under way.
+        """Submit a call; at most `slots` calls should be under way at a time.
 
         Raises:
             TypeError: workers could not import its function.
@@ -110,17 +110,17 @@ class Executor(Protocol):
         ...
 
     def next_reply(self, timeout: float) -> Reply | None:
-        """The next call to end, in the order of ending; None when none does in `timeout` s."""
+        """The reply of the next call that ends; None when none ends within `timeout` seconds."""
         ...
 
     def progress(self) -> Stages:
-        """Stage and finished share of the calls under way, by id."""
+        """The stage of each submitted call that is running, and the fraction of it that is done."""
         ...
 
-    def watch(self, told: Callable[[Stages], None]) -> None:
-        """Have `told` called now and then with the stages of all work while it is waited for.
+    def watch(self, on_stages: Callable[[Stages], None]) -> None:
+        """Have `on_stages` called now and then with the stages of all work that is waited for.
 
-        It is called in the thread that waits, and told of what is mapped as well.
+        It is called in the thread that waits. The stages include those of the calls of `map`.
         """
         ...
 
@@ -129,15 +129,15 @@ class Executor(Protocol):
     ) -> Iterator[Answer]:
         """Results in the order of the payloads.
 
-        Payloads are taken as workers need them, a few per worker ahead of what was read.
+        Payloads are drawn from the iterable as workers need them, a few per worker in advance.
 
         Args:
-            function: of a module's top level, so that every worker can import it.
+            function: defined at the top level of a module, so that every worker can import it.
             payloads: its first arguments; plain data that can be sent to another process.
 
         Raises:
             TypeError: workers could not import the function.
-            CallFailed: no attempt brought one of the calls to a result.
+            CallFailed: one of the calls failed in every attempt.
         """
         ...
 

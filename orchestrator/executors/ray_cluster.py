@@ -1,4 +1,4 @@
-"""Connects to Ray: starts it on this machine, or joins a cluster, without blocking the caller."""
+"""Connects to Ray without blocking the caller: starts it on this machine, or joins a cluster."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from orchestrator.executors.protocol import Payload
 from orchestrator.executors.ray_address import check_address, cluster_address
 
 _OBJECT_STORE_BYTES = 200 * 2**20  # calls carry kilobytes; big results are files
-_LONGEST_TEMP = 36  # characters; paths of sockets end at 107, and Ray appends up to 70
-_START_S = 300.0  # to start Ray here; it takes seconds, on a busy machine a minute
-_JOIN_S = 20.0  # to join a cluster that answers
-_LOOK_S = 0.5
-_LONGEST_REASON = 300  # characters of what Ray says
-_LEAVE_S = 20.0  # to leave it, or to end Ray here
+_LONGEST_TEMP = 36  # characters; socket paths have at most 107, and Ray appends up to 70
+_START_S = 300.0  # limit for starting Ray here; it takes seconds, on a busy machine a minute
+_JOIN_S = 20.0  # limit for joining a cluster that answers
+_POLL_S = 0.5
+_LONGEST_REASON = 300  # characters quoted from an error message of Ray
+_LEAVE_S = 20.0  # limit for leaving a cluster, or for ending Ray here
 THREAD = "ray"
 """Name of the thread that holds the connection."""
 
@@ -32,8 +32,8 @@ THREAD = "ray"
 class RayCluster:
     """A connection to Ray, held by a thread of its own until it is closed.
 
-    The kernel kills the processes Ray starts when the thread that started them ends, so that
-    nothing survives a killed campaign; hence the thread lives as long as the connection.
+    The kernel kills the processes that Ray starts when the thread that started them ends, so that
+    nothing survives a killed campaign. Therefore the thread must exist as long as the connection.
 
     Args:
         settings: address, workers and resources per call.
@@ -57,15 +57,15 @@ class RayCluster:
         """Wait until calls can be made.
 
         Raises:
-            ConfigError: the cluster does not answer, Ray did not start, or it has not what a call
-                needs.
+            ConfigError: the cluster does not answer, Ray did not start, or its nodes lack the
+                resources that a call needs.
         """
         self.start()
         address = cluster_address(self._settings)
         limit = _START_S if address is None else _JOIN_S
         end = time.monotonic() + limit
-        # In short waits, between which signals are heeded.
-        while not self._connected.wait(_LOOK_S):
+        # Python handles signals only between these short waits.
+        while not self._connected.wait(_POLL_S):
             if time.monotonic() > end:
                 raise ConfigError(
                     f"executor: Ray {'here' if address is None else f'at {address}'} was not ready "
@@ -79,12 +79,12 @@ class RayCluster:
 
     @property
     def slots(self) -> int:
-        """How many calls fit at the same time; waits for the connection."""
+        """Number of calls that fit at the same time; waits for the connection."""
         if self._settings.workers is None:
             self.wait()
         return self._slots
 
-    def lives(self) -> bool:
+    def has_nodes(self) -> bool:
         """Whether any node is left to run calls."""
         import ray
 
@@ -102,12 +102,12 @@ class RayCluster:
         }
 
     def close(self) -> None:
-        """End Ray here, or leave the cluster; waits until that is done, but not without end."""
+        """End Ray here, or leave the cluster; waits for that, but not longer than a limit."""
         self._closing.set()
         if self._thread is not None:
-            # A connection that is not made cannot be told to end.
+            # While the thread is still joining a cluster, it cannot be made to end.
             local = cluster_address(self._settings) is None
-            self._thread.join(_LEAVE_S if local or self._connected.is_set() else _LOOK_S)
+            self._thread.join(_LEAVE_S if local or self._connected.is_set() else _POLL_S)
 
     def _hold(self) -> None:
         if cluster_address(self._settings) is None:
@@ -118,7 +118,7 @@ class RayCluster:
         try:
             check_address(self._settings)
             self._connect()
-        except Exception as error:  # told to whoever needs Ray first
+        except Exception as error:  # `wait` raises it again
             self._failure = error
         finally:
             self._connected.set()
@@ -130,7 +130,7 @@ class RayCluster:
 
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # Whatever happens to workers is told by replies; Ray would print it on stdout.
+        # Replies tell what happens to workers; Ray would print it on stdout.
         ray._private.worker._worker_logs_enabled = False
         ray.init(**_arguments(self._settings), logging_level=logging.ERROR, log_to_driver=False)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -139,15 +139,15 @@ class RayCluster:
 
 
 def _arguments(settings: ExecutorSettings) -> Payload:
-    """Of `ray.init`: an address, or what Ray on this machine is to have."""
+    """Arguments of `ray.init`: an address, or the resources of Ray on this machine."""
     address = cluster_address(settings)
     if address is not None:
         return {"address": address}
     needed = (settings.workers or 1) * settings.cpus_per_call
     temp = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     return {
-        "address": "local",  # never somebody else's Ray that happens to run here
-        # None lets Ray count, which knows of containers; a user may ask for more than there are.
+        "address": "local",  # never another user's Ray that happens to run here
+        # None lets Ray count the CPUs, also within containers; a user may ask for more.
         "num_cpus": needed if needed > len(os.sched_getaffinity(0)) else None,
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,
@@ -156,10 +156,10 @@ def _arguments(settings: ExecutorSettings) -> Payload:
 
 
 def _fitting(settings: ExecutorSettings, nodes: Sequence[Mapping[str, float]]) -> int:
-    """How many calls the resources of the nodes can run side by side.
+    """Number of calls that the resources of the nodes can run side by side.
 
     Raises:
-        ConfigError: not even one, on a machine that will not grow.
+        ConfigError: not even one fits on this machine. A cluster may still add nodes.
     """
     needs = {
         "cpus_per_call": ("CPU", float(settings.cpus_per_call), 1),
@@ -173,12 +173,12 @@ def _fitting(settings: ExecutorSettings, nodes: Sequence[Mapping[str, float]]) -
                 f"executor.{name} is {need:g}, but Ray finds only {have:.3g}; lower it, or name a "
                 "larger cluster in executor.address"
             )
-    asked = [(resource, need * unit) for resource, need, unit in needs.values() if need > 0]
-    return sum(min(int(node.get(name, 0.0) // need) for name, need in asked) for node in nodes)
+    limiting = [(resource, need * unit) for resource, need, unit in needs.values() if need > 0]
+    return sum(min(int(node.get(name, 0.0) // need) for name, need in limiting) for node in nodes)
 
 
 def _python_path() -> str:
-    """Where workers find this program: as here, but for what their own Python brings along."""
+    """Where workers find this program: the folders of this process, but not those of its Python."""
     own = (sys.prefix, sys.base_prefix, sys.exec_prefix)
     folders = [str(Path(entry).absolute()) for entry in sys.path]
     return os.pathsep.join(dict.fromkeys(f for f in folders if not f.startswith(own)))

@@ -24,43 +24,45 @@ from orchestrator.executors.protocol import (
     Stages,
 )
 from orchestrator.executors.ray_cluster import RayCluster
-from orchestrator.executors.worker import heard, run
+from orchestrator.executors.worker import collected_warnings, run
 
-_LOOK_S = 1.0  # how often limits are looked at while nothing happens
-_NODES_S = 5.0  # how often it is asked whether Ray itself lives
-_STAGES_S = 0.5
-_GRACE_S = 15.0  # a call past its limit first has the chance to give up by itself
-_START_S = 900.0  # a worker that has not come up by then is given up
-_SHARD = "map:"
-_AHEAD = 4  # calls of a map under way or in line, per worker
+_POLL_S = 1.0  # interval at which time limits are checked while nothing happens
+_NODES_S = 5.0  # interval at which Ray is asked whether it still has nodes
+_STAGES_S = 0.5  # interval at which workers are asked for the stage of their calls
+_GRACE_S = 15.0  # time that a call past its limit has to give up by itself
+_START_S = 900.0  # a worker that is not ready by then is given up
+_SHARD = "map:"  # begins the ids of calls of a map
+_AHEAD = 4  # calls of a map that are running or queued, per worker
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass
 class _Slot:
-    """A worker and what it does."""
+    """A worker and the call it runs."""
 
     actor: Any
-    greeting: Any
-    """Answered when the worker has come up."""
-    up: float | None = None
+    readiness: Any
+    """Future that is done when the worker is ready."""
+    ready: float | None = None
+    """When the worker was seen to be ready."""
     call: Call[Any, Any] | None = None
     future: Any = None
+    """Of the outcome of the call."""
     question: Any = None
-    """About the stage, not answered yet."""
+    """Future of the stage of the call, if the worker was asked and has not answered."""
     submitted: float = 0.0
     began: float = field(default_factory=time.time)
 
     def overdue(self, now: float) -> str | None:
-        """Why the worker is to be killed, if it is."""
-        if self.up is None:
+        """Why the worker must be killed; None while it need not be."""
+        if self.ready is None:
             late = now > self.began + _START_S
             return f"no worker came up within {_START_S:.0f} s" if late else None
         limit = None if self.call is None else self.call.time_limit
         if limit is None:
             return None
         grace = min(_GRACE_S, limit / 2)
-        if now <= max(self.began, self.up) + limit + grace:
+        if now <= max(self.began, self.ready) + limit + grace:
             return None
         return (
             f"still running {grace:.3g} s after its limit of {limit:.3g} s; "
@@ -84,25 +86,25 @@ class _Worker:
             self._stage = (name, stage, share)
 
         context = CallContext(None if limit is None else started + limit, note, self._threads)
-        with heard() as lines:
+        with collected_warnings() as warnings:
             try:
-                use_threads(self._threads)  # for what the function's module imports
+                use_threads(self._threads)  # before the function's module imports libraries
                 outcome: dict[str, Any] = {"value": run(function_at(address), payload, context)}
             except Exception as error:  # whatever a call raises is its reply
                 outcome = {"error": one_line(error)}
-        return {**outcome, "said": lines, "started": started, "finished": time.time()}
+        return {**outcome, "warnings": warnings, "started": started, "finished": time.time()}
 
     def stage(self) -> tuple[str, str, float]:
-        """The call under way, its stage and finished share."""
+        """Id of the running call, its stage, and the fraction of the stage that is done."""
         return self._stage
 
 
 class RayExecutor:
     """A pool of Ray actors on this machine, or on the cluster at ``executor.address``.
 
-    A call that hangs past its limit has its worker killed; a worker that dies, for whatever
-    reason, is replaced, and its call is reported as lost. Ray itself is started again when all
-    of its nodes are gone.
+    The worker of a call that exceeds its time limit is killed. A worker that dies, for whatever
+    reason, is replaced, and its call is reported as lost. When all nodes of Ray are gone, Ray
+    itself is started again.
 
     Args:
         settings: address, workers and resources per call.
@@ -117,20 +119,20 @@ class RayExecutor:
         self._shards: dict[str, Reply | None] = {}
         self._maps = 0
         self._stages: Stages = {}
-        self._told: Callable[[Stages], None] | None = None
-        self._asked = self._looked = time.monotonic()
+        self._on_stages: Callable[[Stages], None] | None = None
+        self._stages_asked = self._nodes_asked = time.monotonic()
 
     @property
     def slots(self) -> int:
-        """How many calls run at the same time."""
+        """Number of calls that run at the same time."""
         return self._cluster.slots
 
     def start(self) -> None:
-        """Start Ray in a thread: it takes seconds, in which a round can be planned."""
+        """Start Ray in a thread; a round can be planned in the seconds that this takes."""
         self._cluster.start()
 
     def submit(self, call: Call[Any, Any]) -> None:
-        """Put the call in line for the next free worker."""
+        """Queue the call for the next free worker."""
         address_of(call.function)
         self._waiting.append((call, time.time()))
         self._dispatch()
@@ -139,24 +141,24 @@ class RayExecutor:
         """The next call to end; None when none does in `timeout` seconds."""
         until = time.monotonic() + timeout
         while not self._replies:
-            left = until - time.monotonic()
-            if left <= 0 or not self._busy():
+            seconds_left = until - time.monotonic()
+            if seconds_left <= 0 or not self._busy():
                 return None
-            self._collect(min(left, _LOOK_S))
+            self._collect(min(seconds_left, _POLL_S))
         return self._replies.popleft()
 
-    def watch(self, told: Callable[[Stages], None]) -> None:
-        """Have `told` called about once a second while calls are waited for."""
-        self._told = told
+    def watch(self, on_stages: Callable[[Stages], None]) -> None:
+        """Have `on_stages` called about once a second while calls are waited for."""
+        self._on_stages = on_stages
 
     def progress(self) -> Stages:
-        """Stage and finished share of the calls under way, at most half a second old."""
+        """Stages of the submitted calls that are running, at most about half a second old."""
         return {n: s for n, s in self._all_stages().items() if not n.startswith(_SHARD)}
 
     def _all_stages(self) -> Stages:
         busy = self._busy()
-        if busy and time.monotonic() - self._asked > _STAGES_S:
-            self._asked = time.monotonic()
+        if busy and time.monotonic() - self._stages_asked > _STAGES_S:
+            self._stages_asked = time.monotonic()
             for slot in busy:
                 self._ask(slot)
         running = {slot.call.id for slot in busy if slot.call is not None}
@@ -166,7 +168,7 @@ class RayExecutor:
     def map(
         self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
     ) -> Iterator[Answer]:
-        """Results in order, computed by the same workers; a lost worker's share is done again."""
+        """Results in order, computed by the same workers; calls of lost workers are repeated."""
         address_of(function)
         return self._mapped(function, payloads)
 
@@ -175,21 +177,21 @@ class RayExecutor:
     ) -> Iterator[Answer]:
         self._maps += 1
         name, limit = f"{_SHARD}{self._maps}", self._settings.time_limit
-        line: deque[Call[Request, Answer]] = deque()
+        queue: deque[Call[Request, Answer]] = deque()
         try:
             for i, payload in enumerate(payloads):
                 call = Call(f"{name}:{i}", function, payload, limit)
-                line.append(call)
+                queue.append(call)
                 self._shards[call.id] = None
                 self.submit(call)
-                if len(line) >= _AHEAD * self.slots:
-                    yield self._first(line)
-            while line:
-                yield self._first(line)
+                if len(queue) >= _AHEAD * self.slots:
+                    yield self._first(queue)
+            while queue:
+                yield self._first(queue)
         finally:
-            ours = {call.id for call in line}
-            self._shards = {n: r for n, r in self._shards.items() if n not in ours}
-            self._waiting = deque(w for w in self._waiting if w[0].id not in ours)
+            abandoned = {call.id for call in queue}
+            self._shards = {n: r for n, r in self._shards.items() if n not in abandoned}
+            self._waiting = deque(w for w in self._waiting if w[0].id not in abandoned)
 
     def shutdown(self) -> None:
         """End the workers, and Ray unless it belongs to a cluster."""
@@ -202,7 +204,7 @@ class RayExecutor:
         return [slot for slot in self._slots if slot.call is not None]
 
     def _dispatch(self) -> None:
-        """Give waiting calls to free workers, making workers up to the number of slots."""
+        """Give waiting calls to free workers; starts workers up to the number of slots."""
         self._cluster.wait()
         while self._waiting:
             free = next((slot for slot in self._slots if slot.call is None), None)
@@ -219,7 +221,7 @@ class RayExecutor:
     def _new_slot(self) -> _Slot:
         import ray
 
-        # Two threads: one for calls, one for questions about their stage.
+        # Two threads in each worker: one runs calls, the other answers questions about their stage.
         options = self._cluster.actor_options() | {"concurrency_groups": {"questions": 1}}
         actor = ray.remote(**options)(_Worker).remote(self._settings.cpus_per_call)
         slot = _Slot(actor, actor.stage.options(concurrency_group="questions").remote())
@@ -227,37 +229,37 @@ class RayExecutor:
         return slot
 
     def _collect(self, timeout: float) -> None:
-        """Wait for a call to end, deliver its reply, and end what is overdue."""
+        """Wait for a call to end, deliver its reply, and end calls that are overdue."""
         import ray
 
-        if time.monotonic() - self._looked > _NODES_S and self._is_gone():
+        if time.monotonic() - self._nodes_asked > _NODES_S and self._restarted_if_gone():
             return
         busy = {slot.future: slot for slot in self._busy()}
         done, _ = ray.wait(list(busy), num_returns=1, timeout=timeout)
-        if self._told is not None:
-            self._told(dict(self._all_stages()))
+        if self._on_stages is not None:
+            self._on_stages(dict(self._all_stages()))
         for future in done:
             reply = self._reply(busy[future])
             self._deliver(reply)
-            if reply.kind == "lost" and self._is_gone():
+            if reply.kind == "lost" and self._restarted_if_gone():
                 return
         for slot in self._busy():
-            if slot.up is None and ray.wait([slot.greeting], timeout=0)[0]:
-                slot.up = time.time()
+            if slot.ready is None and ray.wait([slot.readiness], timeout=0)[0]:
+                slot.ready = time.time()
             reason = slot.overdue(time.time())
             if reason is not None:
                 self._deliver(self._ended(slot, "timeout", reason))
         self._dispatch()
 
     def _deliver(self, reply: Reply) -> None:
-        """Put a reply where it is waited for; those of an abandoned map are wanted by nobody."""
+        """Put a reply where it is waited for; those of an abandoned map are dropped."""
         if reply.id in self._shards:
             self._shards[reply.id] = reply
         elif not reply.id.startswith(_SHARD):
             self._replies.append(reply)
 
     def _reply(self, slot: _Slot) -> Reply:
-        """What a call that ended gave; its worker is free again, or gone."""
+        """The reply of a call that ended; its worker is free again, or gone."""
         import ray
 
         call = slot.call
@@ -267,8 +269,8 @@ class RayExecutor:
         except ray.exceptions.RayError as error:
             return self._ended(slot, "lost", f"its worker died: {_cause(error)}")
         slot.call = None
-        for line in outcome["said"]:
-            LOG.warning("%s", line)
+        for warning in outcome["warnings"]:
+            LOG.warning("%s", warning)
         return Reply(
             call.id,
             "ok" if "value" in outcome else "error",
@@ -280,7 +282,7 @@ class RayExecutor:
         )
 
     def _ended(self, slot: _Slot, kind: Any, reason: str) -> Reply:
-        """Drop a worker; the reply of the call it had."""
+        """Drop a worker; returns the reply of the call that it was running."""
         call = slot.call
         assert call is not None
         self._drop(slot)
@@ -299,10 +301,10 @@ class RayExecutor:
         self._slots.remove(slot)
         ray.kill(slot.actor)
 
-    def _is_gone(self) -> bool:
-        """Whether Ray has no node left; then all calls are lost, and it is started anew."""
-        self._looked = time.monotonic()
-        if self._cluster.lives():
+    def _restarted_if_gone(self) -> bool:
+        """Whether Ray had no node left; if so, all calls are lost, and Ray is started again."""
+        self._nodes_asked = time.monotonic()
+        if self._cluster.has_nodes():
             return False
         for slot in self._busy():
             self._deliver(self._ended(slot, "lost", "Ray's last node died"))
@@ -312,19 +314,19 @@ class RayExecutor:
         self._dispatch()
         return True
 
-    def _first(self, line: deque[Call[Request, Answer]]) -> Answer:
-        """The result of the first call of a map that is still in line, which leaves it."""
-        value = self._shard(line[0])
-        del self._shards[line.popleft().id]
+    def _first(self, queue: deque[Call[Request, Answer]]) -> Answer:
+        """Result of the first call in a map's queue, which is removed from the queue."""
+        value = self._shard(queue[0])
+        del self._shards[queue.popleft().id]
         return value
 
     def _shard(self, call: Call[Request, Answer]) -> Answer:
-        """The result of one call of a map, which is repeated when it fails."""
+        """Result of one call of a map, which is repeated when it fails."""
         attempts = 1
         while True:
             reply = self._shards[call.id]
             if reply is None:
-                self._collect(_LOOK_S)
+                self._collect(_POLL_S)
             elif reply.kind == "ok":
                 answer: Answer = reply.value
                 return answer
@@ -336,29 +338,29 @@ class RayExecutor:
                 self.submit(call)
 
     def _ask(self, slot: _Slot) -> None:
-        """Take the answer to the last question about the stage, and ask the next."""
+        """Take a worker's answer to the last question about its stage, and ask again."""
         import ray
 
         if slot.question is not None:
             if not ray.wait([slot.question], timeout=0)[0]:
-                return  # a worker deep in compiled code answers later
+                return  # a worker that is busy in compiled code answers later
             try:
                 name, stage, share = ray.get(slot.question)
             except ray.exceptions.RayError:
-                return  # its death is noticed by whoever waits for the call itself
+                return  # that the worker died is noticed where its call is waited for
             self._stages[name] = (stage, share)
         slot.question = slot.actor.stage.options(concurrency_group="questions").remote()
 
 
 def _cause(error: Exception) -> str:
-    """What is worth telling of Ray's messages, which run over many lines."""
+    """The useful part of an error message of Ray, which runs over many lines."""
     import ray
 
     text = _COLOUR.sub("", one_line(error))
     if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return "it was killed for want of memory; lower executor.workers or raise memory_gb"
+        return "it ran out of memory and was killed; lower executor.workers or raise memory_gb"
     if "creation task" in text:
         return f"it could not be set up: {text[-300:]}"
     if "connection error" in text:
-        return "its process ended by itself (a crash, or killed, often for want of memory)"
+        return "its process ended unexpectedly (a crash, or killed, often because memory ran out)"
     return text[:300]

@@ -23,10 +23,10 @@ from orchestrator.executors.worker import run
 
 
 class SerialExecutor:
-    """One call at a time; a limit in time is only as good as the function's own checks.
+    """Runs one call at a time; a time limit holds only as far as the function checks it itself.
 
     Args:
-        settings: threads per call, and how often a failed one of a map is tried.
+        settings: threads per call, and the number of attempts for each call of a map.
     """
 
     slots = 1
@@ -35,18 +35,18 @@ class SerialExecutor:
         self._threads = settings.cpus_per_call
         self._attempts = settings.attempts
         self._waiting: deque[tuple[Call[Any, Any], float]] = deque()
-        self._told: Callable[[Stages], None] = lambda stages: None
+        self._on_stages: Callable[[Stages], None] = lambda stages: None
 
     def start(self) -> None:
         """Nothing has to be set up."""
 
     def submit(self, call: Call[Any, Any]) -> None:
-        """Put the call in line; it runs when its reply is asked for."""
-        address_of(call.function)  # what runs here must run in any worker
+        """Queue the call; it runs when its reply is asked for."""
+        address_of(call.function)  # refuses here too what workers could not import
         self._waiting.append((call, time.time()))
 
     def next_reply(self, timeout: float) -> Reply | None:
-        """Run the next call, however long it takes; None at once when there is none."""
+        """Run the next call, however long it takes; returns None at once when there is none."""
         if not self._waiting:
             return None
         call, submitted = self._waiting.popleft()
@@ -74,18 +74,18 @@ class SerialExecutor:
         )
 
     def progress(self) -> Stages:
-        """Nothing runs while anybody can ask."""
+        """Nothing: no call runs while this can be called."""
         return {}
 
-    def watch(self, told: Callable[[Stages], None]) -> None:
-        """Have `told` called at each stage that a call reports."""
-        self._told = told
+    def watch(self, on_stages: Callable[[Stages], None]) -> None:
+        """Have `on_stages` called at each stage that a call reports."""
+        self._on_stages = on_stages
 
     def map(
         self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
     ) -> Iterator[Answer]:
-        """Results one by one."""
-        address_of(function)  # what runs here must run in any worker
+        """Results, computed one after another as they are read."""
+        address_of(function)  # refuses here too what workers could not import
         return self._mapped(function, payloads)
 
     def _mapped(
@@ -101,18 +101,18 @@ class SerialExecutor:
         payload: Request,
         context: CallContext,
     ) -> Answer:
-        """The result of one call of a map, which is repeated when it fails."""
-        for left in reversed(range(self._attempts)):
+        """Result of one call of a map, which is repeated when it fails."""
+        for attempts_left in reversed(range(self._attempts)):
             try:
                 return run(function, payload, context)
             except Exception as error:
-                if not left:
+                if not attempts_left:
                     raise CallFailed(f"{address_of(function)}: {one_line(error)}") from error
         raise AssertionError("there is at least one attempt")
 
     def shutdown(self) -> None:
-        """Forget what is in line."""
+        """Drop the calls that are queued."""
         self._waiting.clear()
 
     def _note(self, name: str) -> Callable[[str, float], None]:
-        return lambda stage, share: self._told({name: (stage, share)})
+        return lambda stage, share: self._on_stages({name: (stage, share)})

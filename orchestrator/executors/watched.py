@@ -1,4 +1,4 @@
-"""An executor that tells how far it is with what it maps."""
+"""An executor that reports the progress of its maps."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from orchestrator.executors.protocol import (
 
 @dataclass(frozen=True)
 class Share:
-    """How far a map is.
+    """Progress of a map.
 
     Args:
-        function: name of what is mapped.
-        done: so many of its items.
-        total: of so many; 0 where that is not known.
+        function: name of the function that is mapped.
+        done: number of items that are done.
+        total: number of all items; 0 where that is not known.
     """
 
     function: str
@@ -35,53 +35,53 @@ class Share:
 
 @dataclass
 class WatchedExecutor:
-    """Another executor, whose maps and waiting are told to somebody.
+    """Passes all work to another executor, and reports its maps and the wait for its workers.
 
     Args:
         inner: does the work.
-        on_share: told how far a map is; None when it has ended.
-        on_wait: told before workers that have not come up are waited for.
+        on_share: called with the progress of a map; with None when the map has ended.
+        on_wait: called before the first wait for workers, which may still be starting.
     """
 
     inner: Executor
     on_share: Callable[[Share | None], None]
     on_wait: Callable[[], None]
     known_slots: int = 1
-    """Calls at the same time, as far as it was asked; nobody has to wait to know it."""
-    _is_up: bool = False
+    """The number of slots when it was last asked for; reading it never waits."""
+    _was_waited_for: bool = False
 
     @property
     def slots(self) -> int:
-        """How many calls run at the same time."""
-        self._come_up()
+        """Number of calls that run at the same time."""
+        self._announce_wait()
         self.known_slots = self.inner.slots
         return self.known_slots
 
     def start(self) -> None:
-        """Begin to set up."""
+        """Begin to set up the workers."""
         self.inner.start()
 
     def submit(self, call: Call[Any, Any]) -> None:
-        """Hand over a call."""
-        self._come_up()
+        """Submit a call."""
+        self._announce_wait()
         self.inner.submit(call)
 
     def next_reply(self, timeout: float) -> Reply | None:
-        """The next call to end."""
+        """The reply of the next call that ends."""
         return self.inner.next_reply(timeout)
 
     def progress(self) -> Stages:
-        """Stage and finished share of the calls under way."""
+        """The stage of each running call, and the fraction of it that is done."""
         return self.inner.progress()
 
-    def watch(self, told: Callable[[Stages], None]) -> None:
-        """Have somebody told of the stages of calls."""
-        self.inner.watch(told)
+    def watch(self, on_stages: Callable[[Stages], None]) -> None:
+        """Have `on_stages` called with the stages of calls."""
+        self.inner.watch(on_stages)
 
     def map(
         self, function: Callable[[Request, CallContext], Answer], payloads: Iterable[Request]
     ) -> Iterator[Answer]:
-        """The same results; each is counted."""
+        """The results of the inner executor; each is counted."""
         sizes, total = _sizes(payloads)
         done, name = 0, function.__name__
         self.on_share(Share(name, done, total))
@@ -97,14 +97,14 @@ class WatchedExecutor:
         """End all workers."""
         self.inner.shutdown()
 
-    def _come_up(self) -> None:
-        if not self._is_up:
-            self._is_up = True
+    def _announce_wait(self) -> None:
+        if not self._was_waited_for:
+            self._was_waited_for = True
             self.on_wait()
 
 
 def _sizes(payloads: Iterable[Any]) -> tuple[list[int], int]:
-    """Items of each payload, and of all; without sizes, payloads are what is counted."""
+    """Items of each payload, and of all payloads; those of an iterator count as one item each."""
     if isinstance(payloads, Sequence):
         sizes = [p.work_items if isinstance(p, Counted) else 1 for p in payloads]
         return sizes, sum(sizes)

@@ -1,4 +1,4 @@
-"""What every worker does with a call: limit its threads, and keep stdout clean."""
+"""How every worker runs a call: with limited threads, and without output on stdout."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def run(
 ) -> Answer:
     """Call a function on `context.threads` threads.
 
-    Whatever it raises goes to the caller.
+    Whatever the function raises is passed to the caller.
 
     Raises:
-        TypeError: it returned nothing.
+        TypeError: the function returned None.
     """
     use_threads(context.threads)
     with nothing_printed():
@@ -33,27 +33,27 @@ def run(
 
 @contextlib.contextmanager
 def nothing_printed() -> Iterator[None]:
-    """Keep what libraries and calculators print away from stdout, which belongs to documents."""
+    """Discard what libraries and calculators print on stdout, which is kept for documents."""
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
 
 
-class _Heard(logging.Handler):
-    """Keeps what is said."""
+class _Collector(logging.Handler):
+    """Collects the messages of warnings."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line."""
+        """Append one message."""
         self.lines.append(record.getMessage())
 
 
 @contextlib.contextmanager
-def heard() -> Iterator[list[str]]:
-    """What users are to be told meanwhile, of a process whose stderr nobody sees."""
-    handler = _Heard()
+def collected_warnings() -> Iterator[list[str]]:
+    """Warnings for users that are logged meanwhile; nobody sees the stderr of a worker."""
+    handler = _Collector()
     LOG.addHandler(handler)
     try:
         yield handler.lines

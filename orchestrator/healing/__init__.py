@@ -1,1 +1,1 @@
-"""The second loop, which mends a potential."""
+"""The second loop, which fine-tunes a potential where it is wrong."""

@@ -1,4 +1,4 @@
-"""The second loop: find where the potential is wrong, have it labelled, fine-tune, go on."""
+"""The second loop: find where a potential is wrong, compute force labels, and fine-tune it."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from orchestrator.store.rows import NewForceLabel
 from surrogate.healing.force_labels import ForceLabel
 
 _SHUFFLE_STREAM = 5  # stage number of the random stream
-_LISTED = 20_000  # most materials of a space from which replayed ones are drawn
+_LISTED = 20_000  # most materials from which audits and replay materials are drawn
 
 
 @dataclass
 class Healer:
     """Heals the potential of one campaign, between its rounds.
 
-    Everything it decides follows from the recorded events and the seed, and each step is recorded
-    before the next is begun: a campaign that was killed goes on with the supercell it was at.
+    Its decisions follow from the recorded events and the seed, and each step is recorded before the
+    next begins, so that a campaign that was killed continues with the supercell it was computing.
 
     Args:
         campaign: open for writing.
         space: all materials.
-        executor: judges, labels and trains in workers.
-        on_stage: told what is being done.
+        executor: runs hole hunts, force labels and fine-tuning in workers.
+        on_stage: called with the name of each stage as it begins.
     """
 
     campaign: Campaign
@@ -57,10 +57,10 @@ class Healer:
     on_stage: Callable[[str], None] = lambda stage: None
 
     def run(self) -> dict[str, Oracle] | None:
-        """Go on with what is under way, or look for holes where a round ended since the last look.
+        """Continue the open hole hunt, or begin one where a round has ended since the last.
 
         Returns:
-            The oracles with new weights where those were accepted now, else None.
+            The oracles with new weights, if these were accepted; else None.
         """
         state, settings = self.campaign.state, self.campaign.config.dft
         if not settings.heals:
@@ -69,31 +69,31 @@ class Healer:
             if not self._due():
                 return None
             self._hunt()
-        hunted = self.campaign.state.open_hunt
-        if hunted is None:
+        open_hunt = self.campaign.state.open_hunt
+        if open_hunt is None:
             return None
-        self._label(hunted)
-        return self._heal(hunted)
+        self._label(open_hunt)
+        return self._heal(open_hunt)
 
     def _due(self) -> bool:
-        """Whether a round found something new since the last hunt, and labels are left to give."""
+        """Whether another round than a renewal ended since the last hunt, and labels are left."""
         state = self.campaign.state
-        looked = state.hunts[-1].round if state.hunts else 0
-        if not state.rounds or state.rounds[-1].number <= looked or self._left() < 2:
+        last_hunt = state.hunts[-1].round if state.hunts else 0
+        if not state.rounds or state.rounds[-1].number <= last_hunt or self._labels_left() < 2:
             return False
-        last = [state.trials[name].plan.purpose for name in state.rounds[-1].trials]
-        return any(purpose != "renew" for purpose in last)
+        purposes = [state.trials[name].plan.purpose for name in state.rounds[-1].trials]
+        return any(purpose != "renew" for purpose in purposes)
 
-    def _left(self) -> int:
+    def _labels_left(self) -> int:
         planned = sum(len(hunt.labels) for hunt in self.campaign.state.hunts)
         return self.campaign.config.dft.max_labels - planned
 
     def _hunt(self) -> None:
         self.on_stage("looking for holes")
         campaign, settings = self.campaign, self.campaign.config.dft
-        looked_at = self._looked_at()
-        candidates = {crystal.digest: name for name, crystal in looked_at.items()}
-        room = min(settings.per_round, self._left())
+        assessed = self._assessed()
+        candidates = {crystal.digest: name for name, crystal in assessed.items()}
+        room = min(settings.per_round, self._labels_left())
         audits = [
             Candidate(c, "audit", label=self.space.label(c))
             for c in self._audited(room, candidates)
@@ -101,58 +101,61 @@ class Healer:
         candidates |= {audit.material.digest: audit.id for audit in audits}
         request = HuntRequest(
             surroundings=self._surroundings,
-            materials=tuple(looked_at.values()),
+            materials=tuple(assessed.values()),
             potential=_trainable(campaign.potential),
             committee=settings.committee,
-            labels=self._known("hole"),
+            labels=self._force_labels("hole"),
             trained=campaign.state.generation > 0,
             seed=campaign.config.seed,
             budget=room - len(audits),
             threshold=settings.threshold,
             audits=tuple(_crystal(audit.material) for audit in audits),
-            # Other weights relax a crystal to another cell: its supercells are others as well.
+            # Other weights relax a crystal to another cell, so that its supercells differ too.
             suffix=f"-w{campaign.state.generation}" if campaign.state.generation else "",
         )
-        found = self._answer(hunt, request)
+        answer = self._answer(hunt, request)
         plans = [
-            ev.LabelPlan(candidate=candidates[wanted.material], **asdict(wanted))
-            for wanted in found.labels
+            ev.LabelPlan(candidate=candidates[label.material], **asdict(label))
+            for label in answer.labels
         ]
         event = ev.HoleHunt(
             round=campaign.state.rounds[-1].number,
             potential=request.potential,
             labels=tuple(plans),
-            pool=found.pool,
-            expected=found.expected,
-            remaining=found.remaining,
-            cost_s=found.cost_s,
+            pool=answer.pool,
+            expected=answer.expected,
+            remaining=answer.remaining,
+            cost_s=answer.cost_s,
         )
         named = {plan.candidate for plan in plans}
         campaign.record(event, candidates=[audit for audit in audits if audit.id in named])
 
     def _audited(self, room: int, others: Mapping[str, str]) -> list[Crystal]:
-        """Materials for this hunt's audits: the next of a fixed random order, none of `others`."""
+        """Crystals for this hunt's audits: the next in a fixed random order, except `others`."""
         done = sum(p.purpose == "audit" for hunt in self.campaign.state.hunts for p in hunt.labels)
-        most = round(room * self.campaign.config.dft.audit_share)
+        count = round(room * self.campaign.config.dft.audit_share)
         free = (crystal for crystal in self._shuffled() if crystal.digest not in others)
-        return list(itertools.islice(free, done, done + most))
+        return list(itertools.islice(free, done, done + count))
 
-    def _looked_at(self) -> dict[str, Crystal]:
-        """Leaders, then what was evaluated last, by candidate."""
+    def _assessed(self) -> dict[str, Crystal]:
+        """The crystals on which the potential is assessed, by candidate id.
+
+        These are leaders for the first half, then the candidates that were evaluated last.
+        """
         campaign, state = self.campaign, self.campaign.state
         best = [row.label.candidate for row in leaders(state, campaign.objective)]
         recent = [t.plan.candidate for t in reversed(state.objective_trials()) if t.outcome]
-        first = -(-campaign.config.dft.materials // 2)
-        names = list(dict.fromkeys([*best[:first], *recent, *best[first:]]))
-        found: dict[str, Crystal] = {}
-        for name in names[: campaign.config.dft.materials]:
-            found[name] = _crystal(campaign.store.candidate(name).material)
-        return found
+        half = -(-campaign.config.dft.materials // 2)
+        names = list(dict.fromkeys([*best[:half], *recent, *best[half:]]))
+        return {
+            name: _crystal(campaign.store.candidate(name).material)
+            for name in names[: campaign.config.dft.materials]
+        }
 
-    def _label(self, hunted: ev.HoleHunt) -> None:
-        """Label what is missing; each one is recorded as it comes."""
+    def _label(self, open_hunt: ev.HoleHunt) -> None:
+        """Compute the force labels that are missing; each is recorded as soon as it is computed."""
         campaign = self.campaign
-        missing = [p for p in hunted.labels if p.id not in campaign.state.force_labels]
+        missing = [p for p in open_hunt.labels if p.id not in campaign.state.force_labels]
         if not missing:
             return
         self.on_stage("labelling supercells")
@@ -162,37 +165,37 @@ class Healer:
                 material=_crystal(campaign.store.candidate(plan.candidate).material),
                 id=plan.id,
                 number=plan.number,
-                potential=_trainable(campaign.potential),  # the hunt's, wherever the home is now
+                potential=_trainable(campaign.potential),  # as in the hunt; the home may have moved
                 engine=campaign.config.dft.engine,
             )
             for plan in missing
         ]
-        for plan, found in zip(missing, self.executor.map(label_one, requests), strict=True):
-            made = found.label
+        for plan, answer in zip(missing, self.executor.map(label_one, requests), strict=True):
+            label = answer.label
             event = ev.LabelDone(
                 label=plan.id,
-                digest=None if made is None else made.digest,
-                settings=None if made is None else made.settings,
-                cost_s=found.cost_s,
-                error=found.error,
+                digest=None if label is None else label.digest,
+                settings=None if label is None else label.settings,
+                cost_s=answer.cost_s,
+                error=answer.error,
             )
-            rows = [] if made is None else [_row(plan, made, found.cost_s)]
+            rows = [] if label is None else [_row(plan, label, answer.cost_s)]
             campaign.record(event, labels=rows)
 
-    def _heal(self, hunted: ev.HoleHunt) -> dict[str, Oracle] | None:
-        """Fine-tune on all labels, record the verdict."""
+    def _heal(self, open_hunt: ev.HoleHunt) -> dict[str, Oracle] | None:
+        """Fine-tune on all force labels, and record the verdict."""
         self.on_stage("fine-tuning")
-        campaign, found = self.campaign, self._fine_tuned()
+        campaign, answer = self.campaign, self._fine_tuned()
         healing = ev.Healing(
-            round=hunted.round,
-            accepted=found.accepted,
-            reason=found.reason,
-            family=found.family,
-            weights=None if found.weights is None else f"weights/{found.weights}",
-            digest=found.digest,
-            labels=found.labels,
-            errors=dict(found.errors),
-            cost_s=found.cost_s,
+            round=open_hunt.round,
+            accepted=answer.accepted,
+            reason=answer.reason,
+            family=answer.family,
+            weights=None if answer.weights is None else f"weights/{answer.weights}",
+            digest=answer.digest,
+            labels=answer.labels,
+            errors=dict(answer.errors),
+            cost_s=answer.cost_s,
         )
         if not healing.accepted:
             campaign.record(healing)
@@ -203,11 +206,11 @@ class Healer:
         return oracles
 
     def _fine_tuned(self) -> FineTuneAnswer:
-        """What fine-tuning on all labels gives, where there are enough of them."""
+        """Result of fine-tuning on all force labels, or a refusal where there are too few."""
         campaign, config = self.campaign, self.campaign.config
-        labels = self._known("hole")
+        labels = self._force_labels("hole")
         if len(labels) < 2:
-            reason = f"{len(labels)} labels came of it; expected at least 2"
+            reason = f"{len(labels)} force labels were computed; expected at least 2"
             return FineTuneAnswer(accepted=False, reason=reason, cost_s=0.0)
         request = FineTuneRequest(
             surroundings=self._surroundings,
@@ -215,7 +218,7 @@ class Healer:
             original=_trainable(config.oracle.calculator),
             current=_trainable(campaign.potential),
             labels=labels,
-            elsewhere=self._known("audit"),
+            elsewhere=self._force_labels("audit"),
             folder=(campaign.store.home / "weights").absolute(),
             epochs=config.dft.epochs,
             seed=config.seed,
@@ -230,7 +233,7 @@ class Healer:
         return build_oracles(config.model_copy(update={"oracle": settings}), self.space)
 
     def _replayed(self) -> list[Crystal]:
-        """Materials of the space without a label, for the old weights to be remembered on."""
+        """Replay materials, on which new weights must stay close to the old; none has a label."""
         labelled = {plan.material for hunt in self.campaign.state.hunts for plan in hunt.labels}
         others = (c for c in self._shuffled() if c.digest not in labelled)
         return list(itertools.islice(others, self.campaign.config.dft.replay))
@@ -244,12 +247,12 @@ class Healer:
             if isinstance(material, Crystal):
                 yield material
 
-    def _known(self, purpose: str) -> tuple[ForceLabel, ...]:
-        """All labels of a purpose so far, in the order of their plans."""
+    def _force_labels(self, purpose: str) -> tuple[ForceLabel, ...]:
+        """All force labels with a purpose so far, in the order of planning."""
         state = self.campaign.state
-        plans = [p for hunted in state.hunts for p in hunted.labels if p.purpose == purpose]
+        plans = [p for hunt_ in state.hunts for p in hunt_.labels if p.purpose == purpose]
         done = [state.force_labels[p.id] for p in plans if p.id in state.force_labels]
-        digests = [one.digest for one in done if one.digest is not None]
+        digests = [event.digest for event in done if event.digest is not None]
         documents = self.campaign.store.force_labels(digests)
         return tuple(ForceLabel.from_document(document) for document in documents)
 
@@ -266,16 +269,16 @@ class Healer:
 
 
 def _trainable(potential: Potential | None) -> str:
-    """The potential of a campaign that heals: one by name, as its config was checked for."""
+    """The name of a potential that is to be healed; configs with any other are refused earlier."""
     if not isinstance(potential, str):
-        raise TypeError(f"the potential {potential!r} cannot be healed; expected one by its name")
+        raise TypeError(f"the potential {potential!r} cannot be healed; expected the name of one")
     return potential
 
 
 def _crystal(material: Material) -> Crystal:
-    """A material of a campaign that heals: only crystals are measured with potentials."""
+    """A material of a campaign that heals, which can only be a crystal."""
     if not isinstance(material, Crystal):
-        raise TypeError(f"{material.formula} is no crystal; only their potentials can be healed")
+        raise TypeError(f"{material.formula} is not a crystal; healing works for crystals only")
     return material
 
 

@@ -1,1 +1,1 @@
-"""What to do in a round."""
+"""Planning of rounds."""

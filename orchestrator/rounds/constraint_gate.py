@@ -1,4 +1,4 @@
-"""Constraints that are checked before the oracle is asked, in parallel where that costs."""
+"""Checks constraints before the oracle is asked; workers compute the energies they need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from orchestrator.executors.protocol import Executor
 
 
 def constraints_of(config: CampaignConfig) -> tuple[ConstraintSettings, ...]:
-    """The constraints in force; for real potentials on prototypes, phantoms are kept out."""
+    """The constraints in force.
+
+    By default only stable materials are sought. In a space of prototypes, hypothetical polymorphs
+    well above the most stable one are rejected as well.
+    """
     if config.constraints is not None:
         return config.constraints
     if config.space.kind == "prototypes":
@@ -27,14 +31,14 @@ def constraints_of(config: CampaignConfig) -> tuple[ConstraintSettings, ...]:
     return (ConstraintSettings(name="dynamically_stable"),)
 
 
-class Screener:
-    """Lets the first candidates through that violate no constraint.
+class ConstraintGate:
+    """Rejects candidates that violate a constraint, before the oracle is asked about them.
 
     Args:
         config: settings in force.
         space: of the campaign.
-        executor: runs energy calculations side by side.
-        cache: folder where energies are kept.
+        executor: computes the energies that constraints need.
+        cache: folder where energies are stored.
     """
 
     def __init__(
@@ -48,67 +52,74 @@ class Screener:
         potential = settings.calculator if isinstance(settings, PhononSettings) else None
         self._potential = potential if isinstance(potential, str) else None
         self.reserves: Sequence[Selected] = ()
-        """Candidates of the last plan that were not chosen, best first."""
+        """Candidates that the last selection ranked after its batch, best first."""
         self.computed: dict[str, dict[str, float]] = {}
-        """Energies (eV/atom) of the candidates screened in the last plan, by id."""
-        self.refused: list[Selected] = []
-        """Candidates that the last plan rejected."""
+        """Energies (eV/atom) computed for the last selection, by candidate id."""
+        self.rejected: list[Selected] = []
+        """Candidates of the last selection that were rejected."""
 
-    def forget(self) -> None:
-        """A round without labels screens nobody."""
-        self.computed, self.reserves, self.refused = {}, (), []
+    def reset(self) -> None:
+        """Forget the last selection; called for a round that has none."""
+        self.computed, self.reserves, self.rejected = {}, (), []
 
     @property
     def computes(self) -> bool:
-        """Whether some constraint needs a calculation."""
+        """Whether a constraint needs energies that are computed with the potential."""
         return self._potential is not None and needs_energies(self._constraints)
 
     def admits(self, material: Material, rejected: Mapping[str, str]) -> bool:
-        """Whether a material may be considered at all, by what costs nothing to know."""
+        """Whether a material satisfies the constraints that can be checked without a calculation.
+
+        Args:
+            material: any.
+            rejected: reasons by candidate id, for candidates that were rejected before.
+        """
         if candidate_id(material) in rejected:
             return False
         return before(self._constraints, material) is None
 
     def admissible(self, space: Space) -> Space:
-        """The part of a listed space that may be considered, by what costs nothing to know."""
+        """The part of a listed space that satisfies the constraints known without a calculation."""
         if not isinstance(space, FiniteSpace):
             return space
-        kept = [m for m in space.materials if before(self._constraints, m) is None]
-        if len(kept) == space.size:
+        materials = [m for m in space.materials if before(self._constraints, m) is None]
+        if len(materials) == space.size:
             return space
-        return FiniteSpace(kept, [space.label(m) for m in kept])
+        return FiniteSpace(materials, [space.label(m) for m in materials])
 
-    def first_allowed(self, plan: Selection, count: int) -> tuple[list[Selected], dict[str, str]]:
-        """The first `count` candidates within the constraints, and why others were refused.
+    def first_allowed(
+        self, selection: Selection, count: int
+    ) -> tuple[list[Selected], dict[str, str]]:
+        """The first `count` candidates that satisfy the constraints, and why others were rejected.
 
-        Candidates are screened in groups of the size of what is still wanted, so that the
-        outcome does not depend on how many are computed at once.
+        Candidates are checked in groups as large as the number still needed, so that the result
+        does not depend on how many energies are computed at the same time.
         """
-        self.computed, self.reserves, self.refused = {}, plan.ranked[count:], []
+        self.computed, self.reserves, self.rejected = {}, selection.ranked[count:], []
         if not self.computes:
-            return list(plan.ranked[:count]), {}
+            return list(selection.ranked[:count]), {}
         chosen: list[Selected] = []
-        rejected: dict[str, str] = {}
-        queue = list(plan.ranked)
+        reasons: dict[str, str] = {}
+        queue = list(selection.ranked)
         while queue and len(chosen) < count:
             group, queue = queue[: count - len(chosen)], queue[count - len(chosen) :]
             for selected, answer in zip(group, self._energies(group), strict=True):
-                name, known = selected.candidate.id, dict(answer.energies)
-                self.computed[name] = known
-                reason = answer.error or computed(self._constraints, known)
+                name = selected.candidate.id
+                self.computed[name] = dict(answer.energies)
+                reason = answer.error or computed(self._constraints, self.computed[name])
                 if reason is None:
                     chosen.append(selected)
                 else:
-                    rejected[name] = reason
-                    self.refused.append(selected)
-        return chosen, rejected
+                    reasons[name] = reason
+                    self.rejected.append(selected)
+        return chosen, reasons
 
     def _energies(self, group: Sequence[Selected]) -> list[EnergyAnswer]:
-        assert self._potential is not None  # asked only where it computes
+        assert self._potential is not None  # called only where `computes` is true
         requests = []
         for selected in group:
             material = selected.candidate.material
-            assert isinstance(material, Crystal)  # sequences have no energies to be constrained
-            rivals = self._space.competitors(material)
-            requests.append(EnergyRequest(material, dict(rivals), self._potential, self._cache))
+            assert isinstance(material, Crystal)  # only crystals have energy constraints
+            polymorphs = self._space.competitors(material)
+            requests.append(EnergyRequest(material, dict(polymorphs), self._potential, self._cache))
         return list(self._executor.map(energies, requests))

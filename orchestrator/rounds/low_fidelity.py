@@ -1,9 +1,10 @@
-"""Trials at cheaper fidelities: looks that are worth their recorded cost.
+"""Low-fidelity queries: cheap evaluations that are made for what they tell about the next choice.
 
-Before a cost of either kind is known, a round's candidates and those next in line are looked at.
-From then on every look is chosen by value per second, over the whole space, as far as
-``budget.cheap_share`` of what labels cost allows. Looks that cost next to nothing come before
-the next label, in a round of their own, so that it is chosen knowing what they found.
+Before the costs of both fidelities are known, the candidates of a round and the next best ones are
+queried. Afterwards, queries are chosen from the whole space by value per second, as long as their
+total cost stays below ``budget.cheap_share`` of the total cost of labels. Queries that cost little
+beside a batch of labels are made first, in a round of their own, so that the next batch is chosen
+with their results.
 """
 
 from __future__ import annotations
@@ -31,136 +32,144 @@ from orchestrator.campaign.state import CampaignState
 from orchestrator.config.config import CampaignConfig
 from surrogate.fidelities.trust import PRIOR, Trust
 
-_FIRST = 2  # batches of cheap trials while no cost is known
-_IGNORED = 0.05  # a fidelity that says something with less probability is not asked any more
-_TRUSTED = 0.8  # with more, what it says can rule materials out
-_CORRELATED = 0.6  # and only if what it says is most of the truth
+_FIRST = 2  # number of queries, in batches, before a cost is known
+_IGNORED = 0.05  # a fidelity that is informative with a lower probability is not queried any more
+_TRUSTED = 0.8  # a fidelity that is informative with a higher probability may rule materials out,
+_CORRELATED = 0.6  # if its correlation with the objective's is at least this
 AGENT = "fidelity"
-"""Who proposes looks."""
+"""The agent that queries are recorded under."""
 
 
 @dataclass(frozen=True)
-class CheapLook:
-    """A candidate to be evaluated at a cheaper fidelity, and what that is worth per second."""
+class CandidateQuery:
+    """A candidate to be evaluated at a low fidelity.
+
+    `value` is the worth of that per second, or None for a candidate that is labelled too.
+    """
 
     candidate: Candidate
     fidelity: str
     value: float | None = None
 
 
-def worthwhile(
+def queries_by_value(
     state: CampaignState,
     config: CampaignConfig,
     objective: Objective,
-    screened: PoolPosterior,
+    pool: PoolPosterior,
     trusts: Mapping[str, Trust],
     space: Space,
     admits: Callable[[Material], bool],
-) -> list[CheapLook]:
-    """Looks that are worth more per second than the best label, best first, within the budget.
+) -> list[CandidateQuery]:
+    """Queries that are worth more per second than the best label, best first, within the budget.
 
     Args:
-        state: gives the recorded costs; none are worthwhile before both kinds are known.
-        config: gives the share that looks may cost.
+        state: holds the recorded costs; there are no queries before those of both fidelities are
+            known.
+        config: sets the share of the cost of labels that queries may cost.
         objective: what is sought.
-        screened: what is believed of the space.
-        trusts: how far each cheaper fidelity is believed.
+        pool: predictions for the space.
+        trusts: how far each low fidelity is believed.
         space: names the materials.
-        admits: refuses materials that break a constraint.
+        admits: refuses materials that violate a constraint.
     """
     label_s = _mean_cost(state, state.objective_fidelity)
     if not label_s:
         return []
-    free = screened.free([e.material for e in state.evaluations()])
+    free = pool.free([e.material for e in state.evaluations()])
     prices = {}
     for name in list(state.methods)[:-1]:
         trust, cost = trusts.get(name, PRIOR), _mean_cost(state, name)
         if cost and trust.weight >= _IGNORED:
-            asked = _asked(state, name)
-            open_ = np.array([m.digest not in asked for m in screened.materials], dtype=bool)
-            prices[name] = FidelityCost(trust.correlation, cost, free & open_)
-    found = worthwhile_queries(
-        Belief.of(screened.posterior),
+            queried = _queried(state, name)
+            is_open = np.array([m.digest not in queried for m in pool.materials], dtype=bool)
+            prices[name] = FidelityCost(trust.correlation, cost, free & is_open)
+    queries = worthwhile_queries(
+        Belief.of(pool.posterior),
         objective,
-        best=incumbent(screened, objective),
+        best=incumbent(pool, objective),
         free=free,
         lower=prices,
         label_s=label_s,
     )
-    found += _survey(found, prices, config.budget.cheap_share * config.budget.batch * label_s)
-    left = _allowance(state, config)
+    queries += _survey(queries, prices, config.budget.cheap_share * config.budget.batch * label_s)
+    seconds_left = _allowance(state, config)
     chosen = []
-    for query in found:
-        material = screened.materials[query.at]
+    for query in queries:
+        material = pool.materials[query.at]
         if not admits(material):
             continue
-        left -= prices[query.fidelity].cost_s
-        if left < 0:
+        seconds_left -= prices[query.fidelity].cost_s
+        if seconds_left < 0:
             break
         candidate = Candidate(material, AGENT, label=space.label(material))
-        chosen.append(CheapLook(candidate, query.fidelity, query.value))
+        chosen.append(CandidateQuery(candidate, query.fidelity, query.value))
     return chosen
 
 
 def _survey(
-    found: Sequence[LowFidelityQuery], prices: Mapping[str, FidelityCost], most_s: float
+    queries: Sequence[LowFidelityQuery], prices: Mapping[str, FidelityCost], most_s: float
 ) -> list[LowFidelityQuery]:
-    """All that is left to look at, where that costs next to nothing beside a batch of labels.
+    """Queries of all other materials, where that costs little beside a batch of labels.
 
-    The value of a look counts one step ahead only; what all of them together teach of
-    the space, and of the fidelity, is not in it.
+    The value of a query looks only one step ahead. It does not include what all queries together
+    tell about the space and the fidelity.
     """
-    seen = {query.at for query in found}
-    rest: list[LowFidelityQuery] = []
+    chosen = {query.at for query in queries}
+    others: list[LowFidelityQuery] = []
     for name, price in prices.items():
-        open_ = [int(at) for at in np.flatnonzero(price.open) if int(at) not in seen]
-        if (len(open_) + len(found)) * price.cost_s <= most_s:
-            rest += [LowFidelityQuery(at, name, 0.0) for at in open_]
-            seen |= set(open_)
-    return rest
+        open_ = [int(at) for at in np.flatnonzero(price.open) if int(at) not in chosen]
+        if (len(open_) + len(queries)) * price.cost_s <= most_s:
+            others += [LowFidelityQuery(at, name, 0.0) for at in open_]
+            chosen |= set(open_)
+    return others
 
 
-def come_first(state: CampaignState, config: CampaignConfig, chosen: Sequence[CheapLook]) -> bool:
-    """Whether labels wait for these looks: all of them cost little beside one batch of labels."""
-    cost = sum(_mean_cost(state, query.fidelity) for query in chosen)
+def precede_labels(
+    state: CampaignState, config: CampaignConfig, queries: Sequence[CandidateQuery]
+) -> bool:
+    """Whether labels wait for these queries: together they cost little beside a batch of labels."""
+    cost = sum(_mean_cost(state, query.fidelity) for query in queries)
     batch = config.budget.batch * _mean_cost(state, state.objective_fidelity)
     return 0 < cost <= config.budget.cheap_share * batch
 
 
-def riding_along(
+def accompanying_queries(
     state: CampaignState,
     config: CampaignConfig,
     trusts: Mapping[str, Trust],
     chosen: Sequence[Selected],
     reserves: Sequence[Selected],
-    known: Sequence[CheapLook] = (),
-) -> list[CheapLook]:
-    """Looks at the candidates that are labelled, from which trust is learned.
+    planned: Sequence[CandidateQuery] = (),
+) -> list[CandidateQuery]:
+    """Queries of the candidates that are labelled, which tell how far a fidelity can be trusted.
 
-    While no cost is known, also at those next in line. Those `known` already are left out.
+    Before the cost of a fidelity is known, reserves are queried as well. Queries that are `planned`
+    already are left out.
     """
-    planned = {(query.candidate.material.digest, query.fidelity) for query in known}
-    found: list[CheapLook] = []
+    queries: list[CandidateQuery] = []
     for name in list(state.methods)[:-1]:
         if config.budget.cheap_share == 0 or trusts.get(name, PRIOR).weight < _IGNORED:
             continue
-        asked = _asked(state, name) | {digest for digest, at in planned if at == name}
+        queried = _queried(state, name) | {
+            query.candidate.material.digest for query in planned if query.fidelity == name
+        }
         cost = _mean_cost(state, name)
-        wanted = [s for s in chosen if s.candidate.material.digest not in asked]
-        room = len(wanted)
+        unqueried = [s for s in chosen if s.candidate.material.digest not in queried]
+        room = len(unqueried)
         if not cost:
-            wanted += [s for s in reserves if s.candidate.material.digest not in asked]
+            unqueried += [s for s in reserves if s.candidate.material.digest not in queried]
             room = _FIRST * config.budget.batch
         else:
             room = min(room, int(max(0.0, _allowance(state, config)) / cost))
-        found += [CheapLook(s.candidate, name) for s in wanted[:room]]
-    return found
+        queries += [CandidateQuery(s.candidate, name) for s in unqueried[:room]]
+    return queries
 
 
-def excluded(
-    state: CampaignState, objective: Objective, screened: PoolPosterior, trusts: Mapping[str, Trust]
+def ruled_out_digests(
+    state: CampaignState, objective: Objective, pool: PoolPosterior, trusts: Mapping[str, Trust]
 ) -> frozenset[str]:
-    """Digests that a trusted look has ruled out: exploring there teaches nothing that matters."""
+    """Digests of materials that a trusted low fidelity has ruled out; they are not explored."""
     observed: set[str] = set()
     for name, trust in trusts.items():
         if trust.weight >= _TRUSTED and trust.correlation >= _CORRELATED:
@@ -169,25 +178,27 @@ def excluded(
                 for t in state.trials.values()
                 if t.plan.fidelity == name and t.outcome and t.outcome.status == "measured"
             }
-    seen = np.array([m.digest in observed for m in screened.materials], dtype=bool)
-    if not seen.any():
+    is_observed = np.array([m.digest in observed for m in pool.materials], dtype=bool)
+    if not is_observed.any():
         return frozenset()
-    hopeless = ruled_out(screened.posterior, objective, seen)
-    return frozenset(screened.materials[int(k)].digest for k in np.flatnonzero(hopeless))
+    hopeless = ruled_out(pool.posterior, objective, is_observed)
+    return frozenset(pool.materials[int(k)].digest for k in np.flatnonzero(hopeless))
 
 
 def trust_metrics(trusts: Mapping[str, Trust]) -> dict[str, float]:
-    """How far each cheaper fidelity is believed: of one that misleads it is said."""
-    found: dict[str, float] = {}
+    """How far each low fidelity is believed, and whether it misleads."""
+    metrics: dict[str, float] = {}
     for fidelity, trust in trusts.items():
-        found[f"cheap_weight_{fidelity}"] = float(trust.weight)
-        found[f"cheap_correlation_{fidelity}"] = float(trust.correlation)
-        found[f"cheap_misleads_{fidelity}"] = float(trust.misleads)
-    return found
+        metrics[f"cheap_weight_{fidelity}"] = float(trust.weight)
+        metrics[f"cheap_correlation_{fidelity}"] = float(trust.correlation)
+        metrics[f"cheap_misleads_{fidelity}"] = float(trust.misleads)
+    return metrics
 
 
-def cheap_trials(found: Sequence[CheapLook], oracles: Mapping[str, Oracle]) -> list[ev.TrialPlan]:
-    """The trials that looks stand for, without ids."""
+def query_trials(
+    queries: Sequence[CandidateQuery], oracles: Mapping[str, Oracle]
+) -> list[ev.TrialPlan]:
+    """The trials that make some queries, without ids."""
     return [
         ev.TrialPlan(
             id="",
@@ -201,23 +212,23 @@ def cheap_trials(found: Sequence[CheapLook], oracles: Mapping[str, Oracle]) -> l
             label=query.candidate.label,
             acquisition=query.value,
         )
-        for query in found
+        for query in queries
     ]
 
 
 def _allowance(state: CampaignState, config: CampaignConfig) -> float:
-    """Seconds that looks may still cost; never decided by the clock."""
-    dear = sum(t.cost_s for t in state.objective_trials())
-    cheap = sum(t.cost_s for t in state.of_purpose("cheap"))
-    return config.budget.cheap_share * dear - cheap
+    """Seconds that queries may still cost, from recorded costs and not from a clock."""
+    labels_s = sum(t.cost_s for t in state.objective_trials())
+    queries_s = sum(t.cost_s for t in state.of_purpose("cheap"))
+    return config.budget.cheap_share * labels_s - queries_s
 
 
 def _mean_cost(state: CampaignState, fidelity: str) -> float:
-    """Recorded mean cost of a fidelity's finished trials, s; 0 while none is known."""
+    """Mean of the recorded costs of a fidelity's trials, s; 0 while there are none."""
     costs = [t.cost_s for t in state.trials.values() if t.plan.fidelity == fidelity and t.cost_s]
     return float(np.mean(costs)) if costs else 0.0
 
 
-def _asked(state: CampaignState, fidelity: str) -> frozenset[str]:
+def _queried(state: CampaignState, fidelity: str) -> frozenset[str]:
     """Digests of the materials with a trial at a fidelity."""
     return frozenset(t.plan.digest for t in state.trials.values() if t.plan.fidelity == fidelity)

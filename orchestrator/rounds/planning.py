@@ -1,4 +1,7 @@
-"""Decides a round: fit, propose, select, screen. What is decided follows from events and seed."""
+"""Plans a round: fits the surrogate, has candidates proposed, selects a batch, checks constraints.
+
+A plan follows from the recorded events and the seed alone.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +35,16 @@ from orchestrator.campaign.state import CampaignState
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.kinds import KINDS
 from orchestrator.executors.protocol import Executor
-from orchestrator.rounds.constraint_gate import Screener
+from orchestrator.rounds.constraint_gate import ConstraintGate
 from orchestrator.rounds.low_fidelity import (
-    CheapLook,
-    cheap_trials,
-    come_first,
-    riding_along,
+    CandidateQuery,
+    accompanying_queries,
+    precede_labels,
+    queries_by_value,
+    query_trials,
+    ruled_out_digests,
     trust_metrics,
-    worthwhile,
 )
-from orchestrator.rounds.low_fidelity import excluded as excluded_by_looks
 from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.rounds.renewal import renewals
 from orchestrator.rounds.trial_plans import confirmation_trials, label_trials
@@ -49,18 +52,18 @@ from surrogate.contract.protocol import Calibration, Saving, Surrogate
 from surrogate.fidelities.trust import Trust, Trusting
 
 _FIT, _PROPOSE, _SELECT, _REGRET, _SHORTLIST = 1, 2, 3, 4, 5  # stage numbers of the random streams
-_RESERVE = 4  # candidates ranked beyond the batch, in batches, because screening rejects some
-_DRAWS = 64  # of the posterior, for the expected regret
+_RESERVE = 4  # batches ranked as reserves, because the constraint gate rejects some candidates
+_DRAWS = 64  # samples of the posterior from which the expected regret is computed
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A decision, ready to be recorded.
+    """A plan, ready to be recorded.
 
     Args:
         event: the round.
-        candidates: the materials it names.
-        seconds: time by stage, for the metrics.
+        candidates: those that the event names and that may be new.
+        seconds: time by stage of planning, for the metrics.
     """
 
     event: ev.RoundPlanned
@@ -70,47 +73,47 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Labels and looks of a round, its metrics, and who was rejected for what."""
+    """Candidates and queries of a round, its metrics, and reasons of rejection by candidate id."""
 
     chosen: tuple[Selected, ...] = ()
-    looks: tuple[CheapLook, ...] = ()
+    queries: tuple[CandidateQuery, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What a round is decided on.
+class _Situation:
+    """What the plan of a round is based on.
 
     Args:
         number: of the round, from 1.
         state: of the campaign.
         objective: what is sought.
-        surrogate: fitted on all labels, or None before the first.
-        looked: the space, or the shortlist of it that is looked at closely.
+        surrogate: fitted on all labels, or None before the first label.
+        space: the whole space, or with the shortlist to which it was narrowed.
     """
 
     number: int
     state: CampaignState
     objective: Objective
     surrogate: Surrogate | None
-    looked: Space
+    space: Space
 
 
 @dataclass
 class Planner:
-    """Plans rounds of one campaign.
+    """Plans the rounds of one campaign.
 
-    Beside features, which are computed once, it keeps nothing that a decision rests on: only the
-    times of the last plan and its surrogate, for whoever wants its weights.
+    It has no memory that could influence a plan. Besides computed features, it keeps only the
+    times of the last plan and its surrogate, whose weights can be saved.
 
     Args:
         config: settings in force.
         space: all materials.
         oracles: by fidelity, cheapest first.
-        executor: for feature and screening shards.
-        cache: folder for features and screening results.
-        on_stage: told what is being done.
+        executor: computes features, screens large spaces and computes energies for constraints.
+        cache: folder for features and energies.
+        on_stage: called with the name of each stage as it begins.
     """
 
     config: CampaignConfig
@@ -127,17 +130,17 @@ class Planner:
         kind = kind_of(self.space)
         self._selection = self.config.selection.resolved(KINDS[kind].shares)
         self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity, kind)
-        self._screener = Screener(self.config, self.space, self.executor, self.cache)
-        # What no constraint will ever let through need not be looked at by the surrogate.
-        self.space = self._screener.admissible(self.space)
+        self._gate = ConstraintGate(self.config, self.space, self.executor, self.cache)
+        # The surrogate need not predict materials that the constraints exclude in any case.
+        self.space = self._gate.admissible(self.space)
         self._settings = surrogate_settings(self.config, self.space)
         self._features = build_features(self._settings, self.cache / "features", self.executor)
 
     def plan(self, campaign: Campaign, *, final: bool) -> Plan | None:
-        """The next round; with `final`, only the confirmations without which it cannot end.
+        """The next round; with `final`, only the confirmations due at the end of a campaign.
 
         Returns:
-            None when there is nothing left to do.
+            None when nothing is left to be evaluated.
         """
         self._seconds = {}
         state, objective = campaign.state, campaign.objective
@@ -150,14 +153,14 @@ class Planner:
         renewed = [] if final else renewals(state, objective, method, room)
         if not final and not renewed:
             choice = self._choose(state, objective)
-            if not choice.chosen and not choice.looks:
+            if not choice.chosen and not choice.queries:
                 confirmations = confirmation_trials(state, objective, settings, oracle, final=True)
-        if not choice.chosen and not choice.looks and not confirmations and not renewed:
+        if not choice.chosen and not choice.queries and not confirmations and not renewed:
             return None
-        new = choice.chosen or choice.looks or renewed or not state.rounds
-        number = len(state.rounds) + (1 if new else 0)
+        is_new = choice.chosen or choice.queries or renewed or not state.rounds
+        number = len(state.rounds) + (1 if is_new else 0)
         trials = [*label_trials(choice.chosen, fidelity, method), *renewed, *confirmations]
-        trials += cheap_trials(choice.looks, self.oracles)
+        trials += query_trials(choice.queries, self.oracles)
         trials = [
             trial.model_copy(
                 update={"id": f"t-{len(state.trials) + i:04d}", "generation": state.generation}
@@ -169,15 +172,15 @@ class Planner:
             trials=tuple(trials),
             metrics=choice.metrics,
             rejected=choice.rejected,
-            screened=self._screener.computed,
+            screened=self._gate.computed,
         )
         named = {trial.candidate for trial in trials} | choice.rejected.keys()
-        candidates = [s.candidate for s in (*choice.chosen, *self._screener.refused)]
-        candidates += [look.candidate for look in choice.looks]
+        candidates = [s.candidate for s in (*choice.chosen, *self._gate.rejected)]
+        candidates += [query.candidate for query in choice.queries]
         return Plan(event, tuple(c for c in candidates if c.id in named), self._seconds)
 
     def use(self, oracles: dict[str, Oracle]) -> None:
-        """Plan with other oracles from now on: those of a healed potential."""
+        """Plan with other oracles from now on, namely those of a healed potential."""
         self.oracles = oracles
 
     def save_surrogate(self, path: Path) -> Path | None:
@@ -188,7 +191,7 @@ class Planner:
         return path
 
     def _choose(self, state: CampaignState, objective: Objective) -> _Choice:
-        """What this round measures, at which fidelity; metrics; and who was rejected for what."""
+        """The candidates and queries of the next round, apart from renewals and confirmations."""
         number = len(state.rounds) + 1
         with self._stage("fit"):
             surrogate, calibration = self._fit(state, objective, number)
@@ -197,42 +200,43 @@ class Planner:
             "calibration_trials": float(calibration.trials),
         }
         trusts: Mapping[str, Trust] = {}
-        found: list[CheapLook] = []
-        given = _Given(number, state, objective, surrogate, self.space)
+        queries: list[CandidateQuery] = []
+        situation = _Situation(number, state, objective, surrogate, self.space)
         excluded: frozenset[str] = frozenset()
-        screened: PoolPosterior | None = None
+        pool: PoolPosterior | None = None
         if surrogate is not None:
             if self._surrogate is not None and isinstance(self._surrogate, Trusting):
                 trusts = self._surrogate.trusts
             metrics |= trust_metrics(trusts)
             recipe = self._recipe(state, objective, calibration, number)
-            given = replace(given, looked=self._narrowed(recipe, objective, number))
+            situation = replace(situation, space=self._narrowed(recipe, objective, number))
         if surrogate is not None and len(self.oracles) > 1:
-            screened = self._screened(given, surrogate)
-            found = worthwhile(
-                state, self.config, objective, screened, trusts, self.space, self._admits(state)
+            pool = self._pool_posterior(situation, surrogate)
+            queries = queries_by_value(
+                state, self.config, objective, pool, trusts, self.space, self._admits(state)
             )
-            if come_first(state, self.config, found):
-                self._screener.forget()
-                return _Choice(looks=tuple(found), metrics=metrics)
-            excluded = excluded_by_looks(state, objective, screened, trusts)
+            if precede_labels(state, self.config, queries):
+                self._gate.reset()
+                return _Choice(queries=tuple(queries), metrics=metrics)
+            excluded = ruled_out_digests(state, objective, pool, trusts)
             metrics["ruled_out"] = float(len(excluded))
-        chosen, more, rejected = self._labels(given, excluded)
+        chosen, label_metrics, rejected = self._labels(situation, excluded)
         if surrogate is not None:
-            screened = screened or self._screened(given, surrogate)
-            more["regret_to_posterior"] = self._regret(screened, objective, number)
+            pool = pool or self._pool_posterior(situation, surrogate)
+            label_metrics["regret_to_posterior"] = self._regret(pool, objective, number)
+        metrics |= label_metrics
         if not chosen:
-            return _Choice(metrics=metrics | more, rejected=rejected)
-        found += riding_along(
-            state, self.config, trusts, chosen, self._screener.reserves, known=found
+            return _Choice(metrics=metrics, rejected=rejected)
+        queries += accompanying_queries(
+            state, self.config, trusts, chosen, self._gate.reserves, planned=queries
         )
-        return _Choice(tuple(chosen), tuple(found), metrics | more, rejected)
+        return _Choice(tuple(chosen), tuple(queries), metrics, rejected)
 
     def _labels(
-        self, given: _Given, excluded: frozenset[str]
+        self, situation: _Situation, excluded: frozenset[str]
     ) -> tuple[list[Selected], dict[str, float], dict[str, str]]:
-        """Candidates to be labelled, metrics of the choice, and who was rejected for what."""
-        state, objective, number = given.state, given.objective, given.number
+        """Candidates to be labelled, metrics, and reasons of rejection by candidate id."""
+        state, objective, number = situation.state, situation.objective, situation.number
         count = self._room(state)
         evaluations, settings = state.evaluations(), self._selection
         slots = shares(
@@ -246,25 +250,25 @@ class Planner:
             proposals = {
                 name: proposer.propose(
                     4 * count,
-                    space=given.looked,
+                    space=situation.space,
                     objective=objective,
                     evaluations=evaluations,
                     pending=(),
-                    surrogate=given.surrogate,
+                    surrogate=situation.surrogate,
                     rng=self._rng(number, _PROPOSE, agent),
                 )
                 for agent, (name, proposer) in enumerate(self._proposers.items())
             }
         with self._stage("select"):
-            plan = select(
+            selection = select(
                 count,
                 round_number=state.label_rounds + 1,
                 settings=settings,
-                space=given.looked,
+                space=situation.space,
                 objective=objective,
                 evaluations=evaluations,
                 pending=(),
-                surrogate=given.surrogate,
+                surrogate=situation.surrogate,
                 fidelity=state.objective_fidelity,
                 proposals=proposals,
                 shares=slots,
@@ -274,39 +278,42 @@ class Planner:
                 excluded=excluded,
             )
         with self._stage("screen"):
-            chosen, rejected = self._screener.first_allowed(plan, count)
+            chosen, rejected = self._gate.first_allowed(selection, count)
         metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
-        metrics |= {"rejected": float(len(rejected))} | _spreads(plan)
+        metrics |= {"rejected": float(len(rejected))} | _spreads(selection)
         return chosen, metrics, rejected
 
     def _admits(self, state: CampaignState) -> Callable[[Material], bool]:
-        return lambda material: self._screener.admits(material, state.rejected)
+        return lambda material: self._gate.admits(material, state.rejected)
 
-    def _screened(self, given: _Given, surrogate: Surrogate) -> PoolPosterior:
+    def _pool_posterior(self, situation: _Situation, surrogate: Surrogate) -> PoolPosterior:
         """Predictions for the whole space, or for a large sample of it."""
         return pool_posterior(
-            given.looked,
-            objective=given.objective,
-            evaluations=given.state.evaluations(),
+            situation.space,
+            objective=situation.objective,
+            evaluations=situation.state.evaluations(),
             surrogate=surrogate,
-            fidelity=given.state.objective_fidelity,
+            fidelity=situation.state.objective_fidelity,
             limit=self.config.selection.pool_limit,
-            rng=self._rng(given.number, _REGRET, 0),
+            rng=self._rng(situation.number, _REGRET, 0),
         )
 
-    def _regret(self, screened: PoolPosterior, objective: Objective, number: int) -> float:
-        """Expected gain of the best of the whole space over the best found, modelled scale."""
-        draws = screened.posterior.sample(_DRAWS, self._rng(number, _REGRET, 1))[..., 0]
-        scores = objective.score(draws)
-        stable = screened.posterior.p_stable >= 0.5
-        if screened.best is None or not stable.any():
+    def _regret(self, pool: PoolPosterior, objective: Objective, number: int) -> float:
+        """Expected gain of the best stable material of the space over the best so far.
+
+        On the modelled scale.
+        """
+        samples = pool.posterior.sample(_DRAWS, self._rng(number, _REGRET, 1))[..., 0]
+        scores = objective.score(samples)
+        stable = pool.posterior.p_stable >= 0.5
+        if pool.best is None or not stable.any():
             return 0.0
-        return float(np.maximum(scores[:, stable].max(axis=1) - screened.best, 0.0).mean())
+        return float(np.maximum(scores[:, stable].max(axis=1) - pool.best, 0.0).mean())
 
     @property
     def _needs_reserves(self) -> bool:
-        """Screening may refuse some of a batch, and cheaper fidelities look at what comes next."""
-        return self._screener.computes or len(self.oracles) > 1
+        """Whether reserves are ranked: the gate may reject candidates, and queries use reserves."""
+        return self._gate.computes or len(self.oracles) > 1
 
     def _fit(
         self, state: CampaignState, objective: Objective, number: int
@@ -344,9 +351,9 @@ class Planner:
             )
 
     def _room(self, state: CampaignState) -> int:
-        """How many trials at the objective's fidelity the round may have."""
-        budget, most = self.config.budget, self.space.size
-        batch = budget.batch if most is None else min(budget.batch, most)
+        """Largest number of trials at the objective's fidelity in the round."""
+        budget, size = self.config.budget, self.space.size
+        batch = budget.batch if size is None else min(budget.batch, size)
         return max(0, min(batch, budget.oracle_calls - state.calls_used))
 
     def _rng(self, number: int, stage: int, agent: int) -> np.random.Generator:
@@ -362,7 +369,7 @@ class Planner:
             self._seconds[f"seconds_{name}"] = time.perf_counter() - began
 
 
-def _spreads(plan: Selection) -> dict[str, float]:
-    """Mean spread of the holes chosen and median of the pool: the first must exceed the second."""
-    found = {"hole_spread": plan.exploration_spread, "pool_spread": plan.pool_spread}
-    return {name: value for name, value in found.items() if value is not None}
+def _spreads(selection: Selection) -> dict[str, float]:
+    """Mean spread of the exploration trials, and median of the pool, which must be smaller."""
+    spreads = {"hole_spread": selection.exploration_spread, "pool_spread": selection.pool_spread}
+    return {name: value for name, value in spreads.items() if value is not None}

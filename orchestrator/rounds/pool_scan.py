@@ -1,8 +1,8 @@
-"""Screens a space that is too large to be held with its features in one process.
+"""Screens a space that is too large for one process to hold with its features.
 
-Shards go to the workers as they become free. Each worker fits the surrogate once, which gives the
-same bits everywhere because a fit is a pure function of labels and seed, so that no kind of
-surrogate has to know how to be sent. Four numbers per material come back.
+Shards are sent to the workers as these become free. Each worker fits the surrogate once. A fit is a
+pure function of labels and seed, so that it is the same to the last bit everywhere, and no kind of
+surrogate needs a way to be sent to a worker. Four numbers per material are returned.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from orchestrator.calls.recipe import Recipe
 from orchestrator.executors.protocol import Executor
 
 SHARD = 128
-"""Materials per call: seconds of work. Part of what decides the last digits of quick features."""
+"""Materials per call: some seconds of work. Influences the last digits of quick features."""
 
 
 def streamed(
@@ -33,15 +33,15 @@ def streamed(
     recipe: Recipe,
     cache: Path,
 ) -> Marginals:
-    """What a surrogate believes of each of many materials, in their order.
+    """Predictions of a surrogate for each of many materials, in their order.
 
-    The same whatever executor computes it: shards are cut by position. Of crystals quick
+    They do not depend on the executor, because shards are cut by position. For crystals, quick
     features are used, see `surrogate.features.quick_features`.
 
     Args:
-        executor: its workers see `cache`.
+        executor: its workers must be able to read `cache`.
         materials: of one kind, in a fixed order.
-        recipe: the surrogate.
+        recipe: determines the surrogate.
         cache: folder of features and recipes.
 
     Raises:
@@ -50,9 +50,9 @@ def streamed(
     path = recipe.written(cache / "recipes")
     table = np.empty((4, len(materials)))
     start = 0
-    for found in executor.map(screen, _Shards(materials, path, cache)):
-        stop = start + len(found.mean)
-        table[:, start:stop] = found.mean, found.epistemic, found.aleatoric, found.p_stable
+    for shard in executor.map(screen, _Shards(materials, path, cache)):
+        stop = start + len(shard.mean)
+        table[:, start:stop] = shard.mean, shard.epistemic, shard.aleatoric, shard.p_stable
         start = stop
     return Marginals(*table)
 
@@ -67,28 +67,29 @@ def narrowed(
     cache: Path,
     rng: np.random.Generator,
 ) -> Space:
-    """A large space with a shortlist that all later decisions look at; a small one as it is.
+    """A large space with a shortlist, on which all later decisions are based; or a small space.
 
     Args:
-        space: any; one without bounds, or whose members are not listed, is left as it is.
-        executor: screens it.
-        recipe: the surrogate; what it has measured is not listed again.
+        space: any; a small one, an unlimited one, or one without a list of its members is returned
+            as it is.
+        executor: screens the space.
+        recipe: determines the surrogate; materials with a label are not put on the shortlist.
         objective: what is sought.
-        settings: say what is large, and how long the list is.
+        settings: set the size above which a space is large, and the length of the shortlist.
         cache: folder of features and recipes.
-        rng: draws the random part of the list.
+        rng: draws the random part of the shortlist.
     """
     if space.size is None or space.size <= settings.pool_limit or settings.shortlist == 0:
         return space
     materials = space.materials
-    if materials is None:  # it may have more members than there are atoms in the machine
+    if materials is None:  # it may have far too many members to be listed
         return space
     labels = [e for e in recipe.evaluations if e.fidelity == recipe.fidelity]
     beliefs = streamed(executor, materials, recipe, cache)
-    known = {evaluation.material.digest for evaluation in labels}
-    free = np.array([material.digest not in known for material in materials])
+    labelled = {evaluation.material.digest for evaluation in labels}
+    free = np.array([material.digest not in labelled for material in materials])
     scores = [s for s in map(objective.score_of, labels) if s is not None]
-    kept = shortlist(
+    listed = shortlist(
         beliefs,
         objective,
         count=settings.shortlist,
@@ -96,12 +97,12 @@ def narrowed(
         free=free,
         rng=rng,
     )
-    return Narrowed(space, [materials[i] for i in kept])
+    return Narrowed(space, [materials[i] for i in listed])
 
 
 @dataclass(frozen=True)
 class _Shards:
-    """Requests made one by one, so that only those under way are in memory."""
+    """Requests that are created one by one, so that only those in progress are in memory."""
 
     materials: Sequence[Material]
     recipe: Path

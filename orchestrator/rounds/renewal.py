@@ -1,4 +1,4 @@
-"""What is asked again once the potential has new weights."""
+"""Trials that evaluate the best candidates again with new weights of the potential."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from orchestrator.campaign.state import CampaignState
 def renewals(
     state: CampaignState, objective: Objective, method: str, most: int
 ) -> list[ev.TrialPlan]:
-    """The best that earlier weights found, to be asked of the present ones before anything else.
+    """Trials that evaluate the best stale candidates again; none once that was done.
 
-    They fill one round of their own: what follows is decided knowing how far the new weights moved
-    them. Whatever was not among them may be proposed again.
+    They form a round of their own, so that later rounds are planned knowing how far the new weights
+    changed these values. All other stale candidates may be proposed again.
 
     Args:
         state: of the campaign.
-        objective: ranks them.
+        objective: ranks the candidates.
         method: digest of the oracle with the present weights.
-        most: how many.
+        most: largest number of trials.
     """
     if any(t.plan.generation == state.generation for t in state.of_purpose("renew")):
         return []

@@ -1,4 +1,4 @@
-"""Trials of a round as they are recorded, without ids."""
+"""Trials of a round in the form in which they are recorded, but without ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agents.contract.objective import Objective
 from agents.selection.batch import Selected
 from oracle.contract.protocol import Oracle
 from orchestrator.campaign import events as ev
-from orchestrator.campaign.confirmation import level_for, wanted
+from orchestrator.campaign.confirmation import level_for, to_confirm
 from orchestrator.campaign.state import CampaignState
 from orchestrator.config.budget_settings import ConfirmationSettings
 
@@ -19,7 +19,7 @@ def label_trials(chosen: Sequence[Selected], fidelity: str, method: str) -> list
     Args:
         chosen: the batch.
         fidelity: of the objective.
-        method: digest of the oracle that answers.
+        method: digest of the oracle that evaluates them.
     """
     return [
         ev.TrialPlan(
@@ -54,13 +54,13 @@ def confirmation_trials(
         objective: what is sought.
         settings: how many leaders are confirmed.
         oracle: of the objective's fidelity.
-        final: whether the campaign ends when they are done.
+        final: whether the campaign would otherwise end now.
     """
     plans = []
-    for label in wanted(state, objective, settings, final=final):
+    for label in to_confirm(state, objective, settings, final=final):
         level = level_for(state, label)
         tight = oracle.tightened(level)
-        if tight is None:  # nothing tighter to ask
+        if tight is None:  # the oracle has no tighter settings
             continue
         first = state.trials[label.trial].plan
         plans.append(

@@ -1,1 +1,1 @@
-"""The loop, its start, its dry run, and single evaluations."""
+"""The campaign loop, starting and resuming it, dry runs, and single evaluations."""

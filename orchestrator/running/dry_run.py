@@ -1,4 +1,4 @@
-"""What a campaign would take: sizes and estimates, without starting anything."""
+"""Estimates the time and memory that a campaign would need, without starting it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from orchestrator.assembly.prepared import Prepared, prepare
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.run_settings import ExecutorSettings
 from orchestrator.executors.serial_executor import SerialExecutor
-from orchestrator.running.preflight import try_named
+from orchestrator.running.preflight import check_potentials
 from orchestrator.running.prices import CallPrices, prices_of
 
-_GIB_DRIVER = 2.0  # planner, surrogate, MLflow
+_GIB_DRIVER = 2.0  # memory of the planner, the surrogate and MLflow
 _STARTUP_S = {"ray": 25.0, "serial": 8.0}
-_PLANNING_S = 4.0  # of a round: fit, proposals, plots
-_PLANNING_FAST_S = 0.5  # the same where no network is fitted
-_AGAIN = 1.5  # confirmations per leader, because some move and others take their place
-_SHARED = 1.25  # cores that all work are slower than one alone
-_LAST = 1.15  # workers that wait for the last of a batch
-_EARLIER_SCREENED = 1.4  # candidates screened per label
+_PLANNING_S = 4.0  # for one round: fit, proposals, plots
+_PLANNING_FAST_S = 0.5  # the same where no neural network is fitted
+_AGAIN = 1.5  # confirmations per leader, because some are demoted and others take their place
+_SHARED = 1.25  # slowdown of a core while all others work too
+_LAST = 1.15  # slowdown because workers wait for the last call of a batch
+_CHECKED = 1.4  # candidates that the constraint gate checks per label
 
 
 def estimate(config: CampaignConfig) -> dict[str, Any]:
-    """Size of the space, oracle calls, core hours, minutes and memory; estimates but for the size.
+    """Size of the space and oracle calls, with estimates of core hours, minutes and memory.
 
     Forces are timed with the campaign's own potential on a few of its candidates, which takes some
-    seconds; the rest follows from the sizes of supercells and meshes. `cost` has the minutes of one
-    core by what they are for, `assumptions` what they rest on.
+    seconds; the rest follows from the sizes of supercells and meshes. In the document, `cost` gives
+    the core minutes of each kind of work, and `assumptions` what the estimates are based on.
 
     Raises:
         ConfigError: as for a launch.
@@ -73,9 +73,9 @@ def estimate(config: CampaignConfig) -> dict[str, Any]:
 
 
 def described(document: dict[str, Any]) -> list[str]:
-    """The same for people, in lines."""
+    """The document of `estimate` as lines of text."""
     d = document
-    found = [
+    lines = [
         f"{d['name']}: about {_minutes(d['wall_minutes'])} here, {d['core_hours']:.2g} core hours, "
         f"{d['memory_gib']:g} GiB",
         f"{d['oracle_calls']} evaluations of {d['seconds_per_call']:.2g} s, "
@@ -83,15 +83,15 @@ def described(document: dict[str, Any]) -> list[str]:
         f"{d['rounds']} rounds",
     ]
     if d["recorded_hours"]:
-        found.append(f"charged to the budget: {d['recorded_hours']:.3g} recorded hours")
+        lines.append(f"charged to the budget: {d['recorded_hours']:.3g} recorded hours")
     for name, minutes in d["cost"].items():
         label = name.removesuffix("_core_minutes").replace("_", " ")
-        found.append(f"  {label:<20} {minutes:8.1f} core minutes")
-    return [*found, *d["assumptions"], *d["notes"]]
+        lines.append(f"  {label:<20} {minutes:8.1f} core minutes")
+    return [*lines, *d["assumptions"], *d["notes"]]
 
 
 def _check_own_features(config: CampaignConfig, prepared: Prepared) -> None:
-    """Load a potential of the user's own that the surrogate learns from, as the workers will.
+    """Load a user's own potential from which the surrogate's features are computed, as workers do.
 
     Raises:
         ConfigError: it cannot be loaded.
@@ -99,7 +99,7 @@ def _check_own_features(config: CampaignConfig, prepared: Prepared) -> None:
     if surrogate_settings(config, prepared.space).features in (*POTENTIALS, "none"):
         return
     executor = SerialExecutor(ExecutorSettings(kind="serial"))
-    try_named(executor, config, prepared.space, potential=None)
+    check_potentials(executor, config, prepared.space, potential=None)
 
 
 def _minutes(minutes: float) -> str:
@@ -116,7 +116,7 @@ def _calls(config: CampaignConfig, prepared: Prepared) -> int:
 
 
 def _confirmations(config: CampaignConfig, prepared: Prepared, calls: int) -> int:
-    """Calls at tighter settings: for some leaders more than one, and some lose their place."""
+    """Expected number of confirmations; some leaders need two, and some are replaced."""
     settings = config.confirmation
     if list(prepared.oracles.values())[-1].tightened(1) is None:
         return 0
@@ -126,27 +126,27 @@ def _confirmations(config: CampaignConfig, prepared: Prepared, calls: int) -> in
 def _parallel(
     config: CampaignConfig, prepared: Prepared, prices: CallPrices, calls: int, confirmations: int
 ) -> dict[str, float]:
-    """Seconds of one core of what the workers do."""
-    # Each worker makes layers ready for itself; force constants of crystals are shared.
-    makers = min(_workers(config), config.budget.batch) if prices.each_worker else 1
-    again = prices.confirmation_once_s * makers + prices.confirmation_s * confirmations
-    found = {
-        "evaluations": prices.once_s * makers + prices.call_s * calls,
-        "confirmations": again if confirmations else 0.0,
+    """Core seconds of the work that is done in workers, by kind of work."""
+    # Each worker prepares the layers for itself; force constants of crystals are shared.
+    preparing = min(_workers(config), config.budget.batch) if prices.each_worker else 1
+    confirming = prices.confirmation_once_s * preparing + prices.confirmation_s * confirmations
+    seconds = {
+        "evaluations": prices.once_s * preparing + prices.call_s * calls,
+        "confirmations": confirming if confirmations else 0.0,
     }
-    if prices.look_s:
-        first = 2 * config.budget.batch * prices.look_s
+    if prices.query_s:
+        first = 2 * config.budget.batch * prices.query_s
         share = config.budget.cheap_share * prices.call_s * calls
-        found["cheaper_fidelities"] = max(share, first) if config.budget.cheap_share else 0.0
-    found["screening"] = prices.screening_s * calls * _EARLIER_SCREENED
-    found["features"] = prices.feature_s * _with_features(config, prepared)
+        seconds["cheaper_fidelities"] = max(share, first) if config.budget.cheap_share else 0.0
+    seconds["screening"] = prices.constraint_s * calls * _CHECKED
+    seconds["features"] = prices.feature_s * _with_features(config, prepared)
     if config.dft.heals:
-        found |= prices.healing
-    return {name: seconds for name, seconds in found.items() if seconds}
+        seconds |= prices.healing
+    return {name: value for name, value in seconds.items() if value}
 
 
 def _with_features(config: CampaignConfig, prepared: Prepared) -> int:
-    """Crystals of which the surrogate computes features."""
+    """Number of crystals for which features are computed."""
     size = prepared.space.size or config.selection.pool_limit
     if prepared.space.reading.crystals:
         return prepared.space.reading.crystals
@@ -178,20 +178,20 @@ def _workers(config: CampaignConfig) -> int:
 def _assumptions(
     config: CampaignConfig, prices: CallPrices, workers: int, at_once: int
 ) -> list[str]:
-    """What the figures rest on, one line each."""
-    found = [f"workers: {workers}, of which a batch keeps {at_once} busy", *prices.assumptions]
+    """What the estimates are based on, one line each."""
+    lines = [f"workers: {workers}, of which a batch keeps {at_once} busy", *prices.assumptions]
     if prices.timed is not None:
-        found.insert(0, _machine(prices))
+        lines.insert(0, _machine(prices))
     if config.budget.wall_time is not None:
-        found.append(f"budget.wall_time ends it after {config.budget.wall_time / 60:g} min")
-    return found
+        lines.append(f"budget.wall_time ends it after {config.budget.wall_time / 60:g} min")
+    return lines
 
 
 def _machine(prices: CallPrices) -> str:
     potential = str(prices.timed)
     try:
         text = f"forces of 64 atoms {seconds_of_64_atoms(potential):.2g} s ({potential})"
-    except Exception:  # a potential that does not know sodium or chlorine
+    except Exception:  # a potential that is not made for sodium or chlorine
         text = f"forces of {potential} timed on candidates"
     return f"machine: {text}, linear algebra at {1 / prices.slowness:.2g} of the reference"
 

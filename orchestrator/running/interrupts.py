@@ -1,4 +1,4 @@
-"""Ends this process on SIGTERM and Ctrl-C: in order where that is quick, and in any case."""
+"""Ends this process on SIGTERM and Ctrl-C: in an orderly way if that is quick, else by force."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from typing import Any
 INTERRUPTED = 130
 """Exit code of an interrupted command."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_ORDERLY_S = 15.0  # after a signal, to record it and to end what was started
+_ORDERLY_S = 15.0  # time after a signal to record it and to end what was started
 _IMPATIENT_S = 2.0  # the same after a second signal
 
 
 class Interrupts:
-    """Whether somebody interrupted, by Ctrl-C or SIGTERM; also the handler of these signals.
+    """Records whether Ctrl-C or SIGTERM has interrupted; also the handler of these signals.
 
-    The exception that tells it may be raised where Python drops it, in a callback of a library or
-    while an object is deleted; so the loop asks as well.
+    The exception that the handler raises may be lost, in a callback of a library or while an object
+    is deleted. Therefore the loop checks `seen` as well.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Interrupts:
 
 @contextmanager
 def signals_interrupt() -> Iterator[Interrupts]:
-    """Let SIGTERM end what is done here the way Ctrl-C does; signals belong to the main thread."""
+    """Let SIGTERM raise KeyboardInterrupt like Ctrl-C; does nothing outside of the main thread."""
     present = signal.getsignal(signal.SIGTERM)
     if isinstance(present, Interrupts):
         yield present
@@ -56,14 +56,14 @@ def signals_interrupt() -> Iterator[Interrupts]:
 
 @contextmanager
 def signals_end_the_process(title: str) -> Iterator[None]:
-    """The same for a whole process, which ends even where Python code does not get its turn.
+    """Like `signals_interrupt`, but ends the process even where no Python code runs any more.
 
-    Python runs a handler between two of its own steps, and a library may wait in between for a
-    lock, a disk or a network. What the interpreter writes at once is read by a thread here, which
-    ends the process when that has not ended by itself.
+    Python runs a signal handler only between two of its own instructions, and a library may wait
+    for a lock, a disk or a network in between. The interpreter's wakeup file descriptor is written
+    at once, however. A thread reads it, and ends the process if it does not end in time.
 
     Args:
-        title: begins the line that is printed then.
+        title: begins the line that is printed in that case.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -84,13 +84,13 @@ def signals_end_the_process(title: str) -> Iterator[None]:
 
 
 def leave(code: int, held_by: str) -> None:
-    """End the process at once if a thread of this name still runs: libraries would wait for it."""
+    """End the process at once if a thread named `held_by` still runs; Python would wait for it."""
     if any(thread.name == held_by for thread in threading.enumerate()):
         _exit(code)
 
 
 def _watch(wakeup: socket.socket, title: str) -> None:
-    """Body of the thread: numbers of signals come in as bytes, the end of the work as none."""
+    """Body of the thread: reads signal numbers as bytes, until the other end is closed."""
     count, limit = 0, None
     while True:
         wakeup.settimeout(limit)
@@ -107,14 +107,14 @@ def _watch(wakeup: socket.socket, title: str) -> None:
 
 
 def _exit(code: int) -> None:
-    """End the process without another word to any library; the kernel ends what Ray started."""
+    """End the process without any cleaning up by libraries; the kernel ends what Ray started."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)
 
 
 def _forget() -> None:
-    """A forked process has signals of its own."""
+    """Detach a forked process from the wakeup descriptor of its parent."""
     if isinstance(signal.getsignal(signal.SIGTERM), Interrupts):
         signal.set_wakeup_fd(-1)
 

@@ -1,4 +1,4 @@
-"""The closed loop: plan a round, run it, record every outcome, look again."""
+"""The closed loop: plan a round, run it, record every outcome, and begin again."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from orchestrator.healing.healer import Healer
 from orchestrator.rounds.planning import Planner
 
 _POLL_S = 0.5
-"""How often a stop request is looked for while oracle calls run."""
+"""Interval at which stop requests are checked while oracle calls run."""
 
 
 class Observer(Protocol):
-    """Is told what happens, after it was recorded: progress bars, tracking, plots."""
+    """Is notified of what happens, after it was recorded: progress display, tracking, plots."""
 
     def on_change(self, campaign: Campaign, in_flight: dict[str, tuple[str, float]]) -> None:
         """Something was recorded, or time passed."""
@@ -44,17 +44,17 @@ class Observer(Protocol):
 
 @dataclass
 class Loop:
-    """Runs one campaign to its end; everything it decides can be decided again from the events.
+    """Runs one campaign to its end; all of its decisions can be reproduced from the events.
 
     Args:
         campaign: open for writing.
-        planner: decides rounds.
+        planner: plans rounds.
         executor: runs oracle calls.
-        call_for: makes the executor's call for a trial.
+        call_for: creates the executor's call for a trial.
         healer: heals the potential between rounds, or None.
-        observers: told of progress.
-        clock: seconds spent planning, running and mirroring are taken from it.
-        interrupted: whether to leave by KeyboardInterrupt as soon as possible.
+        observers: are notified of progress.
+        clock: measures the seconds spent planning and running.
+        interrupted: whether to raise KeyboardInterrupt as soon as possible.
     """
 
     campaign: Campaign
@@ -67,13 +67,13 @@ class Loop:
     interrupted: Callable[[], bool] = lambda: False
 
     def run(self) -> ev.Stopped:
-        """Work until a budget is spent, a stop is asked for, or most calls fail."""
+        """Work until the campaign is complete, a stop is requested, or too many calls fail."""
         while True:
             state, config = self.campaign.state, self.campaign.config
             if state.open_round is None:
-                vain = valueless_reason(state, self.campaign.objective)
-                if vain is not None:
-                    return self._end("failed", vain)
+                useless = valueless_reason(state, self.campaign.objective)
+                if useless is not None:
+                    return self._end("failed", useless)
                 if stop_reason(state, config, self.campaign.objective) is None:
                     stopped = self._heal()
                     if stopped is not None:
@@ -85,7 +85,7 @@ class Loop:
                 except CallFailed as error:
                     return self._end("failed", f"planning a round: {error}")
                 if plan is None:
-                    return self._finish(self._last_words(reason))
+                    return self._finish(self._completion_reason(reason))
                 seconds = {"seconds_planning": self.clock() - began}
                 event = plan.event.model_copy(
                     update={"metrics": plan.event.metrics | plan.seconds | seconds}
@@ -96,16 +96,16 @@ class Loop:
                 return stopped
 
     def _run_round(self) -> ev.Stopped | None:
-        """Bring every trial of the open round to an outcome; a stop leaves the rest for later."""
+        """Run all trials of the open round; after a stop, those that are left run on resume."""
         began = self.clock()
-        self._reuse_known()
+        self._reuse_stored()
         in_flight: set[str] = set()
         while True:
             waiting = [t for t in self._open_trials() if t.status == "PROPOSED"]
             if not waiting and not in_flight:
                 break
             self._submit(waiting[: max(0, self.executor.slots - len(in_flight))], in_flight)
-            self._tell()  # a serial executor works through a call before it gives the reply
+            self._notify()  # a serial executor runs a whole call before it returns the reply
             reply = self.executor.next_reply(timeout=_POLL_S)
             if reply is not None:
                 in_flight.discard(reply.id)
@@ -113,10 +113,10 @@ class Loop:
                 reason = failure_reason(self.campaign.state, self.campaign.config)
                 if reason is not None:
                     return self._end("failed", reason)
-            self._tell()
+            self._notify()
             if self.interrupted():
                 raise KeyboardInterrupt
-            if self._asked_to_stop():
+            if self._stop_requested():
                 return self._end("stopped", "stopped by request")
             if self._out_of_time():
                 return self._end("finished", self._time_is_up())
@@ -127,14 +127,14 @@ class Loop:
             observer.on_round(self.campaign)
         return None
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for observer in self.observers:
             observer.on_change(self.campaign, self.executor.progress())
 
     def _heal(self) -> ev.Stopped | None:
-        """Heal the potential where it is due; a potential that cannot be judged ends the campaign.
+        """Heal the potential if that is due; returns the end of the campaign if a call fails.
 
-        No trial is open then, so that all trials of a round have the same weights.
+        No trial is open at that time, so that all trials of a round have the same weights.
         """
         if self.healer is None:
             return None
@@ -147,7 +147,7 @@ class Loop:
         return None
 
     def _open_trials(self) -> list[Trial]:
-        """Those of the open round, and of any round those whose failure was forgotten."""
+        """Trials of the open round, and trials of any round whose failures were forgotten."""
         return [t for t in self.campaign.state.trials.values() if not t.is_finished]
 
     def _submit(self, trials: Sequence[Trial], in_flight: set[str]) -> None:
@@ -158,17 +158,17 @@ class Loop:
             in_flight.add(trial.plan.id)
             self.executor.submit(self.call_for(trial))
 
-    def _reuse_known(self) -> None:
-        """Answer trials whose evaluation is stored: no oracle call is ever paid for twice."""
+    def _reuse_stored(self) -> None:
+        """Complete trials whose outcome is stored, so that nothing is evaluated twice."""
         for trial in self._open_trials():
             if trial.status != "PROPOSED":
                 continue
-            known = self.campaign.known(trial.plan.digest, trial.plan.method)
-            if known is not None:
-                self._record_outcome(trial, known, {"reused": True}, stored=True)
+            outcome = self.campaign.stored_outcome(trial.plan.digest, trial.plan.method)
+            if outcome is not None:
+                self._record_outcome(trial, outcome, {"reused": True}, stored=True)
 
     def _settle(self, trial: Trial, reply: Reply) -> None:
-        """Record what an attempt gave: an outcome, another attempt, or a failure for good."""
+        """Record the result of an attempt: an outcome, or that another attempt will follow."""
         outcome = _outcome_of(reply, trial, self.campaign)
         times = {
             "submitted": reply.submitted,
@@ -193,7 +193,10 @@ class Loop:
         *,
         stored: bool,
     ) -> None:
-        """One transaction: the evaluation unless it is `stored`, its event, and a verdict."""
+        """Record in one transaction the event, the verdict of a confirmation, and the evaluation.
+
+        The evaluation itself is left out with `stored`: it is stored already, or is not to be.
+        """
         events: list[ev.Event] = []
         answer = usable(outcome, self.campaign.objective)
         if isinstance(answer, Failed):
@@ -211,7 +214,7 @@ class Loop:
             events += [] if verdict is None else [verdict]
         self.campaign.record(*events, evaluations=[] if stored else [outcome])
 
-    def _asked_to_stop(self) -> bool:
+    def _stop_requested(self) -> bool:
         return self.campaign.store.stop_requested(self.campaign.name)
 
     def _out_of_time(self) -> bool:
@@ -219,38 +222,38 @@ class Loop:
         return limit is not None and self.campaign.state.busy_until(time.time()) >= limit
 
     def _finish(self, reason: str) -> ev.Stopped:
-        """End as complete, unless most calls failed, however few these are."""
-        failed = failure_reason(self.campaign.state, self.campaign.config, enough=1)
-        return self._end("finished", reason) if failed is None else self._end("failed", failed)
+        """End as complete, unless too many calls have failed, however few calls there were."""
+        failure = failure_reason(self.campaign.state, self.campaign.config, enough=1)
+        return self._end("finished", reason) if failure is None else self._end("failed", failure)
 
     def _time_is_up(self) -> str:
-        """The limit that keeps planned trials from being run."""
+        """The reason why planned trials are not run."""
         limit = self.campaign.config.budget.wall_time
         waiting = len([t for t in self._open_trials() if not t.is_finished])
         return f"budget.wall_time: all {limit:g} s are used, {waiting} planned trials are left"
 
-    def _last_words(self, reason: str | None) -> str:
-        """All that keeps the campaign from going on."""
+    def _completion_reason(self, reason: str | None) -> str:
+        """All reasons why the campaign does not go on."""
         state, settings = self.campaign.state, self.campaign.config.confirmation
         reasons = [] if reason is None else [reason]
         if reason is None or is_used_up(self.planner.space, state):
             reasons.append(SPACE_USED_UP)
-        left = len(unconfirmed(state, self.campaign.objective, settings))
-        if left:
+        count = len(unconfirmed(state, self.campaign.objective, settings))
+        if count:
             reasons.append(
-                f"confirmation.max_calls: all {settings.max_calls} are used, {left} of the best "
+                f"confirmation.max_calls: all {settings.max_calls} are used, {count} of the best "
                 f"{settings.leaders} are not confirmed"
             )
         return "; ".join(reasons)
 
-    def _end(self, word: Any, reason: str) -> ev.Stopped:
-        stopped = ev.Stopped(state=word, reason=reason)
+    def _end(self, state: Any, reason: str) -> ev.Stopped:
+        stopped = ev.Stopped(state=state, reason=reason)
         self.campaign.record(stopped)
         return stopped
 
 
 def _settled(outcome: Measured | Unstable | Failed, trial: Trial) -> Measured | Unstable | Failed:
-    """The outcome; what nobody foresaw belongs to the material once a fresh attempt repeats it."""
+    """The outcome; an unexpected failure becomes permanent if the previous attempt ended alike."""
     if isinstance(outcome, Failed) and outcome.unexpected and trial.failures > 0:
         repeated = trial.last_error == f"{outcome.stage}: {outcome.message}"
         return outcome.model_copy(update={"permanent": repeated})
@@ -260,9 +263,9 @@ def _settled(outcome: Measured | Unstable | Failed, trial: Trial) -> Measured | 
 def usable(
     outcome: Measured | Unstable | Failed, objective: Objective
 ) -> Measured | Unstable | Failed:
-    """The outcome; a failure in its place where its number is none that can be learned from.
+    """The outcome, or a failure where its value of the objective cannot be learned from.
 
-    The evaluation itself is stored as it is, since another objective may do with it.
+    The evaluation itself is stored unchanged, since it may be useful for another objective.
     """
     problem = objective.problem(outcome) if isinstance(outcome, Measured) else None
     if problem is None:
@@ -274,12 +277,12 @@ def usable(
 
 
 def _outcome_of(reply: Reply, trial: Trial, campaign: Campaign) -> Measured | Unstable | Failed:
-    """The evaluation a reply holds; an attempt that broke becomes a transient `Failed`."""
+    """The outcome in a reply; an attempt without an answer becomes a transient `Failed`."""
     error = reply.error or f"the call ended as {reply.kind!r} without an answer"
     if reply.kind == "ok" and reply.value is not None:
-        found = EVALUATION.validate_python(reply.value)
-        if found.method == trial.plan.method:
-            return found
+        outcome = EVALUATION.validate_python(reply.value)
+        if outcome.method == trial.plan.method:
+            return outcome
         error = (
             "the worker's method is not the campaign's (another version of the potential or of its "
             "source); stop the campaign and restore it"

@@ -1,4 +1,4 @@
-"""What a campaign computes with is tried in a worker before anything is recorded."""
+"""Tries a campaign's potentials in a worker, before anything is recorded."""
 
 from __future__ import annotations
 
@@ -9,58 +9,58 @@ from agents.contract.protocol import Space
 from oracle.materials.crystal import Crystal
 from oracle.potentials.dft_settings import Potential
 from orchestrator.assembly.build import kind_of, surrogate_settings
-from orchestrator.calls.oracle_calls import TrialRequest, try_potentials
+from orchestrator.calls.oracle_calls import PreflightRequest, try_potentials
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.kinds import KINDS
 from orchestrator.executors.protocol import CallFailed, Executor
 
-_LOOKED_AT = 200  # materials of the space, of which the smallest are taken
-_TRIED = 4
+_EXAMINED = 200  # first materials and crystals of the space, of which the smallest are tried
+_TRIED = 4  # crystals
 
 
-def try_named(
+def check_potentials(
     executor: Executor, config: CampaignConfig, space: Space, potential: Potential | None
 ) -> None:
-    """Have the campaign's potentials work in a worker.
+    """Check that the campaign's potentials work in a worker.
 
-    Every worker loads them, as it would for the first call; the first that is ready is enough.
+    Every worker loads them, as it would for its first call; the answer of the first is awaited.
 
     Args:
         executor: started.
         config: of the campaign.
-        space: gives crystals to try.
-        potential: that measures, or None where nothing is computed.
+        space: provides crystals on which they are tried.
+        potential: the oracle's, or None where the oracle computes nothing with a potential.
 
     Raises:
         ConfigError: a potential cannot be loaded, or does not work.
     """
-    learned = [name for name in _learned_from(config, space) if name != potential]
-    if potential is None and not learned:
+    features = [name for name in _feature_potentials(config, space) if name != potential]
+    if potential is None and not features:
         return
-    request = TrialRequest(potential, tuple(_small_crystals(space)), tuple(learned))
+    request = PreflightRequest(potential, tuple(_small_crystals(space)), tuple(features))
     requests = itertools.repeat(request, executor.slots)
     try:
-        found = next(iter(executor.map(try_potentials, requests)))
+        answer = next(iter(executor.map(try_potentials, requests)))
     except CallFailed as error:
         raise ConfigError(f"executor: {error}") from error
-    if found.refusal is not None:
-        raise ConfigError(f"{found.refusal.key}: {found.refusal.message}")
+    if answer.refusal is not None:
+        raise ConfigError(f"{answer.refusal.key}: {answer.refusal.message}")
 
 
-def _learned_from(config: CampaignConfig, space: Space) -> list[str]:
-    """Potentials whose features a surrogate learns from."""
+def _feature_potentials(config: CampaignConfig, space: Space) -> list[str]:
+    """Potentials from which the surrogate's features are computed."""
     features = surrogate_settings(config, space).features
-    described = KINDS[kind_of(space)].from_potential
-    return [features] if described and features != "none" else []
+    needs_potential = KINDS[kind_of(space)].from_potential
+    return [features] if needs_potential and features != "none" else []
 
 
 def _small_crystals(space: Space) -> list[Crystal]:
-    """The smallest of the first crystals of a space, or of the layers that it stacks."""
-    found = {c.digest: c for c in itertools.islice(_crystals(space), _LOOKED_AT)}
-    return sorted(found.values(), key=lambda crystal: len(crystal.species))[:_TRIED]
+    """The smallest among the first crystals of a space; layers and pairs give their crystals."""
+    crystals = {c.digest: c for c in itertools.islice(_crystals(space), _EXAMINED)}
+    return sorted(crystals.values(), key=lambda crystal: len(crystal.species))[:_TRIED]
 
 
 def _crystals(space: Space) -> Iterator[Crystal]:
-    for material in itertools.islice(iter(space), _LOOKED_AT):
+    for material in itertools.islice(iter(space), _EXAMINED):
         yield from material.ingredients()

@@ -1,4 +1,4 @@
-"""What one call of each kind costs in seconds of one core, from a few timed candidates."""
+"""Estimates the cost of one call of each kind, in core seconds, from a few timed candidates."""
 
 from __future__ import annotations
 
@@ -29,50 +29,50 @@ from orchestrator.assembly.prepared import Prepared
 from orchestrator.config.config import CampaignConfig
 from orchestrator.rounds.constraint_gate import constraints_of
 
-_LOOKED_AT = 300  # materials, to see which kinds there are
-_KINDS = 4  # of them that are timed
+_EXAMINED = 300  # materials of which the most frequent kinds are found
+_KINDS = 4  # kinds of crystals that are timed
 _LONG = 5.0  # s; forces expected to take longer are not timed but scaled from a smaller cell
-_STABLE = 0.7  # share of candidates that go on to third order
-_EOS = 13  # energies with stress of an energy-volume curve
-_RELAXED = 12  # of a relaxation to 0.04 eV/Å
-_RIVALS = 8  # competing prototypes of a candidate
-_ELEMENTS = 6.0  # the same of new elements, whose cells are often larger, in candidates' cells
-_NODES = 0.05  # s: descriptors and latent features of a crystal
-_DOUBLED = 6  # force calls of the first look at phonons
-_SPECTRA = 2.0  # s, of both meshes of an interface's crystal
-_PAIR = 1.0  # s, of a pair whose crystals are known
-_BACKWARD = 4.0  # times the seconds of forces, for a step of fine-tuning
+_STABLE = 0.7  # share of candidates for which third-order force constants are computed
+_EOS = 13  # calculations of energy and stress for an energy-volume curve
+_RELAXED = 12  # the same for a relaxation to 0.04 eV/Å
+_POLYMORPHS = 8  # competing prototypes of a candidate
+_ELEMENTS = 6.0  # cost of new elements, whose cells are often larger, in units of one candidate
+_NODES = 0.05  # s, for descriptors and latent features of a crystal
+_DOUBLED = 6  # force calls for the phonons of a doubled cell
+_SPECTRA = 2.0  # s, for both meshes of a crystal of an interface
+_PAIR = 1.0  # s, for a pair whose crystals have been computed
+_BACKWARD = 4.0  # time of a step of fine-tuning over that of the forces
 _ALL_EPOCHS = 0.7  # share of `dft.epochs` that is used
-_DFT_LABEL = 1800.0  # s, of a supercell of 30 atoms with a DFT program
+_DFT_LABEL = 1800.0  # s, for a supercell of 30 atoms with a DFT program
 
 
 @dataclass(frozen=True)
 class CallPrices:
-    """Seconds of one core.
+    """Costs of calls in core seconds.
 
     Args:
-        call_s: of an evaluation at the objective's fidelity, on average.
-        once_s: before the first, of what all share.
-        confirmation_s: of one at tighter settings.
-        confirmation_once_s: before the first of those.
-        look_s: of one at the cheapest other fidelity, 0 without.
-        screening_s: of a candidate's energies, 0 where no constraint needs them.
-        feature_s: of a crystal's features.
-        healing: of hunts, labels and fine-tuning, by name, for the whole campaign.
-        recorded_s: charged for a call that only looks a number up.
-        memory_gib: of a worker.
-        slowness: of the machine's linear algebra.
-        each_worker: whether every worker does for itself what comes before the first call.
+        call_s: mean cost of an evaluation at the objective's fidelity.
+        once_s: cost of what all evaluations share and is computed before the first.
+        confirmation_s: mean cost of a confirmation.
+        confirmation_once_s: cost of what all confirmations share.
+        query_s: cost of an evaluation at the low fidelity, 0 where there is none.
+        constraint_s: cost of the energies of a candidate, 0 where no constraint needs them.
+        feature_s: cost of the features of a crystal.
+        healing: costs of hole hunts, force labels and fine-tuning in the whole campaign, by name.
+        recorded_s: cost that a replay charges for a call.
+        memory_gib: memory of a worker, GiB.
+        slowness: time of linear algebra on this machine over that on the reference machine.
+        each_worker: whether every worker computes for itself what evaluations share.
         timed: the potential whose forces were timed, or None.
-        assumptions: one line each.
+        assumptions: what the numbers are based on, one line each.
     """
 
     call_s: float
     once_s: float = 0.0
     confirmation_s: float = 0.0
     confirmation_once_s: float = 0.0
-    look_s: float = 0.0
-    screening_s: float = 0.0
+    query_s: float = 0.0
+    constraint_s: float = 0.0
     feature_s: float = 0.0
     healing: dict[str, float] = field(default_factory=dict)
     recorded_s: float = 0.0
@@ -85,11 +85,11 @@ class CallPrices:
 
 @dataclass(frozen=True)
 class Kind:
-    """Crystals that cost alike.
+    """Crystals of similar cost.
 
     Args:
         example: one of them.
-        share: of all that were looked at.
+        share: their share of all crystals that were examined.
     """
 
     example: Crystal
@@ -97,13 +97,13 @@ class Kind:
 
 
 def prices_of(config: CampaignConfig, prepared: Prepared) -> CallPrices:
-    """Prices of a campaign's calls; times forces, but starts nothing."""
+    """Prices of a campaign's calls; forces are timed in this process."""
     return _PRICES.get(config.oracle.kind, _unknown)(config.oracle, config, prepared.space)
 
 
 def kinds_of(space: Space) -> list[Kind]:
     """The most frequent kinds of crystals of a space, by space group and size."""
-    sample = space.sample(_LOOKED_AT, np.random.default_rng(0))
+    sample = space.sample(_EXAMINED, np.random.default_rng(0))
     crystals = [crystal for material in sample for crystal in crystals_of(material)]
     counts: Counter[tuple[int, int]] = Counter()
     examples: dict[tuple[int, int], Crystal] = {}
@@ -125,23 +125,24 @@ class Timed:
 
     def __init__(self, potential: Potential) -> None:
         self._potential = potential
-        self._known: dict[tuple[int, str], float] = {}
+        self._measured: dict[tuple[int, str], float] = {}
+        """By number of atoms and formula."""
 
     def __call__(self, atoms: Atoms) -> float:
         """Seconds of one thread for the forces of a structure."""
         n, formula = len(atoms), atoms.get_chemical_formula("reduce")
-        per_atom = max((s / k for (k, f), s in self._known.items() if f == formula), default=0.0)
+        per_atom = max((s / k for (k, f), s in self._measured.items() if f == formula), default=0.0)
         key = n, formula
-        if key not in self._known:
+        if key not in self._measured:
             if per_atom * n > _LONG:
                 return per_atom * n
-            self._known[key] = seconds_of_forces(self._potential, atoms, 2)
-        return self._known[key]
+            self._measured[key] = seconds_of_forces(self._potential, atoms, 2)
+        return self._measured[key]
 
 
 def _unknown(settings: OwnOracleSettings, config: CampaignConfig, space: Space) -> CallPrices:
-    """An oracle of the user's own, of which nothing is known."""
-    text = f"{settings.kind}: what a call takes is not known, and counts as nothing here"
+    """Calls of a user's own oracle, whose cost is not known."""
+    text = f"{settings.kind}: the cost of a call is not known, and is taken as zero here"
     return CallPrices(0.0, assumptions=(text,))
 
 
@@ -156,7 +157,7 @@ def _replayed(settings: ReplaySettings, config: CampaignConfig, space: Space) ->
 
 
 def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) -> CallPrices:
-    """Evaluations of `phonon-bte`."""
+    """Calls of the oracle `phonon-bte`."""
     kinds, timed, slow = kinds_of(space), Timed(settings.calculator), slowness()
     efforts = [(kind.share, phonon_effort(kind.example, settings, timed)) for kind in kinds]
     harmonic = _mean([(share, e.harmonic) for share, e in efforts], slow)
@@ -164,7 +165,7 @@ def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) 
     confirming = _mean([(share, e.confirming) for share, e in efforts], slow)
     ends_early = settings.fidelities[-1] == "harmonic"
     cell = _mean_over(kinds, lambda crystal: _cell_s(settings.calculator, crystal))
-    look = 0.0 if len(settings.fidelities) < 2 else _total(harmonic)
+    query = 0.0 if len(settings.fidelities) < 2 else _total(harmonic)
     parts = (
         f"force calls of an evaluation: {harmonic.force_calls:.0f}, and "
         f"{conductive.force_calls:.0f} more for the {_STABLE:.0%} that are stable"
@@ -172,8 +173,8 @@ def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) 
     return CallPrices(
         call_s=_total(harmonic) + (0.0 if ends_early else _STABLE * _total(conductive)),
         confirmation_s=0.3 * _total(harmonic) if ends_early else _total(confirming),
-        look_s=look,
-        screening_s=_screening(config, cell),
+        query_s=query,
+        constraint_s=_constraints(config, cell),
         feature_s=_features(config, cell),
         healing=_healing(config, cell, kinds, timed),
         memory_gib=max(harmonic.memory_gib, conductive.memory_gib, confirming.memory_gib),
@@ -183,12 +184,12 @@ def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) 
     )
 
 
-def _screening(config: CampaignConfig, cell_s: float) -> float:
-    """Of a candidate's own energy, its rivals' and its elements'."""
+def _constraints(config: CampaignConfig, cell_s: float) -> float:
+    """Core seconds for the energies of a candidate, of its polymorphs and of its elements."""
     if not any(c.name in ("energy_above_best_polymorph", "formation_energy")
                for c in constraints_of(config)):  # fmt: skip
         return 0.0
-    return (1 + _RIVALS / 2 + _ELEMENTS) * (_EOS + _RELAXED) * cell_s
+    return (1 + _POLYMORPHS / 2 + _ELEMENTS) * (_EOS + _RELAXED) * cell_s
 
 
 def _features(config: CampaignConfig, cell_s: float) -> float:
@@ -199,7 +200,7 @@ def _features(config: CampaignConfig, cell_s: float) -> float:
 def _healing(
     config: CampaignConfig, cell_s: float, kinds: list[Kind], timed: Timed
 ) -> dict[str, float]:
-    """Hunts, labels and fine-tuning of a whole campaign."""
+    """Core seconds of hole hunts, force labels and fine-tuning in a whole campaign."""
     settings = config.dft
     if not settings.heals:
         return {}
@@ -208,18 +209,18 @@ def _healing(
     forces_s = cell_s * atoms / cells
     hunts = -(-settings.max_labels // settings.per_round)
     label_s = forces_s * 2 if isinstance(settings.engine, str) else _DFT_LABEL
-    looked_at = settings.materials * settings.copies * (1 + len(settings.committee))
-    learned = [min(settings.max_labels, settings.per_round * k) for k in range(1, hunts + 1)]
-    steps = sum(settings.epochs * _ALL_EPOCHS * (n + settings.replay) for n in learned)
+    force_calls = settings.materials * settings.copies * (1 + len(settings.committee))
+    labels = [min(settings.max_labels, settings.per_round * k) for k in range(1, hunts + 1)]
+    steps = sum(settings.epochs * _ALL_EPOCHS * (n + settings.replay) for n in labels)
     return {
-        "hole_hunts": hunts * (looked_at * forces_s + settings.materials * _RELAXED * cell_s),
+        "hole_hunts": hunts * (force_calls * forces_s + settings.materials * _RELAXED * cell_s),
         "labels": settings.max_labels * label_s,
         "fine_tuning": steps * _BACKWARD * forces_s,
     }
 
 
 def _paired(settings: InterfaceSettings, config: CampaignConfig, space: Space) -> CallPrices:
-    """Evaluations of pairs, each crystal of which is computed once."""
+    """Calls of the oracle `interface`, which computes each crystal of all pairs once."""
     kinds, timed = kinds_of(space), Timed(settings.calculator)
     plain, slow = settings.harmonic(), slowness()
     each = _mean(
@@ -233,7 +234,7 @@ def _paired(settings: InterfaceSettings, config: CampaignConfig, space: Space) -
         call_s=_PAIR,
         once_s=crystals * (_total(each) + spectra),
         confirmation_s=_PAIR + spectra * 2.4,
-        look_s=_PAIR if len(settings.fidelities) > 1 else 0.0,
+        query_s=_PAIR if len(settings.fidelities) > 1 else 0.0,
         feature_s=_features(config, _mean_over(kinds, lambda c: _cell_s(plain.calculator, c))),
         memory_gib=each.memory_gib,
         slowness=slow,
@@ -243,10 +244,10 @@ def _paired(settings: InterfaceSettings, config: CampaignConfig, space: Space) -
 
 
 def _layered(settings: GreenSettings, config: CampaignConfig, space: Space) -> CallPrices:
-    """Evaluations of layer sequences."""
+    """Calls of the oracle `green`, for superlattices."""
     first = next(iter(space))
     assert isinstance(first, Superlattice)
-    assert first.stack is not None  # `green` cannot measure others
+    assert first.stack is not None  # `green` cannot evaluate others
     slow = slowness()
     normal = green_effort(first, settings, Timed(settings.calculator))
     tight = green_effort(first, settings.tightened(), Timed(settings.calculator))
@@ -271,11 +272,11 @@ _PRICES: Mapping[str, Callable[[Any, CampaignConfig, Space], CallPrices]] = {
     "interface": _paired,
     "replay": _replayed,
 }
-"""By the kind of the oracle, whose settings come first."""
+"""By kind of oracle; the first argument of each function is the oracle's settings."""
 
 
 def _cell_s(potential: Potential, crystal: Crystal) -> float:
-    """Seconds of the energy of the primitive cell."""
+    """Seconds for the forces of the primitive cell, on one thread."""
     atoms = Atoms(
         crystal.species, cell=crystal.lattice, scaled_positions=crystal.positions, pbc=True
     )
@@ -285,18 +286,18 @@ def _cell_s(potential: Potential, crystal: Crystal) -> float:
 
 
 def _mean(efforts: list[tuple[float, Effort]], slow: float) -> Effort:
-    """Mean over kinds, the largest memory of all."""
+    """Mean effort over all kinds, weighted by their shares, with the largest memory of any."""
     shares = np.array([share for share, _ in efforts])
-    each = [slower(effort, slow) for _, effort in efforts]
+    scaled = [slower(effort, slow) for _, effort in efforts]
 
     def mean(values: list[float]) -> float:
         return float(np.dot(shares, values))
 
     return Effort(
-        mean([e.force_calls for e in each]),
-        mean([e.forces_s for e in each]),
-        mean([e.other_s for e in each]),
-        max(e.memory_gib for e in each),
+        mean([e.force_calls for e in scaled]),
+        mean([e.forces_s for e in scaled]),
+        mean([e.other_s for e in scaled]),
+        max(e.memory_gib for e in scaled),
     )
 
 

@@ -1,4 +1,4 @@
-"""Brings a campaign's parts together and runs it in this process, as its only writer."""
+"""Assembles the parts of a campaign and runs it in this process, as its only writer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from orchestrator.presentation.rendering import say
 from orchestrator.rounds.planning import Planner
 from orchestrator.running.interrupts import Interrupts, signals_interrupt
 from orchestrator.running.loop import Loop
-from orchestrator.running.preflight import try_named
+from orchestrator.running.preflight import check_potentials
 from orchestrator.running.taken import name_taken
 from orchestrator.running.trial_call import call_for
 from orchestrator.store.lease import Lease
@@ -38,22 +38,21 @@ from orchestrator.tracking.mirror import Mirror
 from orchestrator.tracking.progress import ProgressView
 
 
-def tried(prepared: Prepared, potential: Potential | None = None) -> Executor:
-    """A started executor in which the campaign's potentials have worked; writes nothing.
+def start_executor(prepared: Prepared, potential: Potential | None = None) -> Executor:
+    """Start an executor and check that the campaign's potentials work in it; writes nothing.
 
     Args:
         prepared: the campaign.
-        potential: in use instead of the config's, after healing.
+        potential: used instead of the config's, after healing.
 
     Raises:
-        ConfigError: one cannot be loaded, or does not work.
+        ConfigError: a potential cannot be loaded, or does not work.
     """
     config = prepared.config
-    named = potential or config.oracle.calculator
     executor = build_executor(config.executor)
     executor.start()
     try:
-        try_named(executor, config, prepared.space, named)
+        check_potentials(executor, config, prepared.space, potential or config.oracle.calculator)
     except BaseException:
         executor.shutdown()
         raise
@@ -61,10 +60,10 @@ def tried(prepared: Prepared, potential: Potential | None = None) -> Executor:
 
 
 def refuse_taken(store: Store, config: CampaignConfig) -> None:
-    """Look whether the name of a new campaign is free.
+    """Check that the name of a new campaign is free.
 
     Raises:
-        CampaignExists: it is not; says how the settings of that campaign differ.
+        CampaignExists: it is not; the message says how the settings of that campaign differ.
     """
     if store.is_taken(config.name):
         raise CampaignExists(name_taken(store, config))
@@ -74,7 +73,7 @@ def create(store: Store, prepared: Prepared) -> None:
     """Record a new campaign.
 
     Raises:
-        CampaignExists: the name is taken; says how the settings of that campaign differ.
+        CampaignExists: the name is taken; the message says how that campaign's settings differ.
     """
     notes = [*campaign_notes(prepared.config, prepared.space), *prepared.notes]
     try:
@@ -100,45 +99,45 @@ def run_campaign(
         name: the campaign.
         overrides: ``key.path=value`` changes, recorded before anything runs.
         prepared: its parts, where the caller has built them already.
-        executor: started and `tried`; it is shut down in the end.
-        retry_failed: whether all failed trials are tried again. Without, it is those of a campaign
-            that stopped because most failed, where the reason may have passed.
+        executor: from `start_executor`; it is shut down in the end.
+        retry_failed: whether all failed trials are tried again. Otherwise only transient failures
+            are, and only in a campaign that stopped because too many calls failed.
         console: where progress is shown (stderr).
 
     Raises:
-        ConfigError: a change is refused, or an input or method is not what it was.
+        ConfigError: a change is refused, or an input or method has changed.
         CampaignRunning: another process runs it.
-        KeyboardInterrupt: the user or a signal interrupted; the campaign is recorded as such.
+        KeyboardInterrupt: the user or a signal interrupted; this is recorded first.
     """
-    store.campaign(name)  # an unknown name is reported before a lease is sought
+    store.campaign(name)  # reports an unknown name before a lease is acquired
     with Lease.acquire(store, name) as lease:
         campaign = Campaign(store, name, token=lease.token)
-        config = campaign.proposed(overrides)
+        config = campaign.steered(overrides)
         check_address(config.executor)
         if prepared is None or overrides:
             oracle = campaign.oracle_of(config)
-            found = prepare(config.model_copy(update={"oracle": oracle}), recorded=True)
-            prepared = replace(found, config=config)  # what was asked for, with healed weights
+            healed = prepare(config.model_copy(update={"oracle": oracle}), recorded=True)
+            prepared = replace(healed, config=config)  # the config itself has no healed weights
         _check_methods(campaign, prepared)
-        executor = executor or tried(prepared, campaign.potential)
-        campaign.steer(overrides)  # only what can be carried out is recorded
+        executor = executor or start_executor(prepared, campaign.potential)
+        campaign.steer(overrides)  # changes are recorded only once they are known to work
         store.clear_stop(name)
         _warn_of_new_libraries(campaign, console)
-        again = _to_be_tried_again(campaign, everything=retry_failed)
+        failed = _trials_to_repeat(campaign, everything=retry_failed)
         campaign.record(
             ev.Opened(host=socket.gethostname(), pid=os.getpid(), environment=library_versions())
         )
-        campaign.forget_failures(again)
+        campaign.forget_failures(failed)
         with signals_interrupt() as interrupts:
             return _work(store, campaign, prepared, executor, console, interrupts)
 
 
-def _to_be_tried_again(campaign: Campaign, *, everything: bool) -> list[Trial]:
+def _trials_to_repeat(campaign: Campaign, *, everything: bool) -> list[Trial]:
     stopped = campaign.state.stopped
     if everything:
         return campaign.state.failed()
     if stopped is not None and stopped.state == "failed":
-        return campaign.state.failed(passing=True)
+        return campaign.state.failed(transient=True)
     return []
 
 
@@ -162,11 +161,11 @@ def _work(
     try:
         with view:
             try:
-                return _looped(store, campaign, prepared, watched, mirror, view, interrupts)
+                return _run_loop(store, campaign, prepared, watched, mirror, view, interrupts)
             except KeyboardInterrupt:
                 campaign.record(ev.Stopped(state="interrupted", reason="interrupted"))
                 raise
-            except ConfigError as error:  # the executor has not what the config asks for
+            except ConfigError as error:  # the executor lacks what the config asks for
                 campaign.record(ev.Stopped(state="failed", reason=str(error)))
                 raise
             finally:
@@ -184,7 +183,7 @@ def _work(
             )
 
 
-def _looped(
+def _run_loop(
     store: Store,
     campaign: Campaign,
     prepared: Prepared,
@@ -215,9 +214,9 @@ def _looped(
 
 
 def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
-    """Refuse to mix answers of two methods in one campaign."""
-    was, now = campaign.state.methods, prepared.methods
-    changed = [name for name in was if now.get(name) != was[name]]
+    """Refuse to mix evaluations of two methods in one campaign."""
+    before, now = campaign.state.methods, prepared.methods
+    changed = [name for name in before if now.get(name) != before[name]]
     if changed:
         raise ConfigError(
             f"campaign {campaign.name}: the method of {', '.join(changed)} is not the one it was "
@@ -228,14 +227,14 @@ def _check_methods(campaign: Campaign, prepared: Prepared) -> None:
 
 def _what_changes(config: CampaignConfig) -> str:
     if isinstance(config.oracle, OwnOracleSettings):
-        return f"the source of {config.oracle.kind} was edited, or what it says of its method"
+        return f"the source of {config.oracle.kind} was edited, or what it states as its method"
     potential = config.oracle.calculator
     if isinstance(potential, str) and ":" in potential and potential.split(":")[0] not in FAMILIES:
         return (
-            f"the source of {potential} was edited, or is looked at only since this version of "
-            "phonoscout, or it is another version of the physics"
+            f"the source of {potential} was edited, or earlier versions of phonoscout did not "
+            "check it, or this is another version of the physics"
         )
-    return "other weights of the potential, or another version of the physics"
+    return "the potential has other weights, or this is another version of the physics"
 
 
 def _warn_of_new_libraries(campaign: Campaign, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""One structure, design of layers or pair of crystals through the oracle, outside any campaign."""
+"""Evaluates one structure, superlattice or interface outside of any campaign."""
 
 from __future__ import annotations
 
@@ -56,37 +56,37 @@ def evaluate_file(
     """Evaluate a structure file; finished stages in `home` are reused.
 
     Args:
-        home: where stages and artefacts are kept.
-        structure: any file ASE or pymatgen reads; charges in phonopy's format beside it add the
-            non-analytic term (`oracle.structure_files.born_files.charges_beside`). Or a design of
-            layers or a pair of crystals as JSON, as `best` names them under ``file``.
+        home: where stages and artefacts are stored.
+        structure: any file that ASE or pymatgen can read; charges in phonopy's format beside it add
+            the non-analytic term (`oracle.structure_files.born_files.charges_beside`). Or a
+            superlattice or an interface as JSON, a file that `best` names under ``file``.
         oracle: YAML file with the oracle's settings, without prefix.
-        overrides: ``key=value`` texts over those.
+        overrides: ``key=value`` texts, which take precedence over the file.
         console: where progress is shown (stderr).
 
     Returns:
-        The document of ``evaluate --json``; tensors are in the frame of the given file.
+        The document of ``evaluate --json``; tensors refer to the axes of the file.
 
     Raises:
         ConfigError: settings that are not allowed.
-        OracleError: stage ``read``; a file that cannot be evaluated.
+        OracleError: the file cannot be evaluated; stage ``read``.
     """
     settings, charges = oracle_settings(oracle, overrides)
     material, axes, settings = _material(structure, settings, charges, console)
-    engine = build_oracle(settings, fidelities_of(settings)[-1])
-    at = Ticking(material.formula)
-    with console.status(at):
+    built = build_oracle(settings, fidelities_of(settings)[-1])
+    display = Ticking(material.formula)
+    with console.status(display):
         context = Context(
             workdir=home / "artefacts",
-            progress=at.note,
+            progress=display.note,
             keep_large=True,
             threads=os.cpu_count() or 1,
         )
         with nothing_printed():
-            found = engine.evaluate(material, context=context)
-    document = evaluation_json(found, axes=axes)
+            outcome = built.evaluate(material, context=context)
+    document = evaluation_json(outcome, axes=axes)
     document["artefacts"] = {
-        name: str(home / "artefacts" / path) for name, path in found.artefacts.items()
+        name: str(home / "artefacts" / path) for name, path in outcome.artefacts.items()
     }
     return document
 
@@ -94,13 +94,13 @@ def evaluate_file(
 def _material(
     structure: Path, settings: Computing, charges: ChargesChoice, console: Console
 ) -> tuple[Material, Axes | None, Computing]:
-    """What a file holds, how its axes lie, and the settings for the crystal in canonical axes.
+    """The material in a file, its axes in the file, and the settings for its canonical axes.
 
-    Those have the charges beside the file.
+    The settings include charges that lie beside the file.
 
     Raises:
-        ConfigError: the oracle does not measure such a material.
-        OracleError: stage ``read``; neither a structure nor a design.
+        ConfigError: the oracle cannot evaluate such a material.
+        OracleError: the file holds no material; stage ``read``.
     """
     design = _design(structure)
     if isinstance(design, Interface):
@@ -111,43 +111,48 @@ def _material(
             )
         return design, None, settings
     if design is not None:
-        # The Boltzmann equation is for crystals: there the layers repeat without end.
+        # The Boltzmann equation is for crystals, so the layers are repeated periodically.
         layers = design.crystal() if isinstance(settings, PhononSettings) else design
         return layers, None, settings
     reading = read_file(structure)
     for remark in reading.remarks:
         say(console, f"{structure.name}: {remark}", style="yellow")
-    given = reading.structure
-    material, axes = axes_of(given)
+    material, axes = axes_of(reading.structure)
     if isinstance(settings, PhononSettings):
         settings = _in_canonical_axes(settings, axes, console)
-        turned = canonicalize(given)[1]
+        rotation = canonicalize(reading.structure)[1]
         settings = with_charges(
-            settings, charges, structure, given, material.conventional(), turned, console
+            settings,
+            charges,
+            structure,
+            reading.structure,
+            material.conventional(),
+            rotation,
+            console,
         )
     return material, axes, settings
 
 
 def _in_canonical_axes(settings: PhononSettings, axes: Axes, console: Console) -> PhononSettings:
-    """The settings for the canonical crystal, of which the user hears where they are others.
+    """The settings for the canonical axes; the user is told where they differ.
 
     Raises:
-        OracleError: stage ``read``; a mesh that the canonical axes cannot express.
+        OracleError: the canonical axes cannot express a mesh or supercell; stage ``read``.
     """
     used = axes.settings(settings)
     for name in ("fc2_supercell", "fc3_supercell", "mesh"):
-        wanted, found = getattr(settings, name), getattr(used, name)
-        if found != wanted:
+        in_file, canonical = getattr(settings, name), getattr(used, name)
+        if canonical != in_file:
             say(
                 console,
-                f"{name}: {_short(wanted)} along the axes of the file is {_short(found)} along "
-                "those of the standard cell",
+                f"{name}: {_short(in_file)} along the axes of the file is {_short(canonical)} "
+                "along those of the standard cell",
             )
     return used
 
 
 def _short(size: Any) -> str:
-    """A mesh or supercell, its diagonal alone where that is all."""
+    """A mesh or supercell matrix as text; only its diagonal where the rest is zero."""
     diagonal = [row[i] if isinstance(row, tuple) else row for i, row in enumerate(size)]
     if isinstance(size[0], tuple) and any(size[i][j] for i in range(3) for j in range(3) if i != j):
         return str([list(row) for row in size])
@@ -155,17 +160,17 @@ def _short(size: Any) -> str:
 
 
 def _design(path: Path) -> Superlattice | Interface | None:
-    """The design or pair that a JSON file holds; None where it is none of ours.
+    """The superlattice or interface in a JSON file; None where it holds something else.
 
     Raises:
-        ConfigError: it says that it is one, but is not.
+        ConfigError: the file claims to hold one, but is not valid.
     """
     if path.suffix != ".json":
         return None
     try:
         raw = parse_json(read_text(path))
     except (OracleError, ValueError, RecursionError):
-        return None  # reading it as a structure will say what is wrong
+        return None  # the error of reading it as a structure is more helpful
     models: dict[str, type[Superlattice] | type[Interface]] = {
         "superlattice": Superlattice,
         "interface": Interface,
@@ -180,7 +185,7 @@ def _design(path: Path) -> Superlattice | Interface | None:
 
 
 def oracle_settings(path: Path | None, overrides: Sequence[str]) -> tuple[Computing, ChargesChoice]:
-    """Settings of a computing oracle from a file and ``key=value`` texts, and where charges lie.
+    """Settings of an oracle from a file and ``key=value`` texts, and the choice of charges.
 
     Raises:
         ConfigError: unreadable file, unknown key or a value that is not allowed.
@@ -189,7 +194,7 @@ def oracle_settings(path: Path | None, overrides: Sequence[str]) -> tuple[Comput
     if path is not None:
         raw = read_yaml(path) or {}
         if isinstance(raw, dict) and set(raw) == {"oracle"}:
-            raw = raw["oracle"]  # a whole config's section is understood as well
+            raw = raw["oracle"]  # the section of a campaign's config is accepted as well
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: given {type(raw).__name__}; expected a mapping of keys")
     for override in overrides:

@@ -1,4 +1,4 @@
-"""What is said when a config is launched under the name of a campaign that exists."""
+"""The message when a config is launched under the name of a campaign that exists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 6  # differences that are listed
 
 
 def name_taken(store: Store, config: CampaignConfig) -> str:
-    """One line: how the config differs from the campaign's, and what can be done."""
+    """One line that says how the config differs from the campaign's, and what can be done."""
     campaign = Campaign(store, config.name)
     changes = _changes(campaign, config)
     if not changes:
@@ -33,22 +33,22 @@ def name_taken(store: Store, config: CampaignConfig) -> str:
         f"--name {shlex.quote(_free_name(store, config.name))}{home_option(store.home)}"
     )
     if all(_may_change(campaign, config, key) for key in changes):
-        wanted = [f"{key}={_text(now)}" for key, (_, now) in changes.items()]
-        line += f"; or change the old one: {resume_command(store.home, config.name, wanted)}"
+        overrides = [f"{key}={_text(now)}" for key, (_, now) in changes.items()]
+        line += f"; or change the old one: {resume_command(store.home, config.name, overrides)}"
     return line
 
 
 def _changes(campaign: Campaign, config: CampaignConfig) -> dict[str, tuple[Any, Any]]:
-    """Differences from the settings in force; none where it is what was launched."""
-    given = config.model_dump(mode="json")
+    """Differences from the settings in force; none where the config is the one launched."""
+    new = config.model_dump(mode="json")
     launched = campaign.launched.model_dump(mode="json")
-    if not differences(launched, given):
+    if not differences(launched, new):
         return {}
-    return differences(campaign.config.model_dump(mode="json"), given)
+    return differences(campaign.config.model_dump(mode="json"), new)
 
 
 def _may_change(campaign: Campaign, config: CampaignConfig, key: str) -> bool:
-    """Whether a difference can be had on resume: a path may, where the content is the same."""
+    """Whether a setting may change on resume; a path may, if the content is the same."""
     inputs = campaign.state.inputs
     if key in inputs:
         return input_digests(config).get(key) == inputs[key]
@@ -56,8 +56,8 @@ def _may_change(campaign: Campaign, config: CampaignConfig, key: str) -> bool:
 
 
 def _free_name(store: Store, name: str) -> str:
-    taken = {row.name for row in store.campaigns()}
-    return next(f"{name}-{i}" for i in range(2, len(taken) + 3) if f"{name}-{i}" not in taken)
+    names = {row.name for row in store.campaigns()}
+    return next(f"{name}-{i}" for i in range(2, len(names) + 3) if f"{name}-{i}" not in names)
 
 
 def _text(value: Any) -> str:

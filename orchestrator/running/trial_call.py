@@ -1,4 +1,4 @@
-"""The call of a trial."""
+"""Creates the executor's call for a trial."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.executors.protocol import Call
 def call_for(
     trial: Trial, campaign: Campaign, oracles: dict[str, Oracle]
 ) -> Call[EvaluationRequest, Outcome]:
-    """The executor's call that answers a trial."""
+    """The call that evaluates the material of a trial."""
     plan, config = trial.plan, campaign.config
     request = EvaluationRequest(
         oracle=campaign.oracle,
@@ -35,6 +35,6 @@ def call_for(
 
 
 def _row_of(trial: Trial, oracles: dict[str, Oracle]) -> str | None:
-    """Id of the row of a table that answers, which need not be the id of the first record."""
+    """Id of the row of a replayed table that answers; the candidate's name may be another row's."""
     oracle = oracles.get(trial.plan.fidelity)
     return oracle.row_id(trial.plan.digest) if isinstance(oracle, ReplayOracle) else None

@@ -34,9 +34,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _program(name: str) -> str | None:
-    """A program of PostgreSQL's, which Debian keeps off the path."""
-    kept = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return shutil.which(name) or (str(kept[-1]) if kept else None)
+    """A program of PostgreSQL, which Debian does not put on the path."""
+    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(installed[-1]) if installed else None)
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +53,8 @@ def postgresql_server() -> Iterator[str]:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
     common: dict[str, Any] = {"cwd": "/", "user": user if os.geteuid() == 0 else None}
     data = str(folder / "data")
-    made = [initdb, "-D", data, "--auth=trust", "--username=tester", "--no-sync", "-E", "UTF8"]
-    subprocess.run(made, check=True, capture_output=True, **common)
+    create = [initdb, "-D", data, "--auth=trust", "--username=tester", "--no-sync", "-E", "UTF8"]
+    subprocess.run(create, check=True, capture_output=True, **common)
     with (folder / "log").open("w") as log:
         options = ["-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
         command = [postgres, "-D", data, *options]
@@ -103,18 +103,18 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         patch.delenv("PHONOSCOUT_DATABASE", raising=False)
         if url is not None:
             patch.setenv("PHONOSCOUT_DATABASE", url)
-        made = Store(tmp_path / "home")
-        made.create_campaign("one", {"name": "one"}, [NewEvent("created", {"x": 1})])
-        yield made
-        made.engine.dispose()
+        new = Store(tmp_path / "home")
+        new.create_campaign("one", {"name": "one"}, [NewEvent("created", {"x": 1})])
+        yield new
+        new.engine.dispose()
 
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.delenv("PHONOSCOUT_DATABASE", raising=False)
-    made = Store(tmp_path / "home")
-    made.create_campaign("one", {"name": "one"}, [NewEvent("created", {"x": 1})])
-    return made
+    store = Store(tmp_path / "home")
+    store.create_campaign("one", {"name": "one"}, [NewEvent("created", {"x": 1})])
+    return store
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Answer:
 
     @property
     def lines(self) -> list[str]:
-        """What it said on stderr."""
+        """What it printed on stderr."""
         return self.errors.strip().splitlines()
 
 
@@ -157,7 +157,7 @@ def phonoscout() -> Iterator[Callable[..., Answer]]:
 
 @pytest.fixture
 def read_only() -> Iterator[Callable[[Path], None]]:
-    """Makes a folder one that nobody can write to, until the test ends."""
+    """Makes a folder read-only for everybody, until the test ends."""
     changed: list[Path] = []
 
     def mount(folder: Path) -> None:

@@ -40,7 +40,7 @@ def nothing(payload: dict[str, Any], context: CallContext) -> None:
 
 
 def report(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
-    """Says how far it is until its file `go` exists."""
+    """Reports its progress until its file `go` exists."""
     context.progress("fc3", 0.25)
     while not Path(payload["go"]).exists():
         time.sleep(0.02)
@@ -48,7 +48,7 @@ def report(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
 
 
 def hang(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
-    """Never ends, and takes no notice of its deadline."""
+    """Never ends, and ignores its deadline."""
     Path(payload["file"]).write_text(str(os.getpid()))
     while True:
         pass
@@ -64,7 +64,7 @@ def segfault(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
 
 
 def die_once(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
-    """Takes its worker with it the first time it is called with a file."""
+    """Kills its worker the first time it is called with a file."""
     mark = Path(payload["file"])
     if not mark.exists():
         mark.touch()
@@ -73,7 +73,7 @@ def die_once(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
 
 
 def complain(payload: dict[str, Any], context: CallContext) -> dict[str, Any]:
-    """Tells the user something beside its result."""
+    """Logs a warning for the user besides returning its result."""
     report_damage(Path(payload["file"]), "it is too short")
     return {}
 

@@ -183,8 +183,8 @@ def test_a_twin_is_a_conflict(client: TestClient, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid", "203.0.113.9"])
 def test_an_address_that_cannot_be_served_is_one_line(tmp_path: Path, host: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         words = ["serve", "--host", host, "--port", str(port), "--home", str(tmp_path / "home")]
         done = CliRunner().invoke(main, words, catch_exceptions=False)
     assert done.exit_code == 2

@@ -1,4 +1,4 @@
-"""evaluate and show: the outcome first, then what matters, texts as they are."""
+"""What `evaluate` and `show` print: the outcome first, then the main properties."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ BRACKETS = "[bold]odd [nequix]"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made: Path = tmp_path_factory.mktemp("details")
-    write(made / "Al.cif", bulk("Al", "fcc", 4.05, cubic=True))
-    write(made / "Si.cif", bulk("Si", "diamond", 5.43, cubic=True))  # EMT does not know it
-    (made / BRACKETS).mkdir()
-    write(made / BRACKETS / "Al.cif", bulk("Al", "fcc", 4.05, cubic=True))
-    (made / "bad.cif").write_text("no crystal\n")
-    return made
+    path: Path = tmp_path_factory.mktemp("details")
+    write(path / "Al.cif", bulk("Al", "fcc", 4.05, cubic=True))
+    write(path / "Si.cif", bulk("Si", "diamond", 5.43, cubic=True))  # EMT does not know it
+    (path / BRACKETS).mkdir()
+    write(path / BRACKETS / "Al.cif", bulk("Al", "fcc", 4.05, cubic=True))
+    (path / "bad.cif").write_text("no crystal\n")
+    return path
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_everything_is_there_where_it_is_asked_for(run: Run) -> None:
 
 def test_every_property_has_its_unit(run: Run) -> None:
     document = json.loads(run("Al.cif", options=("--json",)).stdout)
-    told = {name for name in document if name in PROPERTY_TABLE}
-    assert {"kappa", "bulk_modulus", "debye_temperature", "phase_space", "kappa_slack"} <= told
+    names = {name for name in document if name in PROPERTY_TABLE}
+    assert {"kappa", "bulk_modulus", "debye_temperature", "phase_space", "kappa_slack"} <= names
     strange = {
         name
         for name, value in document.items()
@@ -165,15 +165,15 @@ def _kappa(*diagonals: tuple[float, float, float], std: list[float]) -> Quantity
 class TestFirstLine:
     def test_directions_are_told_where_they_differ(self) -> None:
         kappa = _kappa((10.0, 10.0, 22.0), std=[1.4])
-        found = Measured(**_record(temperature=(300.0,), properties={"kappa": kappa}))
-        assert outcome_lines(evaluation_json(found)) == [
+        outcome = Measured(**_record(temperature=(300.0,), properties={"kappa": kappa}))
+        assert outcome_lines(evaluation_json(outcome)) == [
             "kappa(300 K) = 14.0 ± 1.4 W/m/K (10 to 22 over directions)"
         ]
 
     def test_each_temperature_has_its_own_error(self) -> None:
         kappa = _kappa((20.0,) * 3, (10.0,) * 3, std=[2.0, 0.5])
-        found = Measured(**_record(temperature=(200.0, 300.0), properties={"kappa": kappa}))
-        assert outcome_lines(evaluation_json(found)) == [
+        outcome = Measured(**_record(temperature=(200.0, 300.0), properties={"kappa": kappa}))
+        assert outcome_lines(evaluation_json(outcome)) == [
             "kappa(200 K) = 20.0 ± 2.0 W/m/K",
             "kappa(300 K) = 10.00 ± 0.50 W/m/K",
         ]
@@ -190,19 +190,19 @@ class TestFirstLine:
         assert len(outcome_lines(document, verbose=True)) == 10
 
     def test_an_instability_says_how_deep_and_where(self) -> None:
-        found = Unstable(**_record(min_frequency=-2.314, q_point=(0.5, 0.5, 0.0)))
-        assert outcome_lines(evaluation_json(found)) == [
+        outcome = Unstable(**_record(min_frequency=-2.314, q_point=(0.5, 0.5, 0.0)))
+        assert outcome_lines(evaluation_json(outcome)) == [
             "unstable: imaginary phonon modes; lowest frequency -2.31 THz at q = (0.5, 0.5, 0)"
         ]
 
     def test_a_failure_says_its_stage_and_reason(self) -> None:
-        found = Failed(**_record(stage="relax", message=BRACKETS, permanent=True))
-        assert outcome_lines(evaluation_json(found)) == [f"failed at relax: {BRACKETS}"]
+        outcome = Failed(**_record(stage="relax", message=BRACKETS, permanent=True))
+        assert outcome_lines(evaluation_json(outcome)) == [f"failed at relax: {BRACKETS}"]
 
     def test_a_conductance_has_its_unit_and_error(self) -> None:
         quantity = Quantity(value=[2.5e8], std=[1e7], unit="W/m²/K", per_temperature=True)
-        found = Measured(**_record(temperature=(300.0,), properties={"conductance": quantity}))
-        assert outcome_lines(evaluation_json(found)) == [
+        outcome = Measured(**_record(temperature=(300.0,), properties={"conductance": quantity}))
+        assert outcome_lines(evaluation_json(outcome)) == [
             "conductance(300 K) = (2.50 ± 0.10)×10⁸ W/m²/K"
         ]
 
@@ -210,10 +210,10 @@ class TestFirstLine:
 def test_a_caution_is_told_whole(capsys: pytest.CaptureFixture[str]) -> None:
     kappa = _kappa((1.0,) * 3, std=[0.6])
     doubt = f"numerical error of 60%; {BRACKETS}"
-    found = Measured(
+    outcome = Measured(
         **_record(temperature=(300.0,), properties={"kappa": kappa}, low_confidence=doubt)
     )
-    print_evaluation(console(), evaluation_json(found))
+    print_evaluation(console(), evaluation_json(outcome))
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["kappa(300 K) = 1.00 ± 0.60 W/m/K", f"caution: {doubt}"]
 

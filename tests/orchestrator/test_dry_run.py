@@ -1,4 +1,4 @@
-"""What a campaign is said to take, kind by kind, before it is begun."""
+"""Estimates of the time and memory of campaigns, for each kind of oracle."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def test_layers_take_what_they_then_take(tmp_path: Path) -> None:
     create(store, prepared)
     began = time.perf_counter()
     run_campaign(store, "layers", prepared=prepared, console=Console(stderr=True))
-    taken = time.perf_counter() - began
+    seconds = time.perf_counter() - began
     # A small campaign beside others: the bar of a factor of 2 is measured in benchmarks/dry_run.py.
-    assert 1 / 5 < 60 * document["wall_minutes"] / taken < 5
+    assert 1 / 5 < 60 * document["wall_minutes"] / seconds < 5
 
 
 def test_more_layers_take_longer(tmp_path: Path) -> None:

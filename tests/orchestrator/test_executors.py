@@ -1,4 +1,4 @@
-"""Every executor runs calls alike; Ray's survives all that can happen to its workers."""
+"""All executors run calls in the same way; the one on Ray survives whatever happens to workers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _UNKNOWN_TO_WORKERS: list[Any] = [
 
 
 class ExecutorContract:
-    """What the loop relies on."""
+    """What every executor must do, because the loop relies on it."""
 
     def test_is_an_executor(self, executor: Executor) -> None:
         assert isinstance(executor, Executor)
@@ -104,10 +104,10 @@ class ExecutorContract:
         assert executor.next_reply(0.0) is None
 
     def test_requests_and_answers_are_what_they_were(self, executor: Executor) -> None:
-        asked = [executor_functions.Sum(1, 2.5), executor_functions.Sum(0.1, 0.2)]
-        assert list(executor.map(executor_functions.added, asked)) == [
-            executor_functions.Total(3.5, of=asked[0]),
-            executor_functions.Total(0.1 + 0.2, of=asked[1]),
+        requests = [executor_functions.Sum(1, 2.5), executor_functions.Sum(0.1, 0.2)]
+        assert list(executor.map(executor_functions.added, requests)) == [
+            executor_functions.Total(3.5, of=requests[0]),
+            executor_functions.Total(0.1 + 0.2, of=requests[1]),
         ]
 
     def test_a_call_that_gives_no_answer(self, executor: Executor) -> None:
@@ -145,40 +145,40 @@ class ExecutorContract:
 
     def test_map_keeps_the_order(self, executor: Executor) -> None:
         payloads = [{"a": i, "b": 0, "seconds": 0.03 * (i % 2 == 0)} for i in range(9)]
-        found = executor.map(executor_functions.add, payloads)
-        assert [value["sum"] for value in found] == list(range(9))
+        results = executor.map(executor_functions.add, payloads)
+        assert [value["sum"] for value in results] == list(range(9))
 
     def test_who_waits_is_told_the_stages_of_a_map(
         self, executor: Executor, tmp_path: Path
     ) -> None:
         go = tmp_path / "go"
-        told: list[tuple[str, float]] = []
+        reported: list[tuple[str, float]] = []
 
         def listen(stages: dict[str, tuple[str, float]]) -> None:
-            told.extend(stages.values())
-            if ("fc3", 0.25) in told:
+            reported.extend(stages.values())
+            if ("fc3", 0.25) in reported:
                 go.touch()
 
         executor.watch(listen)
         assert list(executor.map(executor_functions.report, [{"go": str(go)}])) == [{}]
         executor.watch(lambda stages: None)
-        assert ("fc3", 0.25) in told
+        assert ("fc3", 0.25) in reported
 
     def test_map_of_nothing(self, executor: Executor) -> None:
         assert list(executor.map(executor_functions.add, [])) == []
 
     def test_map_takes_payloads_as_they_are_needed(self, executor: Executor) -> None:
-        taken = []
+        drawn_payloads = []
 
         def payloads() -> Iterator[dict[str, int]]:
             for i in range(100):
-                taken.append(i)
+                drawn_payloads.append(i)
                 yield {"a": i, "b": 0}
 
-        found = executor.map(executor_functions.add, payloads())
-        assert [next(found)["sum"] for _ in range(5)] == [0, 1, 2, 3, 4]
-        assert len(taken) <= 5 + 8 * executor.slots
-        assert [value["sum"] for value in found] == list(range(5, 100))
+        results = executor.map(executor_functions.add, payloads())
+        assert [next(results)["sum"] for _ in range(5)] == [0, 1, 2, 3, 4]
+        assert len(drawn_payloads) <= 5 + 8 * executor.slots
+        assert [value["sum"] for value in results] == list(range(5, 100))
 
     def test_map_raises_the_first_error(self, executor: Executor) -> None:
         with pytest.raises(CallFailed, match=r"executor_functions:add: KeyError: 'b'"):
@@ -187,8 +187,8 @@ class ExecutorContract:
 
     def test_map_leaves_other_replies_alone(self, executor: Executor) -> None:
         executor.submit(call("add", id="t-9", a=4, b=5))
-        found = executor.map(executor_functions.add, [{"a": i, "b": 0} for i in range(4)])
-        assert [value["sum"] for value in found] == [0, 1, 2, 3]
+        results = executor.map(executor_functions.add, [{"a": i, "b": 0} for i in range(4)])
+        assert [value["sum"] for value in results] == [0, 1, 2, 3]
         reply = executor.next_reply(_PATIENCE_S)
         assert reply is not None
         assert (reply.id, reply.value) == ("t-9", {"sum": 9, "name": None})
@@ -210,7 +210,7 @@ class TestSerialExecutor(ExecutorContract):
 
 @pytest.fixture(scope="module")
 def ray_executor() -> Iterator[RayExecutor]:
-    """Started once: it takes seconds. Every test leaves it without calls under way."""
+    """Started once, because that takes seconds. Every test leaves it without running calls."""
     executor = RayExecutor(ExecutorSettings(workers=2))
     before = time.monotonic()
     executor.start()
@@ -295,16 +295,16 @@ class TestRayExecutor(ExecutorContract):
     def test_map_repeats_what_a_lost_worker_had(self, executor: Executor, tmp_path: Path) -> None:
         payloads = [{"index": i, "file": str(tmp_path / str(i == 1))} for i in range(4)]
         (tmp_path / "False").touch()
-        found = executor.map(executor_functions.die_once, payloads)
-        assert [value["index"] for value in found] == [0, 1, 2, 3]
+        results = executor.map(executor_functions.die_once, payloads)
+        assert [value["index"] for value in results] == [0, 1, 2, 3]
 
     def test_a_map_nobody_reads_to_its_end_leaves_nothing(self, executor: Executor) -> None:
-        found = executor.map(
+        results = executor.map(
             executor_functions.add, [{"a": i, "b": 0, "seconds": 0.5} for i in range(20)]
         )
-        assert next(found)["sum"] == 0
-        assert isinstance(found, Iterator)
-        found.close()  # type: ignore[attr-defined]
+        assert next(results)["sum"] == 0
+        assert isinstance(results, Iterator)
+        results.close()  # type: ignore[attr-defined]
         before = time.monotonic()
         assert answer(executor, call("add", id="t-5", a=1, b=1)).value == {"sum": 2, "name": None}
         assert time.monotonic() - before < 4.0  # all of them would take 5 s
@@ -348,7 +348,7 @@ while True:
 
 
 def test_nothing_survives_a_killed_campaign(tmp_path: Path) -> None:
-    """The driver runs from elsewhere, with the longest folder for temporary files there is."""
+    """The driver runs in another folder, with the longest path for temporary files."""
     temp = tmp_path / ("long-" * 20)
     temp.mkdir()
     driver = subprocess.Popen(
@@ -386,9 +386,9 @@ def test_nothing_survives_a_killed_campaign(tmp_path: Path) -> None:
     ],
 )
 def test_as_many_calls_as_resources_allow(settings: dict[str, Any], fitting: int) -> None:
-    found = {"CPU": 8.0, "GPU": 1.0, "memory": 32.0 * 2**30}
-    assert _fitting(ExecutorSettings(**settings), [found]) == fitting
-    halves = {name: value / 2 for name, value in found.items()}
+    node = {"CPU": 8.0, "GPU": 1.0, "memory": 32.0 * 2**30}
+    assert _fitting(ExecutorSettings(**settings), [node]) == fitting
+    halves = {name: value / 2 for name, value in node.items()}
     if settings.get("memory_gb") != 12:
         halves_fit = 2 * (fitting // 2)
         assert _fitting(ExecutorSettings(**settings), [halves, halves]) == halves_fit

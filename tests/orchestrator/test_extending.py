@@ -1,4 +1,4 @@
-"""Every hint names all that is used up, and does what it says when it is typed."""
+"""Suggested commands raise all limits that are used up, and do what they say."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_leaders_for_whose_confirmation_no_calls_are_left_are_told(desk: Any) ->
 
 
 def test_a_target_that_an_unconfirmed_candidate_meets_is_confirmed_first(desk: Any) -> None:
-    """What moves when it is asked again does not end the campaign."""
+    """A candidate whose value changes when it is confirmed does not end the campaign."""
     lie = {d: {"conductance": 3.0, "better": 6.0} for d in desk.designs[::2]}
     truth = {d: {"conductance": 9.0, "better": 9.0} for d in desk.designs[1::2]}
     last = {desk.designs[-1]: {"conductance": 3.0, "better": 3.0}}

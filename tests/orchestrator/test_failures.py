@@ -1,4 +1,4 @@
-"""Failures of the machine leave nothing behind; those of a material can be forgotten on request."""
+"""Failures of the machine are not stored; those of a material can be removed on request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orchestrator.campaign.state import CampaignState
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config
 from orchestrator.queries import queries
-from orchestrator.running.runner import create, run_campaign, tried
+from orchestrator.running.runner import create, run_campaign, start_executor
 from orchestrator.store.store import Store
 
 CALCULATOR = """
@@ -187,19 +187,19 @@ def test_gc_forgets_failures_and_keeps_the_rest(folder: Path) -> None:
     failed = _stored(folder).count("failed")
     assert failed > 0
     arguments = ["gc", "--failures", "--home", str(folder / "home"), "--json"]
-    found = CliRunner().invoke(main, arguments)
-    assert found.exit_code == 0, found.output
-    assert json.loads(found.stdout)["evaluations"] == failed
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["evaluations"] == failed
     assert set(_stored(folder)) == {"measured"}
     assert json.loads(CliRunner().invoke(main, arguments).stdout)["evaluations"] == 0
-    # What happened stays readable.
+    # The history of the campaign can still be read.
     assert queries.status(Store(folder / "home"), "second")["failures"] == failed
 
 
 def test_gc_wants_to_be_told_what(folder: Path) -> None:
-    found = CliRunner().invoke(main, ["gc", "--home", str(folder / "home")])
-    assert found.exit_code == 2
-    assert "--failures" in found.output
+    result = CliRunner().invoke(main, ["gc", "--home", str(folder / "home")])
+    assert result.exit_code == 2
+    assert "--failures" in result.output
 
 
 @pytest.mark.parametrize(
@@ -229,9 +229,9 @@ def test_a_broken_calculator_is_one_line_before_anything_is_written(
         (folder / "mymoody.py").write_text(text)
     home = folder / "home"
     config = str(folder / "config.yaml")
-    found = CliRunner().invoke(main, ["launch", config, "--home", str(home)])
-    assert found.exit_code == 2, found.output
-    (line,) = found.output.strip().splitlines()
+    result = CliRunner().invoke(main, ["launch", config, "--home", str(home)])
+    assert result.exit_code == 2, result.output
+    (line,) = result.output.strip().splitlines()
     assert words in line
     assert not home.exists()
 
@@ -248,21 +248,21 @@ def test_it_is_tried_before_a_resume_as_well(folder: Path) -> None:
 
 
 def test_a_dry_run_tells_what_a_launch_would(folder: Path) -> None:
-    """It times the potential, so it finds as well that there is none."""
+    """It times the potential, and therefore notices that it cannot be loaded."""
     (folder / "mymoody.py").write_text("raise RuntimeError('loaded')\n")
     words = ["launch", str(folder / "config.yaml"), "--home", str(folder / "home")]
-    found = CliRunner().invoke(main, [*words, "--dry-run", "--json"])
-    assert (found.exit_code, found.stdout) == (2, "")
-    assert "loaded" in found.stderr
+    result = CliRunner().invoke(main, [*words, "--dry-run", "--json"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "loaded" in result.stderr
     assert not (folder / "home").exists()
 
 
 def test_an_element_the_potential_does_not_know_is_no_broken_potential(folder: Path) -> None:
-    """Iron comes first among equally small crystals, and EMT has no parameters of it."""
+    """Iron comes first among equally small crystals, and EMT has no parameters for it."""
     cell = [(0, 1.8, 1.8), (1.8, 0, 1.8), (1.8, 1.8, 0)]
     write(folder / "pool" / "A.vasp", Atoms("Fe", cell=cell, pbc=True))
-    tried(prepare(load_config(folder / "config.yaml"))).shutdown()
+    start_executor(prepare(load_config(folder / "config.yaml"))).shutdown()
     for symbol in METALS:
         (folder / "pool" / f"{symbol}.vasp").unlink()
     with pytest.raises(ConfigError, match="does not know Fe"):
-        tried(prepare(load_config(folder / "config.yaml")))
+        start_executor(prepare(load_config(folder / "config.yaml")))

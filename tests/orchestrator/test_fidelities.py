@@ -1,4 +1,4 @@
-"""Campaigns with a cheap fidelity: good, misleading, silent or too dear."""
+"""Campaigns with a low fidelity that is good, misleading, often unstable or too expensive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DESIGNS = [f"{i:06b}" for i in range(64)]
 
 
 def truth() -> dict[str, float]:
-    """Energies that a design's neighbours say little of."""
+    """Energies that are hard to predict from similar designs."""
     rng = np.random.default_rng(11)
     return {d: float(d.count("01") + 1.5 * rng.standard_normal()) for d in DESIGNS}
 
@@ -42,7 +42,7 @@ def config(
     silent: tuple[str, ...] = (),
     **changes: Any,
 ) -> CampaignConfig:
-    """A pool with a table of two fidelities; the cheap one finds `silent` designs unstable."""
+    """A pool with a table of two fidelities; at the low one, `silent` designs are unstable."""
     rows = []
     for design, value in truth().items():
         stable = design not in silent
@@ -85,7 +85,7 @@ class _Killed(Exception):
 
 
 class _Killer:
-    """Ends the process's work after every round."""
+    """Stops the loop after every round."""
 
     def on_change(self, campaign: Campaign, in_flight: dict[str, tuple[str, float]]) -> None:
         pass
@@ -95,7 +95,7 @@ class _Killer:
 
 
 def run(folder: Path, settings: CampaignConfig, *, killed: bool = False) -> CampaignState:
-    """The state at the end; with `killed`, every round is run by a new process's worth of parts."""
+    """The state at the end; with `killed`, every round is run by a newly created loop."""
     store = Store(folder / "home")
     create(store, prepare(settings))
     ended = False
@@ -185,9 +185,9 @@ def test_without_a_share_it_decides_as_without_the_fidelity(tmp_path: Path) -> N
     two = config(tmp_path / "two", lambda _, value: value, budget=budget)
     raw = two.model_dump(mode="json")
     del raw["oracle"]["fidelities"]["bte"]
-    found = [run(tmp_path / "two", two), run(tmp_path / "one", validate(raw, "test"))]
-    assert not looked(found[0])
-    assert labels(found[0]) == labels(found[1])
+    states = [run(tmp_path / "two", two), run(tmp_path / "one", validate(raw, "test"))]
+    assert not looked(states[0])
+    assert labels(states[0]) == labels(states[1])
 
 
 def test_rounds_of_looks_do_not_count_as_rounds(tmp_path: Path) -> None:
@@ -212,11 +212,11 @@ def test_killed_after_every_round_it_decides_the_same(kind: str, tmp_path: Path)
         config(broken, lambda _, value: value, surrogate=surrogate, budget=budget),
         killed=True,
     )
-    told = [
+    decisions = [
         [
             (t.plan.label, t.plan.fidelity, t.plan.purpose, t.plan.acquisition)
             for t in s.trials.values()
         ]
         for s in (first, second)
     ]
-    assert told[0] == told[1]
+    assert decisions[0] == decisions[1]

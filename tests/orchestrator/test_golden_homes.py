@@ -1,4 +1,4 @@
-"""Homes made by earlier versions stay readable, and campaigns in them go on."""
+"""Homes of earlier versions can be read, and campaigns in them resumed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 def _home(name: str, folder: Path) -> Path:
-    """A home that holds nothing but the database of an earlier version."""
+    """A home with nothing but the database of an earlier version."""
     home = folder / "home"
     home.mkdir()
     for table in ("pool.jsonl", "table.jsonl"):
@@ -91,7 +91,7 @@ def test_a_replay_goes_on_as_if_it_had_never_rested(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_quickstart_goes_on(tmp_path: Path) -> None:
-    """The method's digest is still the same, so that what was measured counts."""
+    """The method digest is still the same, so that earlier evaluations count."""
     home = _home("quickstart", tmp_path)
     words = [
         sys.executable,

@@ -1,4 +1,4 @@
-"""Healing: events, what they change, and a campaign that is killed at any point of it."""
+"""Healing: its events, what they change, and campaigns that are killed at any point of it."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ class Workers:
             name = f"{crystal.formula}-{crystal.digest[:6]}-0{request.suffix}"
             return WantedLabel(name, crystal.digest, 0, purpose, 0.2, 0.5, "because")
 
-        known = {label.id for label in request.labels}
+        labelled = {label.id for label in request.labels}
         holes = [wanted(crystal, "hole") for crystal in request.materials]
         audits = [wanted(crystal, "audit") for crystal in request.audits]
-        chosen = [hole for hole in holes if hole.id not in known][: request.budget]
+        chosen = [hole for hole in holes if hole.id not in labelled][: request.budget]
         labels = (*chosen, *audits) if chosen else ()
         return HuntAnswer(cost_s=1.0, labels=labels, pool=4, expected=0.2, remaining=0.1)
 
@@ -137,7 +137,7 @@ class Workers:
         audits = [label.id for label in request.elsewhere]
         assert audits
         assert not set(trained) & set(audits)
-        found = FineTuneAnswer(
+        answer = FineTuneAnswer(
             accepted=self.accept,
             reason="as told",
             cost_s=5.0,
@@ -145,29 +145,31 @@ class Workers:
             errors={"held_out_before": 0.2, "held_out_after": 0.1},
         )
         if not self.accept:
-            return found
+            return answer
         request.folder.mkdir(parents=True, exist_ok=True)
         weights = request.folder / f"{len(trained)}.pth"
         weights.write_bytes(str(trained).encode())
-        return replace(found, family="chgnet", weights=weights.name, digest="d" * 64)
+        return replace(answer, family="chgnet", weights=weights.name, digest="d" * 64)
 
 
 @pytest.fixture
 def run(
     tmp_path: Path, stand_in: Callable[[Any, Any], None]
 ) -> Callable[..., tuple[Campaign, Workers]]:
-    """Launches, or goes on with, a campaign in a home of its own."""
+    """Launches or resumes a campaign in a home of its own."""
 
     def go(home: str = "home", **changes: Any) -> tuple[Campaign, Workers]:
         workers = Workers(accept=changes.pop("accept", True), after=changes.pop("after", None))
         stand_in(oracle_calls.evaluate, workers.evaluate)
-        stand_in(oracle_calls.try_potentials, lambda request, context: oracle_calls.TrialAnswer())
+        stand_in(
+            oracle_calls.try_potentials, lambda request, context: oracle_calls.PreflightAnswer()
+        )
         stand_in(healing_calls.hunt, workers.hunt)
         stand_in(healing_calls.label_one, workers.label_one)
         stand_in(healing_calls.fine_tune, workers.fine_tune)
         store = Store(tmp_path / home)
-        known = {row.name for row in store.campaigns()}
-        if "heal" not in known:
+        names = {row.name for row in store.campaigns()}
+        if "heal" not in names:
             path = tmp_path / f"{home}.yaml"
             path.write_text(yaml.safe_dump(CONFIG | changes))
             runner.create(store, prepared.prepare(load_config(path)))
@@ -201,7 +203,7 @@ def test_accepted_weights_take_over(run: Callable[..., tuple[Campaign, Workers]]
     assert str(campaign.potential).startswith("chgnet:/")
     assert str(campaign.potential).endswith("weights/4.pth")
     assert campaign.config.oracle.calculator == "chgnet"
-    # A round that began with new weights asked the best so far again before anything else.
+    # With new weights, the best candidates so far were evaluated again before anything else.
     renewed = state.of_purpose("renew")
     assert [t.round for t in renewed] == [2, 2, 4, 4]
     assert {t.plan.generation for t in renewed[:2]} == {1}
@@ -253,7 +255,7 @@ def test_earlier_answers_are_a_cheaper_fidelity(
 ) -> None:
     state = run()[0].state
     present = state.evaluations()
-    earlier = state.cheap_evaluations()
+    earlier = state.low_fidelity_evaluations()
     assert {e.method for e in present} == {state.methods["bte"]}
     assert {e.fidelity for e in earlier} == {"bte-earlier"}
     assert not {e.material.digest for e in present} & {e.material.digest for e in earlier}
@@ -271,7 +273,7 @@ def test_a_killed_campaign_ends_as_if_it_had_not_been(
         assert len(killed.asked) == after + 1
         again, rest = run(f"home-{after}")
         assert _story(again.state) == _story(campaign.state)
-        # At most the call it was at is made again.
+        # At most the call that was running is repeated.
         assert len(killed.asked) - 1 + len(rest.asked) == len(workers.asked)
 
 
@@ -288,17 +290,17 @@ def test_a_label_that_fails_is_left_out(
     plain = Workers.label_one
 
     def failing(self: Workers, request: LabelRequest, context: CallContext) -> LabelAnswer:
-        made = plain(self, request, context)
+        answer = plain(self, request, context)
         if self.asked.count("label") == 1:
             return LabelAnswer(cost_s=3.0, error="label: the SCF did not converge")
-        return made
+        return answer
 
     monkeypatch.setattr(Workers, "label_one", failing)
     campaign, _workers = run()
     errors = [d.error for d in campaign.state.force_labels.values() if d.error]
     assert errors == ["label: the SCF did not converge"]
     assert not campaign.state.healings[0].accepted
-    assert "1 labels came of it" in campaign.state.healings[0].reason
+    assert "1 force labels were computed" in campaign.state.healings[0].reason
     assert campaign.state.healings[1].accepted
 
 
@@ -344,7 +346,7 @@ def test_an_engine_by_name_gets_its_defaults() -> None:
 
 
 def test_old_campaigns_are_read() -> None:
-    """Events of campaigns from before there was healing have neither generation nor purpose."""
+    """Events recorded before healing existed have neither generation nor purpose."""
     plan = ev.TrialPlan.model_validate(
         {
             "id": "t-0001", "candidate": "c-1", "digest": "d", "fidelity": "bte", "method": "m",

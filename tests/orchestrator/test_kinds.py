@@ -1,4 +1,4 @@
-"""What goes with which kind of material is known before anything is created."""
+"""Oracles, surrogates and spaces that do not fit together are refused before a campaign exists."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.settings import PrototypeSpaceSettings
 from orchestrator.assembly.build import PROPOSERS, SPACES, SURROGATES
 from orchestrator.assembly.prepared import prepare
+from orchestrator.calls.oracle_calls import EnergyAnswer, EnergyRequest
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.kinds import KINDS, OF_SPACE
 from orchestrator.config.loading import validate
-from orchestrator.executors.protocol import Executor, Payload
-from orchestrator.rounds.constraint_gate import Screener
+from orchestrator.executors.protocol import Executor
+from orchestrator.rounds.constraint_gate import ConstraintGate
 
 PROTOTYPES = {"kind": "prototypes", "elements": ["Na", "Cl"], "prototypes": ["rocksalt"]}
 LAYERS = {
@@ -107,16 +108,16 @@ def test_profiles_name_what_there_is() -> None:
         assert table == named
 
 
-class _Asked:
-    """Keeps what it is asked to compute, and finds every energy harmless."""
+class _RecordingExecutor:
+    """Records the requests, and answers each with energies that violate no constraint."""
 
     def __init__(self) -> None:
-        self.payloads: list[Payload] = []
+        self.requests: list[EnergyRequest] = []
 
-    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
-        for payload in payloads:
-            self.payloads.append(payload)
-            yield {"energy_above_best_polymorph": 0.0, "formation_energy": -1.0}
+    def map(self, function: object, payloads: Iterable[EnergyRequest]) -> Iterator[EnergyAnswer]:
+        for request in payloads:
+            self.requests.append(request)
+            yield EnergyAnswer({"energy_above_best_polymorph": 0.0, "formation_energy": -1.0})
 
 
 def test_rivals_of_a_spaces_own_prototypes_are_compared(tmp_path: Path) -> None:
@@ -129,12 +130,12 @@ def test_rivals_of_a_spaces_own_prototypes_are_compared(tmp_path: Path) -> None:
     config = CampaignConfig.model_validate(
         _raw({**PROTOTYPES, "prototypes": ["rocksalt", label]}, PHONONS)
     )
-    executor = _Asked()
-    gate = Screener(config, space, cast(Executor, executor), tmp_path)
-    plan = Selection((Selected(Candidate(salt, "random"), "promise"),), batch=1)
-    chosen, _ = gate.first_allowed(plan, 1)
+    executor = _RecordingExecutor()
+    gate = ConstraintGate(config, space, cast(Executor, executor), tmp_path)
+    selection = Selection((Selected(Candidate(salt, "random"), "promise"),), batch=1)
+    chosen, _ = gate.first_allowed(selection, 1)
     assert len(chosen) == 1
-    (payload,) = executor.payloads
+    (request,) = executor.requests
     named = set(competitors(salt))  # type: ignore[arg-type]
-    own = set(payload["competitors"]) - named
+    own = set(request.competitors) - named
     assert {name.partition(" ")[0] for name in own} == {label}

@@ -1,4 +1,4 @@
-"""Libraries' warnings stay off the terminal; ours do not."""
+"""Warnings of libraries are hidden from users; our own are shown."""
 
 from __future__ import annotations
 

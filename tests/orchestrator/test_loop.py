@@ -1,4 +1,4 @@
-"""Calls that raise, hang or lose their worker inside a campaign, and the shared examples."""
+"""Campaigns in which calls raise, exceed their time limit or lose their worker; the examples."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Accident = Callable[[str, int], Reply | None]
 
 
 class Unlucky(SerialExecutor):
-    """Runs calls, but lets some of them come to grief."""
+    """Runs calls, but lets some of them fail in one way or another."""
 
     def __init__(self, settings: ExecutorSettings, accident: Accident) -> None:
         super().__init__(settings)
@@ -74,17 +74,21 @@ def _run(
         "tracking": {"enabled": False},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
-    made: list[Unlucky] = []
+    executors: list[Unlucky] = []
 
     def build(settings: ExecutorSettings) -> Unlucky:
-        made.append(Unlucky(settings, accident))
-        return made[0]
+        executors.append(Unlucky(settings, accident))
+        return executors[0]
 
     monkeypatch.setattr(runner, "build_executor", build)
     store = Store(folder / "home")
     runner.create(store, prepared.prepare(load_config(folder / "config.yaml")))
     stopped = runner.run_campaign(store, "unlucky", console=Console(file=io.StringIO()))
-    return Campaign(store, "unlucky").state, made[0].attempts, f"{stopped.state}: {stopped.reason}"
+    return (
+        Campaign(store, "unlucky").state,
+        executors[0].attempts,
+        f"{stopped.state}: {stopped.reason}",
+    )
 
 
 @pytest.mark.parametrize("kind", ["lost", "timeout", "error"])
@@ -164,7 +168,7 @@ def test_shared_examples_run_unchanged(name: str, calls: int, cheap: bool, tmp_p
 def test_an_interrupt_that_python_dropped_still_ends_the_campaign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where the signal came during a callback of a library, which swallows exceptions."""
+    """As if the signal came during a callback of a library that swallows exceptions."""
     plain = Unlucky.submit
     seen: list[str] = []
 

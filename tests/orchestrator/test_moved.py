@@ -1,4 +1,4 @@
-"""Pools, tables and homes that were moved."""
+"""Campaigns whose pools, tables or homes were moved."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_other_content_is_not_pointed_to(desk: Any) -> None:
 
 
 def test_a_layer_may_not_become_another_material(desk: Any, monkeypatch: Any) -> None:
-    """The file of a layer is an input; a formula in its place is other science."""
+    """The file of a layer is an input; a formula in its place would make results incomparable."""
     from orchestrator.campaign.campaign import Campaign
 
     cif = desk.folder / "Ge.cif"
@@ -87,15 +87,15 @@ def test_a_layer_may_not_become_another_material(desk: Any, monkeypatch: Any) ->
 
 
 def _artefacts(home: Path) -> list[tuple[str, Path]]:
-    """All files that MLflow knows, by round."""
+    """All files that MLflow lists, with the run of each."""
     client = MlflowClient(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
-    found = []
+    paths = []
     for run in client.search_runs(experiments):
         folder = Path(unquote(urlparse(run.info.artifact_uri).path))
         files = client.list_artifacts(run.info.run_id)
-        found += [(run.info.run_name, folder / file.path) for file in files]
-    return found
+        paths += [(run.info.run_name, folder / file.path) for file in files]
+    return paths
 
 
 def test_a_home_that_was_moved_takes_mlflow_along(desk: Any) -> None:
@@ -153,8 +153,10 @@ def test_a_store_that_was_deleted_is_written_anew(desk: Any) -> None:
     old.rename(desk.home)
     shutil.rmtree(desk.home / "mlflow")
     done = desk("resume", "layers", "--set", "budget.oracle_calls=12")
-    told = [line for line in done.stderr.splitlines() if line.startswith("tracking: ")]
-    assert told == ["tracking: MLflow has lost the run of layers; its 2 rounds are written again"]
+    messages = [line for line in done.stderr.splitlines() if line.startswith("tracking: ")]
+    assert messages == [
+        "tracking: MLflow has lost the run of layers; its 2 rounds are written again"
+    ]
     assert {name for name, _ in _artefacts(desk.home)} == {f"round-{n:04d}" for n in range(1, 4)}
     again = desk("resume", "layers", "--set", "budget.oracle_calls=16")
     assert "tracking: " not in again.stderr

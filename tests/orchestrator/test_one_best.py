@@ -1,4 +1,4 @@
-"""Which is best, everything that says it says alike: commands, terminal, plots and MLflow."""
+"""Commands, terminal, plots and MLflow agree on which candidate is the best."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CONFIRMED = {"kind": "replay", "table": "table.jsonl", "column": "conductance",
 def _runs(home: Path, name: str = "layers") -> tuple[Run, dict[str, Run]]:
     """The campaign's run, and those of its rounds by name."""
     client = MlflowClient(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
-    found = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    (parent,) = (r for r in found if r.data.tags.get("phonoscout.campaign") == name)
-    children = [r for r in found if "mlflow.parentRunId" in r.data.tags]
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    (parent,) = (r for r in runs if r.data.tags.get("phonoscout.campaign") == name)
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
     return parent, {r.info.run_name: r for r in children}
 
 
 def _retracted(desk: Any, **changes: Any) -> Path:
-    """A campaign whose best values do not stand when they are asked again."""
+    """A campaign whose best values are not confirmed."""
     lies = {d: {"conductance": 50.0 + i} for i, d in enumerate(desk.designs) if i % 3 == 0}
     confirmation = {"leaders": 2, "max_calls": 20, "each_round": False}
     tracking = {"enabled": True}
@@ -39,10 +39,10 @@ def _retracted(desk: Any, **changes: Any) -> Path:
 
 
 def test_after_confirmations_all_name_one_best(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[list[TrialPoint]] = []
+    plotted: list[list[TrialPoint]] = []
 
     def watched(trials: Any, **options: Any) -> Any:
-        drawn.append(list(trials))
+        plotted.append(list(trials))
         return best_so_far(trials, **options)
 
     monkeypatch.setattr("orchestrator.plots.figures.best_so_far", watched)
@@ -68,9 +68,9 @@ def test_after_confirmations_all_name_one_best(desk: Any, monkeypatch: pytest.Mo
     copy = Path(client.download_artifacts(last.info.run_id, "best.csv", str(desk.folder)))
     with copy.open() as stream:
         assert next(csv.DictReader(stream))["candidate"] == best["candidate"]
-    first = min((p for p in drawn[-1] if p.rank is not None), key=lambda p: p.rank or 0)
+    first = min((p for p in plotted[-1] if p.rank is not None), key=lambda p: p.rank or 0)
     assert (first.rank, first.value) == (1, best["value"])
-    (line,) = (t for t in best_so_far(drawn[-1], quantity="q").data if t.name == "best so far")
+    (line,) = (t for t in best_so_far(plotted[-1], quantity="q").data if t.name == "best so far")
     assert line.y[-1] == best["value"]
 
 

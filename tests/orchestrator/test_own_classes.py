@@ -389,10 +389,10 @@ def test_what_a_campaign_was_launched_with_may_go_on_over_http(
     prepared = prepare(validate(_raw(name), "config"))
     Campaign.create(store, prepared.config, methods=prepared.methods)
     campaign = Campaign(store, "own")
-    config = campaign.proposed(["budget.oracle_calls=12"], remote=True)
+    config = campaign.steered(["budget.oracle_calls=12"], remote=True)
     assert config.budget.oracle_calls == 12
     with pytest.raises(ConfigError, match="not taken over HTTP"):
-        campaign.proposed([f"agents.1.kind={name}:Other"], remote=True)
+        campaign.steered([f"agents.1.kind={name}:Other"], remote=True)
     assert set(input_digests(config)) == {"space.kind"}
     assert status(store, "own")["oracle_calls"] == 0
 

@@ -1,4 +1,4 @@
-"""The command `potentials`: a table that loads nothing, and weights that arrive whole or not."""
+"""The command `potentials`: its table loads nothing, and weights are never installed in part."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ class _Server(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[str]:
     _Server.asked.clear()
-    made = HTTPServer(("127.0.0.1", 0), _Server)
-    thread = threading.Thread(target=made.serve_forever)
+    http_server = HTTPServer(("127.0.0.1", 0), _Server)
+    thread = threading.Thread(target=http_server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{made.server_port}"
-    made.shutdown()
+    yield f"http://127.0.0.1:{http_server.server_port}"
+    http_server.shutdown()
     thread.join()
-    made.server_close()
+    http_server.server_close()
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    made = tmp_path / "potentials"
-    monkeypatch.setenv("PHONOSCOUT_POTENTIALS", str(made))
-    yield made
+    path = tmp_path / "potentials"
+    monkeypatch.setenv("PHONOSCOUT_POTENTIALS", str(path))
+    yield path
     calculator.cache_clear()
     weights_digest.cache_clear()
 
@@ -194,16 +194,16 @@ def test_fetch_from_a_file_makes_the_same_check(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _known(monkeypatch, "https://example.org/emt.bin")
-    given = tmp_path / "given.bin"
-    line = _is_one_line(_run("fetch", "emt", "--from", str(given)), 2)
-    assert str(given) in line
+    source = tmp_path / "given.bin"
+    line = _is_one_line(_run("fetch", "emt", "--from", str(source)), 2)
+    assert str(source) in line
     assert "cannot be read" in line
-    given.write_bytes(b"other")
-    line = _is_one_line(_run("fetch", "emt", "--from", str(given)), 2)
+    source.write_bytes(b"other")
+    line = _is_one_line(_run("fetch", "emt", "--from", str(source)), 2)
     assert DIGEST in line
     assert not folder.exists()
-    given.write_bytes(CONTENT)
-    assert _run("fetch", "emt", "--from", str(given)).exit_code == 0
+    source.write_bytes(CONTENT)
+    assert _run("fetch", "emt", "--from", str(source)).exit_code == 0
     assert (folder / "emt.bin").read_bytes() == CONTENT
     assert [path.name for path in folder.iterdir()] == ["emt.bin"]
 

@@ -1,4 +1,4 @@
-"""A cluster that does not answer is one line within seconds, and a signal always ends the wait."""
+"""A cluster that does not answer is reported within seconds; a signal always ends the wait."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[bytes], int]]:
-    """Starts servers that say something and then nothing more; gives their ports."""
+    """Starts servers that send one message and then nothing more; returns their ports."""
     listeners: list[socket.socket] = []
 
     def start(word: bytes) -> int:
         listener = socket.create_server(("127.0.0.1", 0))
         listeners.append(listener)
-        kept: list[socket.socket] = []
+        connections: list[socket.socket] = []
 
         def speak() -> None:
             while True:
@@ -47,9 +47,9 @@ def serve() -> Iterator[Callable[[bytes], int]]:
                     connection, _ = listener.accept()
                 except OSError:
                     break
-                kept.append(connection)
+                connections.append(connection)
                 connection.sendall(word)
-            for connection in kept:
+            for connection in connections:
                 connection.close()
 
         threading.Thread(target=speak, daemon=True).start()
@@ -183,7 +183,7 @@ def test_a_signal_ends_the_wait_for_a_cluster(
     tmp_path: Path,
     number: signal.Signals,
 ) -> None:
-    """It answers like Ray, then never again, while Ray's own code waits without end."""
+    """The server answers once like Ray and then never again, and Ray's own code waits for ever."""
     executor = {"kind": "ray", "address": f"127.0.0.1:{serve(_SETTINGS_FRAME)}", "workers": 1}
     config, home = write_config(tmp_path / "in", executor=executor), tmp_path / "home"
     process = _started(config, home)
@@ -236,7 +236,7 @@ with signals_end_the_process("phonoscout test"):
             while True:
                 library.pause()
         except KeyboardInterrupt:
-            # As a library does that waits for a disk: Python's own handlers get no turn.
+            # Like a library that waits for a disk: Python's own signal handlers do not run.
             library.pause()
 """
 

@@ -1,4 +1,4 @@
-"""Kill the process at any instant: the resumed campaign ends as if nothing had happened."""
+"""A campaign that is killed at any instant and resumed ends as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_killed_at_random_instants(tmp_path: Path, seed: int) -> None:
     kills = 0
     while kills < 3:
         process = _start(tmp_path, killed, *words)
-        # Let it get as far as its first call, or a random time further.
+        # Wait until its first call begins, and then for a random time.
         deadline = time.time() + 60
         before = _lines(tmp_path / "broken.calls")
         while _lines(tmp_path / "broken.calls") == before and time.time() < deadline:
@@ -121,7 +121,7 @@ def test_killed_at_random_instants(tmp_path: Path, seed: int) -> None:
     _finished(tmp_path, killed, "resume", "killed")
     assert _results(killed) == _results(whole)
     calls = (tmp_path / "broken.calls").read_text().split()
-    # A call that was under way when the process died runs again; no finished one does.
+    # A call that was running when the process died is repeated, but no finished one.
     assert len(calls) - len(set(calls)) <= kills
 
 
@@ -159,9 +159,9 @@ def test_interrupt_and_stop_leave_a_campaign_that_goes_on(tmp_path: Path) -> Non
     second = _start(tmp_path, home, "resume", "killed")
     while _lines(tmp_path / "home.calls") < 6 and second.poll() is None:
         time.sleep(0.02)
-    asked = _start(tmp_path, home, "stop", "killed")
-    asked.communicate(timeout=60)
-    assert asked.returncode == 0
+    stopping = _start(tmp_path, home, "stop", "killed")
+    stopping.communicate(timeout=60)
+    assert stopping.returncode == 0
     second.communicate(timeout=60)
     assert second.returncode == 0
     assert len(_results(home)) < 25

@@ -1,4 +1,4 @@
-"""A campaign on Ray with a real potential is killed as a whole: the resumed one ends the same."""
+"""A campaign on Ray with a real potential ends the same after all processes were killed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONFIG: dict[str, Any] = {
     "objective": {"property": "kappa", "temperature": 300, "goal": "minimize"},
     "constraints": ["dynamically_stable", {"energy_above_best_polymorph": 0.05}],
     "agents": [{"kind": "evolution"}, {"kind": "bayesian"}, {"kind": "random"}],
-    # Small, so that the test is about what is kept rather than about what is right.
+    # Small and inaccurate, since the test is about resuming and not about accuracy.
     "oracle": {
         "kind": "phonon-bte",
         "calculator": "7net-0",
@@ -66,7 +66,7 @@ def _finished(home: Path, *words: str) -> None:
 
 
 def _kill_tree(process: subprocess.Popen[str]) -> None:
-    """The driver and all that Ray has started for it."""
+    """The driver and all processes that Ray has started for it."""
     root = psutil.Process(process.pid)
     for victim in [root, *root.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -96,25 +96,25 @@ def test_killed_with_ray_and_a_real_potential(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump(_CONFIG))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     _finished(whole, "launch", str(config))
-    kept: dict[str, float] = {}
+    finished: dict[str, float] = {}
     words = ["launch", str(config)]
-    for wanted in (1, 3, 5):
+    for count in (1, 3, 5):
         process = _start(broken, *words)
         end = time.monotonic() + 600
-        while len(_finished_calls(broken)) < wanted and process.poll() is None:
+        while len(_finished_calls(broken)) < count and process.poll() is None:
             assert time.monotonic() < end, "no call ends"
             time.sleep(0.3)
-        time.sleep(0.7 * wanted)  # into the middle of the next call
+        time.sleep(0.7 * count)  # into the middle of the next call
         _kill_tree(process)
         assert process.returncode < 0, "it ended before it could be killed"
         now = _finished_calls(broken)
-        assert kept.items() <= now.items()
-        kept, words = now, ["resume", "killed"]
+        assert finished.items() <= now.items()
+        finished, words = now, ["resume", "killed"]
     _finished(broken, "resume", "killed")
-    assert kept.items() <= _finished_calls(broken).items()  # nothing that had ended ran again
-    expected, found = _best(whole), _best(broken)
+    assert finished.items() <= _finished_calls(broken).items()  # nothing that had ended ran again
+    expected, actual = _best(whole), _best(broken)
     assert len(expected) >= 4
     same = ("rank", "candidate", "confirmed", "round", "agent")
-    assert [[r[k] for k in same] for r in found] == [[r[k] for k in same] for r in expected]
-    for one, other in zip(found, expected, strict=True):
+    assert [[r[k] for k in same] for r in actual] == [[r[k] for k in same] for r in expected]
+    for one, other in zip(actual, expected, strict=True):
         assert one["value"] == pytest.approx(other["value"], rel=1e-12)

@@ -1,4 +1,4 @@
-"""The fold: what a list of events adds up to."""
+"""The state of a campaign follows from its events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agents.contract.objective import Objective
 from oracle.contract.evaluation import Failed, Measured, Quantity, Unstable
 from oracle.materials.superlattice import Superlattice
 from orchestrator.campaign import events as ev
-from orchestrator.campaign.confirmation import judge, level_for, wanted
+from orchestrator.campaign.confirmation import judge, level_for, to_confirm
 from orchestrator.campaign.ranking import leaders, ranking
 from orchestrator.campaign.state import CampaignState, apply
 from orchestrator.campaign.stopping import failure_reason
@@ -21,7 +21,7 @@ OBJECTIVE = Objective(property="conductance", temperature=None, goal="minimize",
 
 
 class History:
-    """Builds events one after another and folds them."""
+    """Creates events one after another and applies them to a state."""
 
     def __init__(self) -> None:
         self.state = CampaignState()
@@ -89,8 +89,8 @@ def test_evaluations_come_in_planning_order_whatever_ends_first() -> None:
     history.plan(1, *plans)
     for plan in reversed(plans):
         history.measure(plan, float(plan.id[-1]))
-    found = [e.material.formula for e in history.state.evaluations()]
-    assert found == [plan.candidate for plan in plans]
+    formulas = [e.material.formula for e in history.state.evaluations()]
+    assert formulas == [plan.candidate for plan in plans]
 
 
 def test_cheaper_fidelities_do_not_count_as_oracle_calls() -> None:
@@ -100,7 +100,7 @@ def test_cheaper_fidelities_do_not_count_as_oracle_calls() -> None:
     history.measure(cheap, 0.1)
     assert len(history.state.objective_trials()) == 1
     assert ranking(history.state, OBJECTIVE) == []
-    assert len(history.state.cheap_evaluations()) == 1
+    assert len(history.state.low_fidelity_evaluations()) == 1
 
 
 def test_ranking_puts_confirmed_candidates_first_and_leaves_unstable_ones_out() -> None:
@@ -140,17 +140,17 @@ def test_a_leader_that_moves_beyond_its_error_is_demoted(again: float | None, ve
     history = History()
     history.plan(1, _trial(1, "01"))
     history.measure(_trial(1, "01"), 1.0, 0.1)
-    (label,) = wanted(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
+    (label,) = to_confirm(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
     plan = _confirm(2, "01", level_for(history.state, label))
     settings = ConfirmationSettings(sigmas=2.0)
-    found = judge(label, _outcome(plan, again, 0.05), OBJECTIVE, settings, plan.id)
-    assert found is not None
-    assert found.verdict == verdict
+    confirmation = judge(label, _outcome(plan, again, 0.05), OBJECTIVE, settings, plan.id)
+    assert confirmation is not None
+    assert confirmation.verdict == verdict
     history.plan(1, plan)
     history.measure(plan, again, 0.05)
-    history.add(found)
-    left = wanted(history.state, OBJECTIVE, settings, final=True)
-    # One that moved is asked once more at the next level; one found unstable has left the table.
+    history.add(confirmation)
+    left = to_confirm(history.state, OBJECTIVE, settings, final=True)
+    # A demoted leader is evaluated once more at the next level; an unstable one is no leader.
     assert [level_for(history.state, x) for x in left] == ([2] if again == 1.3 else [])
     values = [row.value for row in ranking(history.state, OBJECTIVE)]
     assert values == ([] if again is None else [again])
@@ -160,18 +160,20 @@ def test_a_vague_evaluation_confirms_nothing() -> None:
     history = History()
     history.plan(1, _trial(1, "01"))
     history.measure(_trial(1, "01"), 1.0, 0.5)
-    (label,) = wanted(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
+    (label,) = to_confirm(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
     plan = _confirm(2, "01", 1)
-    found = judge(label, _outcome(plan, 1.1, 0.5), OBJECTIVE, ConfirmationSettings(), plan.id)
-    assert found is not None
-    assert found.verdict == "demoted"
+    confirmation = judge(
+        label, _outcome(plan, 1.1, 0.5), OBJECTIVE, ConfirmationSettings(), plan.id
+    )
+    assert confirmation is not None
+    assert confirmation.verdict == "demoted"
 
 
 def test_a_failed_confirmation_says_nothing() -> None:
     history = History()
     history.plan(1, _trial(1, "01"))
     history.measure(_trial(1, "01"), 1.0)
-    (label,) = wanted(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
+    (label,) = to_confirm(history.state, OBJECTIVE, ConfirmationSettings(), final=True)
     failed = Failed(
         material=Superlattice(sequence="01"),
         fidelity="table",
@@ -190,10 +192,10 @@ def test_confirmations_respect_their_budget() -> None:
     for i in range(1, 6):
         history.measure(_trial(i, f"{i:03b}"), float(i))
     few = ConfirmationSettings(leaders=4, max_calls=3)
-    assert len(wanted(history.state, OBJECTIVE, few, final=True)) == 3
-    assert len(wanted(history.state, OBJECTIVE, few, final=False)) == 1
+    assert len(to_confirm(history.state, OBJECTIVE, few, final=True)) == 3
+    assert len(to_confirm(history.state, OBJECTIVE, few, final=False)) == 1
     none = ConfirmationSettings(leaders=0)
-    assert wanted(history.state, OBJECTIVE, none, final=True) == []
+    assert to_confirm(history.state, OBJECTIVE, none, final=True) == []
 
 
 def test_a_leader_that_moved_gives_its_place_to_the_next() -> None:
@@ -203,15 +205,17 @@ def test_a_leader_that_moved_gives_its_place_to_the_next() -> None:
         history.measure(_trial(i, f"{i:03b}"), float(i), 0.01)
     settings = ConfirmationSettings(leaders=1)
     for level, expected in ((1, ["001"]), (2, ["001", "010"])):
-        found = wanted(history.state, OBJECTIVE, settings, final=True)
-        assert [x.candidate for x in found] == expected
-        plan = _confirm(10 + level, "001", level_for(history.state, found[0]))
-        verdict = judge(found[0], _outcome(plan, 1.0, 0.9), OBJECTIVE, settings, plan.id)
+        labels = to_confirm(history.state, OBJECTIVE, settings, final=True)
+        assert [x.candidate for x in labels] == expected
+        plan = _confirm(10 + level, "001", level_for(history.state, labels[0]))
+        verdict = judge(labels[0], _outcome(plan, 1.0, 0.9), OBJECTIVE, settings, plan.id)
         assert verdict is not None
         history.plan(1, plan)
         history.measure(plan, 1.0, 0.9)
         history.add(verdict)
-    assert [x.candidate for x in wanted(history.state, OBJECTIVE, settings, final=True)] == ["010"]
+    assert [x.candidate for x in to_confirm(history.state, OBJECTIVE, settings, final=True)] == [
+        "010"
+    ]
 
 
 def test_steering_cancels_what_was_decided_but_not_begun() -> None:
@@ -222,7 +226,7 @@ def test_steering_cancels_what_was_decided_but_not_begun() -> None:
     history.add(ev.Steered(changes={"budget.batch": (1, 2)}, config={}))
     assert [t.status for t in history.state.trials.values()] == ["PROPOSED", "PROPOSED"]
     history.add(ev.Steered(changes={"agents.0.kind": ("random", "bayesian")}, config={}))
-    # The first had begun.
+    # The first trial had been started before.
     assert [t.status for t in history.state.trials.values()] == ["PROPOSED", "CANCELLED"]
 
 

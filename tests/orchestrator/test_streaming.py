@@ -1,4 +1,4 @@
-"""A space screened in shards by workers: as in one process, and one decision whoever computes."""
+"""Screening in shards gives the same predictions and decisions as screening in one process."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ OBJECTIVE = Objective("kappa", 300.0, "minimize")
 
 
 def _metals() -> list[Crystal]:
-    """Cells of one and of two atoms, whose lattice parameters are all distinct."""
+    """Cells of one and two atoms, all with different lattice parameters."""
     ends: list[list[float]] = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
-    found = []
+    structures = []
     for k, symbol in enumerate(("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt")):
         for other in ("Cu", "Ag", "Au"):
             cell = Lattice.cubic(2.9 + 0.05 * k)
-            found.append(Structure(cell, [symbol, other], ends))
-        found.append(Structure(Lattice.cubic(2.5 + 0.03 * k), [symbol], ends[:1]))
-    unique = {c.digest: c for c in map(Crystal.from_structure, found)}
+            structures.append(Structure(cell, [symbol, other], ends))
+        structures.append(Structure(Lattice.cubic(2.5 + 0.03 * k), [symbol], ends[:1]))
+    unique = {c.digest: c for c in map(Crystal.from_structure, structures)}
     return list(unique.values())
 
 
@@ -99,16 +99,16 @@ def _equal(one: Marginals, two: Marginals) -> bool:
 
 @pytest.mark.usefixtures("in_shards")
 def test_as_in_one_process(executor: SerialExecutor, tmp_path: Path) -> None:
-    found = streamed(executor, CRYSTALS, RECIPE, tmp_path)
+    marginals = streamed(executor, CRYSTALS, RECIPE, tmp_path)
     store = FeatureStore(EMT, tmp_path)
     surrogate = build_surrogate(RECIPE.surrogate, (RECIPE.output,), "bte", RECIPE.seed, store)
     surrogate.fit(RECIPE.evaluations, calibration=RECIPE.calibration)
     whole = surrogate.posterior(CRYSTALS, outputs=[RECIPE.output], fidelity="bte")
-    assert found.mean == pytest.approx(whole.mean[:, 0], abs=1e-4)
-    assert found.epistemic == pytest.approx(whole.epistemic[:, 0], rel=1e-3)
-    assert found.aleatoric == pytest.approx(whole.aleatoric[:, 0], rel=1e-6)
-    assert found.p_stable == pytest.approx(whole.p_stable, abs=1e-4)
-    assert np.ptp(found.mean) > 0.01
+    assert marginals.mean == pytest.approx(whole.mean[:, 0], abs=1e-4)
+    assert marginals.epistemic == pytest.approx(whole.epistemic[:, 0], rel=1e-3)
+    assert marginals.aleatoric == pytest.approx(whole.aleatoric[:, 0], rel=1e-6)
+    assert marginals.p_stable == pytest.approx(whole.p_stable, abs=1e-4)
+    assert np.ptp(marginals.mean) > 0.01
 
 
 @pytest.mark.usefixtures("in_shards")
@@ -186,15 +186,15 @@ def _landscape(folder: Path) -> tuple[dict[str, Any], list[float]]:
 
 def test_a_campaign_on_a_space_beyond_the_limit(tmp_path: Path) -> None:
     config, values = _landscape(tmp_path / "data")
-    found = _found(tmp_path / "one", config)
-    assert found == _found(tmp_path / "two", config)
-    assert len(found) == 40
-    # 40 random ones hold one of the two best with a probability of 15 %.
-    assert min(found) <= values[1] + 1e-9
+    measured = _found(tmp_path / "one", config)
+    assert measured == _found(tmp_path / "two", config)
+    assert len(measured) == 40
+    # 40 random designs would include one of the two best with a probability of 15 %.
+    assert min(measured) <= values[1] + 1e-9
 
 
 class _Endless:
-    """A space that knows how many members it has but could never list them."""
+    """A space whose size is known, but whose members are too many to be listed."""
 
     size = 2**60
     materials = None
@@ -206,7 +206,7 @@ class _Endless:
 def test_a_space_that_cannot_be_listed_is_left_as_it_is(tmp_path: Path) -> None:
     space: Any = _Endless()
     recipe = Recipe(GraphEnsembleSettings(), OBJECTIVE.output, "bte", 0, [], Calibration())
-    found = narrowed(
+    result = narrowed(
         space,
         SerialExecutor(ExecutorSettings(kind="serial")),
         recipe,
@@ -215,4 +215,4 @@ def test_a_space_that_cannot_be_listed_is_left_as_it_is(tmp_path: Path) -> None:
         cache=tmp_path,
         rng=np.random.default_rng(0),
     )
-    assert found is space
+    assert result is space

@@ -1,4 +1,4 @@
-"""A config launched under a name that exists: the difference is shown, with what can be done."""
+"""Launching under the name of an existing campaign shows the differences and what can be done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a campaign still takes follows from what its trials took."""
+"""The time that a campaign will still take is estimated from the durations of its trials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OBJECTIVE = Objective(property="conductance", temperature=None, goal="minimize",
 
 
 class History:
-    """Folds events one after another."""
+    """Applies events to a state one after another."""
 
     def __init__(self) -> None:
         self.state = CampaignState()
@@ -31,7 +31,7 @@ class History:
         apply(self.state, event, seq=seq, time=float(seq), outcomes=self.outcomes)
 
     def measure(self, plan: ev.TrialPlan, seconds: float) -> None:
-        """A trial that took so long on its worker."""
+        """Add a trial that took a number of seconds on its worker."""
         self.outcomes[plan.digest, plan.method] = Measured(
             material=Superlattice(sequence=plan.candidate),
             fidelity=plan.fidelity,

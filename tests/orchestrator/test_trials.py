@@ -1,4 +1,4 @@
-"""What failed, and why, can be asked for: on the command line, as JSON and CSV, over HTTP."""
+"""Trials and their errors are listed on the command line, as JSON and CSV, and over HTTP."""
 
 from __future__ import annotations
 

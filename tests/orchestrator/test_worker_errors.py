@@ -1,4 +1,4 @@
-"""What goes wrong in a worker ends in one line, an exit code and a reason, never a traceback."""
+"""An error in a worker gives one line, an exit code and a stop reason, but never a traceback."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_campaign_ends_with_the_cause_and_can_go_on(
     doing: str,
 ) -> None:
     workers = Workers()
-    stand_in(oracle_calls.try_potentials, lambda request, context: oracle_calls.TrialAnswer())
+    stand_in(oracle_calls.try_potentials, lambda request, context: oracle_calls.PreflightAnswer())
     stand_in(oracle_calls.evaluate, workers.evaluate)
     for name in ("hunt", "label_one", "fine_tune"):
         stand_in(vars(healing_calls)[name], vars(Workers)[name].__get__(workers))
