@@ -25,7 +25,8 @@ _FIRST_IN_LOG = frozenset(
 )
 """Properties whose logarithm was modelled before the property table said which; beliefs that are
 recorded in campaigns of that time are on that scale."""
-_LONGEST = 1e6  # of a direction's components, which only compare with each other
+_SHORTEST, _LONGEST = 1e-6, 1e6
+"""Of the largest component of a direction, whose length means nothing."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -76,7 +77,7 @@ class ObjectiveSettings(Settings):
             raise ValueError(
                 "a vector of three numbers such as [0, 0, 1], or min or max of the principal values"
             )
-        if not any(numbers):
+        if max(map(abs, numbers)) < _SHORTEST:
             raise ValueError("a vector that is not zero, which has no direction: [0, 0, 1]")
         return given
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from oracle.contract.directions import along
 from oracle.contract.property_spec import Direction
@@ -39,6 +39,12 @@ class Quantity(BaseModel):
     per_temperature: bool = False
     tensor: TensorKind | None = None
     """How components rotate with the crystal; None in earlier records, see `tensor_kind`."""
+
+    @field_validator("value", "std", mode="before")
+    @classmethod
+    def _plain(cls, given: Any) -> Any:
+        """Numbers and arrays of numpy as plain numbers and lists, which can be recorded."""
+        return given.tolist() if isinstance(given, np.ndarray | np.generic) else given
 
     @property
     def tensor_kind(self) -> TensorKind | None:

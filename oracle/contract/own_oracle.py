@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import time
 from typing import Any
 
@@ -12,8 +13,8 @@ from oracle.contract.protocol import Oracle
 from oracle.materials.material import Material
 from oracle.runtime.context import Context
 from oracle.runtime.digests import digest_of
-from oracle.runtime.errors import RAISED_BY_LIBRARIES, SetupError, as_oracle_error
-from oracle.runtime.own_classes import OwnSettings, made
+from oracle.runtime.errors import RAISED_BY_LIBRARIES, SetupError, as_oracle_error, in_words
+from oracle.runtime.own_classes import OwnSettings, check_interface, made
 from oracle.runtime.sources import digest_of_import
 
 
@@ -69,7 +70,10 @@ class OwnOracle:
     def tightened(self, level: int) -> Oracle | None:
         """Its own tighter oracle, or None where there is none so tight."""
         tighter = self._oracle.tightened(level)
-        return None if tighter is None else OwnOracle(self._settings, tighter)
+        if tighter is None:
+            return None
+        check_interface(tighter, Oracle, f"{self._settings.kind}: tightened({level})")
+        return OwnOracle(self._settings, tighter)
 
     def evaluate(self, material: Material, *, context: Context) -> Measured | Unstable | Failed:
         """Its outcome, under the method of this oracle."""
@@ -87,11 +91,9 @@ class OwnOracle:
                 permanent=not failure.transient,
                 unexpected=failure.unexpected,
             )
-        if not isinstance(found, Measured | Unstable | Failed):
-            message = (
-                f"{self._settings.kind} gave {type(found).__name__}; expected Measured, Unstable "
-                "or Failed of oracle.contract.evaluation"
-            )
+        wrong = _what_cannot_be_recorded(found)
+        if wrong is not None:
+            message = f"{self._settings.kind} gave {wrong}"
             return self._failed(
                 material, time.perf_counter() - began, "worker", message, permanent=True
             )
@@ -126,6 +128,22 @@ class OwnOracle:
             permanent=permanent,
             unexpected=unexpected,
         )
+
+
+def _what_cannot_be_recorded(found: Any) -> str | None:
+    """What is wrong with an outcome, in one line, or None."""
+    if not isinstance(found, Measured | Unstable | Failed):
+        return (
+            f"{type(found).__name__}; expected Measured, Unstable or Failed of "
+            "oracle.contract.evaluation"
+        )
+    if not (math.isfinite(found.cost_s) and found.cost_s >= 0):
+        return f"cost_s {found.cost_s}; expected seconds, a finite number of at least 0"
+    try:
+        found.model_dump_json()
+    except ValueError as error:
+        return f"what JSON cannot hold ({in_words(error)}); expected plain numbers, texts and lists"
+    return None
 
 
 @functools.lru_cache(maxsize=8)

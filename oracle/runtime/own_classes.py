@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+import json
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import get_protocol_members
 
 from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, SetupError, in_words
@@ -21,6 +26,10 @@ OWN = "own"
 _NOTHING = object()
 
 
+class OwnCodeFailed(RuntimeError):
+    """Code of the user's own raised, or returned what its Protocol does not allow; one line."""
+
+
 class OwnSettings(BaseModel):
     """Something of the user's own, in place of one of the kinds that have a name."""
 
@@ -30,6 +39,20 @@ class OwnSettings(BaseModel):
     """``package.module:name`` of a class or function."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments it is called with; plain values, lists and mappings."""
+
+    @field_validator("options")
+    @classmethod
+    def _plain(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Options are recorded with the campaign, as JSON."""
+        for name, value in options.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{name} is {value!r}, which cannot be recorded; expected numbers, texts, "
+                    "lists and mappings (a date in quotation marks)"
+                ) from error
+        return options
 
 
 def branch_of(value: Any) -> str:
@@ -60,12 +83,46 @@ def made(settings: OwnSettings, interface: Any, *given: Any, **named: Any) -> An
         raise SetupError(f"{name!r}: {error.message}") from error
     except RAISED_BY_LIBRARIES as error:
         raise SetupError(f"{name!r} cannot be made ({in_words(error)})") from error
-    _check(result, interface, name)
+    check_interface(result, interface, name)
     return result
 
 
-def _check(result: Any, interface: Any, name: str) -> None:
+@contextlib.contextmanager
+def blamed(name: str, method: str) -> Iterator[None]:
+    """Say of an error that it came from the user's own code, and from which line of it.
+
+    Args:
+        name: import path of the class.
+        method: of the class, that is called meanwhile.
+
+    Raises:
+        OwnCodeFailed: in place of whatever is raised.
+    """
+    try:
+        yield
+    except OwnCodeFailed:
+        raise
+    except RAISED_BY_LIBRARIES as error:
+        raise OwnCodeFailed(
+            f"{name!r}: {method} raised {in_words(error)}{_place(error, name)}"
+        ) from error
+
+
+def _place(error: BaseException, name: str) -> str:
+    """The last line of a user's own module that an error passed through, where there is one."""
+    module = sys.modules.get(name.partition(":")[0])
+    file = None if module is None else module.__file__
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
+def check_interface(result: Any, interface: Any, name: str) -> None:
     """See that an object has all that a Protocol asks for, and takes what it is called with.
+
+    Args:
+        result: what a user's own class or function gave.
+        interface: the Protocol.
+        name: its import path, for the message.
 
     Raises:
         SetupError: it has not, with what it lacks.

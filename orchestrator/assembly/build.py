@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from agents.contract.own_proposer import OwnProposer
 from agents.contract.protocol import Proposer, Space
 from agents.proposers.bayesian import BayesianProposer
 from agents.proposers.defaults import agent_names
@@ -27,6 +28,7 @@ from orchestrator.config.run_settings import ExecutorSettings
 from orchestrator.executors.protocol import Executor
 from orchestrator.executors.ray_executor import RayExecutor
 from orchestrator.executors.serial_executor import SerialExecutor
+from surrogate.contract.own_surrogate import own_surrogate
 from surrogate.contract.protocol import Output, Surrogate
 from surrogate.contract.settings import (
     OwnSurrogateSettings,
@@ -117,7 +119,7 @@ def _proposer(settings: AgentSettings, name: str, common: Mapping[str, Any]) -> 
         own: Proposer = made(settings, Proposer, name=name, **common)
     except OracleError as error:
         raise ConfigError(f"agents: {error.message}") from error
-    return own
+    return OwnProposer(own, name, settings.kind)
 
 
 def surrogate_settings(config: CampaignConfig, space: Space) -> SurrogateSettings:
@@ -155,7 +157,7 @@ def build_surrogate(
             own: Surrogate = made(settings, Surrogate, outputs, fidelity, **keywords)
         except OracleError as error:
             raise ConfigError(f"surrogate: {error.message}") from error
-        return own
+        return own_surrogate(own, settings.kind)
     return SURROGATES[settings.kind](outputs, fidelity, seed=seed, store=store, settings=settings)
 
 

@@ -85,7 +85,7 @@ def check_own(config: CampaignConfig, space: Space, fidelity: str) -> None:
     settings = surrogate_settings(config, space)
     if isinstance(settings, OwnSurrogateSettings):
         sought = config.objective
-        output = Output(sought.property, sought.temperature, sought.in_log)
+        output = Output(sought.property, sought.temperature, sought.in_log, sought.direction)
         build_surrogate(settings, (output,), fidelity, config.seed, FeatureStore(settings.features))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.contract.objective import Objective
 from agents.contract.protocol import Space
 from oracle.contract.directions import in_words
-from oracle.contract.evaluation import Measured
+from oracle.contract.evaluation import Measured, quantity_of
 from orchestrator.campaign.confirmation import to_confirm
 from orchestrator.campaign.ranking import best_of, leaders
 from orchestrator.campaign.state import CampaignState
@@ -45,12 +45,12 @@ def valueless_reason(state: CampaignState, objective: Objective) -> str | None:
     if not measured or any(objective.value(outcome) is not None for outcome in measured):
         return None
     properties = ", ".join(sorted({name for outcome in measured for name in outcome.properties}))
+    gave = f"the oracle gave: {properties or 'nothing'}"
+    if any(quantity_of(outcome, objective.property) is not None for outcome in measured):
+        gave = "the oracle gave it as an array or at other temperatures; expected one number"
     at = "" if objective.temperature is None else f" at {objective.temperature:g} K"
     what = in_words(objective.property, objective.direction)
-    return (
-        f"objective.property: none of the {len(measured)} measured has {what}{at}; "
-        f"the oracle gave: {properties or 'nothing'}"
-    )
+    return f"objective.property: none of the {len(measured)} measured has {what}{at}; {gave}"
 
 
 def stop_reason(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from agents.contract.objective import Objective
 from oracle.contract.evaluation import EVALUATION, Failed, Measured, Outcome, Unstable
+from oracle.runtime.own_classes import OwnCodeFailed
 from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
@@ -82,7 +83,7 @@ class Loop:
                 began = self.clock()
                 try:
                     plan = self.planner.plan(self.campaign, final=reason is not None)
-                except CallFailed as error:
+                except (CallFailed, OwnCodeFailed) as error:
                     return self._end("failed", f"planning a round: {error}")
                 if plan is None:
                     return self._finish(self._completion_reason(reason))

@@ -150,7 +150,7 @@ def test_a_campaign_whose_calls_mostly_fail_stops_and_says_why(
     ("name", "calls", "cheap"),
     [
         pytest.param("replay_sequences", 60, False, marks=pytest.mark.slow),
-        ("replay_crystals", 20, True),
+        pytest.param("replay_crystals", 20, True, marks=pytest.mark.slow),
     ],
 )
 def test_shared_examples_run_unchanged(name: str, calls: int, cheap: bool, tmp_path: Path) -> None:

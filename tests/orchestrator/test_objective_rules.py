@@ -149,3 +149,17 @@ def test_a_first_round_without_any_value_ends_a_campaign(
     again = desk("resume", "layers", code=1)
     assert "none of the 4 measured has conductance" in again.stdout
     assert desk.document("status", "layers")["oracle_calls"] == 4
+
+
+def test_a_first_round_of_arrays_where_a_number_is_sought(
+    desk: Any, stand_in: Callable[[Any, Any], None]
+) -> None:
+    def array(request: EvaluationRequest, context: CallContext) -> Measured:
+        found = evaluate(request, context)
+        assert isinstance(found, Measured)
+        given = found.properties["conductance"].model_copy(update={"value": [1.0, 2.0]})
+        return found.model_copy(update={"properties": {"conductance": given}})
+
+    stand_in(evaluate, array)
+    done = desk("launch", desk.config(budget={"batch": 4, "oracle_calls": 40}), code=1)
+    assert "the oracle gave it as an array or at other temperatures" in done.stdout

@@ -29,9 +29,9 @@ CONFIG: dict[str, Any] = {
         "length": 4,
     },
     "objective": {"property": "conductance", "temperature": 300, "goal": "minimize"},
-    "oracle": {"kind": "green", "calculator": "tersoff", "frequencies": 16, "q_mesh": [2, 2]},
+    "oracle": {"kind": "green", "calculator": "tersoff", "frequencies": 8, "q_mesh": [2, 2]},
     "confirmation": {"leaders": 0},
-    "budget": {"batch": 2, "oracle_calls": 6},
+    "budget": {"batch": 2, "oracle_calls": 4},
     "executor": {"kind": "serial"},
 }
 
@@ -58,7 +58,7 @@ def best(home: Path) -> list[dict[str, Any]]:
 
 def test_all_calls_went_to_different_designs(home: Path, best: list[dict[str, Any]]) -> None:
     designs = [Superlattice.model_validate_json(Path(row["file"]).read_text()) for row in best]
-    assert len({design.digest for design in designs}) == len(best) == 6
+    assert len({design.digest for design in designs}) == len(best) == 4
     assert [row["structure"] for row in best] == [design.sequence for design in designs]
     assert best[0]["unit"] == "W/m²/K"
     assert best[0]["value"] == min(row["value"] for row in best)
