@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from math import isqrt
+from pathlib import Path
 
 import numpy as np
 
@@ -149,12 +150,16 @@ class InterfaceSpace(BaseSpace):
         return (c for digest, c in ordered.items() if digest not in excluded)
 
 
-def interface_space(settings: InterfaceSpaceSettings) -> InterfaceSpace:
+def interface_space(settings: InterfaceSpaceSettings, cache: Path | None = None) -> InterfaceSpace:
     """The space that the settings describe.
+
+    Args:
+        settings: of the space.
+        cache: as of `PoolSpace`.
 
     Raises:
         OracleError: stage ``read``; see `PoolSpace`.
         ValueError: see `InterfaceSpace`.
     """
     pool = PoolSpaceSettings(path=settings.path, on_error=settings.on_error)
-    return InterfaceSpace(PoolSpace(pool))
+    return InterfaceSpace(PoolSpace(pool, cache))

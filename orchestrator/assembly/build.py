@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from agents.contract.own_proposer import OwnProposer
@@ -42,12 +43,13 @@ from surrogate.models.graph.graph_ensemble import GraphEnsemble
 from surrogate.models.multi_fidelity import MultiFidelityProcess
 from surrogate.models.sequence_process import SequenceProcess
 
-SPACES: dict[str, Callable[[Any], Space]] = {
-    "prototypes": PrototypeSpace,
+SPACES: dict[str, Callable[[Any, Path | None], Space]] = {
+    "prototypes": lambda settings, cache: PrototypeSpace(settings),
     "pool": PoolSpace,
-    "superlattice": superlattice_space,
+    "superlattice": lambda settings, cache: superlattice_space(settings),
     "interface": interface_space,
 }
+"""Spaces by kind, from settings and a folder for what takes long to read, if there is one."""
 PROPOSERS: dict[str, Callable[..., Proposer]] = {
     "random": lambda settings, **common: RandomProposer(**common),
     "substitution": SubstitutionProposer,
@@ -69,8 +71,12 @@ EXECUTORS: dict[str, Callable[[ExecutorSettings], Executor]] = {
 }
 
 
-def build_space(settings: Any) -> Space:
+def build_space(settings: Any, cache: Path | None = None) -> Space:
     """Create the space that a config names.
+
+    Args:
+        settings: the `space` section of a config.
+        cache: folder for the canonical forms of a pool's structures; None keeps nothing.
 
     Raises:
         ConfigError: the space cannot be read, or is empty.
@@ -79,7 +85,7 @@ def build_space(settings: Any) -> Space:
         if isinstance(settings, OwnSpaceSettings):
             own: Space = made(settings, Space)
             return own
-        return SPACES[settings.kind](settings)
+        return SPACES[settings.kind](settings, cache)
     except OracleError as error:
         raise ConfigError(f"space: {error.message}") from error
     except ValueError as error:

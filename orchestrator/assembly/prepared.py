@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from agents.contract.protocol import Space
 from oracle.contract.protocol import Oracle
@@ -46,18 +47,21 @@ class Prepared:
         return {name: oracle.method_digest for name, oracle in self.oracles.items()}
 
 
-def prepare(config: CampaignConfig, *, recorded: bool = False) -> Prepared:
-    """Create the space and the oracles of a config; writes nothing.
+def prepare(
+    config: CampaignConfig, *, recorded: bool = False, cache: Path | None = None
+) -> Prepared:
+    """Create the space and the oracles of a config; writes nothing but the cache.
 
     Args:
         config: the settings.
         recorded: whether a campaign has already begun with them. Numbers that cannot be learned
             from are then not refused here; their trials fail.
+        cache: folder for the canonical forms of a pool's structures; None keeps nothing.
 
     Raises:
         ConfigError: something that the config names is not available, or the space is empty.
     """
-    space = build_space(config.space)
+    space = build_space(config.space, cache)
     if space.size == 0:
         raise ConfigError(
             f"space: no candidate is left of {config.space.kind!r}; allow more elements or "

@@ -116,7 +116,11 @@ def run_campaign(
         check_address(config.executor)
         if prepared is None or overrides:
             oracle = campaign.oracle_of(config)
-            healed = prepare(config.model_copy(update={"oracle": oracle}), recorded=True)
+            healed = prepare(
+                config.model_copy(update={"oracle": oracle}),
+                recorded=True,
+                cache=store.home / "cache" / "pools",
+            )
             prepared = replace(healed, config=config)  # the config itself has no healed weights
         _check_methods(campaign, prepared)
         executor = executor or start_executor(prepared, campaign.potential)

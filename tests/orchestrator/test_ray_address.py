@@ -175,7 +175,9 @@ def _started(config: Path, home: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_a_signal_ends_the_wait_for_a_cluster(
     serve: Callable[[bytes], int],
     phonoscout: Callable[..., Any],

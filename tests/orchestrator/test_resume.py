@@ -100,7 +100,7 @@ def test_killed_at_random_instants(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     words = ["launch", str(config)]
     kills = 0
-    while kills < 3:
+    while kills < 2:
         process = _start(tmp_path, killed, *words)
         # Wait until its first call begins, and then for a random time.
         deadline = time.time() + 60
