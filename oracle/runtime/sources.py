@@ -43,7 +43,9 @@ def imported(name: str) -> Any:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except RAISED_BY_LIBRARIES as error:  # a module may raise anything while it is imported
-        raise SetupError(f"{name!r} cannot be imported ({in_words(error)})") from error
+        raise SetupError(
+            f"{name!r} cannot be imported ({in_words(error)}){_overlooked(module)}"
+        ) from error
     if _digest(name) != before:
         raise SetupError(f"{name!r}: its source was changed while it was being loaded; start again")
     return found
@@ -101,6 +103,18 @@ def _files(top: str, module: str, name: str) -> list[tuple[str, Path]]:
     if single is None:
         raise SetupError(_missing(name, top))
     return [(single.name, single)]
+
+
+def _overlooked(module: str) -> str:
+    """That a module of the working folder was not meant by its name, where that is so."""
+    top = module.partition(".")[0]
+    here = PathFinder.find_spec(top, [str(Path.cwd())])
+    if here is None or here.origin is None or _origin(top) in (None, Path(here.origin)):
+        return ""
+    return (
+        f"; {here.origin} is not it, because another module {top!r} comes before it "
+        f"({_origin(top)}): give yours another name"
+    )
 
 
 def _missing(name: str, top: str) -> str:

@@ -56,6 +56,8 @@ def test_bad_constraints_are_refused(written: Any, message: str) -> None:
         (ObjectiveSettings, {"target": 3}, "needs goal: target"),
         (ObjectiveSettings, {"goal": "target", "target": -1}, "above 0"),
         (ObjectiveSettings, {"temperature": -5}, "greater than 0"),
+        (ObjectiveSettings, {"direction": [0, 0, 0]}, "not zero"),
+        (ObjectiveSettings, {"direction": [1e-200, 0, 0]}, "not zero"),
         (PrototypeSpaceSettings, {"prototypes": ["diamond"]}, "allowed: rocksalt"),
         (PrototypeSpaceSettings, {"elements": ["Xx"]}, "not an element"),
         (PrototypeSpaceSettings, {"elements": ["Na"], "exclude_elements": ["Na"]}, "nothing"),

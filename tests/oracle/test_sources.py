@@ -141,5 +141,5 @@ def test_a_calculator_that_does_not_load_is_the_users_error(
 def test_a_source_edited_under_way_is_noticed(folder: Path) -> None:
     _digest()
     (folder / "mycalc.py").write_text(SIMPLE + "# edited\n")
-    with pytest.raises(SetupError, match="has changed meanwhile"):
+    with pytest.raises(SetupError, match="was changed while it was being loaded"):
         calculator("mycalc:factory")

@@ -236,6 +236,18 @@ def test_a_module_that_is_not_there_and_options_that_do_not_fit(
     _is_refused(_raw(name, **strange), f"{key}: ", "colour")
 
 
+@pytest.mark.parametrize("taken", ["colorsys", "oracle"])
+def test_a_module_of_a_name_that_is_taken_is_not_overlooked_in_silence(
+    taken: str, module: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / f"{taken}.py").write_text(CLASSES)
+    _is_refused(
+        _raw(module(), oracle={"kind": f"{taken}:Mass"}),
+        f"oracle: '{taken}:Mass' cannot be imported",
+        rf"{taken}\.py is not it, because another module '{taken}' comes before it .* another name",
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
