@@ -130,7 +130,7 @@ class Timed:
 
     def __call__(self, atoms: Atoms) -> float:
         """Seconds of one thread for the forces of a structure."""
-        n, formula = len(atoms), atoms.get_chemical_formula("reduce")
+        n, formula = len(atoms), atoms.symbols.formula.reduce()[0].format("hill")
         per_atom = max((s / k for (k, f), s in self._measured.items() if f == formula), default=0.0)
         key = n, formula
         if key not in self._measured:

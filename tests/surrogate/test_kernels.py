@@ -138,15 +138,6 @@ class TestLayerKernel:
 
 
 class TestWarping:
-    @given(LABELS, st.sampled_from(["low", "high", None]))
-    def test_it_is_increasing_and_can_be_undone(self, labels: list[float], sought: str) -> None:
-        values = np.array(sorted(labels))
-        warping = LabelWarping.of(values, sought)  # type: ignore[arg-type]
-        warped = warping(values)
-        assert np.all(np.diff(warped) >= -1e-12)
-        np.testing.assert_allclose(warping.back(warped), values, atol=1e-6)
-        assert np.all(warping.stretch(values) >= 0)
-
     @given(st.integers(0, 1000))
     def test_of_a_long_tail_the_differences_among_the_rest_remain(self, seed: int) -> None:
         """How far away an outlier lies does not matter, only that it comes last."""
