@@ -23,7 +23,12 @@ from orchestrator.campaign.metrics import best_metrics, calibration_of, credits_
 from orchestrator.campaign.records import Label, Round, Trial
 from orchestrator.campaign.state import CampaignState
 from orchestrator.config.budget_settings import BudgetSettings, ConfirmationSettings
-from orchestrator.rounds.low_fidelity import CheapLook, cheap_trials, come_first, riding_along
+from orchestrator.rounds.low_fidelity import (
+    CandidateQuery,
+    accompanying_queries,
+    precede_labels,
+    query_trials,
+)
 from orchestrator.rounds.renewal import renewals
 from orchestrator.rounds.trial_plans import confirmation_trials, label_trials
 from surrogate.fidelities.trust import PRIOR, Trust
@@ -136,8 +141,8 @@ def _budget(**changes: Any) -> Any:
     return SimpleNamespace(budget=BudgetSettings(**({"batch": 2} | changes)))
 
 
-def _look(name: str, fidelity: str = "cheap") -> CheapLook:
-    return CheapLook(_selected(name).candidate, fidelity, 0.5)
+def _look(name: str, fidelity: str = "cheap") -> CandidateQuery:
+    return CandidateQuery(_selected(name).candidate, fidelity, 0.5)
 
 
 class TestLooks:
@@ -145,14 +150,14 @@ class TestLooks:
         state = _state(_done(1, "01", 1.0, cost=100.0), _done(2, "01", 1.0, 4.0, fidelity="cheap"))
         looks = [_look(name) for name in ("001", "011", "0011", "0111", "00001")]
         # A tenth of two labels of 100 s is 20 s: five looks of 4 s.
-        assert come_first(state, _budget(cheap_share=0.1), looks)
-        assert not come_first(state, _budget(cheap_share=0.1), [*looks, _look("00011")])
-        assert not come_first(state, _budget(cheap_share=0.1), [])
+        assert precede_labels(state, _budget(cheap_share=0.1), looks)
+        assert not precede_labels(state, _budget(cheap_share=0.1), [*looks, _look("00011")])
+        assert not precede_labels(state, _budget(cheap_share=0.1), [])
 
     def test_while_no_cost_is_known_those_next_in_line_are_looked_at(self) -> None:
         chosen = [_selected("01"), _selected("001")]
         reserves = [_selected(f"0{k:b}1") for k in range(4, 20)]
-        found = riding_along(_state(), _budget(), {}, chosen, reserves)
+        found = accompanying_queries(_state(), _budget(), {}, chosen, reserves)
         assert [look.candidate.label for look in found[:2]] == ["01", "001"]
         assert len(found) == 4  # two batches of two
         assert {look.fidelity for look in found} == {"cheap"}
@@ -167,20 +172,20 @@ class TestLooks:
         )
         chosen = [_selected("011"), _selected("001")]
         reserves = [_selected("0001")]
-        found = riding_along(state, _budget(cheap_share=share), {}, chosen, reserves)
+        found = accompanying_queries(state, _budget(cheap_share=share), {}, chosen, reserves)
         assert len(found) == expected
 
     def test_nothing_is_asked_twice_or_of_a_fidelity_that_says_nothing(self) -> None:
         state = _state(_done(1, "01", 1.0, 0.0, fidelity="cheap", purpose="cheap"))
         chosen = [_selected("01"), _selected("001"), _selected("0001")]
-        found = riding_along(state, _budget(), {}, chosen, [], known=[_look("001")])
+        found = accompanying_queries(state, _budget(), {}, chosen, [], known=[_look("001")])
         assert [look.candidate.label for look in found] == ["0001"]
-        assert riding_along(_state(), _budget(), {"cheap": NO_TRUST}, chosen, []) == []
-        assert riding_along(_state(), _budget(), {"cheap": PRIOR}, chosen, []) != []
+        assert accompanying_queries(_state(), _budget(), {"cheap": NO_TRUST}, chosen, []) == []
+        assert accompanying_queries(_state(), _budget(), {"cheap": PRIOR}, chosen, []) != []
 
     def test_their_trials_name_the_oracle_that_answers(self) -> None:
         oracles: Any = {"cheap": SimpleNamespace(method_digest="quick")}
-        (plan,) = cheap_trials([_look("01")], oracles)
+        (plan,) = query_trials([_look("01")], oracles)
         assert (plan.purpose, plan.method, plan.fidelity) == ("cheap", "quick", "cheap")
         assert plan.digest == Superlattice(sequence="01").digest
         assert plan.acquisition == 0.5
