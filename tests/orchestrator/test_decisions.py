@@ -178,7 +178,7 @@ class TestLooks:
     def test_nothing_is_asked_twice_or_of_a_fidelity_that_says_nothing(self) -> None:
         state = _state(_done(1, "01", 1.0, 0.0, fidelity="cheap", purpose="cheap"))
         chosen = [_selected("01"), _selected("001"), _selected("0001")]
-        found = accompanying_queries(state, _budget(), {}, chosen, [], known=[_look("001")])
+        found = accompanying_queries(state, _budget(), {}, chosen, [], planned=[_look("001")])
         assert [look.candidate.label for look in found] == ["0001"]
         assert accompanying_queries(_state(), _budget(), {"cheap": NO_TRUST}, chosen, []) == []
         assert accompanying_queries(_state(), _budget(), {"cheap": PRIOR}, chosen, []) != []
