@@ -173,7 +173,24 @@ def _heads(*outcomes: Outcome) -> TemperatureHeads:
     return TemperatureHeads(table, rows, _inputs(len(table)), _flat)
 
 
+@dataclass(frozen=True)
+class Bent(Flat):
+    """A model whose slope is log10(T / 300 K), so that the property is a parabola of it."""
+
+    def predict(self, inputs: Inputs, extras: Array) -> Prediction:
+        flat = super().predict(inputs, extras)
+        return Prediction(extras[:, 0], flat.root, flat.aleatoric)
+
+
 class TestTemperature:
+    @given(st.floats(50, 1000), st.floats(50, 1000))
+    @settings(max_examples=30)
+    def test_a_slope_that_changes_is_taken_in_the_middle(self, first: float, second: float) -> None:
+        head = TemperatureHead(Bent(), TargetScale(0.0, 1.0), 0.0)
+        found = head.change(_inputs(1), np.array([first]), second).mean[0]
+        exact = (math.log10(second / 300) ** 2 - math.log10(first / 300) ** 2) / 2
+        assert found == pytest.approx(exact, abs=1e-9)
+
     @given(st.floats(50, 1000), st.floats(50, 1000), st.floats(50, 1000))
     @settings(max_examples=30)
     def test_changes_add_up(self, first: float, second: float, third: float) -> None:
