@@ -28,6 +28,7 @@ def _thermal_energy(frequency: float, temperature: float) -> float:
 
 class TestModeCapacity:
     @given(st.floats(0.2, 20.0), st.floats(30.0, 2000.0))
+    @settings(deadline=None)
     def test_it_is_the_derivative_of_the_energy(self, frequency: float, temperature: float) -> None:
         step = 1e-3 * temperature
         slope = (
@@ -47,6 +48,7 @@ class TestModeCapacity:
         assert found == pytest.approx(exact, rel=1e-8)
 
     @given(st.lists(st.floats(0.0, 1e6), min_size=2, max_size=20))
+    @settings(deadline=None)
     def test_it_falls_from_one_to_zero_without_overflow(self, points: list[float]) -> None:
         found = mode_capacity(sorted(points))
         assert np.all(np.diff(found) <= 1e-15)
@@ -56,12 +58,14 @@ class TestModeCapacity:
 
 class TestChange:
     @given(POSSIBLE, POSSIBLE, POSSIBLE)
+    @settings(deadline=None)
     def test_changes_add_up_and_turn_their_sign(self, a: float, b: float, c: float) -> None:
         x, y, z = (np.array([value]) for value in (a, b, c))
         np.testing.assert_allclose(change(x, y), -change(y, x), atol=1e-12)
         np.testing.assert_allclose(change(x, y) + change(y, z), change(x, z), atol=1e-9)
 
     @given(POSSIBLE, POSSIBLE, st.floats(0.1, 9.0))
+    @settings(deadline=None)
     def test_the_unit_does_not_matter(self, a: float, b: float, factor: float) -> None:
         x, y = np.array([a]), np.array([b])
         np.testing.assert_allclose(change(factor * x, factor * y), change(x, y), atol=1e-9)
@@ -78,6 +82,7 @@ class TestChange:
 
 class TestLandauer:
     @given(st.floats(0.0, 30.0), st.floats(1.0, 3000.0))
+    @settings(deadline=None)
     def test_a_channel_carries_what_a_mode_can_hold(
         self, frequency: float, temperature: float
     ) -> None:
@@ -96,6 +101,7 @@ class TestLandauer:
         assert found[0] == pytest.approx(classical, rel=1e-6)
 
     @given(st.integers(0, 1000))
+    @settings(deadline=None)
     def test_channels_add_up_and_heat_helps(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         frequencies, temperatures = np.linspace(0.1, 7.9, 40), np.array([20.0, 300.0, 900.0])
@@ -125,6 +131,7 @@ class TestDebye:
         assert theta == pytest.approx(measured, rel=0.06)
 
     @given(st.floats(1000, 9000), st.floats(1.0, 2.5))
+    @settings(deadline=None)
     def test_the_mean_velocity_lies_between_and_near_the_transverse_one(
         self, transverse: float, ratio: float
     ) -> None:
@@ -133,6 +140,7 @@ class TestDebye:
         assert crystal.mean_velocity <= transverse * 1.5 ** (1 / 3) * (1 + 1e-12)
 
     @given(st.integers(1, 40))
+    @settings(deadline=None)
     def test_acoustic_modes_share_the_zone_with_the_others(self, atoms: int) -> None:
         """All modes fill a sphere of n times the volume of that of the acoustic ones."""
         whole, acoustic = (SILICON.debye_temperature(6000.0, n) for n in (1, atoms))
@@ -148,6 +156,7 @@ class TestSlack:
         assert found == pytest.approx(3.1e-6, rel=0.03)
 
     @given(st.floats(0.2, 5.0), st.floats(0.6, 3.0))
+    @settings(deadline=None)
     def test_powers_of_what_it_depends_on(self, factor: float, gruneisen: float) -> None:
         given_crystal = {
             "theta": 400.0,
@@ -163,6 +172,7 @@ class TestSlack:
             assert found == pytest.approx(plain * factor**power)
 
     @given(st.integers(1, 60))
+    @settings(deadline=None)
     def test_more_atoms_in_a_cell_leave_less_to_acoustic_modes(self, atoms: int) -> None:
         one, many = (kappa_models.slack(replace(SILICON, atoms=n), 300.0) for n in (1, atoms))
         assert many / one == pytest.approx(atoms ** (-2 / 3))
@@ -193,6 +203,7 @@ class TestMinimumAndCallaway:
         assert kappa_models.debye_callaway(other, temperature) == pytest.approx(plain / factor**2)
 
     @given(st.floats(0.2, 5.0))
+    @settings(deadline=None)
     def test_stiffness_and_mass_in_the_minimum_of_clarke(self, factor: float) -> None:
         """It is a velocity times a density of atoms to the power 2/3: mass enters as v alone."""
         plain = kappa_models.clarke(SILICON)

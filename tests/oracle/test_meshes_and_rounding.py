@@ -29,6 +29,7 @@ def _cell(seed: int) -> Array:
 
 class TestMeshes:
     @given(st.integers(0, 10_000), SPACINGS)
+    @settings(deadline=None)
     def test_points_are_as_close_as_asked_and_no_closer(self, seed: int, spacing: float) -> None:
         cell = _cell(seed)
         reciprocal = np.linalg.norm(2 * np.pi * np.linalg.inv(cell).T, axis=1)
@@ -38,6 +39,7 @@ class TestMeshes:
         assert np.all((fewer == 0) | (reciprocal > fewer * spacing))
 
     @given(st.integers(0, 10_000), SPACINGS)
+    @settings(deadline=None)
     def test_they_do_not_depend_on_orientation_or_unit(self, seed: int, spacing: float) -> None:
         cell, turn = _cell(seed), Rotation.random(random_state=seed).as_matrix()
         mesh = mesh_of(cell, spacing)
@@ -45,6 +47,7 @@ class TestMeshes:
         assert mesh_of(cell / 0.529, spacing * 0.529) == mesh
 
     @given(MESHES)
+    @settings(deadline=None)
     def test_refined_ones_have_more_points_along_each_vector(
         self, mesh: tuple[int, int, int]
     ) -> None:
@@ -53,6 +56,7 @@ class TestMeshes:
             assert few + 2 <= many <= max(few + 2, 1.25 * few + 0.5)
 
     @given(MESHES, st.floats(1.0, 3.0))
+    @settings(deadline=None)
     def test_coarsened_ones_never_fall_below_three(
         self, mesh: tuple[int, int, int], ratio: float
     ) -> None:
@@ -63,6 +67,7 @@ class TestMeshes:
 
 class TestPositions:
     @given(st.lists(st.floats(-5.0, 5.0), min_size=3, max_size=3), st.integers(-4, 4))
+    @settings(deadline=None)
     def test_lattice_vectors_do_not_matter(self, position: list[float], shift: int) -> None:
         given_once = np.array(position)
         wrapped = wrapped_positions(given_once)
@@ -72,6 +77,7 @@ class TestPositions:
         np.testing.assert_allclose(apart - np.rint(apart), 0, atol=1e-4)
 
     @given(st.integers(0, 9999), st.floats(-4e-5, 4e-5))
+    @settings(deadline=None)
     def test_noise_below_the_resolution_is_rounded_away(self, units: int, noise: float) -> None:
         assert rounded_positions(np.array([units / 1e4 + noise])).tolist() == [units]
 
@@ -127,7 +133,7 @@ class TestSymmetry:
                 assert tuple(map(int, product.ravel())) in members
 
     @given(st.integers(0, 1000), st.floats(0.0, 1e-3))
-    @settings(max_examples=30)
+    @settings(max_examples=30, deadline=None)
     def test_noise_is_taken_out_of_rotations(self, seed: int, noise: float) -> None:
         turn = Rotation.random(random_state=seed).as_matrix()
         noisy = turn + noise * np.random.default_rng(seed).uniform(-1, 1, (3, 3))

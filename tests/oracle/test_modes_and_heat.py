@@ -50,7 +50,7 @@ def _transport(seed: int = 0, *, coherence: bool = True) -> Transport:
 
 class TestCumulative:
     @given(st.integers(0, 10_000))
-    @settings(max_examples=20)
+    @settings(max_examples=20, deadline=None)
     def test_curves_rise_from_nothing_to_the_particle_part(self, seed: int) -> None:
         transport = _transport(seed)
         for number, one in enumerate(cumulative(transport, TEMPERATURES)["each"]):
@@ -62,7 +62,7 @@ class TestCumulative:
             assert one["particle"] + one["coherence"] == pytest.approx(one["total"])
 
     @given(st.integers(0, 10_000), st.integers(0, 199))
-    @settings(max_examples=20)
+    @settings(max_examples=20, deadline=None)
     def test_each_point_is_the_sum_of_the_modes_up_to_it(self, seed: int, at: int) -> None:
         transport = _transport(seed)
         found = cumulative(transport, TEMPERATURES)
@@ -94,6 +94,7 @@ class TestCumulative:
 
 class TestTransport:
     @given(st.floats(0.0, 5.0))
+    @settings(deadline=None)
     def test_more_scattering_of_the_same_kind_divides_conductivity(self, more: float) -> None:
         """Matthiessen: linewidths of 1 + m times the size leave 1 / (1 + m) of the heat."""
         transport = _transport(coherence=False)
@@ -135,6 +136,7 @@ def _gruneisen(values: Any, frequencies: Any) -> ModeGruneisen:
 
 class TestGruneisen:
     @given(st.floats(-3, 3), st.floats(20, 2000))
+    @settings(deadline=None)
     def test_the_mean_of_equal_parameters_is_their_size(
         self, value: float, temperature: float
     ) -> None:
@@ -159,7 +161,7 @@ class TestGruneisen:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_degenerate_bands_share_their_mean(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.uniform(size=(3, 2, 6))

@@ -53,6 +53,7 @@ class TestClock:
 
 class TestTemperatures:
     @given(st.floats(1.0, 5000.0))
+    @settings(deadline=None)
     def test_sensible_ones_pass(self, temperature: float) -> None:
         assert _TEMPERATURE.validate_python(temperature) == temperature
 

@@ -37,6 +37,7 @@ AMOUNTS = st.dictionaries(
 
 class TestFormulas:
     @given(AMOUNTS, st.booleans(), st.randoms())
+    @settings(deadline=None)
     def test_elements_may_come_in_any_order_and_case(
         self, amounts: dict[str, int], capital: bool, random: Any
     ) -> None:
@@ -68,6 +69,7 @@ class TestFormulas:
         assert stated_amounts(text) == []
 
     @given(AMOUNTS, st.integers(1, 9))
+    @settings(deadline=None)
     def test_the_unit_of_a_formula_does_not_matter(
         self, amounts: dict[str, int], factor: int
     ) -> None:
@@ -76,6 +78,7 @@ class TestFormulas:
         assert deviation(multiple, amounts) == pytest.approx(0, abs=1e-9)
 
     @given(AMOUNTS, st.sampled_from(["Na", "Cl", "W"]))
+    @settings(deadline=None)
     def test_another_element_is_another_material(self, amounts: dict[str, int], more: str) -> None:
         other = {**amounts, more: 1}
         assert deviation(amounts, other) is None

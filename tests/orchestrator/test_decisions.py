@@ -203,7 +203,7 @@ def _audit(number: int, z: float, *, scale: float, round_number: int) -> Trial:
 
 class TestMetrics:
     @given(st.floats(0.1, 100.0), st.floats(0.0, 0.2))
-    @settings(max_examples=25)
+    @settings(max_examples=25, deadline=None)
     def test_the_error_of_the_oracle_adds_to_the_stated_spread(
         self, value: float, relative: float
     ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase.build import bulk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -36,6 +36,7 @@ _PLAIN = (
 
 class TestConfigValues:
     @given(st.dictionaries(st.text("ab", min_size=1), _PLAIN | st.lists(_PLAIN, max_size=3)))
+    @settings(deadline=None)
     def test_what_json_and_databases_hold_passes(self, raw: dict[str, Any]) -> None:
         check_values(raw, raw)
 
@@ -43,6 +44,7 @@ class TestConfigValues:
         st.sampled_from([math.inf, -math.inf, math.nan, 10**19, "a\0b", "\ud800"]),
         st.integers(0, 3),
     )
+    @settings(deadline=None)
     def test_anything_else_is_named_by_its_key(self, wrong: Any, before: int) -> None:
         raw = {"outer": {"list": [*range(before), wrong]}}
         with pytest.raises(ValueError, match=rf"^outer\.list\.{before}: given .*expected"):
@@ -185,6 +187,7 @@ class TestRows:
             check_rows(space, _rows(a=tensor, b=2.0), COLUMNS, log=True, direction=along_x)
 
     @given(st.integers(0, 1000))
+    @settings(deadline=None)
     def test_numbers_of_tensors_do_not_depend_on_their_frame(self, seed: int) -> None:
         principal = np.sort(np.random.default_rng(seed).uniform(0.1, 9, 3))
         turn = Rotation.random(random_state=seed).as_matrix()

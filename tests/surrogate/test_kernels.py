@@ -35,7 +35,7 @@ class TestRandomFeatures:
         np.testing.assert_allclose(found, exact, atol=0.01)
 
     @given(st.integers(0, 1000))
-    @settings(max_examples=20)
+    @settings(max_examples=20, deadline=None)
     def test_all_materials_vary_alike_and_extras_are_kept(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         rows, extras = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
@@ -111,7 +111,7 @@ def _layers(seed: int, count: int = 8) -> tuple[LayerKernel, Array, list[Array],
 
 class TestLayerKernel:
     @given(st.integers(0, 10_000))
-    @settings(max_examples=20)
+    @settings(max_examples=20, deadline=None)
     def test_it_is_a_covariance_for_every_row_of_scales(self, seed: int) -> None:
         kernel, scales, blocks, extras = _layers(seed)
         squares = squares_of(blocks)
@@ -139,6 +139,7 @@ class TestLayerKernel:
 
 class TestWarping:
     @given(st.integers(0, 1000))
+    @settings(deadline=None)
     def test_of_a_long_tail_the_differences_among_the_rest_remain(self, seed: int) -> None:
         """How far away an outlier lies does not matter, only that it comes last."""
         rng = np.random.default_rng(seed)
@@ -156,7 +157,7 @@ class TestWarping:
         np.testing.assert_array_equal(LabelWarping.of(table)(table), table)
 
     @given(LABELS, st.floats(0.1, 10), st.floats(-5, 5))
-    @settings(max_examples=40)
+    @settings(max_examples=40, deadline=None)
     def test_unit_and_origin_do_not_matter(
         self, labels: list[float], unit: float, origin: float
     ) -> None:
