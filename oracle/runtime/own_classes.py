@@ -108,6 +108,27 @@ def blamed(name: str, method: str) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def blamed_within(name: str) -> Iterator[None]:
+    """As `blamed`, of errors alone that passed through the module of an import path.
+
+    Args:
+        name: import path, or the name of a kind, through which no error passes.
+
+    Raises:
+        OwnCodeFailed: in place of such an error.
+    """
+    try:
+        yield
+    except OwnCodeFailed:
+        raise
+    except Exception as error:
+        place = _place(error, name)
+        if not place:
+            raise
+        raise OwnCodeFailed(f"{name!r} raised {in_words(error)}{place}") from error
+
+
 def _place(error: BaseException, name: str) -> str:
     """The last line of a user's own module that an error passed through, where there is one."""
     module = sys.modules.get(name.partition(":")[0])

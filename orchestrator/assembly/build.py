@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from agents.contract.own_proposer import OwnProposer
 from agents.contract.protocol import Proposer, Space
@@ -20,7 +23,9 @@ from agents.spaces.pool import PoolSpace
 from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.settings import OwnSpaceSettings
 from agents.spaces.superlattice_space import superlattice_space
-from oracle.runtime.errors import OracleError
+from oracle.materials.crystal import BaseMaterial
+from oracle.materials.material import Material
+from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, SetupError, in_words
 from oracle.runtime.own_classes import made
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
@@ -84,6 +89,7 @@ def build_space(settings: Any, cache: Path | None = None) -> Space:
     try:
         if isinstance(settings, OwnSpaceSettings):
             own: Space = made(settings, Space)
+            _check_members(own, settings.kind)
             return own
         return SPACES[settings.kind](settings, cache)
     except OracleError as error:
@@ -93,8 +99,38 @@ def build_space(settings: Any, cache: Path | None = None) -> Space:
 
 
 def kind_of(space: Space) -> str:
-    """The kind of the materials of a space."""
-    return next(iter(space)).kind
+    """The kind of the materials of a space, which has some."""
+    return _first_of(space)[0].kind
+
+
+def _first_of(space: Space) -> list[Material]:
+    """One material, or none; an unbounded space cannot be iterated over."""
+    if space.size is None:
+        return space.sample(1, np.random.default_rng(0))
+    return list(itertools.islice(space, 1))
+
+
+def _check_members(space: Space, name: str) -> None:
+    """See that a space of the user's own says how many materials it has, and has some.
+
+    Raises:
+        OracleError: it does not.
+    """
+    try:
+        size: object = space.size
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+            raise SetupError(f"{name!r}: size is {size!r}; expected a number, or None if unbounded")
+        first: Sequence[object] = [] if size == 0 else _first_of(space)
+    except RAISED_BY_LIBRARIES as error:
+        if isinstance(error, OracleError):
+            raise
+        raise SetupError(f"{name!r}: its materials cannot be had ({in_words(error)})") from error
+    if size != 0 and not first:
+        raise SetupError(f"{name!r}: size is {size}, but it gives no material")
+    if first and not isinstance(first[0], BaseMaterial):
+        raise SetupError(
+            f"{name!r} holds {type(first[0]).__name__}; expected materials of oracle.materials"
+        )
 
 
 def build_proposers(config: CampaignConfig, fidelity: str, kind: str) -> dict[str, Proposer]:

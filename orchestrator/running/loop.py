@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from agents.contract.objective import Objective
 from oracle.contract.evaluation import EVALUATION, Failed, Measured, Outcome, Unstable
-from oracle.runtime.own_classes import OwnCodeFailed
+from oracle.runtime.own_classes import OwnCodeFailed, blamed_within
 from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
@@ -82,7 +82,8 @@ class Loop:
                 reason = stop_reason(state, config, self.campaign.objective)
                 began = self.clock()
                 try:
-                    plan = self.planner.plan(self.campaign, final=reason is not None)
+                    with blamed_within(config.space.kind):
+                        plan = self.planner.plan(self.campaign, final=reason is not None)
                 except (CallFailed, OwnCodeFailed) as error:
                     return self._end("failed", f"planning a round: {error}")
                 if plan is None:

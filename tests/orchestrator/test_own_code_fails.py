@@ -17,12 +17,15 @@ from agents.contract.own_proposer import OwnProposer
 from agents.contract.protocol import Candidate
 from agents.spaces.finite import FiniteSpace
 from agents.spaces.prototype_table import prototype
+from agents.spaces.settings import OwnSpaceSettings
 from oracle.contract.evaluation import Failed, Measured, Quantity
 from oracle.contract.own_oracle import OwnOracle, OwnOracleSettings
 from oracle.contract.protocol import Oracle
 from oracle.materials.crystal import Crystal
 from oracle.runtime.context import Context
-from oracle.runtime.own_classes import OwnCodeFailed
+from oracle.runtime.own_classes import OwnCodeFailed, blamed_within
+from oracle.runtime.sources import digest_of_import
+from orchestrator.assembly.build import build_space, kind_of
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import validate
 from surrogate.contract.own_surrogate import own_surrogate
@@ -234,3 +237,73 @@ def test_options_that_cannot_be_recorded_are_refused() -> None:
     raw = {"name": "x", "space": {"kind": "my:Space"}, "objective": {"property": "mass"}}
     with pytest.raises(ConfigError, match=r"oracle\.options: .*since is datetime\.date"):
         validate({**raw, "oracle": oracle}, "config")
+
+
+SPACES = """
+from agents.spaces.base import BaseSpace
+from agents.spaces.prototype_table import prototype
+
+SALTS = [prototype("rocksalt").decorate(pair, (1, -1)) for pair in (("Na", "Cl"), ("K", "Br"))]
+
+
+class Mine(BaseSpace):
+    size = 2
+
+    def __init__(self, size=2, members=None, sampled=True):
+        self.members = SALTS if members is None else members
+        self.sampled = sampled
+        type(self).size = size
+
+    def __contains__(self, material):
+        return material in self.members
+
+    def __iter__(self):
+        if self.size is None:
+            raise TypeError("unbounded")
+        return iter(self.members)
+
+    def sample(self, n, rng):
+        if not self.sampled:
+            raise NotImplementedError("later")
+        return self.members[:n]
+
+    def neighbours(self, material):
+        return []
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size": "many"}, "size is 'many'; expected a number, or None"),
+        ({"members": []}, "size is 2, but it gives no material"),
+        ({"members": ["NaCl", "KCl"]}, "holds str; expected materials"),
+        (
+            {"size": None, "sampled": False},
+            "its materials cannot be had .NotImplemented",
+        ),
+        ({}, None),
+        ({"size": None}, None),
+    ],
+)
+def test_an_own_space_holds_materials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], words: str | None
+) -> None:
+    (tmp_path / "a_space.py").write_text(SPACES)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "a_space", raising=False)
+    digest_of_import.cache_clear()
+    settings = OwnSpaceSettings(kind="a_space:Mine", options=options)
+    if words is None:
+        assert kind_of(build_space(settings)) == "crystal"
+        return
+    with pytest.raises(ConfigError, match=f"space: 'a_space:Mine':? {words}"):
+        build_space(settings)
+
+
+def test_errors_that_pass_through_a_users_module_are_blamed_on_it() -> None:
+    words = r"raised KeyError: 'lost' \(test_own_code_fails"
+    with pytest.raises(OwnCodeFailed, match=words), blamed_within(f"{__name__}:Mine"):
+        raise KeyError("lost")
+    with pytest.raises(KeyError), blamed_within("prototypes"):
+        raise KeyError("ours")
