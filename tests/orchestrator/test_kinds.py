@@ -17,11 +17,12 @@ from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.settings import PrototypeSpaceSettings
 from orchestrator.assembly.build import PROPOSERS, SPACES, SURROGATES
 from orchestrator.assembly.prepared import prepare
+from orchestrator.calls.oracle_calls import EnergyAnswer, EnergyRequest
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.kinds import KINDS, OF_SPACE
 from orchestrator.config.loading import validate
-from orchestrator.executors.protocol import Executor, Payload
+from orchestrator.executors.protocol import Executor
 from orchestrator.rounds.constraint_gate import Screener
 
 PROTOTYPES = {"kind": "prototypes", "elements": ["Na", "Cl"], "prototypes": ["rocksalt"]}
@@ -111,12 +112,12 @@ class _Asked:
     """Keeps what it is asked to compute, and finds every energy harmless."""
 
     def __init__(self) -> None:
-        self.payloads: list[Payload] = []
+        self.payloads: list[EnergyRequest] = []
 
-    def map(self, function: str, payloads: Iterable[Payload]) -> Iterator[Payload]:
+    def map(self, function: object, payloads: Iterable[EnergyRequest]) -> Iterator[EnergyAnswer]:
         for payload in payloads:
             self.payloads.append(payload)
-            yield {"energy_above_best_polymorph": 0.0, "formation_energy": -1.0}
+            yield EnergyAnswer({"energy_above_best_polymorph": 0.0, "formation_energy": -1.0})
 
 
 def test_rivals_of_a_spaces_own_prototypes_are_compared(tmp_path: Path) -> None:
@@ -136,5 +137,5 @@ def test_rivals_of_a_spaces_own_prototypes_are_compared(tmp_path: Path) -> None:
     assert len(chosen) == 1
     (payload,) = executor.payloads
     named = set(competitors(salt))  # type: ignore[arg-type]
-    own = set(payload["competitors"]) - named
+    own = set(payload.competitors) - named
     assert {name.partition(" ")[0] for name in own} == {label}
