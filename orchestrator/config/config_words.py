@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -27,6 +28,9 @@ _PATTERNS = {
     ),
 }
 """Descriptions of regular expressions."""
+
+
+_FIRST_KEY = re.compile(r"a mapping with (?:the keys|a key) '?(\w+)")
 
 
 def described(annotation: Any, metadata: Iterable[Any] = ()) -> str:
@@ -96,9 +100,13 @@ def _composed(annotation: Any, constraints: list[Any]) -> str:
 
 def _choice(words: list[str]) -> str:
     """Alternatives joined by "or", each once; mappings of several kinds count as one."""
-    mappings = [word for word in words if word.startswith("a mapping with")]
+    mappings = [word for word in words if word.startswith("a mapping with ")]
     if len(mappings) > 1:
-        words = [word for word in words if word not in mappings] + ["a mapping with a key 'kind'"]
+        # What tells them apart stands first in each of them.
+        firsts = {_FIRST_KEY.match(word) for word in mappings}
+        names = {found.group(1) for found in firsts if found is not None}
+        one = f"a mapping with a key {names.pop()!r}" if len(names) == 1 else "a mapping"
+        words = [word for word in words if word not in mappings] + [one]
     return " or ".join(dict.fromkeys(words))
 
 

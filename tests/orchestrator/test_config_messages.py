@@ -18,6 +18,8 @@ from oracle.interface.settings import InterfaceSettings
 from oracle.phonons.settings import PhononSettings
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.config_words import unwrapped
+from orchestrator.config.errors import ConfigError
+from orchestrator.config.loading import validate
 from orchestrator.config.messages import one_line
 
 BASE: dict[str, Any] = {
@@ -204,3 +206,17 @@ def test_settings_of_evaluate_are_answered_alike(model: type[BaseModel]) -> None
                 assert not PROGRAMMERS.search(own_words), message
                 refused += 1
     assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("oracle", "expected"),
+    [
+        ({"calculator": {"engine": "x:y"}}, "a text or a mapping with a key 'engine'"),
+        ({"calculator": "7net-0", "born": "BORN"}, "expected a mapping"),
+    ],
+)
+def test_mappings_are_told_apart_by_their_own_key(oracle: dict[str, Any], expected: str) -> None:
+    raw = {"name": "x", "space": {"kind": "prototypes"}, "objective": {"property": "kappa"}}
+    with pytest.raises(ConfigError, match=expected) as caught:
+        validate({**raw, "oracle": {"kind": "phonon-bte", **oracle}}, "config")
+    assert "'kind'" not in str(caught.value)
