@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BaseModel, ValidationInfo
 
 M = TypeVar("M")
 _IMPORT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-FAMILY_NAMES = ("7net", "chgnet", "nequix", "mace", "mattersim", "orb", "matgl")
+FAMILY_NAMES = ("7net", "chgnet", "nequix", "mace", "mattersim", "orb", "matgl", "dpa4")
 """What may stand before the colon of a potential's ``family:/path/to/weights``."""
 
 

@@ -234,12 +234,15 @@ def _run(
     from orchestrator.running.interrupts import INTERRUPTED, leave, signals_end_the_process
 
     title = f"phonoscout {command}"
-    try:
-        with signals_end_the_process(title):
+    with signals_end_the_process(title) as interrupts:
+        try:
             code = _code(title, module, command, home, arguments, options)
-    except KeyboardInterrupt:
-        click.echo(f"{title}: interrupted", err=True)
-        code = INTERRUPTED
+        except (KeyboardInterrupt, Exception) as error:
+            # A library that is interrupted while it is imported may raise something else instead.
+            if not (interrupts.seen or isinstance(error, KeyboardInterrupt)):
+                raise
+            click.echo(f"{title}: interrupted", err=True)
+            code = INTERRUPTED
     leave(code, held_by="ray")
     raise SystemExit(code)
 
@@ -274,5 +277,17 @@ def _code(
         return code
 
 
+def run() -> None:
+    """The program `phonoscout`."""
+    try:
+        main(prog_name="phonoscout")
+    except SystemExit as ended:
+        from orchestrator.running.interrupts import INTERRUPTED, end_interrupted
+
+        if ended.code == INTERRUPTED:
+            end_interrupted()
+        raise
+
+
 if __name__ == "__main__":
-    main(prog_name="phonoscout")
+    run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 INTERRUPTED = 130
 """Exit code of an interrupted command."""
@@ -55,7 +56,7 @@ def signals_interrupt() -> Iterator[Interrupts]:
 
 
 @contextmanager
-def signals_end_the_process(title: str) -> Iterator[None]:
+def signals_end_the_process(title: str) -> Iterator[Interrupts]:
     """Like `signals_interrupt`, but ends the process even where no Python code runs any more.
 
     Python runs a signal handler only between two of its own instructions, and a library may wait
@@ -66,7 +67,7 @@ def signals_end_the_process(title: str) -> Iterator[None]:
         title: begins the line that is printed in that case.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield Interrupts()
         return
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
@@ -74,8 +75,8 @@ def signals_end_the_process(title: str) -> Iterator[None]:
     watch.start()
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     try:
-        with signals_interrupt():
-            yield
+        with signals_interrupt() as interrupts:
+            yield interrupts
     finally:
         signal.set_wakeup_fd(before)
         theirs.close()
@@ -87,6 +88,17 @@ def leave(code: int, held_by: str) -> None:
     """End the process at once if a thread named `held_by` still runs; Python would wait for it."""
     if any(thread.name == held_by for thread in threading.enumerate()):
         _exit(code)
+
+
+def end_interrupted() -> NoReturn:
+    """End an interrupted process with its own exit code.
+
+    Where the signal came while a library ran Python code of its own (as many do when they are
+    imported), CPython remembers the interrupt although it was handled, and ends the process by
+    SIGINT in place of the exit code. So the functions for the exit are called here.
+    """
+    atexit._run_exitfuncs()
+    _exit(INTERRUPTED)
 
 
 def _watch(wakeup: socket.socket, title: str) -> None:
@@ -106,7 +118,7 @@ def _watch(wakeup: socket.socket, title: str) -> None:
             limit = _ORDERLY_S if count == 1 else _IMPATIENT_S
 
 
-def _exit(code: int) -> None:
+def _exit(code: int) -> NoReturn:
     """End the process without any cleaning up by libraries; the kernel ends what Ray started."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -324,7 +324,7 @@ def test_one_that_cannot_judge_ends_with_the_cause(
     [
         ({"dft": {"max_labels": 4}}, "engine is none"),
         ({"dft": {"engine": "gpaw"}}, "max_labels is 0; expected at least 2"),
-        ({"dft": {"engine": "chgnet", "max_labels": 4}}, "named as engine or in committee too"),
+        ({"dft": {"engine": "chgnet", "max_labels": 4}}, "also named as engine or in committee"),
         (
             {
                 "dft": {"engine": "gpaw", "max_labels": 4},

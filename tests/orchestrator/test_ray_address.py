@@ -208,12 +208,13 @@ def test_a_signal_ends_the_wait_for_a_cluster(
     assert resumed.code == 0, resumed.errors
 
 
+@pytest.mark.parametrize("seconds", [0.7, 1.0])
 def test_a_signal_while_a_campaign_is_prepared(
-    write_config: Callable[..., Path], tmp_path: Path
+    seconds: float, write_config: Callable[..., Path], tmp_path: Path
 ) -> None:
     process = _started(write_config(tmp_path / "in"), tmp_path / "home")
     try:
-        time.sleep(1.0)  # it imports for longer than that
+        time.sleep(seconds)  # it imports for longer than that
         process.terminate()
         _, errors = process.communicate(timeout=30)
     finally:
