@@ -184,10 +184,10 @@ def read_only() -> Iterator[Callable[[Path], None]]:
 @pytest.fixture
 def write_config() -> Callable[..., Path]:
     """Writes the config of a campaign that takes a second, with its inputs; gives its path."""
-    return _write_config
+    return write_layers
 
 
-def _write_config(
+def write_layers(
     folder: Path, rows: dict[str, dict[str, Any]] | None = None, **changes: Any
 ) -> Path:
     """A replay of 64 sequences whose conductance is one more than their number of interfaces.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +25,10 @@ from orchestrator.store import database
 from orchestrator.store.read_only import copy_of
 from orchestrator.store.store import NewEvent, Store
 from orchestrator.tracking.mlflow_store import store_uri
+from tests.orchestrator.conftest import write_layers
 
 Write = Callable[..., Path]
+ROOT = Path(__file__).parents[2]
 
 
 def run(*words: str | Path) -> Any:
@@ -39,12 +44,24 @@ def refused(*words: str | Path, codes: tuple[int, ...] = (2,)) -> str:
     return str(done.stderr)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Inputs and home of a finished campaign, whose process has ended and closed the database."""
+    folder = tmp_path_factory.mktemp("finished")
+    words = ["launch", str(write_layers(folder / "inputs")), "--home", str(folder / "home")]
+    command = [sys.executable, "-m", "orchestrator.app.cli", *words]
+    environment = {"PYTHONPATH": str(ROOT), **os.environ}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (folder / "home" / "phonoscout.db-wal").exists()
+    return folder
+
+
 @pytest.fixture
-def home(tmp_path: Path, write_config: Write, phonoscout: Callable[..., Any]) -> Path:
-    """Of a finished campaign, whose process has ended and closed the database."""
-    done = phonoscout("launch", write_config(tmp_path / "inputs"), "--home", tmp_path / "home")
-    assert done.code == 0, done.errors
-    assert not (tmp_path / "home" / "phonoscout.db-wal").exists()
+def home(tmp_path: Path, finished: Path) -> Path:
+    """A copy of a finished campaign's home, beside its inputs."""
+    for name in ("inputs", "home"):
+        shutil.copytree(finished / name, tmp_path / name)
     return tmp_path / "home"
 
 

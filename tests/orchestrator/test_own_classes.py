@@ -108,6 +108,7 @@ def _raw(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow  # the README's example, which is always run, has one of each as well
 def test_a_campaign_of_nothing_but_own_classes(
     module: Callable[..., str], tmp_path: Path, phonoscout: Callable[..., Any]
 ) -> None:
