@@ -53,7 +53,7 @@ class OwnProposer:
             OwnCodeFailed: it raised, or gave anything but candidates.
         """
         with blamed(self._path, "propose"):
-            found = self._proposer.propose(
+            proposals = self._proposer.propose(
                 n,
                 space=space,
                 objective=objective,
@@ -62,7 +62,7 @@ class OwnProposer:
                 surrogate=surrogate,
                 rng=rng,
             )
-            candidates = self._candidates(found)
+            candidates = self._candidates(proposals)
         taken = {material.digest for material in pending}
         taken |= {evaluation.material.digest for evaluation in evaluations}
         kept: dict[str, Candidate] = {}
@@ -72,12 +72,12 @@ class OwnProposer:
                 kept.setdefault(digest, replace(candidate, agent=self._name))
         return list(kept.values())[:n]
 
-    def _candidates(self, found: object) -> list[Candidate]:
-        if not isinstance(found, Iterable):
-            given = type(found).__name__
+    def _candidates(self, proposals: object) -> list[Candidate]:
+        if not isinstance(proposals, Iterable):
+            given = type(proposals).__name__
             raise OwnCodeFailed(f"{self._path!r}: propose gave {given}; expected {_EXPECTED}")
         candidates: list[Candidate] = []
-        for each in found:
+        for each in proposals:
             if not isinstance(each, Candidate):
                 given = type(each).__name__
                 raise OwnCodeFailed(

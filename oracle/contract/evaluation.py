@@ -128,8 +128,8 @@ EVALUATION: TypeAdapter[Outcome] = TypeAdapter(Evaluation)
 
 def quantity_of(evaluation: Measured | Unstable | Failed, name: str) -> Quantity | None:
     """A property by any of its names (see `names_of`), or None where it was not measured."""
-    found = (evaluation.properties.get(known) for known in names_of(name))
-    return next((quantity for quantity in found if quantity is not None), None)
+    quantities = (evaluation.properties.get(known) for known in names_of(name))
+    return next((quantity for quantity in quantities if quantity is not None), None)
 
 
 def unit_of(evaluation: Measured | Unstable | Failed, name: str) -> str:

@@ -79,7 +79,7 @@ class OwnOracle:
         """Its outcome, under the method of this oracle."""
         began = time.perf_counter()
         try:
-            found: Any = self._oracle.evaluate(material, context=context)
+            outcome: Any = self._oracle.evaluate(material, context=context)
         except RAISED_BY_LIBRARIES as raised:
             error = raised if isinstance(raised, Exception) else RuntimeError(f"exit: {raised}")
             failure = as_oracle_error(error, "give executor.memory_gb")
@@ -91,20 +91,20 @@ class OwnOracle:
                 permanent=not failure.transient,
                 unexpected=failure.unexpected,
             )
-        wrong = _what_cannot_be_recorded(found)
+        wrong = _what_cannot_be_recorded(outcome)
         if wrong is not None:
             message = f"{self._settings.kind} gave {wrong}"
             return self._failed(
                 material, time.perf_counter() - began, "worker", message, permanent=True
             )
-        provenance = {"settings": self._settings.model_dump(mode="json"), **found.provenance}
+        provenance = {"settings": self._settings.model_dump(mode="json"), **outcome.provenance}
         update = {
             "material": material,
             "fidelity": self.fidelity,
             "method": self._method,
             "provenance": provenance,
         }
-        whole: Measured | Unstable | Failed = found.model_copy(update=update)
+        whole: Measured | Unstable | Failed = outcome.model_copy(update=update)
         return whole
 
     def _failed(
@@ -130,17 +130,17 @@ class OwnOracle:
         )
 
 
-def _what_cannot_be_recorded(found: Any) -> str | None:
+def _what_cannot_be_recorded(outcome: Any) -> str | None:
     """What is wrong with an outcome, in one line, or None."""
-    if not isinstance(found, Measured | Unstable | Failed):
+    if not isinstance(outcome, Measured | Unstable | Failed):
         return (
-            f"{type(found).__name__}; expected Measured, Unstable or Failed of "
+            f"{type(outcome).__name__}; expected Measured, Unstable or Failed of "
             "oracle.contract.evaluation"
         )
-    if not (math.isfinite(found.cost_s) and found.cost_s >= 0):
-        return f"cost_s {found.cost_s}; expected seconds, a finite number of at least 0"
+    if not (math.isfinite(outcome.cost_s) and outcome.cost_s >= 0):
+        return f"cost_s {outcome.cost_s}; expected seconds, a finite number of at least 0"
     try:
-        found.model_dump_json()
+        outcome.model_dump_json()
     except ValueError as error:
         return f"what JSON cannot hold ({in_words(error)}); expected plain numbers, texts and lists"
     return None

@@ -46,7 +46,7 @@ def elastic_properties(
         crystal: input of the models.
         temperatures: of the models, K.
     """
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "bulk_modulus": elastic.bulk_modulus,
         "shear_modulus": elastic.shear_modulus,
         "sound_velocity_longitudinal": crystal.longitudinal,
@@ -59,7 +59,7 @@ def elastic_properties(
     }
     stiffness = elastic.stiffness.tolist()
     return {
-        **{name: make_quantity(name, value) for name, value in found.items()},
+        **{name: make_quantity(name, value) for name, value in numbers.items()},
         "elastic_tensor": make_quantity("elastic_tensor", stiffness, tensor="voigt-4"),
     }
 

@@ -22,7 +22,7 @@ def dpa4(path: Path) -> Calculator:
     Forces are single precision: they repeat to the bit on one machine.
 
     Raises:
-        SetupError: another release of deepmd-kit is installed.
+        SetupError: another release of deepmd-kit is release.
     """
     _skip_compiled_operators()
     with warnings.catch_warnings():
@@ -41,11 +41,11 @@ def _skip_compiled_operators() -> None:
     operators need, is not loaded either: the package that brings it also brings an ``mpiexec``,
     which would start GPAW wrongly.
     """
-    found = version("deepmd-kit")
-    if not found.startswith(RELEASES):
+    present = version("deepmd-kit")
+    if not present.startswith(RELEASES):
         wanted = " or ".join(f"{release}*" for release in RELEASES)
         raise SetupError(
-            f"deepmd-kit {found} is installed; expected {wanted}: pip install 'phonoscout[dpa4]'"
+            f"deepmd-kit {present} is installed; expected {wanted}: pip install 'phonoscout[dpa4]'"
         )
     import torch
     from deepmd.env import GLOBAL_CONFIG

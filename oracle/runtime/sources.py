@@ -41,14 +41,14 @@ def imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
     before = digest_of_import(name)
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        attribute_value = getattr(importlib.import_module(module), attribute)
     except RAISED_BY_LIBRARIES as error:  # a module may raise anything while it is imported
         raise SetupError(
             f"{name!r} cannot be imported ({in_words(error)}){_overlooked(module)}"
         ) from error
     if _digest(name) != before:
         raise SetupError(f"{name!r}: its source was changed while it was being loaded; start again")
-    return found
+    return attribute_value
 
 
 @functools.lru_cache(maxsize=16)
@@ -133,15 +133,15 @@ def _missing(name: str, top: str) -> str:
 def _spec(top: str) -> ModuleSpec | None:
     """Where a module lies; the working folder is looked through last, and stays on the path."""
     try:
-        found = importlib.util.find_spec(top)
+        spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return None
     here = str(Path.cwd())
-    if found is None and here not in sys.path:
-        found = PathFinder.find_spec(top, [here])
-        if found is not None:
+    if spec is None and here not in sys.path:
+        spec = PathFinder.find_spec(top, [here])
+        if spec is not None:
             sys.path.append(here)  # workers are told of it as of all the path
-    return found
+    return spec
 
 
 def _origin(top: str) -> Path | None:

@@ -47,16 +47,18 @@ class OwnSurrogate:
             OwnCodeFailed: it raised, or gave arrays of other shapes, or numbers that are none.
         """
         with blamed(self._path, "posterior"):
-            found: object = self._surrogate.posterior(materials, outputs=outputs, fidelity=fidelity)
-            if not isinstance(found, Posterior):
+            answer: object = self._surrogate.posterior(
+                materials, outputs=outputs, fidelity=fidelity
+            )
+            if not isinstance(answer, Posterior):
                 raise OwnCodeFailed(
-                    f"{self._path!r}: posterior gave {type(found).__name__}; expected Posterior of "
+                    f"{self._path!r}: posterior gave {type(answer).__name__}; expected Posterior of "
                     "surrogate.contract.protocol"
                 )
-            self._check(found, len(materials), len(outputs))
-        return found
+            self._check(answer, len(materials), len(outputs))
+        return answer
 
-    def _check(self, found: Posterior, n: int, m: int) -> None:
+    def _check(self, answer: Posterior, n: int, m: int) -> None:
         expected: dict[str, tuple[int | None, ...]] = {
             "mean": (n, m),
             "root": (m, n, None),
@@ -64,7 +66,7 @@ class OwnSurrogate:
             "p_stable": (n,),
         }
         for name, shape in expected.items():
-            array = np.asarray(vars(found)[name], dtype=float)
+            array = np.asarray(vars(answer)[name], dtype=float)
             fits = array.ndim == len(shape) and all(
                 wanted in (None, length) for wanted, length in zip(shape, array.shape, strict=True)
             )
