@@ -52,8 +52,8 @@ class OwnSurrogate:
             )
             if not isinstance(answer, Posterior):
                 raise OwnCodeFailed(
-                    f"{self._path!r}: posterior gave {type(answer).__name__}; expected Posterior of "
-                    "surrogate.contract.protocol"
+                    f"{self._path!r}: posterior gave {type(answer).__name__}; "
+                    "expected Posterior of surrogate.contract.protocol"
                 )
             self._check(answer, len(materials), len(outputs))
         return answer
