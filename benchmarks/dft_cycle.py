@@ -48,7 +48,7 @@ from oracle.runtime.context import Context
 from oracle.runtime.digests import digest_of
 from oracle.runtime.stages import StageStore
 from surrogate.healing.fine_tuning import heal
-from surrogate.healing.force_labels import ForceLabel, label, save_labels
+from surrogate.healing.force_labels import ForceLabel, label, load_labels, save_labels
 
 Array = NDArray[np.float64]
 COMPOUND = ("zincblende", ["B", "P"])
@@ -159,13 +159,16 @@ def replayed(bench: Bench) -> list[Atoms]:
 
 
 def labelled(bench: Bench, entries: list[PoolEntry]) -> list[ForceLabel]:
-    """DFT labels, one after another."""
+    """DFT labels, one after another; those of an earlier run in the same folder are taken."""
+    file = bench.workdir / "labels.jsonl"
+    if file.is_file():
+        return load_labels(file)
     labels: list[ForceLabel] = []
     for entry in entries:
         with bench.timed("labels"):
             labels += label([(entry.id, entry.atoms)], ENGINE, bench.field(ENGINE))
         print(f"{time.strftime('%H:%M:%S')} label {len(labels)} of {len(entries)}", flush=True)
-    save_labels(bench.workdir / "labels.jsonl", labels)
+    save_labels(file, labels)
     return labels
 
 

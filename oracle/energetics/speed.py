@@ -8,11 +8,10 @@ import time
 
 import numpy as np
 from ase import Atoms
-from threadpoolctl import threadpool_limits
 
 from oracle.potentials.dft_settings import Potential
 from oracle.potentials.table import calculator
-from oracle.runtime.threads import one_thread
+from oracle.runtime.threads import one_thread, pinned_threads
 
 _CALLS = 3  # timed calls, after one that loads and compiles
 _DISPLACEMENT = 0.03  # Å
@@ -54,7 +53,7 @@ def slowness() -> float:
     """Time of linear algebra on one core, relative to the machine of the constants of effort."""
     random = np.random.default_rng(0).standard_normal((_SIZE, _SIZE))
     durations = []
-    with threadpool_limits(1):
+    with pinned_threads():
         for _ in range(_CALLS):
             begin = time.perf_counter()
             np.linalg.eigh(random + random.T)

@@ -18,13 +18,10 @@ from rich.text import Text
 
 from oracle.energetics.speed import seconds_of_64_atoms
 from oracle.potentials.accuracy import holes, published_srme, summary
+from oracle.potentials.potential_spec import Family, PackagedFile, PotentialSpec, Separate
 from oracle.potentials.table import (
     FAMILIES,
     POTENTIALS,
-    Family,
-    PackagedFile,
-    PotentialSpec,
-    Separate,
     calculator,
     is_installed,
     weights_digest,
@@ -120,11 +117,12 @@ def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
 def _done(name: str, path: Path, digest: str | None, as_json: bool, word: str) -> int:
     weights_digest.cache_clear()
     calculator.cache_clear()
+    terms = POTENTIALS[name].terms
     if as_json:
-        document = {"name": name, "path": str(path), "sha256": digest}
+        document = {"name": name, "path": str(path), "sha256": digest, "terms": terms}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        text = f"{name}: {path} {word} (SHA-256 {digest})"
+        text = f"{name}: {path} {word} (SHA-256 {digest}); terms of use: {terms}"
         console().print(text, highlight=False, markup=False, soft_wrap=True)
     return DONE
 

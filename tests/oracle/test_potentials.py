@@ -19,12 +19,10 @@ from ase.calculators.emt import EMT
 from oracle.phonons.settings import PhononSettings
 from oracle.potentials import table as potentials
 from oracle.potentials.accuracy import published_srme
+from oracle.potentials.potential_spec import Family, PotentialSpec, Separate
 from oracle.potentials.table import (
     FAMILIES,
     POTENTIALS,
-    Family,
-    PotentialSpec,
-    Separate,
     calculator,
     is_installed,
     weights_digest,

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from oracle.potentials import table as potentials
+from oracle.potentials.potential_spec import PotentialSpec
 from orchestrator.assembly import extras
 from orchestrator.assembly.prepared import prepare
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import validate
 
-_ABSENT = potentials.PotentialSpec(
+_ABSENT = PotentialSpec(
     "no_such_package", "weights.pt", lambda: None, "pip install 'phonoscout[absent]'"
 )
 

@@ -18,14 +18,8 @@ from ase.calculators.emt import EMT
 from click.testing import CliRunner, Result
 
 from oracle.potentials import table as potentials
-from oracle.potentials.table import (
-    POTENTIALS,
-    PackagedFile,
-    PotentialSpec,
-    Separate,
-    calculator,
-    weights_digest,
-)
+from oracle.potentials.potential_spec import PackagedFile, PotentialSpec, Separate
+from oracle.potentials.table import POTENTIALS, calculator, weights_digest
 from orchestrator.app.cli import main
 
 CONTENT = b"weights of a potential" * 1000
@@ -123,7 +117,12 @@ def test_fetch_downloads_once(server: str, folder: Path, monkeypatch: pytest.Mon
     _known(monkeypatch, f"{server}/emt.bin")
     done = _run("fetch", "emt", "--json")
     assert done.exit_code == 0, done.output
-    expected = {"name": "emt", "path": str(folder / "emt.bin"), "sha256": DIGEST}
+    expected = {
+        "name": "emt",
+        "path": str(folder / "emt.bin"),
+        "sha256": DIGEST,
+        "terms": "see its authors",
+    }
     assert json.loads(done.stdout) == expected
     assert (folder / "emt.bin").read_bytes() == CONTENT
     again = _run("fetch", "emt")
