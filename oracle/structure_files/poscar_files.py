@@ -25,7 +25,10 @@ def read_poscar(text: str) -> Structure:
         _check_counts(lines[_SYMBOLS], lines[_SYMBOLS + 1])
     try:
         structure: Structure = Poscar.from_str(text).structure
-    except BadPoscarWarning as warning:  # it would be read as hydrogen, helium, ...
+    except BadPoscarWarning as warning:
+        if "Elements" not in str(warning):  # raised where a line of coordinates cannot be read
+            raise Unusable(" ".join(str(warning).split())) from warning
+        # It would be read as hydrogen, helium, ...
         raise Unusable(
             "it names no elements; expected their symbols on the line above the numbers of atoms"
         ) from warning
@@ -48,11 +51,17 @@ def _check_counts(symbols: list[str], counts: list[str]) -> None:
 
 
 def _check_positions(lines: list[list[str]], atoms: int) -> None:
-    """Refuse a further position after the last one that the numbers of atoms allow."""
+    """Refuse a further position after the last one that the numbers of atoms allow.
+
+    The line before the first position begins with C, K or D. So does that of the elements in many
+    crystals (Ca Ti O), whose numbers of atoms then look like a position; it is looked for below.
+    """
+    named = any(not _is_number(word) for word in lines[_SYMBOLS][:1])
+    below = _SYMBOLS + (2 if named else 1)
     first = next(
         (
             i + 1
-            for i, words in enumerate(lines[_SYMBOLS:], start=_SYMBOLS)
+            for i, words in enumerate(lines[below:], start=below)
             if words and words[0][0] in "cCkKdD" and all(map(_is_position, lines[i + 1 : i + 2]))
         ),
         None,

@@ -107,7 +107,9 @@ def quiet_readers() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # A POSCAR without element names would otherwise be read as hydrogen, helium, ...
-        warnings.simplefilter("error", BadPoscarWarning)
+        warnings.filterwarnings(
+            "error", message="Elements in POSCAR cannot be determined", category=BadPoscarWarning
+        )
         yield
 
 

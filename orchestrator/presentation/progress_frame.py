@@ -104,7 +104,8 @@ class Snapshot:
         passed = clock(self.elapsed + since)
         if self.left is None or self.left <= since:
             return passed
-        return f"{passed}, about {duration(self.left - since)} left"
+        left = duration(self.left - since)
+        return f"{passed}, {left if left.startswith('less') else f'about {left}'} left"
 
     def sentence(self, now: float) -> str:
         """The snapshot in one line of a log."""

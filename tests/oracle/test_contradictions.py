@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from ase.data import chemical_symbols
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import Poscar
@@ -113,3 +117,39 @@ def test_velocities_behind_the_positions_are_no_positions(tmp_path: Path) -> Non
     text = "x\n1.0\n5 0 0\n0 5 0\n0 0 5\nNa Cl\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n" + velocities
     (tmp_path / "CONTCAR").write_text(text)
     assert len(read_structure(tmp_path / "CONTCAR")) == 2
+
+
+ELEMENTS = [symbol for symbol in chemical_symbols[1:95] if symbol not in ("At", "Fr", "Rn", "Ra")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    symbols=st.lists(st.sampled_from(ELEMENTS), min_size=1, max_size=6, unique=True),
+    direct=st.booleans(),
+    selective=st.booleans(),
+    repeated=st.booleans(),
+)
+@example(symbols=["Ca", "Ti", "O"], direct=True, selective=False, repeated=False)
+@example(symbols=["Cd", "S"], direct=False, selective=False, repeated=True)
+@example(symbols=["K", "Ta", "O"], direct=False, selective=True, repeated=False)
+@example(symbols=["Dy", "Cu", "Cs", "C"], direct=True, selective=True, repeated=True)
+def test_any_elements_may_come_first_in_a_poscar(
+    symbols: list[str], direct: bool, selective: bool, repeated: bool
+) -> None:
+    """The lines of elements and of numbers are no positions, whatever letters they begin with."""
+    named = symbols * 2 if repeated else symbols
+    n = len(named)
+    cell = f"{3.0 * n} 0 0\n0 5 0\n0 0 6"
+    scale = 1.0 / n if direct else 3.0
+    rows = [f"{(i + 0.1) * scale:.6f} 0.2 0.3" for i in range(n)]
+    flags = " T T T" if selective else ""
+    head = ["x", "1.0", cell, "  ".join(named), " ".join(["1"] * n)]
+    head += ["Selective dynamics"] * selective + ["Direct" if direct else "Cartesian"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "POSCAR"
+        path.write_text("\n".join([*head, *(row + flags for row in rows)]) + "\n")
+        structure = read_structure(path)
+        assert sorted(site.specie.symbol for site in structure) == sorted(named)
+        path.write_text("\n".join([*head, *(row + flags for row in [*rows, rows[0]])]) + "\n")
+        with pytest.raises(OracleError, match="more positions than its numbers of atoms"):
+            read_structure(path)
