@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
+from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from oracle.materials.crystal import Crystal
 from oracle.phonons.relax import Relaxed, relax
 from oracle.phonons.settings import PhononSettings
-from oracle.phonons.supercells import supercell_matrix
 from oracle.potentials.forces import ForceField
 
-_FAR = 1e3  # Å; a length no supercell reaches, so the most compact one within the limit is chosen
+Array = NDArray[np.float64]
+_MOST_REPETITIONS = 8
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def displaced_supercells(
     """Supercells of a relaxed crystal with Gaussian displacements and a small strain."""
     structure = Structure(relaxed.cell, list(relaxed.symbols), relaxed.positions)
     primitive = AseAtomsAdaptor.get_atoms(structure.get_primitive_structure())
-    matrix = supercell_matrix(primitive.cell.array, len(primitive), None, _FAR, settings.most_atoms)
+    matrix = _most_compact(primitive.cell.array, len(primitive), settings.most_atoms)
     equilibrium = make_supercell(Atoms(primitive, calculator=None), matrix)
     supercells = []
     for number in range(settings.copies):
@@ -97,3 +99,17 @@ def displaced_supercells(
         )
         supercells.append(displaced)
     return supercells
+
+
+def _most_compact(cell: Array, n_atoms: int, most_atoms: int) -> NDArray[np.int64]:
+    """Repetitions (3, 3) whose opposite faces are farthest apart, of so many atoms at most."""
+    heights = abs(np.linalg.det(cell)) / np.linalg.norm(
+        np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1
+    )
+    choices = [
+        (float((np.array(n) * heights).min()), -int(np.prod(n)), n)
+        for n in itertools.product(range(1, _MOST_REPETITIONS + 1), repeat=3)
+        if np.prod(n) * n_atoms <= most_atoms
+    ]
+    best = max(choices, default=(0.0, 0, (1, 1, 1)))
+    return np.diag(np.array(best[2], dtype=np.int64))

@@ -16,7 +16,7 @@ from oracle.potentials.forces import ForceField
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 
-VERSION = 6
+VERSION = 7
 """To be raised when the numbers of the same material and settings would change."""
 Fidelity = Literal["harmonic", "bte"]
 

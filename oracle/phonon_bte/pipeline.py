@@ -175,11 +175,11 @@ class Pipeline:
         """The crystal with effective force constants at a temperature."""
         settings, temperature = self.settings, self.settings.finite_temperature
         assert temperature is not None  # else it is not called
-        matrix = np.asarray(static.phonons.phonon_supercell_matrix).T
         wide = supercells.phonons3(
             relaxed,
-            settings.model_copy(update={"fc3_supercell": tuple(map(tuple, matrix.tolist()))}),
+            settings,
             second=False,
+            third_order=np.asarray(static.phonons.phonon_supercell_matrix),
         )
         effective = self._timed(
             "fc2",
@@ -231,7 +231,7 @@ class Pipeline:
             self.folder, phonons, solved, temperatures
         )
         error = np.hypot(third.error, convergence.error(solved, phonons, settings))
-        self._remember(phonons, third, solved, error)
+        self._remember(relaxed, phonons, third, solved, error)
         properties = properties | conductive_properties(solved, error, settings.temperatures)
         properties["anharmonicity"] = make_quantity(
             "anharmonicity", _one_or_all(unexplained), per_temperature=len(unexplained) > 1
@@ -252,16 +252,25 @@ class Pipeline:
         )
 
     def _remember(
-        self, phonons: Phono3py, third: ThirdOrder, solved: conductivity.Transport, error: Array
+        self,
+        relaxed: Relaxed,
+        phonons: Phono3py,
+        third: ThirdOrder,
+        solved: conductivity.Transport,
+        error: Array,
     ) -> None:
         """Add supercells, meshes and errors to the provenance.
 
-        Supercells are rows in terms of lattice vectors, as in settings; phonopy has columns.
+        Supercells are rows in terms of the conventional vectors, as in settings.
         """
+        cells = (phonons.supercell_matrix, phonons.phonon_supercell_matrix)
+        fc3, fc2 = (
+            supercells.in_conventional(matrix, phonons.unitcell, relaxed.cell) for matrix in cells
+        )
         self.provenance |= {
             "mesh": list(solved.mesh),
-            "supercell": np.asarray(phonons.supercell_matrix).T.tolist(),
-            "fc2_supercell": np.asarray(phonons.phonon_supercell_matrix).T.tolist(),
+            "supercell": fc3,
+            "fc2_supercell": fc2,
             "fc3_cutoff": third.cutoff,
             "fc3_constants": third.constants,
             "fc3_supercells": third.supercells,

@@ -123,7 +123,7 @@ class Axes:
             "fc3_supercell": provenance.get("supercell") or settings.get("fc3_supercell"),
         }
         supercells: dict[str, Any] = {
-            name: None if matrix is None else _lists(self.supercell_in_file(matrix))
+            name: None if matrix is None else self._in_file(np.array(matrix))
             for name, matrix in used.items()
         }
         mesh = provenance.get("mesh") or settings.get("mesh")
@@ -134,6 +134,14 @@ class Axes:
             "lattice": self.lattice.tolist(),
             "rotation": self.rotation.tolist(),
         }
+
+    def _in_file(self, used: Array) -> Any:
+        """A supercell in the file's axes; of a centred lattice it may hold halves or thirds."""
+        if np.array_equal(used, np.rint(used)):
+            return _lists(self.supercell_in_file(_lists(np.rint(used))))
+        rows = _rational(used @ np.linalg.inv(self.conventional))
+        assert rows is not None  # a product of multiples and a unimodular matrix
+        return rows.tolist()
 
     @property
     def _canonical(self) -> bool:

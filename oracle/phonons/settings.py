@@ -18,7 +18,7 @@ from oracle.potentials.dft_settings import EspressoSettings, Potential
 from oracle.runtime.temperatures import Temperature
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
-_WIDER = 1.4  # factor on the length of the supercell in which an instability is checked
+_WIDER = 1.3  # factor on the length of the supercell in which an instability is checked
 
 Row = tuple[int, int, int]
 Matrix = tuple[Row, Row, Row]
@@ -104,15 +104,15 @@ class PhononSettings(BaseModel):
 
     fc2_supercell: Supercell | None = None
     fc3_supercell: Supercell | None = None
-    fc2_length: float = Field(9.5, gt=0)
-    """Least distance between opposite faces of the second-order supercell where `fc2_supercell` is
-    not given, Å."""
-    fc3_length: float = Field(9.5, gt=0)
+    fc2_length: float = Field(14.0, gt=0)
+    """Least distance of an atom from its own periodic images where `fc2_supercell` is not given, Å.
+    The smallest supercell that has the full point symmetry of the crystal is taken."""
+    fc3_length: float = Field(10.0, gt=0)
     """The same for the third-order supercell, Å."""
-    fc2_atoms: int = Field(100, ge=1)
-    """Largest number of atoms in a second-order supercell that is chosen by its length. With 216
-    atoms and 12 Å, kappa of Si and NaCl changes by 1 and 3 %, at twice the cost."""
-    fc3_atoms: int = Field(100, ge=1)
+    fc2_atoms: int = Field(300, ge=1)
+    """Largest number of atoms in a second-order supercell that is chosen by its length; if the
+    length needs more, the widest supercell within is taken."""
+    fc3_atoms: int = Field(120, ge=1)
     """Largest number of atoms in a third-order supercell that is chosen by its length."""
     displacement: float = Field(0.03, gt=0, le=0.2)
     """Length of the displacements of atoms, Å."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import lzma
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,97 +15,103 @@ from phono3py.file_IO import write_fc2_to_hdf5, write_fc3_to_hdf5
 from phono3py.phonon3.fc3 import compact_fc3_to_full_fc3
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from phonopy.structure.atoms import PhonopyAtoms
-from phonopy.structure.cells import Primitive, Supercell
+from phonopy.structure.cells import Primitive, get_primitive, guess_primitive_matrix
+from phonopy.structure.symmetry import Symmetry
 
 from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.relax import Relaxed
 from oracle.phonons.settings import BornCharges, Matrix, PhononSettings
+from oracle.phonons.supercell_choice import symmetric_supercell
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric up to rounding
-_MOST_REPETITIONS = 8
 _COULOMB = units.Hartree * units.Bohr  # e² / 4 π ε0, eV Å
 
 
-def supercell_matrix(
-    cell: Array, n_atoms: int, requested: Matrix | None, length: float, most_atoms: int
-) -> NDArray[np.int64]:
-    """The supercell (3, 3), as columns in terms of the vectors of the conventional cell.
-
-    Args:
-        cell: (3, 3), row vectors of the conventional cell, Å.
-        n_atoms: in the conventional cell.
-        requested: rows of the supercell that the user asked for, or None to choose one.
-        length: least distance between opposite faces, Å.
-        most_atoms: if that distance needs more atoms, the widest supercell with at most these is
-            taken.
-    """
-    if requested is not None:
-        return np.array(requested, dtype=np.int64).T  # phonopy takes the new vectors as columns
-    heights = abs(np.linalg.det(cell)) / np.linalg.norm(
-        np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1
-    )
-    choices = [
-        (min(float((np.array(n) * heights).min()), length), -int(np.prod(n)), n)
-        for n in itertools.product(range(1, _MOST_REPETITIONS + 1), repeat=3)
-        if np.prod(n) * n_atoms <= most_atoms
-    ]
-    best = max(choices, default=(0.0, 0, (1, 1, 1)))
-    return np.diag(np.array(best[2], dtype=np.int64))
-
-
-def phonons3(relaxed: Relaxed, settings: PhononSettings, *, second: bool) -> Phono3py:
+def phonons3(
+    relaxed: Relaxed,
+    settings: PhononSettings,
+    *,
+    second: bool,
+    third_order: NDArray[np.int64] | None = None,
+) -> Phono3py:
     """phono3py's description of a relaxed structure and its supercells.
+
+    Its unit cell is the primitive cell, because the best supercells of a centred lattice need not
+    be made of conventional cells.
 
     Args:
         relaxed: the conventional cell.
         settings: of the oracle.
         second: whether the second order has a supercell of its own.
+        third_order: third-order supercell (3, 3), as columns in terms of the primitive vectors, in
+            place of the one that the settings say.
     """
-    n_atoms = len(relaxed.symbols)
-    fc3 = supercell_matrix(
-        relaxed.cell, n_atoms, settings.fc3_supercell, settings.fc3_length, settings.fc3_atoms
+    conventional = phonopy_cell(relaxed.cell, relaxed.positions, relaxed.symbols)
+    primitive = get_primitive(
+        conventional, guess_primitive_matrix(conventional, symprec=_SYMPREC), symprec=_SYMPREC
     )
-    fc2 = supercell_matrix(
-        relaxed.cell, n_atoms, settings.fc2_supercell, settings.fc2_length, settings.fc2_atoms
-    )
+    rotations = Symmetry(primitive, symprec=_SYMPREC).symmetry_operations["rotations"]
+
+    def chosen(given: Matrix | None, length: float, most_atoms: int) -> NDArray[np.int64]:
+        """Columns in primitive vectors, as phonopy takes them."""
+        if given is not None:
+            rows = np.array(given) @ relaxed.cell @ np.linalg.inv(primitive.cell)
+            return np.rint(rows).astype(np.int64).T
+        found = symmetric_supercell(primitive.cell, rotations, len(primitive), length, most_atoms)
+        return found.matrix.T
+
+    fc3 = third_order
+    if fc3 is None:
+        fc3 = chosen(settings.fc3_supercell, settings.fc3_length, settings.fc3_atoms)
+    fc2 = chosen(settings.fc2_supercell, settings.fc2_length, settings.fc2_atoms)
     if abs(np.linalg.det(fc2)) < abs(np.linalg.det(fc3)) and settings.fc2_supercell is None:
         fc2 = fc3
-    cell = phonopy_cell(relaxed.cell, relaxed.positions, relaxed.symbols)
-    with warnings.catch_warnings():
-        # phono3py warns that the default was another one in earlier versions.
-        warnings.filterwarnings("ignore", message="primitive_matrix defaulted to 'auto'")
-        phonons = Phono3py(
-            cell,
-            supercell_matrix=fc3,
-            phonon_supercell_matrix=fc2 if second else None,
-            primitive_matrix="auto",
-            symprec=_SYMPREC,
-            log_level=0,
-        )
+    phonons = Phono3py(
+        phonopy_cell(primitive.cell, primitive.scaled_positions, primitive.symbols),
+        supercell_matrix=fc3,
+        phonon_supercell_matrix=fc2 if second else None,
+        primitive_matrix=np.eye(3),
+        symprec=_SYMPREC,
+        log_level=0,
+    )
     if second and isinstance(settings.born, BornCharges):
-        primitive = phonons.phonon_primitive
-        phonons.nac_params = _polar(phonons.phonon_supercell, primitive, settings.born)
+        phonons.nac_params = _polar(primitive, settings.born)
     return phonons
 
 
-def _polar(supercell: Supercell, primitive: Primitive, born: BornCharges) -> dict[str, Any]:
+def in_conventional(matrix: Array, primitive: PhonopyAtoms, cell: Array) -> list[list[float]]:
+    """A supercell as rows in conventional vectors, for the record; multiples of 1/6.
+
+    Args:
+        matrix: (3, 3), columns in primitive vectors.
+        primitive: the primitive cell.
+        cell: (3, 3), row vectors of the conventional cell, Å.
+    """
+    rows = np.asarray(matrix).T @ primitive.cell @ np.linalg.inv(cell)
+    return [[int(v) if v == int(v) else float(v) for v in row] for row in np.rint(rows * 6) / 6]
+
+
+def _polar(primitive: Primitive, born: BornCharges) -> dict[str, Any]:
     """Phonopy's parameters of the non-analytic term, for the atoms of the primitive cell.
+
+    Args:
+        primitive: made of the conventional cell, whose atoms the charges belong to.
+        born: charges and dielectric tensor.
 
     Raises:
         OracleError: stage ``fc2``; the number of charges is not that of the atoms.
     """
-    n_atoms = len(supercell.u2s_map)
+    n_atoms = len(primitive.s2p_map)
     if len(born.charges) != n_atoms:
         raise OracleError(
             "fc2",
             f"born: charges of {len(born.charges)} atoms; expected {n_atoms}, those of the "
             "conventional cell",
         )
-    in_cell = [supercell.u2u_map[supercell.s2u_map[i]] for i in primitive.p2s_map]
     return {
-        "born": np.array(born.charges)[in_cell],
+        "born": np.array(born.charges)[primitive.p2s_map],
         "dielectric": np.array(born.dielectric),
         "factor": _COULOMB,
     }
@@ -142,7 +146,7 @@ def set_constants(phonons: Phono3py, fc2: Array, fc3: Array) -> None:
 
 def second_order_displacements(phonons: Phono3py, displacement: float) -> list[Atoms]:
     """Second-order supercells with one atom displaced by ± `displacement` (Å)."""
-    phonons.generate_fc2_displacements(distance=displacement, is_plusminus=True)
+    phonons.generate_fc2_displacements(distance=displacement, is_plusminus="auto")
     return [as_atoms(cell) for cell in phonons.phonon_supercells_with_displacements]
 
 

@@ -224,21 +224,6 @@ def test_heat_capacity_of_one_oscillator() -> None:
     assert capacity[0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_supercells_follow_from_lengths_unless_they_are_given() -> None:
-    cubic, flat = np.eye(3) * 5.0, np.diag([3.0, 3.0, 12.0])
-    assert (
-        supercells.supercell_matrix(cubic, 8, None, 9.5, 100).tolist()
-        == np.diag([2, 2, 2]).tolist()
-    )
-    assert np.diag(supercells.supercell_matrix(flat, 2, None, 9.5, 100)).tolist() == [4, 4, 1]
-    # The widest that the number of atoms allows.
-    assert np.diag(supercells.supercell_matrix(cubic, 8, None, 14.0, 100)).tolist() == [2, 2, 2]
-    requested = ((1, 1, 0), (0, 2, 0), (0, 0, 1))
-    matrix = supercells.supercell_matrix(cubic, 8, requested, 9.5, 100)
-    # phonopy's columns are our rows.
-    np.testing.assert_array_equal(matrix.T, np.array(requested))
-
-
 def test_mesh_becomes_coarser_where_it_would_be_too_dear() -> None:
     cell = np.eye(3) * 4.0
     free = reciprocal.mesh_of(cell, 0.15)
