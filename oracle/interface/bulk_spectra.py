@@ -13,7 +13,7 @@ from oracle.formulas.kappa_models import Acoustics
 from oracle.interface.mismatch import Spectrum, spectrum_of
 from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
-from oracle.materials.reciprocal import COARSE, Mesh, coarsened, mesh_of
+from oracle.materials.reciprocal import Mesh, coarsened, mesh_of
 from oracle.phonons.acoustics import acoustics
 from oracle.phonons.harmonic import Stability
 from oracle.phonons.relax import Relaxed, relax
@@ -25,6 +25,7 @@ from oracle.runtime.errors import OracleError
 
 VERSION = 1
 """To be raised when the spectra of the same crystal and settings would change."""
+_COARSE = 1.6  # ratio of the spacing of the mesh that serves to estimate errors
 _ABOVE = 1.05  # by which factor a dense mesh may exceed the highest frequency of the gate's mesh
 
 
@@ -139,7 +140,7 @@ def _spectra(
     mesh = _odd(mesh_of(dynamics.primitive.cell, spacing))
     fine, coarse = (
         spectrum_of(dynamics, points, step=step, number=number, axis=settings.axis)
-        for points in (mesh, _odd(coarsened(mesh, COARSE)))
+        for points in (mesh, _odd(coarsened(mesh, _COARSE)))
     )
     # The models of interfaces do not need the Grüneisen parameter.
     elastic = acoustics(dynamics, gruneisen=math.nan)

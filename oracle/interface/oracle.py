@@ -37,6 +37,9 @@ VERSION = 1
 """To be raised when the numbers of the same interface and settings would change."""
 Fidelity = Literal["overlap", "mismatch"]
 Array = NDArray[np.float64]
+_SHARE = 0.5
+"""Estimated error of a mesh, as a fraction of the change from the coarse one. It lies between the
+fractions that follow from errors decaying as 1/N and as 1/N²."""
 _DOUBTFUL = 0.25  # relative error above which results carry a caution
 
 
@@ -185,12 +188,10 @@ def _with_error(
     The error is half the change due to a coarser mesh on either side. The two sides count as
     independent, so that their errors do not cancel by chance.
     """
-    from oracle.materials.reciprocal import SHARE
-
     value = model(fine[0], fine[1])
     left = model(coarse[0], fine[1]) - value
     right = model(fine[0], coarse[1]) - value
-    return value, np.asarray(SHARE * np.hypot(left, right))
+    return value, np.asarray(_SHARE * np.hypot(left, right))
 
 
 def _on_one_grid(sides: Iterable[list[Spectrum]]) -> tuple[list[Spectrum], list[Spectrum]]:

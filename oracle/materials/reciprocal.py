@@ -8,16 +8,14 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 Mesh = tuple[int, int, int]
-COARSE = 1.6
-"""Ratio of the spacing of the mesh that serves to estimate the error to that of the final mesh."""
-SHARE = 0.5
-"""Estimated error of the final mesh, as a fraction of the change from the coarse to the final mesh.
-It lies between the fractions that follow from errors decaying as 1/N and as 1/N²."""
 
 
 def coarsened(mesh: Mesh, ratio: float) -> Mesh:
-    """A mesh with about `ratio` times the spacing, and at least three points along each vector."""
-    a, b, c = (max(3, round(n / ratio)) for n in mesh)
+    """A mesh with about `ratio` times the spacing, and at least three points along each vector.
+
+    Where the mesh itself has fewer than three, it keeps them.
+    """
+    a, b, c = (max(min(3, n), round(n / ratio)) for n in mesh)
     return a, b, c
 
 

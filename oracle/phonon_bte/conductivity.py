@@ -26,6 +26,7 @@ class Transport:
 
     Args:
         mesh: of q points.
+        points: (n_q, 3), the irreducible points in reduced coordinates of the primitive cell.
         particle: (n_temperatures, 3, 3), W/m/K, the part due to mode populations.
         coherence: (n_temperatures, 3, 3), W/m/K, the off-diagonal (Wigner) part; None where it was
             not requested.
@@ -40,6 +41,7 @@ class Transport:
     """
 
     mesh: tuple[int, int, int]
+    points: Array
     particle: Array
     coherence: Array | None
     frequencies: Array
@@ -119,13 +121,14 @@ def conductivity(
     modes = _mode_kappa(solved, len(grid), off_diagonal) / np.prod(mesh)
     result = Transport(
         mesh=mesh,
-        particle=_symmetrised(phonons, particle),
-        coherence=None if off is None else _symmetrised(phonons, off),
+        points=np.asarray(solved.qpoints, dtype=np.float64),
+        particle=symmetrised(phonons, particle),
+        coherence=None if off is None else symmetrised(phonons, off),
         frequencies=np.asarray(solved.frequencies, dtype=np.float64),
         weights=np.asarray(solved.grid_weights, dtype=np.float64),
         mode_kappa=modes,
         velocities=np.asarray(solved.group_velocities, dtype=np.float64),
-        linewidths=_linewidths(solved, boundary_length(settings)),
+        linewidths=_linewidths(solved, settings),
         isotope_linewidths=(
             None if solved.gamma_isotope is None else np.asarray(solved.gamma_isotope)[0]
         ),
@@ -178,15 +181,21 @@ def boundary_length(settings: PhononSettings) -> float | None:
     return settings.boundary_um * (1 + p) / (1 - p)
 
 
-def _linewidths(solved: Any, boundary: float | None) -> Array:
+def boundary_widths(velocities: Array, settings: PhononSettings) -> Array:
+    """Half widths (...) due to boundaries, THz, of modes with velocities (..., 3), THz Å."""
+    length = boundary_length(settings)
+    if length is None:
+        return np.zeros(velocities.shape[:-1])
+    speeds = np.linalg.norm(velocities, axis=-1)
+    return np.asarray(speeds / (4 * np.pi * length * _ANGSTROM_PER_MICRON))
+
+
+def _linewidths(solved: Any, settings: PhononSettings) -> Array:
     """Half widths (n_temperatures, n_q, n_bands) of all scattering by Matthiessen's rule, THz."""
     total = np.array(solved.gamma, dtype=np.float64)[0]
     if solved.gamma_isotope is not None:
         total += np.asarray(solved.gamma_isotope)[0]
-    if boundary is not None:
-        speeds = np.linalg.norm(np.asarray(solved.group_velocities), axis=-1)
-        total += speeds / (4 * np.pi * boundary * _ANGSTROM_PER_MICRON)
-    return total
+    return total + boundary_widths(np.asarray(solved.group_velocities), settings)
 
 
 def _parts(
@@ -221,10 +230,10 @@ def _tensors(voigt: Array) -> Array:
     return tensors
 
 
-def _symmetrised(phonons: Phono3py, tensors: Array) -> Array:
+def symmetrised(phonons: Phono3py, tensors: Array) -> Array:
     """Average over the point group, in Cartesian coordinates."""
     cell = phonons.primitive.cell.T
     rotations = [
         cell @ r @ np.linalg.inv(cell) for r in phonons.primitive_symmetry.pointgroup_operations
     ]
-    return np.mean([r @ tensors @ r.T for r in rotations], axis=0)
+    return np.asarray(np.mean([r @ tensors @ r.T for r in rotations], axis=0))

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
+from phonopy import Phonopy
 
 from oracle.formulas.changes import change
-from oracle.materials.reciprocal import COARSE, SHARE, Mesh, coarsened, refined
+from oracle.materials.reciprocal import Mesh, coarsened, refined
+from oracle.phonon_bte.between_points import with_all_waves
 from oracle.phonon_bte.conductivity import Transport, conductivity
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 
 Array = NDArray[np.float64]
+COARSER = (1.25, 1.6)
+"""Ratios of the spacings of the meshes that serve to estimate the error to that of the mesh."""
+SHARE = 0.1
+"""Relative error of what the modes between the points of the mesh add."""
+_SMALL_CHANGES = 2
 
 
 class Judge:
@@ -53,13 +62,47 @@ class Judge:
         return transport.mean
 
 
-def converged(
-    phonons: Phono3py, settings: PhononSettings, mesh: Mesh, context: Context
-) -> list[Transport]:
-    """Transport on ever denser meshes until kappa changes by less than ``settings.tolerance``.
+@dataclass(frozen=True)
+class Solution:
+    """The answer on one mesh.
+
+    Args:
+        on_mesh: what the mesh gives.
+        of_all_waves: the same with the modes between its points; see `with_all_waves`.
+    """
+
+    on_mesh: Transport
+    of_all_waves: Transport
+
+
+def solution(
+    phonons: Phono3py, dynamics: Phonopy, settings: PhononSettings, mesh: Mesh
+) -> Solution:
+    """Transport on a mesh, and that of all waves.
 
     Args:
         phonons: with fc2 and fc3 set.
+        dynamics: of the same fc2.
+        settings: of the oracle.
+        mesh: of q points.
+
+    Raises:
+        OracleError: stage ``bte``; see `conductivity`.
+    """
+    on_mesh = conductivity(phonons, settings, mesh)
+    return Solution(on_mesh, with_all_waves(on_mesh, phonons, dynamics, settings))
+
+
+def converged(
+    phonons: Phono3py, dynamics: Phonopy, settings: PhononSettings, mesh: Mesh, context: Context
+) -> list[Solution]:
+    """Transport on ever denser meshes until kappa has twice changed by less than the tolerance.
+
+    A single small change may be chance: what a mesh gives scatters around the limit.
+
+    Args:
+        phonons: with fc2 and fc3 set.
+        dynamics: of the same fc2.
         settings: of the oracle; at most ``converge_meshes`` meshes are tried.
         mesh: the first one.
         context: its deadline is checked before every mesh.
@@ -70,31 +113,44 @@ def converged(
     Raises:
         OracleError: stage ``bte``; see `conductivity`.
     """
-    history = [conductivity(phonons, settings, mesh)]
-    while len(history) < settings.converge_meshes:
+    history = [solution(phonons, dynamics, settings, mesh)]
+    small = 0
+    while len(history) < settings.converge_meshes and small < _SMALL_CHANGES:
         context.check("bte")
         last = history[-1]
-        history.append(conductivity(phonons, settings, refined(last.mesh)))
-        if np.abs(np.log(history[-1].mean / last.mean)).max() < settings.tolerance:
-            break
+        history.append(solution(phonons, dynamics, settings, refined(last.on_mesh.mesh)))
+        changes = np.log(history[-1].of_all_waves.mean / last.of_all_waves.mean)
+        small = small + 1 if np.abs(changes).max() < settings.tolerance else 0
     return history
 
 
-def error(transport: Transport, phonons: Phono3py, settings: PhononSettings) -> Array:
-    """Relative error (n_temperatures,) of the particle part due to the mesh.
+def error(
+    solved: Solution, phonons: Phono3py, dynamics: Phonopy, settings: PhononSettings
+) -> Array:
+    """Relative standard error (n_temperatures,) of the particle part due to the mesh.
 
-    It is estimated from a coarser mesh, and too small where a few long waves carry the heat, as in
-    zinc-blende AuI (docs/physics.md).
+    It is the root mean square change from two coarser meshes, each with all waves, together with
+    a share of what the modes between the points have added.
 
     Args:
-        transport: on the mesh whose error is estimated.
+        solved: on the mesh whose error is estimated.
         phonons: with fc2 and fc3 set.
+        dynamics: of the same fc2.
         settings: of the oracle.
 
     Raises:
         OracleError: stage ``bte``; out of memory.
     """
-    mesh = coarsened(transport.mesh, COARSE)
-    coarse = conductivity(phonons, settings, mesh, coherence=False, checked=False)
-    particle = np.trace(transport.particle, axis1=1, axis2=2) / 3
-    return SHARE * np.abs(change(particle, coarse.mean))
+    best = _particle(solved.of_all_waves)
+    changes = []
+    for ratio in COARSER:
+        mesh = coarsened(solved.on_mesh.mesh, ratio)
+        coarse = conductivity(phonons, settings, mesh, coherence=False, checked=False)
+        changes.append(change(best, _particle(with_all_waves(coarse, phonons, dynamics, settings))))
+    added = SHARE * change(best, _particle(solved.on_mesh))
+    return np.hypot(np.sqrt(np.mean(np.square(changes), axis=0)), added)
+
+
+def _particle(transport: Transport) -> Array:
+    """A third of the trace of the particle part (n_temperatures,), W/m/K."""
+    return np.trace(transport.particle, axis1=1, axis2=2) / 3

@@ -22,7 +22,7 @@ from oracle.formulas import changes
 from oracle.materials import reciprocal
 from oracle.materials.crystal import Crystal
 from oracle.materials.vacuum import vacuum_of
-from oracle.phonon_bte import conductivity, convergence, gruneisen, kappa_files, phase_space
+from oracle.phonon_bte import convergence, gruneisen, kappa_files, phase_space
 from oracle.phonon_bte.cumulative import cumulative
 from oracle.phonon_bte.properties import (
     conductive_properties,
@@ -225,18 +225,20 @@ class Pipeline:
             ),
         )  # fmt: skip
         supercells.set_constants(phonons, crystal.fc2, third.scattering)
-        solved = self._timed("bte", lambda: self._solve(phonons, mesh))
+        solution = self._timed("bte", lambda: self._solve(crystal, mesh))
+        solved = solution.of_all_waves
         temperatures = np.array(settings.temperatures)
         self.artefacts["kappa"] = kappa_files.write_kappa(
-            self.folder, phonons, solved, temperatures
+            self.folder, phonons, solution, temperatures
         )
-        error = np.hypot(third.error, convergence.error(solved, phonons, settings))
-        self._remember(relaxed, phonons, third, solved, error)
+        mesh_error = convergence.error(solution, phonons, crystal.dynamics, settings)
+        error = np.hypot(third.error, mesh_error)
+        self._remember(relaxed, phonons, third, solution, error)
         properties = properties | conductive_properties(solved, error, settings.temperatures)
         properties["anharmonicity"] = make_quantity(
             "anharmonicity", _one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
-        properties |= self._mechanical(small, crystal, third, solved)
+        properties |= self._mechanical(small, crystal, third, solution.on_mesh.mesh)
         properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
@@ -256,7 +258,7 @@ class Pipeline:
         relaxed: Relaxed,
         phonons: Phono3py,
         third: ThirdOrder,
-        solved: conductivity.Transport,
+        solution: convergence.Solution,
         error: Array,
     ) -> None:
         """Add supercells, meshes and errors to the provenance.
@@ -268,7 +270,8 @@ class Pipeline:
             supercells.in_conventional(matrix, phonons.unitcell, relaxed.cell) for matrix in cells
         )
         self.provenance |= {
-            "mesh": list(solved.mesh),
+            "mesh": list(solution.on_mesh.mesh),
+            "kappa_on_mesh": _one_or_all(solution.on_mesh.mean),
             "supercell": fc3,
             "fc2_supercell": fc2,
             "fc3_cutoff": third.cutoff,
@@ -283,15 +286,15 @@ class Pipeline:
         small: Phono3py,
         crystal: Harmonic,
         third: ThirdOrder,
-        solved: conductivity.Transport,
+        mesh: reciprocal.Mesh,
     ) -> dict[str, Quantity]:
         """Grüneisen parameter, elasticity, phase space and mean square displacements."""
         temperatures = self.settings.temperatures
         modes = gruneisen.mode_gruneisen(small, third.fc2, third.fc3, _GRUNEISEN_MESH)
         self.artefacts["gruneisen"] = modes.write(self.folder)
         mean = modes.mean(self._reference)
-        room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(solved.mesh, _JUDGING))
-        msd = harmonic.max_msd(crystal.dynamics, temperatures, solved.mesh)
+        room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(mesh, _JUDGING))
+        msd = harmonic.max_msd(crystal.dynamics, temperatures, mesh)
         properties = {
             "gruneisen_mean": make_quantity("gruneisen_mean", mean),
             "max_msd": make_quantity("max_msd", msd.tolist()),
@@ -302,13 +305,19 @@ class Pipeline:
             properties |= elastic_properties(*elastic, temperatures)
         return properties
 
-    def _solve(self, phonons: Phono3py, mesh: tuple[int, int, int]) -> conductivity.Transport:
+    def _solve(self, crystal: Harmonic, mesh: reciprocal.Mesh) -> convergence.Solution:
         """Transport on a mesh, or on ever denser ones until kappa no longer changes."""
-        if not self.settings.converge:
-            return conductivity.conductivity(phonons, self.settings, mesh)
-        history = convergence.converged(phonons, self.settings, mesh, self.forces.context)
+        phonons, dynamics, settings = crystal.phonons, crystal.dynamics, self.settings
+        if not settings.converge:
+            return convergence.solution(phonons, dynamics, settings, mesh)
+        history = convergence.converged(phonons, dynamics, settings, mesh, self.forces.context)
         self.provenance["convergence"] = [
-            {"mesh": list(tried.mesh), "kappa": tried.mean.tolist()} for tried in history
+            {
+                "mesh": list(tried.on_mesh.mesh),
+                "kappa": tried.of_all_waves.mean.tolist(),
+                "kappa_on_mesh": tried.on_mesh.mean.tolist(),
+            }
+            for tried in history
         ]
         return history[-1]
 

@@ -86,10 +86,11 @@ def affordable_mesh(
         spacing: 1/Å with 2π.
         bands: number of bands, three per atom.
         operations: number of operations of the reciprocal point group.
-        effort: largest ``n_q² bands³ / operations``, about the number of three-phonon processes.
+        effort: largest ``n_q² bands³ / operations``, about the number of three-phonon processes,
+            per atom.
     """
     mesh = mesh_of(cell, spacing)
-    while np.prod(mesh) ** 2 * bands**3 / operations > effort and max(mesh) > 4:
+    while np.prod(mesh) ** 2 * bands**3 / operations > effort * bands / 3 and max(mesh) > 4:
         spacing *= 1.02
         mesh = mesh_of(cell, spacing)
     return mesh

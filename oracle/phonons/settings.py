@@ -167,15 +167,16 @@ class PhononSettings(BaseModel):
     """Fraction p of phonons that a boundary reflects specularly; it lengthens the mean free path by
     ``(1 + p) / (1 - p)`` (Ziman, Electrons and Phonons, section 11.2)."""
     converge: bool = False
-    """Whether the mesh is refined until kappa changes by less than `tolerance`."""
+    """Whether the mesh is refined until kappa has twice changed by less than `tolerance`."""
     converge_meshes: int = Field(5, ge=1)
     """Largest number of meshes that are tried for `converge`."""
     mesh: Mesh | None = None
-    mesh_spacing: float = Field(0.18, gt=0)
+    mesh_spacing: float = Field(0.2, gt=0)
     """Spacing of the mesh where `mesh` is not given, 1/Å (2π included)."""
-    mesh_effort: float = Field(6e6, gt=0)
-    """Largest number of triplets of q points times the cubed number of bands, for which a mesh that
-    is not given is made coarser; a million costs about a second on one core."""
+    mesh_effort: float = Field(3e6, gt=0)
+    """Largest number of triplets of q points times the cubed number of bands, per atom of the
+    primitive cell, above which a mesh that is not given is made coarser; a million costs about a
+    second on one core."""
     bands: bool = True
     """Whether a band structure and a density of states are written for plots."""
 
