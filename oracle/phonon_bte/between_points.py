@@ -5,8 +5,8 @@ are left out, and kappa comes out too low by a share that falls only as 1/n: by 
 silicon on a 15x15x15 mesh, although lifetimes themselves are accurate on much coarser meshes. Rates
 of scattering cost n⁶, and frequencies n³. Frequencies and velocities are therefore computed on a
 mesh that is `DENSER` times as dense, and lifetimes are interpolated there. What is still left out
-falls as 1/n and is added by linear extrapolation (Esfarjani, Chen and Stokes, Phys. Rev. B 84,
-085204 (2011), extrapolate kappa in the same way).
+falls as 1/n, or faster where boundaries scatter long waves, and is added by extrapolation
+(Esfarjani, Chen and Stokes, Phys. Rev. B 84, 085204 (2011), extrapolate kappa linearly in 1/n).
 """
 
 from __future__ import annotations
@@ -29,15 +29,21 @@ from oracle.phonons.settings import PhononSettings
 Array = NDArray[np.float64]
 DENSER = 3
 """Points of the dense mesh per point of the mesh, along each vector."""
-_LEFT_OUT = 1 / (DENSER - 1)  # by the dense mesh, as a fraction of what it has gained
 _VANISHING = 0.02  # THz; modes below are those of the zone centre, or noise beside it
 _UNIT = constants.k * 1e22  # k_B THz² Å² ps / Å³ in W/m/K
 
 
 @dataclass(frozen=True)
 class _Modes:
-    """Modes on one mesh: arrays as in `Transport`."""
+    """Modes on one mesh.
 
+    Args:
+        numbers: (n_q, 3), points in units of the spacing, from the zone centre.
+
+    The other arrays are as in `Transport`.
+    """
+
+    numbers: NDArray[np.int64]
     frequencies: Array
     velocities: Array
     weights: Array
@@ -97,7 +103,11 @@ def with_all_waves(
     if scaled is None:
         return transport
     given = _Modes(
-        transport.frequencies, transport.velocities, transport.weights, transport.linewidths
+        np.rint(transport.points * transport.mesh).astype(np.int64),
+        transport.frequencies,
+        transport.velocities,
+        transport.weights,
+        transport.linewidths,
     )
     dense = _denser(scaled, transport.mesh, dynamics, settings)
     volume = float(phonons.primitive.volume)
@@ -107,7 +117,8 @@ def with_all_waves(
         for modes in (single, given.kappa(settings.temperatures, volume))
     )
     ratio = _thirds(transport.particle) / _thirds(coarse)
-    particle = transport.particle + ratio[:, None, None] * (1 + _LEFT_OUT) * (fine - coarse)
+    factor = ratio * (1 + _left_out(_thirds(single), dense.numbers))
+    particle = transport.particle + factor[:, None, None] * (fine - coarse)
     share = _thirds(particle) / _thirds(fine)
     return replace(
         transport,
@@ -120,6 +131,29 @@ def with_all_waves(
         linewidths=dense.linewidths,
         isotope_linewidths=None,
     )
+
+
+def _left_out(kappa: Array, numbers: NDArray[np.int64]) -> Array:
+    """What the dense mesh leaves out, as a fraction (n_temperatures,) of what it has gained.
+
+    Where contributions rise as ``|q|^-p`` towards the zone centre, the sum over a mesh with the
+    spacing h lacks an amount that is proportional to ``h^(3 - p)``. The exponent is 2 if anharmonic
+    scattering limits long waves, and 0 if boundaries do; here, it follows from the points around
+    the centre and from those at `DENSER` times their distance.
+
+    Args:
+        kappa: (n_temperatures, n_q, n_bands), contributions of the modes.
+        numbers: (n_q, 3), points in units of the spacing of the dense mesh.
+    """
+    far = np.abs(numbers).max(axis=1)
+    near, distant = (
+        kappa[:, (far == distance) & (numbers % distance == 0).all(axis=1), :3].sum(axis=(1, 2))
+        for distance in (1, DENSER)
+    )
+    possible = (near > 0) & (distant > 0)
+    rise = np.divide(near, distant, where=possible, out=np.ones(possible.shape))
+    exponent = np.clip(np.log(rise) / np.log(DENSER), 0.0, 2.0)
+    return np.asarray(1 / (DENSER ** (3 - exponent) - 1))
 
 
 def _denser(scaled: Array, mesh: Mesh, dynamics: Phonopy, settings: PhononSettings) -> _Modes:
@@ -136,7 +170,10 @@ def _denser(scaled: Array, mesh: Mesh, dynamics: Phonopy, settings: PhononSettin
         np.divide(1 / (4 * np.pi), lifetimes, where=scattered, out=np.zeros(lifetimes.shape))
         + boundary_widths(velocities, settings) * scattered
     )
-    return _Modes(frequencies, velocities, np.asarray(found.weights, dtype=np.float64), widths)
+    points = np.asarray(found.qpoints)
+    numbers = np.rint((points - np.rint(points)) * _dense_mesh(mesh)).astype(np.int64)
+    weights = np.asarray(found.weights, dtype=np.float64)
+    return _Modes(numbers, frequencies, velocities, weights, widths)
 
 
 def _dense_mesh(mesh: Mesh) -> Mesh:

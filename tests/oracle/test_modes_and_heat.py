@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from oracle.contract.evaluation import make_quantity
 from oracle.formulas.changes import UNKNOWN
-from oracle.materials.reciprocal import COARSE, SHARE, coarsened, refined
+from oracle.materials.reciprocal import coarsened, refined
 from oracle.phonon_bte import convergence
 from oracle.phonon_bte.conductivity import Transport
-from oracle.phonon_bte.convergence import Judge, converged, error
+from oracle.phonon_bte.convergence import COARSER, SHARE, Judge, Solution, converged, error
 from oracle.phonon_bte.cumulative import cumulative
 from oracle.phonon_bte.degenerate import averaged
 from oracle.phonon_bte.gruneisen import ModeGruneisen
@@ -37,6 +37,7 @@ def _transport(seed: int = 0, *, coherence: bool = True) -> Transport:
     particle = np.einsum("t,ij->tij", modes.sum(axis=(1, 2)), np.eye(3))
     return Transport(
         mesh=(4, 4, 4),
+        points=rng.uniform(-0.5, 0.5, (4, 3)),
         particle=particle,
         coherence=0.1 * particle if coherence else None,
         frequencies=rng.uniform(0.5, 15, shape[1:]),
@@ -202,8 +203,13 @@ class Solver:
 
 @pytest.fixture
 def solver(monkeypatch: pytest.MonkeyPatch) -> Solver:
-    fake = Solver()
+    return _installed(monkeypatch, Solver())
+
+
+def _installed(monkeypatch: pytest.MonkeyPatch, fake: Solver) -> Solver:
+    """Meshes give what the solver says, and nothing lies between their points."""
     monkeypatch.setattr(convergence, "conductivity", fake)
+    monkeypatch.setattr(convergence, "with_all_waves", lambda transport, *_: transport)
     return fake
 
 
@@ -211,25 +217,44 @@ PHONONS: Any = None  # what the solver above does not look at
 
 
 class TestMeshes:
-    def test_they_are_refined_until_little_changes(self, solver: Solver, tmp_path: Path) -> None:
+    def test_they_are_refined_until_twice_little_changes(
+        self, solver: Solver, tmp_path: Path
+    ) -> None:
         settings = PhononSettings(tolerance=0.02, converge_meshes=30)
-        history = converged(PHONONS, settings, (5, 5, 5), Context(tmp_path))
-        sizes = [one.mesh for one in history]
+        history = converged(PHONONS, PHONONS, settings, (5, 5, 5), Context(tmp_path))
+        sizes = [one.on_mesh.mesh for one in history]
         assert sizes == [sizes[0], *map(refined, sizes[:-1])]
-        steps = np.abs(np.diff(np.log([one.mean for one in history]), axis=0)).max(axis=1)
-        assert np.all(steps[:-1] >= 0.02)
-        assert steps[-1] < 0.02
+        means = np.log([one.of_all_waves.mean for one in history])
+        steps = np.abs(np.diff(means, axis=0)).max(axis=1)
+        assert np.all(steps[:-2] >= 0.02)
+        assert np.all(steps[-2:] < 0.02)
+
+    def test_one_small_change_by_chance_is_not_enough(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        class Stumbling(Solver):
+            """The second mesh happens to give what the first gave."""
+
+            def __call__(self, phonons: Any, settings: Any, mesh: Any, **options: Any) -> Transport:
+                given = super().__call__(phonons, settings, mesh, **options)
+                first = super().__call__(phonons, settings, (5, 5, 5), **options)
+                return replace(first, mesh=mesh) if mesh == refined((5, 5, 5)) else given
+
+        _installed(monkeypatch, Stumbling())
+        settings = PhononSettings(tolerance=0.02, converge_meshes=30)
+        history = converged(PHONONS, PHONONS, settings, (5, 5, 5), Context(tmp_path))
+        assert len(history) > 3
 
     def test_not_more_of_them_than_allowed(self, solver: Solver, tmp_path: Path) -> None:
         settings = PhononSettings(tolerance=1e-9, converge_meshes=3)
-        assert len(converged(PHONONS, settings, (5, 5, 5), Context(tmp_path))) == 3
+        assert len(converged(PHONONS, PHONONS, settings, (5, 5, 5), Context(tmp_path))) == 3
         one = PhononSettings(tolerance=1e-9, converge_meshes=1)
-        assert len(converged(PHONONS, one, (5, 5, 5), Context(tmp_path))) == 1
+        assert len(converged(PHONONS, PHONONS, one, (5, 5, 5), Context(tmp_path))) == 1
 
     def test_the_deadline_is_looked_at_before_each(self, solver: Solver, tmp_path: Path) -> None:
         late = Context(tmp_path, deadline=0.0)
         with pytest.raises(OracleError, match="time limit") as raised:
-            converged(PHONONS, PhononSettings(), (5, 5, 5), late)
+            converged(PHONONS, PHONONS, PhononSettings(), (5, 5, 5), late)
         assert raised.value.transient
         assert len(solver.calls) == 1
 
@@ -237,23 +262,34 @@ class TestMeshes:
     def test_the_error_is_of_the_size_of_what_is_missing(
         self, monkeypatch: pytest.MonkeyPatch, slope: float
     ) -> None:
-        fake = Solver(slope)
-        monkeypatch.setattr(convergence, "conductivity", fake)
+        fake = _installed(monkeypatch, Solver(slope))
         transport = fake(PHONONS, None, (32, 32, 32))
-        estimate = error(transport, PHONONS, PhononSettings())
+        solved = Solution(transport, transport)
+        estimate = error(solved, PHONONS, PHONONS, PhononSettings())
         missing = slope / 32
         assert np.all((estimate > missing / 4) & (estimate < missing * 2))
-        mesh, options = fake.calls[-1]
-        assert mesh == coarsened((32, 32, 32), COARSE)
-        assert options == {"coherence": False, "checked": False}
+        assert fake.calls[1:] == [
+            (coarsened((32, 32, 32), ratio), {"coherence": False, "checked": False})
+            for ratio in COARSER
+        ]
+
+    def test_what_lies_between_the_points_is_not_known_exactly(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake = _installed(monkeypatch, Solver(slope=0.0))
+        on_mesh = fake(PHONONS, None, (32, 32, 32))
+        more = replace(on_mesh, particle=2 * on_mesh.particle)
+        monkeypatch.setattr(convergence, "with_all_waves", lambda *_: more)
+        estimate = error(Solution(on_mesh, more), PHONONS, PHONONS, PhononSettings())
+        np.testing.assert_allclose(estimate, SHARE * np.log(2))
 
     def test_a_coarse_mesh_without_scattering_leaves_the_error_unknown(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(convergence, "conductivity", Solver(slope=20.0))
+        _installed(monkeypatch, Solver(slope=40.0))
         transport = Solver(slope=1.0)(PHONONS, None, (32, 32, 32))
-        estimate = error(transport, PHONONS, PhononSettings())
-        np.testing.assert_allclose(estimate, SHARE * UNKNOWN)
+        estimate = error(Solution(transport, transport), PHONONS, PHONONS, PhononSettings())
+        assert np.all(estimate > UNKNOWN / 2)
 
     def test_isotopes_are_computed_once(self, solver: Solver) -> None:
         judge = Judge(PhononSettings(isotope=True, transport="rta"), (6, 6, 6))
