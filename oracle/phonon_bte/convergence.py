@@ -17,10 +17,12 @@ from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 
 Array = NDArray[np.float64]
-COARSER = (1.25, 1.6)
+COARSER = (1.25, 1.4)
 """Ratios of the spacings of the meshes that serve to estimate the error to that of the mesh."""
-SHARE = 0.1
-"""Relative error of what the modes between the points of the mesh add."""
+SHARE = 0.5
+"""Standard error of a mesh, as a fraction of the changes from coarser ones; docs/physics.md."""
+OF_THE_REST = 0.1
+"""Relative standard error of what the modes between the points of the mesh add."""
 _SMALL_CHANGES = 2
 
 
@@ -129,8 +131,8 @@ def error(
 ) -> Array:
     """Relative standard error (n_temperatures,) of the particle part due to the mesh.
 
-    It is the root mean square change from two coarser meshes, each with all waves, together with
-    a share of what the modes between the points have added.
+    It consists of a share of the root mean square change from two coarser meshes, each with all
+    waves, and of a share of what the modes between the points have added.
 
     Args:
         solved: on the mesh whose error is estimated.
@@ -147,8 +149,8 @@ def error(
         mesh = coarsened(solved.on_mesh.mesh, ratio)
         coarse = conductivity(phonons, settings, mesh, coherence=False, checked=False)
         changes.append(change(best, _particle(with_all_waves(coarse, phonons, dynamics, settings))))
-    added = SHARE * change(best, _particle(solved.on_mesh))
-    return np.hypot(np.sqrt(np.mean(np.square(changes), axis=0)), added)
+    added = OF_THE_REST * change(best, _particle(solved.on_mesh))
+    return np.hypot(SHARE * np.sqrt(np.mean(np.square(changes), axis=0)), added)
 
 
 def _particle(transport: Transport) -> Array:

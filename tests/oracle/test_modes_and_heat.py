@@ -17,7 +17,15 @@ from oracle.formulas.changes import UNKNOWN
 from oracle.materials.reciprocal import coarsened, refined
 from oracle.phonon_bte import convergence
 from oracle.phonon_bte.conductivity import Transport
-from oracle.phonon_bte.convergence import COARSER, SHARE, Judge, Solution, converged, error
+from oracle.phonon_bte.convergence import (
+    COARSER,
+    OF_THE_REST,
+    SHARE,
+    Judge,
+    Solution,
+    converged,
+    error,
+)
 from oracle.phonon_bte.cumulative import cumulative
 from oracle.phonon_bte.degenerate import averaged
 from oracle.phonon_bte.gruneisen import ModeGruneisen
@@ -258,20 +266,17 @@ class TestMeshes:
         assert raised.value.transient
         assert len(solver.calls) == 1
 
-    @pytest.mark.parametrize("slope", [0.5, 2.0])
-    def test_the_error_is_of_the_size_of_what_is_missing(
+    @pytest.mark.parametrize("slope", [0.5, -2.0])
+    def test_the_error_follows_from_how_coarser_meshes_differ(
         self, monkeypatch: pytest.MonkeyPatch, slope: float
     ) -> None:
         fake = _installed(monkeypatch, Solver(slope))
-        transport = fake(PHONONS, None, (32, 32, 32))
-        solved = Solution(transport, transport)
-        estimate = error(solved, PHONONS, PHONONS, PhononSettings())
-        missing = slope / 32
-        assert np.all((estimate > missing / 4) & (estimate < missing * 2))
-        assert fake.calls[1:] == [
-            (coarsened((32, 32, 32), ratio), {"coherence": False, "checked": False})
-            for ratio in COARSER
-        ]
+        transport = fake(PHONONS, None, (30, 30, 30))
+        estimate = error(Solution(transport, transport), PHONONS, PHONONS, PhononSettings())
+        coarse = [coarsened((30, 30, 30), ratio) for ratio in COARSER]
+        assert fake.calls[1:] == [(m, {"coherence": False, "checked": False}) for m in coarse]
+        changes = [np.log((1 - slope / 30) / (1 - slope / m[0])) for m in coarse]
+        np.testing.assert_allclose(estimate, SHARE * np.sqrt(np.mean(np.square(changes))))
 
     def test_what_lies_between_the_points_is_not_known_exactly(
         self, monkeypatch: pytest.MonkeyPatch
@@ -281,7 +286,7 @@ class TestMeshes:
         more = replace(on_mesh, particle=2 * on_mesh.particle)
         monkeypatch.setattr(convergence, "with_all_waves", lambda *_: more)
         estimate = error(Solution(on_mesh, more), PHONONS, PHONONS, PhononSettings())
-        np.testing.assert_allclose(estimate, SHARE * np.log(2))
+        np.testing.assert_allclose(estimate, OF_THE_REST * np.log(2))
 
     def test_a_coarse_mesh_without_scattering_leaves_the_error_unknown(
         self, monkeypatch: pytest.MonkeyPatch
@@ -289,7 +294,7 @@ class TestMeshes:
         _installed(monkeypatch, Solver(slope=40.0))
         transport = Solver(slope=1.0)(PHONONS, None, (32, 32, 32))
         estimate = error(Solution(transport, transport), PHONONS, PHONONS, PhononSettings())
-        assert np.all(estimate > UNKNOWN / 2)
+        assert np.all(estimate > SHARE * UNKNOWN / 2)
 
     def test_isotopes_are_computed_once(self, solver: Solver) -> None:
         judge = Judge(PhononSettings(isotope=True, transport="rta"), (6, 6, 6))
