@@ -70,7 +70,7 @@ class PhononEffort:
     Args:
         harmonic: relaxation, second-order force constants, stability.
         conductive: third-order force constants and the Boltzmann equation, if it is stable.
-        confirming: the same as `conductive`, with the settings of a confirmation.
+        confirming: everything, with the settings of a confirmation.
     """
 
     harmonic: Effort
@@ -88,11 +88,11 @@ def phonon_effort(crystal: Crystal, settings: PhononSettings, seconds: Seconds) 
         settings: of the oracle.
         seconds: times the potential.
     """
-    relaxed = as_given(crystal)
+    relaxed, tight = as_given(crystal), settings.tightened()
     return PhononEffort(
         harmonic_effort(relaxed, settings, seconds),
         _conductive(relaxed, settings, seconds, 1.0),
-        _conductive(relaxed, settings.tightened(), seconds, _STRICTER),
+        harmonic_effort(relaxed, tight, seconds) + _conductive(relaxed, tight, seconds, _STRICTER),
     )
 
 

@@ -19,6 +19,7 @@ from oracle.runtime.temperatures import Temperature
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 _WIDER = 1.3  # factor on the length of the supercell in which an instability is checked
+_CONFIRMING = 1.2  # factor on the lengths of the supercells that confirm a leader
 
 Row = tuple[int, int, int]
 Matrix = tuple[Row, Row, Row]
@@ -225,10 +226,18 @@ class PhononSettings(BaseModel):
         )
 
     def tightened(self) -> PhononSettings:
-        """The settings of a confirmation: other and half as many more snapshots, a denser mesh."""
+        """The settings of a confirmation.
+
+        Supercells are larger, so that force constants reach further; snapshots are others and half
+        as many more, and the mesh is denser. Supercells and meshes given by hand: only the mesh.
+        """
         mesh = self.mesh and tuple(n + max(2, n // 4) for n in self.mesh)
         return self.model_copy(
             update={
+                "fc2_length": self.fc2_length * _CONFIRMING,
+                "fc2_atoms": round(self.fc2_atoms * _CONFIRMING**3),
+                "fc3_length": self.fc3_length * _CONFIRMING,
+                "fc3_atoms": round(self.fc3_atoms * _CONFIRMING**3),
                 "snapshot_seed": self.snapshot_seed + 1,
                 "pairs_start": -(-self.pairs_start * 3 // 2),
                 "pairs_max": self.pairs_max * 2,
