@@ -53,6 +53,8 @@ def test_confirmation_is_tighter_in_every_respect() -> None:
     assert tight.pairs_start > loose.pairs_start
     assert tight.oversampling > loose.oversampling
     assert tight.tolerance < loose.tolerance
+    for name in ("fc2_length", "fc3_length", "fc2_atoms", "fc3_atoms"):
+        assert getattr(tight, name) > getattr(loose, name)
     assert tight.mesh is not None
     assert min(tight.mesh) > 9
     assert PhononSettings.model_validate(tight.model_dump()) == tight
