@@ -101,6 +101,7 @@ class Pipeline:
         self.provenance["relax_steps"] = relaxed.steps
         self._write_cif(relaxed)
         self._look_for_vacuum(relaxed)
+        self._doubts += relaxed.cautions
         if relaxed.change is not None:
             reason = f"left its prototype in relaxation: {relaxed.change}"
             properties = structural_properties(relaxed) | self._calls()
