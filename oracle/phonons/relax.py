@@ -73,7 +73,7 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
         {
             "version": _VERSION,
             "crystal": crystal.model_dump(mode="json"),
-            "weights": weights_digest(settings.calculator),
+            "weights": weights_digest(settings.potential),
             "fmax": settings.relax_fmax,
             "steps": settings.relax_steps,
             "volume_change": settings.volume_change,
@@ -125,7 +125,7 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
         pbc=True,
     )
     with field.attached(unrelaxed, "relax") as atoms:
-        checked(atoms.get_forces(), len(atoms), "relax", settings.calculator)
+        checked(atoms.get_forces(), len(atoms), "relax", settings.potential)
         atoms.set_constraint(FixSymmetry(atoms, symprec=1e-3))
         filtered = FrechetCellFilter(atoms)
         optimizer = BFGS(filtered, logfile=None, maxstep=0.1)
@@ -170,11 +170,12 @@ def _cautions(
 ) -> Iterator[str]:
     """Why phonons of the relaxed structure may not be those of the given crystal."""
     structure = crystal.structure()
-    parts = weakly_bound_parts(structure)
+    parts = weakly_bound_parts(structure) if settings.dispersion is None else None
     if parts is not None and periodic_directions(structure) == 3:  # else vacuum separates them
         yield (
             f"{settings.calculator} {_lacks(settings.calculator)} the dispersion forces that hold "
             f"the {parts} of {crystal.formula} together"
+            + (" (set dispersion: d3)" if isinstance(settings.calculator, str) else "")
         )
     if changes.noticeable:
         yield f"relaxation changed the structure: {', '.join(changes.noticeable)}"
