@@ -1,4 +1,4 @@
-"""In how many directions a structure extends without end, as opposed to ending at vacuum."""
+"""In how many directions a structure extends without end, by all contacts or by strong bonds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from ase.data.vdw_alvarez import vdw_radii
+from ase.geometry.dimensionality import analyze_dimensionality
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
@@ -19,6 +20,13 @@ _SLACK = 1.0
 """Å added to the sum of two radii. Contacts in crystals scatter by about 0.7 Å around that sum (S.
 Alvarez, Dalton Trans. 42, 8617 (2013)), and functionals without dispersion widen them further."""
 _UNLISTED = 2.5  # Å; radius of elements that the table lacks, as that of most heavy atoms
+_WEAKLY_BOUND = 0.45
+"""Score from which a network of bonds counts as layers or chains. It is 0.48 for Bi, 0.6 for SnSe
+and Bi2Te3 and above 0.8 for most layered crystals; below 0.35 for PbTe, LiCoO2, MgB2, Mg3Sb2 and
+Zn, and 0.43 for Cd."""
+_APART = 1.36
+"""Least distance between atoms of different molecules, in sums of covalent radii. It is 1.32
+between ions in TlCl, and 1.6 to 2.4 between most molecules and noble gas atoms."""
 
 
 def periodic_directions(structure: Structure) -> int:
@@ -37,6 +45,34 @@ def periodic_directions(structure: Structure) -> int:
     """
     contacts = _contacts(structure)
     return max(_rank(loops) for loops in _loops_of_parts(contacts))
+
+
+def weakly_bound_parts(structure: Structure) -> str | None:
+    """What a crystal consists of, if only weak forces hold its parts together.
+
+    Strong bonds are told from weak ones by the gap between their lengths in units of covalent radii
+    (P. M. Larsen, M. Pandey, M. Strange and K. W. Jacobsen, Phys. Rev. Materials 3, 034003 (2019)).
+
+    Args:
+        structure: ordered; its cell is taken as periodic in three directions.
+
+    Returns:
+        ``layers``, ``chains`` or ``molecules`` (which include single atoms of noble gases), or None
+        where strong bonds connect everything.
+    """
+    atoms = Atoms(
+        [site.specie.symbol for site in structure],
+        cell=structure.lattice.matrix,
+        scaled_positions=structure.frac_coords,
+        pbc=True,
+    )
+    intervals = analyze_dimensionality(atoms)  # by falling score
+    if any(i.dimtype == "0D" and i.score > _WEAKLY_BOUND and i.b > _APART for i in intervals):
+        return "molecules"
+    extended = [i for i in intervals if i.dimtype != "0D" and "3" not in i.dimtype]
+    if sum(interval.score for interval in extended) < _WEAKLY_BOUND:
+        return None
+    return "layers" if "2" in extended[0].dimtype else "chains"
 
 
 def _contacts(structure: Structure) -> Contacts:

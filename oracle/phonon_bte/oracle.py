@@ -13,6 +13,7 @@ from oracle.phonons.settings import PhononSettings
 from oracle.potentials.dft import digest
 from oracle.potentials.dft_settings import EspressoSettings, described
 from oracle.potentials.forces import ForceField
+from oracle.potentials.table import weights_digest
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 
@@ -37,6 +38,10 @@ class PhononBTE(ComputingOracle[PhononSettings]):
         # The list of fidelities of a campaign does not change this one.
         document = settings.model_dump(mode="json", exclude={"fidelities"})
         document["calculator"] = described(settings.calculator)
+        if settings.dispersion is None:
+            del document["dispersion"]  # methods without it are as they were
+        else:
+            document["dispersion"] = weights_digest(settings.potential)
         if isinstance(settings.born, EspressoSettings):
             document["born"] = digest(settings.born)
         # Earlier versions stated one error for all temperatures; only with several of them does
@@ -55,6 +60,9 @@ class PhononBTE(ComputingOracle[PhononSettings]):
                 **({"errors": "per temperature"} if several else {}),
             },
         )
+
+    def _field(self, context: Context) -> ForceField:
+        return ForceField(self._settings.potential, self._store(context), context)
 
     def tightened(self, level: int) -> PhononBTE:
         """The oracle that confirms a leader: other snapshots, more of them, a denser mesh."""

@@ -101,6 +101,7 @@ class Pipeline:
         self.provenance["relax_steps"] = relaxed.steps
         self._write_cif(relaxed)
         self._look_for_vacuum(relaxed)
+        self._doubts += relaxed.cautions
         if relaxed.change is not None:
             reason = f"left its prototype in relaxation: {relaxed.change}"
             properties = structural_properties(relaxed) | self._calls()
@@ -137,7 +138,7 @@ class Pipeline:
         """Conductivity by Slack's formula, accurate to a factor of about three."""
         settings = self.settings
         cache = self.forces.context.workdir / "energies"
-        mean = curve(self.crystal, settings.calculator, cache).gruneisen
+        mean = curve(self.crystal, settings.potential, cache).gruneisen
         elastic = acoustics(crystal.dynamics, mean)
         if elastic is None:
             raise OracleError(
@@ -360,7 +361,7 @@ class Pipeline:
 
     @functools.cached_property
     def _seed(self) -> str:
-        weights = weights_digest(self.settings.calculator)
+        weights = weights_digest(self.settings.potential)
         return digest_of([self.crystal.digest, weights, self.settings.snapshot_seed])
 
     def _bands(self, dynamics: Any) -> dict[str, Any]:

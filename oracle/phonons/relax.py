@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,22 +10,23 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
-from ase.neighborlist import neighbor_list
 from ase.optimize import BFGS
 from numpy.typing import NDArray
-from pymatgen.core.structure import Structure
 
-from oracle.materials.canonical import spacegroup_of
 from oracle.materials.crystal import Crystal
-from oracle.materials.dimensions import periodic_directions
+from oracle.materials.dimensions import periodic_directions, weakly_bound_parts
 from oracle.phonons.settings import PhononSettings
+from oracle.phonons.structural_change import StructuralChange, structural_change
+from oracle.potentials.dft_settings import Potential
 from oracle.potentials.forces import ForceField, checked
 from oracle.potentials.table import weights_digest
 from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_SHELL = 1.2  # neighbours are atoms within this multiple of the distance to the nearest one
+_VERSION = 2
+"""Part of the key of stored relaxations; to be raised when the same settings would give another
+structure, verdict or caution."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Relaxed:
         energy_per_atom: eV.
         steps: number of times that energies and forces were computed.
         change: how the structure has become another one, or None where it is still the given one.
+        cautions: why phonons of the relaxed structure may not be those of the given crystal.
     """
 
     cell: Array
@@ -46,6 +49,7 @@ class Relaxed:
     energy_per_atom: float
     steps: int
     change: str | None
+    cautions: tuple[str, ...] = ()
 
     @property
     def volume(self) -> float:
@@ -67,8 +71,9 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
     _refuse_molecules(crystal)
     key = digest_of(
         {
+            "version": _VERSION,
             "crystal": crystal.model_dump(mode="json"),
-            "weights": weights_digest(settings.calculator),
+            "weights": weights_digest(settings.potential),
             "fmax": settings.relax_fmax,
             "steps": settings.relax_steps,
             "volume_change": settings.volume_change,
@@ -86,11 +91,13 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
                 "energy_per_atom": relaxed.energy_per_atom,
                 "steps": relaxed.steps,
                 "change": relaxed.change,
+                "cautions": relaxed.cautions,
             },
         )
         return relaxed
     arrays, facts = stored
-    fields: dict[str, Any] = {**arrays, **facts, "symbols": tuple(facts["symbols"])}
+    texts = {name: tuple(facts[name]) for name in ("symbols", "cautions")}
+    fields: dict[str, Any] = {**arrays, **facts, **texts}
     return Relaxed(**fields)
 
 
@@ -118,7 +125,7 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
         pbc=True,
     )
     with field.attached(unrelaxed, "relax") as atoms:
-        checked(atoms.get_forces(), len(atoms), "relax", settings.calculator)
+        checked(atoms.get_forces(), len(atoms), "relax", settings.potential)
         atoms.set_constraint(FixSymmetry(atoms, symprec=1e-3))
         filtered = FrechetCellFilter(atoms)
         optimizer = BFGS(filtered, logfile=None, maxstep=0.1)
@@ -134,8 +141,8 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
             if not 0.2 < atoms.get_volume() / unrelaxed.get_volume() < 5.0:
                 break
         energy = float(atoms.get_potential_energy()) / len(atoms)
-    change = _change(unrelaxed, atoms, settings.volume_change)
-    if not converged and change is None:
+    changes = structural_change(unrelaxed, atoms, settings.volume_change)
+    if not converged and changes.verdict is None:
         raise OracleError(
             "relax",
             f"{crystal.formula}: {largest:.2g} eV/Å are left after {optimizer.nsteps} steps; "
@@ -147,7 +154,8 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
         symbols=tuple(atoms.get_chemical_symbols()),
         energy_per_atom=energy,
         steps=optimizer.nsteps + 1,
-        change=change,
+        change=changes.verdict,
+        cautions=tuple(_cautions(crystal, settings, changes)),
     )
 
 
@@ -157,37 +165,22 @@ def _wrapped(positions: Array) -> Array:
     return np.where(wrapped > 1.0 - 1e-9, 0.0, wrapped)
 
 
-def _change(before: Atoms, after: Atoms, volume_change: float) -> str | None:
-    """How the relaxed structure is no longer the given one, or None where it still is."""
-    ratio = after.get_volume() / before.get_volume()
-    if abs(ratio - 1.0) > volume_change:
-        return f"its volume changed by {100 * (ratio - 1):+.0f} %"
-    groups = [spacegroup_of(_pymatgen(atoms)) for atoms in (before, after)]
-    if groups[0][1] != groups[1][1]:
-        return f"its space group changed from {groups[0][0]} to {groups[1][0]}"
-    shells = [_coordination(atoms) for atoms in (before, after)]
-    if (shells[0] != shells[1]).any():
-        where = int(np.flatnonzero(shells[0] != shells[1])[0])
-        return (
-            f"{before.symbols[where]} has {shells[1][where]} neighbours where it had "
-            f"{shells[0][where]}"
+def _cautions(
+    crystal: Crystal, settings: PhononSettings, changes: StructuralChange
+) -> Iterator[str]:
+    """Why phonons of the relaxed structure may not be those of the given crystal."""
+    structure = crystal.structure()
+    parts = weakly_bound_parts(structure) if settings.dispersion is None else None
+    if parts is not None and periodic_directions(structure) == 3:  # else vacuum separates them
+        yield (
+            f"{settings.calculator} {_lacks(settings.calculator)} the dispersion forces that hold "
+            f"the {parts} of {crystal.formula} together"
+            + (" (set dispersion: d3)" if isinstance(settings.calculator, str) else "")
         )
-    return None
+    if changes.noticeable:
+        yield f"relaxation changed the structure: {', '.join(changes.noticeable)}"
 
 
-def _coordination(atoms: Atoms) -> NDArray[np.int64]:
-    """Number of neighbours (n,) of each atom, see `_SHELL`."""
-    radius = 2.0
-    while True:
-        centres, distances = neighbor_list("id", atoms, radius)
-        nearest = np.full(len(atoms), np.inf)
-        np.minimum.at(nearest, centres, distances)
-        if nearest.max() * _SHELL < radius:
-            return np.bincount(centres[distances < nearest[centres] * _SHELL], minlength=len(atoms))
-        radius *= 1.5
-
-
-def _pymatgen(atoms: Atoms) -> Structure:
-    return Structure(
-        atoms.cell.array, atoms.get_chemical_symbols(), atoms.get_scaled_positions(wrap=False)
-    )
+def _lacks(potential: Potential) -> str:
+    """Nothing is known of a user's own potential; those in the table have no dispersion forces."""
+    return "may lack" if isinstance(potential, str) and ":" in potential else "lacks"

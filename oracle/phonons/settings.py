@@ -94,6 +94,9 @@ class PhononSettings(BaseModel):
     calculator: Potential = "7net-0"
     """A name of `oracle.potentials.table.POTENTIALS`, ``library:/path/to/weights``,
     ``package.module:factory``, or settings of a DFT program, for instance ``{engine: gpaw}``."""
+    dispersion: Literal["d3"] | None = None
+    """``d3`` adds Grimme's D3(BJ) dispersion correction to a potential, with the parameters of PBE
+    (of r²SCAN for `chgnet-r2scan`). Needed where only dispersion forces hold layers together."""
     temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
     """K, strictly ascending."""
 
@@ -196,6 +199,10 @@ class PhononSettings(BaseModel):
             raise ValueError(
                 f"temperatures: got {list(self.temperatures)}; expected ascending, no repeats"
             )
+        if self.dispersion is not None and not isinstance(self.calculator, str):
+            raise ValueError(
+                f"dispersion: got {self.dispersion} with {self.calculator}; expected a potential"
+            )
         if self.boundary_specularity and self.boundary_um is None:
             raise ValueError("boundary_specularity: needs boundary_um")
         for name in ("fc2_supercell", "fc3_supercell"):
@@ -215,6 +222,13 @@ class PhononSettings(BaseModel):
                 f"{self.pairs_start}"
             )
         return self
+
+    @property
+    def potential(self) -> Potential:
+        """The source of forces: `calculator` with its dispersion correction, if there is one."""
+        if self.dispersion is None or not isinstance(self.calculator, str):
+            return self.calculator
+        return f"{self.calculator}+{self.dispersion}"
 
     def widened(self) -> PhononSettings:
         """Settings with a larger supercell, to check an instability between commensurate points."""

@@ -20,6 +20,7 @@ from ase.units import Ry
 from numpy.typing import NDArray
 
 from oracle.materials.reciprocal import mesh_of
+from oracle.potentials.dft_magnetism import check_magnetism, hubbard_shells, initial_moments
 from oracle.potentials.dft_settings import DftSettings, EspressoSettings, GpawSettings, science
 from oracle.runtime.errors import OracleError, SetupError
 from oracle.runtime.threads import thread_variables
@@ -60,10 +61,12 @@ class _Engine(Calculator):  # type: ignore[misc]
         """Run the program for the given atoms.
 
         Raises:
-            OracleError: stage ``dft``; the SCF does not converge, or the program fails. Stage
-                ``read``; an element without pseudopotential.
+            OracleError: stage ``dft``; the SCF does not converge, the program fails, or elements
+                need spin or a Hubbard U that the settings lack. Stage ``read``; an element without
+                pseudopotential.
         """
         super().calculate(atoms, properties, system_changes)
+        check_magnetism(self.settings, self.atoms.get_chemical_symbols())
         # ASE asks for forces and stress one after the other. A relaxation that has asked for stress
         # will do so again, and stress together with forces is far cheaper than a second SCF.
         kind = self.atoms.numbers.tobytes()
@@ -94,6 +97,8 @@ class Gpaw(_Engine):
             "cell": atoms.cell.array.tolist(),
             "mesh": mesh_of(atoms.cell.array, self.settings.k_spacing),
             "stress": stress,
+            "moments": initial_moments(self.settings, atoms.get_chemical_symbols()),
+            "shells": hubbard_shells(self.settings, atoms.get_chemical_symbols()),
             "settings": science(self.settings),
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
@@ -191,13 +196,16 @@ class Espresso(_Engine):
                 raise SetupError(
                     f"{settings}: no pseudopotential of {symbol}; add it to pseudopotentials"
                 )
+        shells = hubbard_shells(settings, atoms.get_chemical_symbols())
+        card = [f"U {element}-{shell} {u}" for element, (shell, u) in shells.items()]
         with (folder / "pw.in").open("w", encoding="utf-8") as file:
             write_espresso_in(
                 file,
-                atoms,
+                self._polarised(atoms),
                 input_data=inputs,
                 pseudopotentials=settings.pseudopotentials,
                 kpts=mesh_of(atoms.cell.array, settings.k_spacing),
+                additional_cards=["HUBBARD (ortho-atomic)", *card] if card else None,
             )
         code = _tethered([*settings.launcher(), "-in", "pw.in"], folder, {})
         text = (folder / "stdout").read_text(encoding="utf-8", errors="replace")
@@ -205,6 +213,37 @@ class Espresso(_Engine):
             raise _not_converged(settings, atoms.get_chemical_formula("metal"))
         if "JOB DONE" not in text:
             raise self._failed(atoms, text, folder, code)
+
+    def _polarised(self, atoms: Atoms) -> Atoms:
+        """The atoms with initial moments, where there are any, as fractions of valence electrons.
+
+        Raises:
+            SetupError: a pseudopotential does not state its number of valence electrons.
+        """
+        symbols = atoms.get_chemical_symbols()
+        moments = initial_moments(self.settings, symbols)
+        if moments is None:
+            return atoms
+        valence = {symbol: self._valence(symbol) for symbol in set(symbols)}
+        polarised = atoms.copy()
+        polarised.set_initial_magnetic_moments(
+            [
+                float(np.clip(moment / valence[symbol], -1, 1))
+                for moment, symbol in zip(moments, symbols, strict=True)
+            ]
+        )
+        return polarised
+
+    def _valence(self, symbol: str) -> float:
+        path = self.settings.pseudo_dir / self.settings.pseudopotentials[symbol]
+        text = path.read_text(encoding="utf-8", errors="replace")
+        found = re.search(r'z_valence\s*=\s*"\s*([^"]+)"|([\d.]+)\s+Z valence', text)
+        if found is None:
+            raise SetupError(
+                f"{self.settings}: {path.name} does not state its number of valence electrons "
+                "(z_valence), of which magnetic_moments are a fraction; use a file in UPF format"
+            )
+        return float(found[1] or found[2])
 
     def _input(self, stress: bool) -> dict[str, dict[str, Any]]:
         """Input of pw.x, by namelist."""

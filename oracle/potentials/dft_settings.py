@@ -15,9 +15,25 @@ from oracle.runtime.local_inputs import PotentialName, UnpinnedPath
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 _ELEMENT = r"^[A-Z][a-z]?$"
+Element = Annotated[str, Field(pattern=_ELEMENT)]
 
 
-class GpawSettings(BaseModel):
+class _Magnetism(BaseModel):
+    """Settings of spin and Hubbard corrections, which both programs share."""
+
+    model_config = _CLOSED
+
+    magnetic_moments: dict[Element, float] = Field(default_factory=dict)
+    """Initial magnetic moment of each atom by element, µB. Calculations are spin-polarised where
+    one is not 0. Structures with other elements that are often magnetic are refused; 0 states that
+    an element is not magnetic."""
+    hubbard_u: dict[Element, Annotated[float, Field(ge=0, le=15)]] = Field(default_factory=dict)
+    """Hubbard U of the d or f electrons by element, eV, applied in structures that contain oxygen
+    or fluorine, as in the Materials Project. Oxides and fluorides of other elements for which it
+    has a U are refused; 0 states that plain DFT is wanted."""
+
+
+class GpawSettings(_Magnetism):
     """DFT with GPAW: plane waves and the projector-augmented wave method.
 
     The defaults converge forces, not only energies, well enough for third-order force constants,
@@ -25,8 +41,6 @@ class GpawSettings(BaseModel):
     displaced atoms of NaCl are within 4e-6 eV/Å of those of a much tighter SCF; tolerances ten
     times looser, which save a tenth of the time, leave 7e-5 eV/Å.
     """
-
-    model_config = _CLOSED
 
     engine: Literal["gpaw"] = "gpaw"
     cutoff_ev: float = Field(500.0, ge=100, le=3000)
@@ -68,16 +82,14 @@ class GpawSettings(BaseModel):
         return _words(self.mpi, self.cores) if self.cores > 1 else []
 
 
-class EspressoSettings(BaseModel):
+class EspressoSettings(_Magnetism):
     """DFT with Quantum ESPRESSO's ``pw.x``; the user's pseudopotentials fix the functional."""
-
-    model_config = _CLOSED
 
     engine: Literal["espresso"] = "espresso"
     pseudo_dir: UnpinnedPath
     """Folder of the pseudopotentials, relative to the config file; made absolute, because workers
     run in other folders."""
-    pseudopotentials: dict[Annotated[str, Field(pattern=_ELEMENT)], str] = Field(min_length=1)
+    pseudopotentials: dict[Element, str] = Field(min_length=1)
     """File name in that folder by element, for instance ``Si: Si.upf``."""
     cutoff_ry: float = Field(60.0, ge=5, le=500)
     """Cutoff of the wave functions, Ry, as the pseudopotentials require."""
@@ -126,8 +138,12 @@ _EXECUTION = {"cores", "mpi", "command", "pseudo_dir"}
 
 
 def science(settings: DftSettings) -> dict[str, Any]:
-    """The settings that change the numbers, as JSON; not those of where and how to run."""
-    return settings.model_dump(mode="json", exclude=_EXECUTION)
+    """The settings that change the numbers, as JSON; not those of where and how to run.
+
+    Empty settings of spin and U are left out, as in earlier versions, which had none.
+    """
+    document = settings.model_dump(mode="json", exclude=_EXECUTION)
+    return {k: v for k, v in document.items() if k not in _Magnetism.model_fields or v}
 
 
 def described(potential: Potential) -> str | dict[str, Any]:

@@ -58,6 +58,8 @@ def _compute(request: dict[str, Any]) -> dict[str, Any]:
         cell=request["cell"],
         pbc=True,
     )
+    if request["moments"] is not None:
+        atoms.set_initial_magnetic_moments(request["moments"])
     settings = request["settings"]
     atoms.calc = GPAW(
         mode=PW(settings["cutoff_ev"]),
@@ -71,6 +73,7 @@ def _compute(request: dict[str, Any]) -> dict[str, Any]:
             "forces": settings["force_tolerance"],
         },
         maxiter=settings["scf_steps"],
+        setups={element: f":{shell[-1]},{u}" for element, (shell, u) in request["shells"].items()},
         txt="gpaw.txt",
     )
     # Forces are derivatives of the free energy; at this width the entropy is negligible anyway.

@@ -17,7 +17,7 @@ from typing import TypeVar
 from ase.calculators.calculator import Calculator
 from platformdirs import user_data_path
 
-from oracle.potentials import dft, dft_settings, empirical, loaders
+from oracle.potentials import dft, dft_settings, dispersion, empirical, loaders
 from oracle.potentials.deep_potential import dpa4
 from oracle.potentials.potential_spec import Family, PackagedFile, PotentialSpec, Separate
 from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, SetupError, in_words
@@ -191,7 +191,7 @@ def calculator(name: dft_settings.Potential) -> Calculator:
     Args:
         name: a key of `POTENTIALS`, ``family:/path/to/weights`` with a key of `FAMILIES`,
             ``package.module:factory`` where calling the factory without arguments returns an ASE
-            calculator, or settings of a DFT program.
+            calculator, one of these with ``+d3`` at its end, or settings of a DFT program.
 
     Raises:
         SetupError: unknown name, its package is not installed or cannot be imported, its weights
@@ -199,6 +199,9 @@ def calculator(name: dft_settings.Potential) -> Calculator:
     """
     if not isinstance(name, str):
         return dft.calculator(name)
+    plain = dispersion.without_dispersion(name)
+    if plain is not None:
+        return dispersion.corrected(plain, calculator(plain))
     try:
         loaded = _build_of(name)()
     except OracleError:
@@ -247,7 +250,7 @@ def copies_may_share(name: dft_settings.Potential) -> bool:
 
     They may if a calculation changes only the results of the copy, which is known of few libraries.
     """
-    if not isinstance(name, str):
+    if not isinstance(name, str) or dispersion.without_dispersion(name) is not None:
         return False
     spec = FAMILIES.get(name.partition(":")[0]) or POTENTIALS.get(name)
     return spec is not None and spec.package in _SHARING
@@ -265,6 +268,9 @@ def weights_digest(name: dft_settings.Potential) -> str:
     """
     if not isinstance(name, str):
         return dft.digest(name)
+    plain = dispersion.without_dispersion(name)
+    if plain is not None:
+        return dispersion.digest(plain, weights_digest(plain))
     own_weights = _own_weights(name)
     if own_weights is not None:
         family, own_path = own_weights
