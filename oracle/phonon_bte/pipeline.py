@@ -138,7 +138,7 @@ class Pipeline:
         settings = self.settings
         cache = self.forces.context.workdir / "energies"
         mean = curve(self.crystal, settings.calculator, cache).gruneisen
-        elastic = acoustics(crystal.dynamics, mean)
+        elastic = acoustics(crystal.dynamics, mean, isotopes=settings.isotope)
         if elastic is None:
             raise OracleError(
                 "stability", "long waves are unstable although no mode is imaginary; relax further"
@@ -240,7 +240,7 @@ class Pipeline:
         properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
-            self.folder, phonons, crystal.fc2, third.scattering, large=large
+            self.folder, phonons, crystal.fc2, third.scattering, scale=third.scale, large=large
         )
         self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
         doubts = self._cautions(crystal.stability, unexplained, error)
@@ -285,19 +285,22 @@ class Pipeline:
         third: ThirdOrder,
         solved: conductivity.Transport,
     ) -> dict[str, Quantity]:
-        """Grüneisen parameter, elasticity, phase space and mean square displacements."""
+        """Grüneisen parameters, elasticity, phase space and mean square displacements."""
         temperatures = self.settings.temperatures
-        modes = gruneisen.mode_gruneisen(small, third.fc2, third.fc3, _GRUNEISEN_MESH)
+        modes = gruneisen.mode_gruneisen(
+            small, third.fc2, third.fc3, _GRUNEISEN_MESH, crystal.phonons.nac_params
+        )
         self.artefacts["gruneisen"] = modes.write(self.folder)
-        mean = modes.mean(self._reference)
+        strength = modes.root_mean_square(self._reference)
         room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(solved.mesh, _JUDGING))
         msd = harmonic.max_msd(crystal.dynamics, temperatures, solved.mesh)
         properties = {
-            "gruneisen_mean": make_quantity("gruneisen_mean", mean),
+            "gruneisen_mean": make_quantity("gruneisen_mean", modes.mean(self._reference)),
+            "gruneisen_rms": make_quantity("gruneisen_rms", strength),
             "max_msd": make_quantity("max_msd", msd.tolist()),
             "phase_space": make_quantity("phase_space", room),
         }
-        elastic = acoustics(crystal.dynamics, mean)
+        elastic = acoustics(crystal.dynamics, strength, isotopes=self.settings.isotope)
         if elastic is not None:
             properties |= elastic_properties(*elastic, temperatures)
         return properties

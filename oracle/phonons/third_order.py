@@ -40,8 +40,7 @@ class ThirdOrder:
 
     Args:
         fc3: compact (n_primitive, n, n, 3, 3, 3), eV/Å³.
-        scattering: the same, but corrected for what noise adds to the square of force constants;
-            scattering rates are computed from these.
+        scale: factor that corrects for what noise adds to the square of force constants.
         fc2: compact second-order force constants of the same supercell, eV/Å².
         kappa: (n_temperatures,), on the coarse mesh, W/m/K.
         error: (n_temperatures,), relative standard errors of kappa due to the force constants.
@@ -51,13 +50,18 @@ class ThirdOrder:
     """
 
     fc3: Array
-    scattering: Array
+    scale: float
     fc2: Array
     kappa: Array
     error: Array
     supercells: int
     cutoff: float | None
     constants: int | None
+
+    @property
+    def scattering(self) -> Array:
+        """Force constants that scattering rates are computed from, compact, eV/Å³."""
+        return self.fc3 if self.scale == 1.0 else self.scale * self.fc3
 
 
 def finite_differences(
@@ -73,7 +77,7 @@ def finite_differences(
     fc2, fc3 = third_order(phonons, forces - rest)
     conductivity = kappa(fc3)
     error = np.full(conductivity.shape, _FLOOR)
-    return ThirdOrder(fc3, fc3, fc2, conductivity, error, len(supercells), None, None)
+    return ThirdOrder(fc3, 1.0, fc2, conductivity, error, len(supercells), None, None)
 
 
 def adaptive(
@@ -105,14 +109,14 @@ def adaptive(
     pairs = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
     while True:
         snapshots.extend(pairs)
-        fit, scattering, best, error = _fit_with_error(basis, snapshots, kappa, reference, seed)
+        fit, scale, best, error = _fit_with_error(basis, snapshots, kappa, reference, seed)
         if error[reference] <= settings.tolerance or pairs >= settings.pairs_max:
             break
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
-        scattering=scattering,
+        scale=scale,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
         error=np.hypot(error, _FLOOR),
@@ -160,8 +164,8 @@ class _Snapshots:
 
 def _fit_with_error(
     basis: Basis, snapshots: _Snapshots, kappa: Conductivity, reference: int, seed: str
-) -> tuple[Fit, Array, Array, Array]:
-    """The fit, the force constants for scattering rates, their kappa, and its relative errors.
+) -> tuple[Fit, float, Array, Array]:
+    """The fit, the factor on its force constants, their kappa, and its relative errors.
 
     Force constants from least squares are unbiased, but scattering rates depend on their squares,
     to which noise always adds, so that kappa comes out too low. Adding the same amount of noise
@@ -193,7 +197,7 @@ def _fit_with_error(
     bias = float(biases[reference])
     parts = zip(biases / 2, drawn.std(axis=0), change(*weighted), strict=True)
     error = np.hypot([np.linalg.norm(part) for part in parts], biases - bias)
-    return fit, fitted * np.exp(bias / 2), best * np.exp(-bias), error
+    return fit, float(np.exp(bias / 2)), best * np.exp(-bias), error
 
 
 def _total(groups: list[Equations], weights: list[float]) -> Equations:

@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 from typing import ClassVar
 
+import h5py
 import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
@@ -96,6 +97,10 @@ def test_phono3py_goes_on_from_the_files_and_gets_the_same(
     ours = np.diag(np.array(evaluation.properties["kappa_particle"].value[0]))
     # Cells are rounded in the file; on this coarse mesh that changes kappa by 2e-4.
     np.testing.assert_allclose(again, ours, rtol=1e-3)
+    with h5py.File(paths["fc3"]) as file:
+        scale = file["scale"][()]
+        assert 0.9 < scale < 1  # noise adds to the squares of the fitted constants
+        assert file["fc3"].attrs["scale"] == scale
 
 
 def test_a_killed_evaluation_goes_on_where_it_was(settings: PhononSettings, tmp_path: Path) -> None:
