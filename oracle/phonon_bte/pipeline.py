@@ -35,7 +35,7 @@ from oracle.phonons import harmonic, supercells
 from oracle.phonons.acoustics import acoustics
 from oracle.phonons.anharmonicity import at_temperatures
 from oracle.phonons.born import computed_born
-from oracle.phonons.doubts import cautions
+from oracle.phonons.doubts import Doubt, cautions
 from oracle.phonons.effective import effective_second_order
 from oracle.phonons.harmonic import Stability
 from oracle.phonons.relax import Relaxed, relax
@@ -236,6 +236,8 @@ class Pipeline:
         properties["anharmonicity"] = make_quantity(
             "anharmonicity", _one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
+        room = phase_space.phase_space(phonons, reciprocal.coarsened(solved.mesh, _JUDGING))
+        properties["phase_space"] = make_quantity("phase_space", room.total)
         properties |= self._mechanical(small, crystal, third, solved)
         properties |= self._calls()
         large = self.forces.context.keep_large
@@ -243,7 +245,9 @@ class Pipeline:
             self.folder, phonons, crystal.fc2, third.scattering, scale=third.scale, large=large
         )
         self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
-        doubts = self._cautions(crystal.stability, unexplained, error)
+        doubts = self._cautions(
+            crystal.stability, unexplained, error, room.doubt(settings.temperatures)
+        )
         return Result(
             "bte",
             lambda **r: Measured(
@@ -285,20 +289,18 @@ class Pipeline:
         third: ThirdOrder,
         solved: conductivity.Transport,
     ) -> dict[str, Quantity]:
-        """Grüneisen parameters, elasticity, phase space and mean square displacements."""
+        """Grüneisen parameters, elasticity and mean square displacements."""
         temperatures = self.settings.temperatures
         modes = gruneisen.mode_gruneisen(
             small, third.fc2, third.fc3, _GRUNEISEN_MESH, crystal.phonons.nac_params
         )
         self.artefacts["gruneisen"] = modes.write(self.folder)
         strength = modes.root_mean_square(self._reference)
-        room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(solved.mesh, _JUDGING))
         msd = harmonic.max_msd(crystal.dynamics, temperatures, solved.mesh)
         properties = {
             "gruneisen_mean": make_quantity("gruneisen_mean", modes.mean(self._reference)),
             "gruneisen_rms": make_quantity("gruneisen_rms", strength),
             "max_msd": make_quantity("max_msd", msd.tolist()),
-            "phase_space": make_quantity("phase_space", room),
         }
         elastic = acoustics(crystal.dynamics, strength, isotopes=self.settings.isotope)
         if elastic is not None:
@@ -338,7 +340,9 @@ class Pipeline:
     def _calls(self) -> dict[str, Quantity]:
         return {"force_calls": make_quantity("force_calls", self.forces.calls)}
 
-    def _cautions(self, stability: Stability, unexplained: Array, error: Array) -> dict[str, Any]:
+    def _cautions(
+        self, stability: Stability, unexplained: Array, error: Array, *more: Doubt
+    ) -> dict[str, Any]:
         """Why the conductivity should not be trusted; see `oracle.phonons.doubts.cautions`."""
         return cautions(
             self.settings,
@@ -346,6 +350,7 @@ class Pipeline:
             anharmonicity=unexplained,
             softest=stability.softest,
             error=error,
+            more=more,
         )
 
     @property

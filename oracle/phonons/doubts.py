@@ -43,6 +43,7 @@ def cautions(
     anharmonicity: Array,
     softest: float,
     error: Array,
+    more: Sequence[Doubt] = (),
 ) -> dict[str, Any]:
     """The fields ``low_confidence`` and ``cautions`` of `oracle.contract.evaluation.Measured`.
 
@@ -52,6 +53,7 @@ def cautions(
         anharmonicity: (n_temperatures,), fraction of the forces beyond third order.
         softest: lowest frequency but for acoustic modes near the zone centre, THz.
         error: (n_temperatures,), relative standard errors of kappa.
+        more: other doubts.
     """
     temperatures = settings.temperatures
     doubts = [everywhere(text, temperatures) for text in always]
@@ -59,7 +61,7 @@ def cautions(
     if softest < settings.soft_mode_thz:
         doubts.append(everywhere(f"barely stable: a mode lies at {softest:.2f} THz", temperatures))
     doubts.append(uncertain(temperatures, error, settings.std_limit))
-    return together(doubts, temperatures)
+    return together([*doubts, *more], temperatures)
 
 
 def everywhere(text: str, temperatures: Sequence[float]) -> Doubt:
