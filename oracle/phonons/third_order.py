@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ Array = NDArray[np.float64]
 Conductivity = Callable[[Array], Array]
 """Gives a third of the trace of kappa (n_temperatures,), W/m/K, on a coarse mesh, for compact
 third-order force constants."""
+Draw = Callable[[range], Array]
+"""Gives displacements (n_pairs, n_atoms, 3), Å, of the ± pairs with these numbers."""
 _DRAWS = 2
 _GROWTH = 0.5  # by which fraction the number of snapshots grows
 _FLOOR = 0.02  # relative error that remains, by comparison with full sets, when all seems converged
@@ -87,6 +90,7 @@ def adaptive(
     kappa: Conductivity,
     reference: int,
     seed: str,
+    draw: Draw | None = None,
 ) -> ThirdOrder:
     """Force constants fitted to ± pairs of random snapshots.
 
@@ -101,11 +105,20 @@ def adaptive(
         kappa: the conductivity whose error is estimated.
         reference: index of the temperature that decides how many pairs are needed.
         seed: hexadecimal digest from which the snapshots follow.
+        draw: displacements of the snapshots; by default of the length that the settings give, in
+            random directions that differ from atom to atom.
     """
     basis = third_order_basis(
         phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
     )
-    snapshots = _Snapshots(phonons, field, settings.displacement, seed)
+    if draw is None:
+        draw = functools.partial(
+            random_displacements,
+            len(phonons.supercell),
+            displacement=settings.displacement,
+            seed=seed,
+        )
+    snapshots = _Snapshots(phonons, field, draw)
     pairs = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
     while True:
         snapshots.extend(pairs)
@@ -129,13 +142,10 @@ def adaptive(
 class _Snapshots:
     """Forces of ± pairs of snapshots, computed on demand."""
 
-    def __init__(
-        self, phonons: Phono3py, field: ForceField, displacement: float, seed: str
-    ) -> None:
+    def __init__(self, phonons: Phono3py, field: ForceField, draw: Draw) -> None:
         self._rest = as_atoms(phonons.supercell)
         self._field = field
-        self._displacement = displacement
-        self._seed = seed
+        self._draw = draw
         self._rest_forces = field.forces(self._rest, "fc3")
         self._displacements: list[Array] = []
         self._even: list[Array] = []
@@ -145,7 +155,7 @@ class _Snapshots:
         """Compute forces until there are `pairs` pairs."""
         start = len(self._displacements)
         new = range(start, pairs)
-        drawn = random_displacements(len(self._rest), new, self._displacement, self._seed)
+        drawn = self._draw(new)
         supercells = [displaced(self._rest, s * u) for u in drawn for s in (1.0, -1.0)]
         forces = self._field.many(
             supercells,
