@@ -61,7 +61,7 @@ def test_the_optical_modes_at_the_zone_centre_do_not_count() -> None:
     ("formula", "lattice", "named"), [("BSb", 5.25, True), ("GaAs", 5.65, False)]
 )
 def test_crystals(formula: str, lattice: float, named: bool, tmp_path: Path) -> None:
-    structure = AseAtomsAdaptor.get_structure(bulk(formula, "zincblende", a=lattice))  # type: ignore[no-untyped-call]
+    structure = AseAtomsAdaptor.get_structure(bulk(formula, "zincblende", a=lattice))
     settings = PhononSettings(
         temperatures=(20.0, 300.0), mesh=(13, 13, 13), bands=False, coherence=False
     )
