@@ -150,15 +150,24 @@ PROPERTY_TABLE: Mapping[str, PropertySpec] = {
     ),
     "gruneisen_mean": PropertySpec(
         "Grüneisen parameter",
-        "Root mean square of the modes' Grüneisen parameters, weighted by their heat capacities "
-        "near 300 K; at fidelity harmonic, that of the equation of state.",
+        "Mean of the modes' Grüneisen parameters with their signs, weighted by their heat "
+        "capacities near 300 K, on which thermal expansion depends; at fidelity harmonic, that of "
+        "the equation of state.",
         symbol="γ",
         oracles={"phonon-bte": _BOTH},
-        positive=True,
         limited=True,
         digits=3,
         main=True,
         promised=True,
+    ),
+    "gruneisen_rms": PropertySpec(
+        "root-mean-square Grüneisen parameter",
+        "Root mean square of the modes' Grüneisen parameters, weighted by their heat capacities "
+        "near 300 K; the strength of anharmonicity in the models of Slack and Callaway.",
+        oracles={"phonon-bte": _THIRD_ORDER},
+        positive=True,
+        limited=True,
+        digits=3,
     ),
     "anharmonicity": PropertySpec(
         "anharmonicity",
@@ -276,7 +285,8 @@ PROPERTY_TABLE: Mapping[str, PropertySpec] = {
     ),
     "kappa_callaway": PropertySpec(
         "kappa of the Debye-Callaway model",
-        "Lattice thermal conductivity of three acoustic Debye branches (Callaway's model).",
+        "Lattice thermal conductivity of three acoustic Debye branches with natural isotopes "
+        "(Callaway's model).",
         unit="W/m/K",
         oracles={"phonon-bte": _BOTH},
         per_temperature=True,

@@ -28,8 +28,11 @@ class Acoustics:
         volume_per_atom: Å³.
         mean_mass: mean atomic mass, amu.
         atoms: in the primitive cell.
-        gruneisen: mean Grüneisen parameter.
+        gruneisen: Grüneisen parameter; the root mean square of the modes, since the rates of
+            scattering go as its square.
         young_modulus: GPa.
+        mass_variance: relative variance of the mass of an atom due to natural isotopes, see
+            `mass_variance`; 0 without scattering by isotopes.
     """
 
     longitudinal: float
@@ -39,6 +42,7 @@ class Acoustics:
     atoms: int
     gruneisen: float
     young_modulus: float
+    mass_variance: float = 0.0
 
     @property
     def branches(self) -> tuple[float, float, float]:
@@ -133,11 +137,26 @@ def clarke(crystal: Acoustics) -> float:
     return float(0.87 * _KB * mass ** (-2 / 3) * stiffness**0.5 * density ** (1 / 6))
 
 
-def debye_callaway(crystal: Acoustics, temperature: float) -> float:
-    """Conductivity of three acoustic branches with normal and umklapp scattering, W/m/K.
+def mass_variance(masses: Array, variances: Array) -> float:
+    """Relative variance of atomic mass due to isotopes of a crystal of several elements.
 
-    Callaway, Phys. Rev. 113, 1046 (1959), with rates of Morelli, Heremans and Slack, Phys. Rev. B
-    66, 195304 (2002), eqs. 6 to 11, and one Grüneisen parameter for all branches.
+    ``Γ = sum_i c_i (m_i / m)² g_i`` with fractions c, mean mass m and variances g of the elements:
+    Yang, Meisner and Chen, Appl. Phys. Lett. 85, 1140 (2004), eqs. 2 and 3.
+
+    Args:
+        masses: (n_atoms,), of the atoms in the primitive cell.
+        variances: (n_atoms,), relative variance of each atom's own mass.
+    """
+    return float(np.mean((masses / np.mean(masses)) ** 2 * variances))
+
+
+def debye_callaway(crystal: Acoustics, temperature: float) -> float:
+    """Conductivity of three acoustic branches, W/m/K.
+
+    Scattering is normal, umklapp and by isotopes. Callaway, Phys. Rev. 113, 1046 (1959), with rates
+    of Morelli, Heremans and Slack, Phys. Rev. B 66, 195304 (2002), eqs. 6 to 12, and one Grüneisen
+    parameter for all branches. The rate of isotopes is ``V Γ ω⁴ / (4 π v³)`` with V the volume per
+    atom: Klemens, Proc. Phys. Soc. A 68, 1113 (1955).
 
     Args:
         crystal: acoustic properties.
@@ -160,11 +179,13 @@ def _branch(crystal: Acoustics, v: float, temperature: float, *, longitudinal: b
     frequency = _KB * temperature * x / _HBAR
     umklapp = _HBAR * squared * frequency**2 * temperature / (mass * v**2 * theta)
     umklapp *= np.exp(-theta / (3 * temperature))
+    isotopes = volume * crystal.mass_variance * frequency**4 / (4 * np.pi * v**3)
+    resistive = umklapp + isotopes
     weight = mode_capacity(x) * x**2
-    total_time = 1 / (normal + umklapp)
+    total_time = 1 / (normal + resistive)
     direct, normal_part, resistive_part = (
         float(np.trapezoid(rate * weight, x))
-        for rate in (total_time, total_time * normal, total_time * normal * umklapp)
+        for rate in (total_time, total_time * normal, total_time * normal * resistive)
     )
     prefactor = _KB**4 * temperature**3 / (2 * np.pi**2 * _HBAR**3 * v) / 3
     return prefactor * (direct + normal_part**2 / resistive_part)

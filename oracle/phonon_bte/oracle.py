@@ -37,6 +37,8 @@ class PhononBTE(ComputingOracle[PhononSettings]):
         self._depth: Fidelity = fidelity
         # The list of fidelities of a campaign does not change this one.
         document = settings.model_dump(mode="json", exclude={"fidelities"})
+        if settings.reference_temperature is None or fidelity == "harmonic":
+            document.pop("reference_temperature")  # as before there was this setting
         document["calculator"] = described(settings.calculator)
         if settings.dispersion is None:
             del document["dispersion"]  # methods without it are as they were

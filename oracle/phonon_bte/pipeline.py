@@ -35,8 +35,8 @@ from oracle.phonons import harmonic, supercells
 from oracle.phonons.acoustics import acoustics
 from oracle.phonons.anharmonicity import at_temperatures
 from oracle.phonons.born import computed_born
-from oracle.phonons.doubts import cautions
-from oracle.phonons.effective import effective_second_order
+from oracle.phonons.doubts import Doubt, cautions
+from oracle.phonons.effective import effective_second_order, thermal_pairs
 from oracle.phonons.harmonic import Stability
 from oracle.phonons.relax import Relaxed, relax
 from oracle.phonons.second_order import Harmonic, gated, judged, second_order
@@ -52,7 +52,7 @@ from oracle.runtime.errors import OracleError
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
 _JUDGING = 2.2  # relative spacing of the mesh on which fits are compared, by ratios of kappa
-_REFERENCE = 300.0  # K; scalars that depend on temperature are given at the one nearest to this
+_ROOM = 300.0  # K; scalars that depend on temperature are given at the one nearest to this
 _EXCESS = 0.1  # e per atom; beyond it phonopy warns, too
 _GRUNEISEN_MESH = (4, 4, 4)
 
@@ -139,7 +139,7 @@ class Pipeline:
         settings = self.settings
         cache = self.forces.context.workdir / "energies"
         mean = curve(self.crystal, settings.potential, cache).gruneisen
-        elastic = acoustics(crystal.dynamics, mean)
+        elastic = acoustics(crystal.dynamics, mean, isotopes=settings.isotope)
         if elastic is None:
             raise OracleError(
                 "stability", "long waves are unstable although no mode is imaginary; relax further"
@@ -194,7 +194,7 @@ class Pipeline:
             "amplitude": effective.amplitude,
         }
         self._doubts += effective.doubts(static.stability, temperature)
-        # Third-order force constants are computed with displacements of the same amplitude.
+        # Third-order finite differences are computed with displacements of the same amplitude.
         self.settings = settings.model_copy(update={"displacement": min(effective.amplitude, 0.2)})
         return judged(static.phonons, effective.fc2, settings, self._timed)
 
@@ -222,7 +222,7 @@ class Pipeline:
             "anharmonicity",
             lambda: at_temperatures(
                 small, third, self.forces, temperatures=settings.temperatures,
-                reference=self._reference, seed=int(self._seed[:8], 16),
+                reference=self.settings.reference, seed=int(self._seed[:8], 16),
             ),
         )  # fmt: skip
         supercells.set_constants(phonons, crystal.fc2, third.scattering)
@@ -239,14 +239,19 @@ class Pipeline:
         properties["anharmonicity"] = make_quantity(
             "anharmonicity", _one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
-        properties |= self._mechanical(small, crystal, third, solution.on_mesh.mesh)
+        mesh = solution.on_mesh.mesh
+        room = phase_space.phase_space(phonons, reciprocal.coarsened(mesh, _JUDGING))
+        properties["phase_space"] = make_quantity("phase_space", room.total)
+        properties |= self._mechanical(small, crystal, third, mesh)
         properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
-            self.folder, phonons, crystal.fc2, third.scattering, large=large
+            self.folder, phonons, crystal.fc2, third.scattering, scale=third.scale, large=large
         )
         self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
-        doubts = self._cautions(crystal.stability, unexplained, error)
+        doubts = self._cautions(
+            crystal.stability, unexplained, error, room.doubt(settings.temperatures)
+        )
         return Result(
             "bte",
             lambda **r: Measured(
@@ -278,7 +283,7 @@ class Pipeline:
             "fc3_cutoff": third.cutoff,
             "fc3_constants": third.constants,
             "fc3_supercells": third.supercells,
-            "reference_temperature": self._reference,
+            "reference_temperature": self.settings.reference,
             "relative_error": {"fc3": _one_or_all(third.error), "total": _one_or_all(error)},
         }
 
@@ -289,19 +294,21 @@ class Pipeline:
         third: ThirdOrder,
         mesh: reciprocal.Mesh,
     ) -> dict[str, Quantity]:
-        """Grüneisen parameter, elasticity, phase space and mean square displacements."""
+        """Grüneisen parameters, elasticity and mean square displacements."""
         temperatures = self.settings.temperatures
-        modes = gruneisen.mode_gruneisen(small, third.fc2, third.fc3, _GRUNEISEN_MESH)
+        modes = gruneisen.mode_gruneisen(
+            small, third.fc2, third.fc3, _GRUNEISEN_MESH, crystal.phonons.nac_params
+        )
         self.artefacts["gruneisen"] = modes.write(self.folder)
-        mean = modes.mean(self._reference)
-        room = phase_space.phase_space(crystal.phonons, reciprocal.coarsened(mesh, _JUDGING))
+        room = self.settings.nearest(_ROOM)
+        strength = modes.root_mean_square(room)
         msd = harmonic.max_msd(crystal.dynamics, temperatures, mesh)
         properties = {
-            "gruneisen_mean": make_quantity("gruneisen_mean", mean),
+            "gruneisen_mean": make_quantity("gruneisen_mean", modes.mean(room)),
+            "gruneisen_rms": make_quantity("gruneisen_rms", strength),
             "max_msd": make_quantity("max_msd", msd.tolist()),
-            "phase_space": make_quantity("phase_space", room),
         }
-        elastic = acoustics(crystal.dynamics, mean)
+        elastic = acoustics(crystal.dynamics, strength, isotopes=self.settings.isotope)
         if elastic is not None:
             properties |= elastic_properties(*elastic, temperatures)
         return properties
@@ -327,7 +334,7 @@ class Pipeline:
     ) -> ThirdOrder:
         """Third-order force constants, judged by kappa on a coarse mesh."""
         judge = convergence.Judge(self.settings, coarse)
-        reference = self.settings.temperatures.index(self._reference)
+        reference = self.settings.temperatures.index(self.settings.reference)
 
         def kappa(fc3: Array) -> Array:
             supercells.set_constants(crystal.phonons, crystal.fc2, fc3)
@@ -340,12 +347,16 @@ class Pipeline:
 
         if self.settings.force_constants == "finite-difference":
             return finite_differences(small, self.settings, self.forces, kappa)
-        return adaptive(small, self.settings, self.forces, kappa, reference, self._seed)
+        warm = self.settings.finite_temperature
+        draw = None if warm is None else thermal_pairs(small, crystal.dynamics, warm, self._seed)
+        return adaptive(small, self.settings, self.forces, kappa, reference, self._seed, draw)
 
     def _calls(self) -> dict[str, Quantity]:
         return {"force_calls": make_quantity("force_calls", self.forces.calls)}
 
-    def _cautions(self, stability: Stability, unexplained: Array, error: Array) -> dict[str, Any]:
+    def _cautions(
+        self, stability: Stability, unexplained: Array, error: Array, *more: Doubt
+    ) -> dict[str, Any]:
         """Why the conductivity should not be trusted; see `oracle.phonons.doubts.cautions`."""
         return cautions(
             self.settings,
@@ -353,11 +364,8 @@ class Pipeline:
             anharmonicity=unexplained,
             softest=stability.softest,
             error=error,
+            more=more,
         )
-
-    @property
-    def _reference(self) -> float:
-        return min(self.settings.temperatures, key=lambda t: (abs(t - _REFERENCE), t))
 
     @functools.cached_property
     def _seed(self) -> str:

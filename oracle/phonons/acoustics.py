@@ -6,17 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from oracle.formulas.kappa_models import Acoustics
+from oracle.formulas.kappa_models import Acoustics, mass_variance
+from oracle.phonons.atomic_data import isotope_variances
 from oracle.phonons.elasticity import Elasticity, elasticity
 from oracle.runtime.errors import OracleError
 
 
-def acoustics(dynamics: Any, gruneisen: float) -> tuple[Elasticity, Acoustics] | None:
+def acoustics(
+    dynamics: Any, gruneisen: float, *, isotopes: bool = False
+) -> tuple[Elasticity, Acoustics] | None:
     """Elastic constants, and the input of the models in `oracle.formulas.kappa_models`.
 
     Args:
         dynamics: a Phonopy object with force constants.
-        gruneisen: mean Grüneisen parameter.
+        gruneisen: root mean square of the modes' Grüneisen parameters.
+        isotopes: whether natural isotopes scatter.
 
     Returns:
         None where a long acoustic wave is unstable.
@@ -36,4 +40,9 @@ def acoustics(dynamics: Any, gruneisen: float) -> tuple[Elasticity, Acoustics] |
         atoms=len(cell),
         gruneisen=gruneisen,
         young_modulus=elastic.young_modulus,
+        mass_variance=_mass_variance(cell) if isotopes else 0.0,
     )
+
+
+def _mass_variance(cell: Any) -> float:
+    return mass_variance(np.asarray(cell.masses), isotope_variances(cell.symbols))

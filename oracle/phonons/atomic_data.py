@@ -39,13 +39,19 @@ def phonopy_cell(cell: Array, positions: Array, symbols: Sequence[str]) -> Phono
 
 
 def mass_variances(symbols: Sequence[str]) -> Array | None:
-    """Relative mass variances (n,) of natural isotopes; None where phonopy's table is complete.
+    """Relative mass variances (n,) of natural isotopes; None where phonopy's table is complete."""
+    table = get_atomic_data().isotope_data
+    if all(table.get(symbol) for symbol in symbols):
+        return None
+    return isotope_variances(symbols)
+
+
+def isotope_variances(symbols: Sequence[str]) -> Array:
+    """Relative mass variances (n,) of natural isotopes, ``sum_i f_i (1 - m_i / m)²``.
 
     An element without natural isotopes counts as having a single isotope.
     """
     table = get_atomic_data().isotope_data
-    if all(table.get(symbol) for symbol in symbols):
-        return None
     return np.array(
         [
             float(get_mass_variances(symbols=[symbol])[0]) if table.get(symbol) else 0.0

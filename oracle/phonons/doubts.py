@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from oracle.phonons.settings import PhononSettings
 
 Array = NDArray[np.float64]
+_SAME = 0.05  # of the logarithm of temperature; effective force constants change little within
 _ANHARMONIC = (
     "strong anharmonicity: {share:.0%} of the force at {temperature:g} K is beyond third order, "
     "four-phonon scattering is missing"
@@ -43,6 +44,7 @@ def cautions(
     anharmonicity: Array,
     softest: float,
     error: Array,
+    more: Sequence[Doubt] = (),
 ) -> dict[str, Any]:
     """The fields ``low_confidence`` and ``cautions`` of `oracle.contract.evaluation.Measured`.
 
@@ -52,6 +54,7 @@ def cautions(
         anharmonicity: (n_temperatures,), fraction of the forces beyond third order.
         softest: lowest frequency but for acoustic modes near the zone centre, THz.
         error: (n_temperatures,), relative standard errors of kappa.
+        more: other doubts.
     """
     temperatures = settings.temperatures
     doubts = [everywhere(text, temperatures) for text in always]
@@ -59,12 +62,27 @@ def cautions(
     if softest < settings.soft_mode_thz:
         doubts.append(everywhere(f"barely stable: a mode lies at {softest:.2f} THz", temperatures))
     doubts.append(uncertain(temperatures, error, settings.std_limit))
-    return together(doubts, temperatures)
+    if settings.finite_temperature is not None:
+        doubts.append(elsewhere(temperatures, settings.finite_temperature))
+    return together([*doubts, *more], temperatures)
 
 
 def everywhere(text: str, temperatures: Sequence[float]) -> Doubt:
     """A doubt that holds at all temperatures."""
     return Doubt(np.ones(len(temperatures), dtype=bool), 0, lambda _, __: text, varies=False)
+
+
+def elsewhere(temperatures: Sequence[float], effective: float) -> Doubt:
+    """A doubt that holds at temperatures other than that of effective force constants, in K."""
+    ratios = np.log(np.array(temperatures) / effective)
+
+    def text(i: int, _: bool) -> str:
+        return (
+            f"force constants are those at {effective:g} K, this is {temperatures[i]:g} K; "
+            "set finite_temperature to it"
+        )
+
+    return Doubt(np.abs(ratios) > _SAME, int(np.argmax(np.abs(ratios))), text)
 
 
 def uncertain(temperatures: Sequence[float], errors: Array, limit: float) -> Doubt:

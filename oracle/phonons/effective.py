@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
+from phonopy import Phonopy
+from phonopy.harmonic.dynmat_to_fc import DynmatToForceConstants
 from scipy import constants
 
 from oracle.phonons.harmonic import Stability
 from oracle.phonons.settings import PhononSettings
-from oracle.phonons.snapshots import second_order_fit
+from oracle.phonons.snapshots import AMPLITUDES, second_order_fit
 from oracle.phonons.supercells import as_atoms, displaced, full_second_order
+from oracle.phonons.third_order import Draw
 from oracle.potentials.forces import ForceField
 from oracle.runtime.errors import OracleError
 
@@ -113,6 +116,41 @@ def effective_second_order(
         raise OracleError("fc2", "effective force constants diverge; give a lower temperature")
     amplitude = float(np.sqrt(np.square(drawn).sum(axis=2).mean()))
     return Effective(fc2, tuple(changes), settled, amplitude)
+
+
+def thermal_pairs(small: Phono3py, dynamics: Phonopy, temperature: float, seed: str) -> Draw:
+    """Displacements from which effective third-order force constants are fitted.
+
+    Like those of the second order they are drawn from the phonons at the temperature, so that atoms
+    which are bound to each other move together. Independent displacements of the same length would
+    have several times the thermal energy: they explore parts of the energy surface that the crystal
+    does not reach. Half of the pairs have 0.8 and half 1.2 times the thermal length, which on
+    average is the thermal energy; the difference between them shows how much the force constants
+    depend on it.
+
+    Args:
+        small: its third-order supercell is used.
+        dynamics: with effective force constants.
+        temperature: K.
+        seed: hexadecimal digest; the displacements of a pair depend on its number and the seed.
+    """
+    masses = np.asarray(small.supercell.masses)
+    folded = DynmatToForceConstants(small.primitive, small.supercell, is_full_fc=True)
+    matrices = []
+    for point in folded.commensurate_points:
+        dynamics.dynamical_matrix.run(point)
+        matrices.append(dynamics.dynamical_matrix.dynamical_matrix)
+    folded.dynamical_matrices = np.array(matrices)
+    folded.run()
+    full = np.asarray(folded.force_constants).transpose(0, 2, 1, 3).reshape(3 * len(masses), -1)
+
+    def draw(pairs: range) -> Array:
+        generators = [np.random.default_rng([int(seed[:16], 16), 3, n]) for n in pairs]
+        noise = np.array([rng.standard_normal(3 * len(masses)) for rng in generators])
+        lengths = np.array([AMPLITUDES[n % len(AMPLITUDES)] for n in pairs])
+        return _thermal(full, masses, temperature, noise) * lengths[:, None, None]
+
+    return draw
 
 
 def _modes(full: Array, masses: Array) -> tuple[Array, Array]:

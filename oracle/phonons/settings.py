@@ -18,6 +18,7 @@ from oracle.potentials.dft_settings import EspressoSettings, Potential
 from oracle.runtime.temperatures import Temperature
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
+_ROOM = 300.0  # K
 _WIDER = 1.3  # factor on the length of the supercell in which an instability is checked
 _CONFIRMING = 1.2  # factor on the lengths of the supercells that confirm a leader
 
@@ -99,6 +100,9 @@ class PhononSettings(BaseModel):
     (of r²SCAN for `chgnet-r2scan`). Needed where only dispersion forces hold layers together."""
     temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
     """K, strictly ascending."""
+    reference_temperature: Temperature | None = None
+    """The one of `temperatures`, K, at which `tolerance` is applied; None takes the one nearest to
+    300 K. Campaigns take the one nearest to the temperature of their objective."""
 
     relax_fmax: float = Field(2e-4, gt=0)
     """Largest force at which relaxation ends, eV/Å (stress times volume counts as force)."""
@@ -136,8 +140,8 @@ class PhononSettings(BaseModel):
     oversampling: float = Field(1.3, ge=1.05)
     """Equations per unknown at the first fit."""
     tolerance: float = Field(0.03, gt=0)
-    """Relative standard error of kappa, at the temperature nearest to 300 K, below which no more
-    snapshots are added."""
+    """Relative standard error of kappa, at the reference temperature, below which no more snapshots
+    are added."""
     snapshot_seed: int = Field(0, ge=0)
     """Mixed into the seed of the snapshots, which otherwise follows from the material."""
 
@@ -203,6 +207,11 @@ class PhononSettings(BaseModel):
             raise ValueError(
                 f"dispersion: got {self.dispersion} with {self.calculator}; expected a potential"
             )
+        if self.reference_temperature not in (None, *self.temperatures):
+            raise ValueError(
+                f"reference_temperature: got {self.reference_temperature:g}; expected one of "
+                f"temperatures, {list(self.temperatures)}"
+            )
         if self.boundary_specularity and self.boundary_um is None:
             raise ValueError("boundary_specularity: needs boundary_um")
         for name in ("fc2_supercell", "fc3_supercell"):
@@ -229,6 +238,22 @@ class PhononSettings(BaseModel):
         if self.dispersion is None or not isinstance(self.calculator, str):
             return self.calculator
         return f"{self.calculator}+{self.dispersion}"
+
+    @property
+    def reference(self) -> float:
+        """The temperature at which `tolerance` is applied, K."""
+        return self.reference_temperature or self.nearest(_ROOM)
+
+    def nearest(self, temperature: float) -> float:
+        """The one of `temperatures` nearest to a temperature, of two the lower one; all in K."""
+        return min(self.temperatures, key=lambda t: (abs(t - temperature), t))
+
+    def referring_to(self, temperature: float) -> PhononSettings:
+        """Settings for a purpose at a temperature in K, unless they name a reference themselves."""
+        nearest = self.nearest(temperature)
+        if self.reference_temperature is not None or nearest == self.reference:
+            return self  # so that evaluations are shared where nothing differs
+        return self.model_copy(update={"reference_temperature": nearest})
 
     def widened(self) -> PhononSettings:
         """Settings with a larger supercell, to check an instability between commensurate points."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
@@ -222,9 +223,18 @@ def full_second_order(phonons: Phono3py, fc2: Array) -> Array:
 
 
 def write_files(
-    folder: Path, phonons: Phono3py, fc2: Array, fc3: Array | None, *, large: bool
+    folder: Path,
+    phonons: Phono3py,
+    fc2: Array,
+    fc3: Array | None,
+    *,
+    large: bool,
+    scale: float = 1.0,
 ) -> dict[str, str]:
     """Write the files with which phono3py can continue.
+
+    The third-order force constants are those with which the Boltzmann equation was solved. The data
+    set ``scale`` beside them is the factor by which they differ from the fitted ones.
 
     Args:
         folder: exists.
@@ -232,6 +242,7 @@ def write_files(
         fc2: compact second-order force constants.
         fc3: compact third-order force constants, or None.
         large: whether fc3 is written too.
+        scale: factor that fc3 already contains.
 
     Returns:
         Artefact names to file names.
@@ -246,5 +257,8 @@ def write_files(
     if large and fc3 is not None:
         path = str(folder / "fc3.hdf5")
         write_fc3_to_hdf5(fc3, filename=path, p2s_map=phonons.primitive.p2s_map)
+        with h5py.File(path, "a") as file:
+            file["scale"] = scale
+            file["fc3"].attrs["scale"] = scale
         written["fc3"] = "fc3.hdf5"
     return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ Array = NDArray[np.float64]
 Conductivity = Callable[[Array], Array]
 """Gives a third of the trace of kappa (n_temperatures,), W/m/K, on a coarse mesh, for compact
 third-order force constants."""
+Draw = Callable[[range], Array]
+"""Gives displacements (n_pairs, n_atoms, 3), Å, of the ± pairs with these numbers."""
 _DRAWS = 2
 _GROWTH = 0.5  # by which fraction the number of snapshots grows
 _FLOOR = 0.02  # relative error that remains, by comparison with full sets, when all seems converged
@@ -40,8 +43,7 @@ class ThirdOrder:
 
     Args:
         fc3: compact (n_primitive, n, n, 3, 3, 3), eV/Å³.
-        scattering: the same, but corrected for what noise adds to the square of force constants;
-            scattering rates are computed from these.
+        scale: factor that corrects for what noise adds to the square of force constants.
         fc2: compact second-order force constants of the same supercell, eV/Å².
         kappa: (n_temperatures,), on the coarse mesh, W/m/K.
         error: (n_temperatures,), relative standard errors of kappa due to the force constants.
@@ -51,13 +53,18 @@ class ThirdOrder:
     """
 
     fc3: Array
-    scattering: Array
+    scale: float
     fc2: Array
     kappa: Array
     error: Array
     supercells: int
     cutoff: float | None
     constants: int | None
+
+    @property
+    def scattering(self) -> Array:
+        """Force constants that scattering rates are computed from, compact, eV/Å³."""
+        return self.fc3 if self.scale == 1.0 else self.scale * self.fc3
 
 
 def finite_differences(
@@ -73,7 +80,7 @@ def finite_differences(
     fc2, fc3 = third_order(phonons, forces - rest)
     conductivity = kappa(fc3)
     error = np.full(conductivity.shape, _FLOOR)
-    return ThirdOrder(fc3, fc3, fc2, conductivity, error, len(supercells), None, None)
+    return ThirdOrder(fc3, 1.0, fc2, conductivity, error, len(supercells), None, None)
 
 
 def adaptive(
@@ -83,6 +90,7 @@ def adaptive(
     kappa: Conductivity,
     reference: int,
     seed: str,
+    draw: Draw | None = None,
 ) -> ThirdOrder:
     """Force constants fitted to ± pairs of random snapshots.
 
@@ -97,22 +105,31 @@ def adaptive(
         kappa: the conductivity whose error is estimated.
         reference: index of the temperature that decides how many pairs are needed.
         seed: hexadecimal digest from which the snapshots follow.
+        draw: displacements of the snapshots; by default of the length that the settings give, in
+            random directions that differ from atom to atom.
     """
     basis = third_order_basis(
         phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
     )
-    snapshots = _Snapshots(phonons, field, settings.displacement, seed)
+    if draw is None:
+        draw = functools.partial(
+            random_displacements,
+            len(phonons.supercell),
+            displacement=settings.displacement,
+            seed=seed,
+        )
+    snapshots = _Snapshots(phonons, field, draw)
     pairs = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
     while True:
         snapshots.extend(pairs)
-        fit, scattering, best, error = _fit_with_error(basis, snapshots, kappa, reference, seed)
+        fit, scale, best, error = _fit_with_error(basis, snapshots, kappa, reference, seed)
         if error[reference] <= settings.tolerance or pairs >= settings.pairs_max:
             break
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
-        scattering=scattering,
+        scale=scale,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
         error=np.hypot(error, _FLOOR),
@@ -125,13 +142,10 @@ def adaptive(
 class _Snapshots:
     """Forces of ± pairs of snapshots, computed on demand."""
 
-    def __init__(
-        self, phonons: Phono3py, field: ForceField, displacement: float, seed: str
-    ) -> None:
+    def __init__(self, phonons: Phono3py, field: ForceField, draw: Draw) -> None:
         self._rest = as_atoms(phonons.supercell)
         self._field = field
-        self._displacement = displacement
-        self._seed = seed
+        self._draw = draw
         self._rest_forces = field.forces(self._rest, "fc3")
         self._displacements: list[Array] = []
         self._even: list[Array] = []
@@ -141,7 +155,7 @@ class _Snapshots:
         """Compute forces until there are `pairs` pairs."""
         start = len(self._displacements)
         new = range(start, pairs)
-        drawn = random_displacements(len(self._rest), new, self._displacement, self._seed)
+        drawn = self._draw(new)
         supercells = [displaced(self._rest, s * u) for u in drawn for s in (1.0, -1.0)]
         forces = self._field.many(
             supercells,
@@ -160,8 +174,8 @@ class _Snapshots:
 
 def _fit_with_error(
     basis: Basis, snapshots: _Snapshots, kappa: Conductivity, reference: int, seed: str
-) -> tuple[Fit, Array, Array, Array]:
-    """The fit, the force constants for scattering rates, their kappa, and its relative errors.
+) -> tuple[Fit, float, Array, Array]:
+    """The fit, the factor on its force constants, their kappa, and its relative errors.
 
     Force constants from least squares are unbiased, but scattering rates depend on their squares,
     to which noise always adds, so that kappa comes out too low. Adding the same amount of noise
@@ -193,7 +207,7 @@ def _fit_with_error(
     bias = float(biases[reference])
     parts = zip(biases / 2, drawn.std(axis=0), change(*weighted), strict=True)
     error = np.hypot([np.linalg.norm(part) for part in parts], biases - bias)
-    return fit, fitted * np.exp(bias / 2), best * np.exp(-bias), error
+    return fit, float(np.exp(bias / 2)), best * np.exp(-bias), error
 
 
 def _total(groups: list[Equations], weights: list[float]) -> Equations:

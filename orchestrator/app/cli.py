@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from orchestrator.app.library_warnings import only_our_warnings
-from orchestrator.app.own_stdout import own_stdout
+from orchestrator.presentation.own_stdout import own_stdout
 
 _HOME = click.option(
     "--home",

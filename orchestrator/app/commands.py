@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from orchestrator.app.failures import INPUT_ERRORS
 from orchestrator.campaign.hints import from_here, home_option, resume_command
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config
+from orchestrator.presentation.own_stdout import results
 from orchestrator.presentation.rendering import (
     best_table,
     best_title,
@@ -171,7 +171,7 @@ def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
     if as_json:
         return _json(rows)
     if as_csv:
-        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else ["rank"])
+        writer = csv.DictWriter(results(), fieldnames=list(rows[0]) if rows else ["rank"])
         writer.writeheader()
         writer.writerows(rows)
         return DONE
@@ -281,5 +281,5 @@ def _print_lines(document: Any, as_json: bool, lines: Callable[[Any], list[str]]
 
 def _json(document: Any) -> int:
     # JSON has no NaN; a document that contains one is a defect, which raises here.
-    sys.stdout.write(json.dumps(document, allow_nan=False, indent=2) + "\n")
+    results().write(json.dumps(document, allow_nan=False, indent=2) + "\n")
     return DONE

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from oracle.energetics.energies import forget_failures
 from orchestrator.config.errors import ConfigError
+from orchestrator.presentation.own_stdout import results
 from orchestrator.presentation.rendering import console
 from orchestrator.store.database import has_database
 from orchestrator.store.store import Store
@@ -29,7 +29,7 @@ def gc(home: Path, *, failures: bool, as_json: bool) -> int:
     folders = (home / "artefacts" / "energies", home / "cache")
     energies = sum(forget_failures(folder) for folder in folders)
     if as_json:
-        sys.stdout.write(json.dumps({"evaluations": evaluations, "energies": energies}) + "\n")
+        results().write(json.dumps({"evaluations": evaluations, "energies": energies}) + "\n")
         return 0
     console().print(
         f"forgot {evaluations} failed evaluations and {energies} failed energies; "

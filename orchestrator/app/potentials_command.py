@@ -32,6 +32,7 @@ from oracle.runtime.files import digest_of_path, write_whole
 from oracle.runtime.suggestions import did_you_mean
 from orchestrator.app.commands import DONE, RUN_FAILED
 from orchestrator.config.errors import ConfigError
+from orchestrator.presentation.own_stdout import results
 from orchestrator.presentation.rendering import Column, FittingTable, console, say
 
 Document = dict[str, Any]
@@ -50,7 +51,7 @@ def potentials(home: Path, *, measure: bool, as_json: bool) -> int:
                 status.update(Text(f"timing {row['name']}"))
                 _measure(row)
     if as_json:
-        sys.stdout.write(json.dumps(rows, allow_nan=False, indent=2) + "\n")
+        results().write(json.dumps(rows, allow_nan=False, indent=2) + "\n")
         return DONE
     console().print(_table(rows, measure))
     for line in _words(rows):
@@ -120,7 +121,7 @@ def _done(name: str, path: Path, digest: str | None, as_json: bool, word: str) -
     terms = POTENTIALS[name].terms
     if as_json:
         document = {"name": name, "path": str(path), "sha256": digest, "terms": terms}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        results().write(json.dumps(document, indent=2) + "\n")
     else:
         text = f"{name}: {path} {word} (SHA-256 {digest}); terms of use: {terms}"
         console().print(text, highlight=False, markup=False, soft_wrap=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 from orchestrator.app.commands import DONE
 from orchestrator.config.errors import ConfigError
+from orchestrator.presentation.own_stdout import results
 from orchestrator.presentation.rendering import console
 from orchestrator.presentation.trials_table import COLUMNS, csv_rows, rejected_table, trials_table
 from orchestrator.queries.trials import campaign_trials
@@ -24,10 +24,10 @@ def trials(home: Path, name: str, *, failed: bool, as_csv: bool, as_json: bool) 
         raise ConfigError(f"{home} holds no campaigns; give the right one with --home")
     document = campaign_trials(Store(home, reading=True), name, failed=failed)
     if as_json:
-        sys.stdout.write(json.dumps(document, allow_nan=False, indent=2) + "\n")
+        results().write(json.dumps(document, allow_nan=False, indent=2) + "\n")
         return DONE
     if as_csv:
-        writer = csv.DictWriter(sys.stdout, fieldnames=COLUMNS)
+        writer = csv.DictWriter(results(), fieldnames=COLUMNS)
         writer.writeheader()
         writer.writerows(csv_rows(document, rejected=not failed))
         return DONE

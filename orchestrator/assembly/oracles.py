@@ -16,7 +16,7 @@ from oracle.contract.protocol import Oracle
 from oracle.green.oracle import GreenOracle
 from oracle.interface.oracle import InterfaceOracle
 from oracle.phonon_bte.oracle import PhononBTE
-from oracle.phonons.settings import BornCharges
+from oracle.phonons.settings import BornCharges, PhononSettings
 from oracle.potentials.forces import check_elements
 from oracle.replay.oracle import ReplayOracle
 from oracle.replay.settings import ReplaySettings
@@ -161,13 +161,16 @@ def build_oracle(
         settings: settings of the oracle.
         fidelity: one of its fidelities.
         ids: id in the replay table by material digest (replay only).
-        objective: names the property in the table (replay only).
+        objective: names the property in the table (replay), and the temperature at which the error
+            has to be small (phonon-bte).
 
     Raises:
         OracleError: the potential is unknown, or the table cannot be read.
     """
     if isinstance(settings, OwnOracleSettings):
         return OwnOracle(settings)
+    if isinstance(settings, PhononSettings) and objective is not None and objective.temperature:
+        settings = settings.referring_to(objective.temperature)
     answers = None if objective is None else Answers(ids or {}, objective.property)
     return ORACLES[settings.kind].build(settings, fidelity, answers)
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from oracle.contract.property_table import spec_of
 from orchestrator.presentation.numbers import aligned, plain, with_error
+from orchestrator.presentation.own_stdout import results
 
 Document = dict[str, Any]
 _FILE_WIDTH = 10_000  # characters; in files nothing is wrapped or left out
@@ -28,7 +29,8 @@ def console(*, stderr: bool = False) -> Console:
 
     If the output is no terminal, tables get the width they need.
     """
-    plain_text: dict[str, Any] = {"stderr": stderr, "markup": False, "highlight": False}
+    plain_text: dict[str, Any] = {"stderr": True} if stderr else {"file": results()}
+    plain_text |= {"markup": False, "highlight": False}
     output = Console(**plain_text)
     return output if output.is_terminal else Console(width=_FILE_WIDTH, **plain_text)
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+from orchestrator.presentation.own_stdout import results
+
 INTERRUPTED = 130
 """Exit code of an interrupted command."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -120,7 +122,7 @@ def _watch(wakeup: socket.socket, title: str) -> None:
 
 def _exit(code: int) -> NoReturn:
     """End the process without any cleaning up by libraries; the kernel ends what Ray started."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (results(), sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)
 

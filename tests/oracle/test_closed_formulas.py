@@ -15,6 +15,7 @@ from oracle.formulas.bose_einstein import PLANCK_BOLTZMANN, mode_capacity
 from oracle.formulas.changes import HEAVY, UNKNOWN, change, usable
 from oracle.formulas.kappa_models import Acoustics
 from oracle.formulas.landauer import conductance, window
+from oracle.phonons.atomic_data import isotope_variances
 
 SILICON = Acoustics(8949.0, 5343.0, 20.02, 28.0855, 2, 1.06, 162.0)
 POSSIBLE = st.floats(1e-3, 1e5)
@@ -211,3 +212,34 @@ class TestMinimumAndCallaway:
         heavier = kappa_models.clarke(replace(SILICON, mean_mass=factor * 28.0855))
         assert stiffer / plain == pytest.approx(np.sqrt(factor))
         assert heavier / plain == pytest.approx(1 / np.sqrt(factor))
+
+
+class TestIsotopes:
+    def test_variances_of_germanium_are_the_published_ones(self) -> None:
+        # Tamura, Phys. Rev. B 27, 858 (1983): 5.87e-4 for natural germanium. Arsenic has a single
+        # isotope, so that in GaAs only gallium counts: Γ = (69.72 / 72.32)² 1.97e-4 / 2.
+        (germanium,) = isotope_variances(["Ge"])
+        assert germanium == pytest.approx(5.87e-4, rel=0.01)
+        masses = np.array([69.723, 74.922])
+        found = kappa_models.mass_variance(masses, isotope_variances(["Ga", "As"]))
+        assert found == pytest.approx((69.723 / 72.322) ** 2 * 1.97e-4 / 2, rel=0.01)
+
+    @given(st.floats(1e-5, 1e-2), st.floats(10.0, 1000.0))
+    @settings(max_examples=15, deadline=None)
+    def test_isotopes_lower_the_conductivity_and_less_so_when_hot(
+        self, variance: float, temperature: float
+    ) -> None:
+        natural = replace(SILICON, mass_variance=variance)
+
+        def ratio(t: float) -> float:
+            return kappa_models.debye_callaway(natural, t) / kappa_models.debye_callaway(SILICON, t)
+
+        assert ratio(temperature) < 1
+        assert ratio(temperature) < ratio(10 * temperature)
+
+    def test_isotopes_alone_limit_strongly_mixed_crystals(self) -> None:
+        """Far above all other rates, kappa is the integral of v² C over the rate of isotopes."""
+        mixed = replace(SILICON, mass_variance=1.0, gruneisen=1e-4)
+        doubled = replace(mixed, mass_variance=2.0)
+        first, second = (kappa_models.debye_callaway(c, 300.0) for c in (mixed, doubled))
+        assert first / second == pytest.approx(2.0, rel=0.1)

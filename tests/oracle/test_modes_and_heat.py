@@ -146,20 +146,25 @@ def _gruneisen(values: Any, frequencies: Any) -> ModeGruneisen:
 class TestGruneisen:
     @given(st.floats(-3, 3), st.floats(20, 2000))
     @settings(deadline=None)
-    def test_the_mean_of_equal_parameters_is_their_size(
+    def test_of_equal_parameters_only_the_root_mean_square_loses_the_sign(
         self, value: float, temperature: float
     ) -> None:
         same = _gruneisen([value] * 3, [1.0, 4.0, 9.0])
-        assert same.mean(temperature) == pytest.approx(abs(value))
+        assert same.mean(temperature) == pytest.approx(value)
+        assert same.root_mean_square(temperature) == pytest.approx(abs(value))
 
     def test_when_hot_all_modes_count_alike_when_cold_only_the_low_ones(self) -> None:
-        found = _gruneisen([1.0, -2.0, 3.0], [1.0, 5.0, 20.0])
-        assert found.mean(1e6) == pytest.approx(np.sqrt((1 + 4 + 9) / 3), rel=1e-4)
-        assert found.mean(5.0) == pytest.approx(1.0, rel=1e-3)
+        found = _gruneisen([-1.0, -2.0, 3.0], [1.0, 5.0, 20.0])
+        assert found.root_mean_square(1e6) == pytest.approx(np.sqrt((1 + 4 + 9) / 3), rel=1e-4)
+        assert found.mean(1e6) == pytest.approx(0.0, abs=1e-4)
+        # As in silicon, which contracts on heating when cold.
+        assert found.mean(5.0) == pytest.approx(-1.0, rel=1e-3)
+        assert found.root_mean_square(5.0) == pytest.approx(1.0, rel=1e-3)
 
     def test_slow_modes_are_left_out(self) -> None:
         noisy = _gruneisen([500.0, 1.5], [0.05, 5.0])
         assert noisy.mean(300.0) == pytest.approx(1.5)
+        assert noisy.root_mean_square(300.0) == pytest.approx(1.5)
 
     def test_what_is_written_can_be_read(self, tmp_path: Path) -> None:
         found = _gruneisen([1.0, 2.0, 3.0], [1.0, 4.0, 9.0])

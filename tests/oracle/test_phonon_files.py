@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import types
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import h5py
 import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
@@ -16,6 +17,7 @@ from pymatgen.core.structure import Structure
 from oracle.contract.evaluation import Measured, scalar
 from oracle.materials.crystal import Crystal
 from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons import third_order
 from oracle.phonons.settings import PhononSettings
 from oracle.potentials.table import calculator
 from oracle.runtime.context import Context
@@ -76,11 +78,20 @@ def _measured(
     return evaluation
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.8])
 def test_phono3py_goes_on_from_the_files_and_gets_the_same(
-    settings: PhononSettings, tmp_path: Path
+    settings: PhononSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: float
 ) -> None:
+    """Also where the force constants were scaled to correct for noise, which the file states."""
     import phono3py
 
+    fitted = third_order._fit_with_error
+
+    def scaled(*arguments: Any) -> Any:
+        fit, _, *others = fitted(*arguments)
+        return fit, scale, *others
+
+    monkeypatch.setattr(third_order, "_fit_with_error", scaled)
     evaluation = _measured(settings, tmp_path, large=True)
     paths = {name: tmp_path / path for name, path in evaluation.artefacts.items()}
     phonons = phono3py.load(
@@ -96,6 +107,9 @@ def test_phono3py_goes_on_from_the_files_and_gets_the_same(
     ours = np.diag(np.array(evaluation.properties["kappa_particle"].value[0]))
     # Cells are rounded in the file; on this coarse mesh that changes kappa by 2e-4.
     np.testing.assert_allclose(again, ours, rtol=1e-3)
+    with h5py.File(paths["fc3"]) as file:
+        assert file["scale"][()] == scale
+        assert file["fc3"].attrs["scale"] == scale
 
 
 def test_a_killed_evaluation_goes_on_where_it_was(settings: PhononSettings, tmp_path: Path) -> None:

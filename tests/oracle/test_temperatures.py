@@ -13,6 +13,7 @@ from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
 from agents.contract.objective import Objective
+from agents.contract.settings import ObjectiveSettings
 from oracle.contract.evaluation import EVALUATION, Failed, Measured, caution, scalar
 from oracle.formulas import changes
 from oracle.green.settings import GreenSettings
@@ -22,6 +23,7 @@ from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons.doubts import cautions
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
+from orchestrator.assembly.oracles import build_oracle
 from orchestrator.config.errors import ConfigError
 from orchestrator.running.single import oracle_settings
 
@@ -93,7 +95,7 @@ def test_anharmonicity_is_that_of_each_temperature(
 def test_several_temperatures_are_another_method_and_one_is_the_same_as_ever() -> None:
     """The digest of one temperature is that under which older homes keep their evaluations."""
     one = PhononBTE(PhononSettings(calculator="tersoff"))
-    document = one.settings.model_dump(mode="json", exclude={"fidelities"})
+    document = one.settings.model_dump(mode="json", exclude={"fidelities", "reference_temperature"})
     from oracle.phonon_bte.oracle import VERSION
     from oracle.potentials.dft_settings import described
     from oracle.potentials.table import weights_digest
@@ -185,6 +187,39 @@ def test_a_campaign_shows_the_doubts_at_the_temperature_that_it_seeks() -> None:
     assert caution(again, None) == fields["low_confidence"]
     old = again.model_copy(update={"cautions": ()})
     assert caution(old, 300.0) == fields["low_confidence"]
+
+
+def test_numbers_at_the_reference_temperature_are_those_that_it_has_alone(
+    folder: Path, alone: dict[float, Measured]
+) -> None:
+    """The number of pairs and the correction for noise are decided there."""
+    hot = _measured(folder, temperatures=GRID, reference_temperature=1000.0)
+    assert scalar(hot, "kappa", 1000.0) == scalar(alone[1000.0], "kappa", 1000.0)
+    assert hot.provenance["reference_temperature"] == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("sought", "reference"), [(1000.0, 1000.0), (900.0, 1000.0), (60.0, 50.0), (310.0, 300.0)]
+)
+def test_a_campaign_is_exact_at_the_temperature_of_its_objective(
+    sought: float, reference: float
+) -> None:
+    settings, objective = _settings(temperatures=GRID), ObjectiveSettings(temperature=sought)
+    plain, campaign = build_oracle(settings, "bte"), build_oracle(settings, "bte", None, objective)
+    assert isinstance(campaign, PhononBTE)
+    assert campaign.settings.reference == reference
+    assert campaign.tightened(1).settings.reference == reference
+    # Where nothing differs, the evaluations of `phonoscout evaluate` are those of the campaign.
+    assert (campaign.method_digest == plain.method_digest) == (reference == 300.0)
+    chosen = _settings(temperatures=GRID, reference_temperature=300.0)
+    own = build_oracle(chosen, "bte", None, objective)
+    assert isinstance(own, PhononBTE)
+    assert own.settings.reference == 300.0
+
+
+def test_a_reference_must_be_among_the_temperatures() -> None:
+    with pytest.raises(ValidationError, match="got 400; expected one of temperatures"):
+        _settings(temperatures=GRID, reference_temperature=400.0)
 
 
 def test_where_a_mesh_holds_no_heat_nothing_is_known() -> None:
