@@ -109,6 +109,34 @@ def test_constants_predict_forces_of_unseen_displacements(
     assert left < 0.3 * np.linalg.norm(actual - linear)
 
 
+@pytest.mark.parametrize("cutoff", [None, 3.6])
+@pytest.mark.parametrize(
+    ("crystal", "repeats"),
+    [
+        (bulk("SiC", "wurtzite", a=3.08, c=5.05), (2, 2, 1)),
+        (bulk("NaCl", "rocksalt", a=5.64), (2, 2, 2)),
+    ],
+    ids=["wurtzite", "rocksalt"],
+)
+def test_right_hand_sides_are_those_of_the_whole_equations(
+    crystal: Atoms, repeats: tuple[int, int, int], cutoff: float | None
+) -> None:
+    """symfc, which sets up the matrix first, is the independent way."""
+    a, b, c = repeats
+    repeated = PhononSettings(fc3_supercell=((a, 0, 0), (0, b, 0), (0, 0, c)))
+    conventional = Relaxed(
+        crystal.cell.array, crystal.get_scaled_positions(), tuple(crystal.symbols), 0.0, 1, None
+    )
+    phonons = supercells.phonons3(conventional, repeated, second=False)
+    basis = snapshots.third_order_basis(phonons, cutoff, 10, 1.3)
+    rng, n_atoms = np.random.default_rng(2), len(phonons.supercell)
+    displacements, forces = rng.standard_normal((2, 3, n_atoms, 3))
+    displacements *= np.array([0.01, 0.03, 0.2])[:, None, None]  # pairs of different lengths
+    expected = snapshots.equations(basis, displacements, forces).vector
+    vector = snapshots.right_hand_side(basis, displacements, forces)
+    np.testing.assert_allclose(vector, expected, atol=1e-12 * np.abs(expected).max())
+
+
 def test_draws_of_the_error_scatter_as_much_as_the_error(
     phonons: Phono3py, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> None:
