@@ -12,6 +12,7 @@ thousandth, which is a tenth of the third-order force at usual displacements.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,9 @@ from phono3py import Phono3py
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from symfc import Symfc
 from symfc.basis_sets import FCBasisSetO3
-from symfc.solvers.solver_O3 import prepare_normal_equation_O3
 from symfc.utils.utils import SymfcAtoms
 
+from oracle.phonons.design import Design
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
@@ -65,6 +66,11 @@ class Basis:
     def size(self) -> int:
         """Number of independent force constants."""
         return int(self.space.blocked_basis_set.shape[1])
+
+    @functools.cached_property
+    def design(self) -> Design:
+        """Forces as linear functions of the coefficients."""
+        return Design(self.space, self.n_atoms)
 
     def pairs_needed(self, oversampling: float) -> int:
         """Number of ± pairs for `oversampling` equations per unknown, with both amplitudes."""
@@ -197,57 +203,23 @@ def equations(basis: Basis, displacements: Array, even_forces: Array) -> Equatio
         displacements: (n_pairs, n_atoms, 3), Å.
         even_forces: (n_pairs, n_atoms, 3), half the sum of a pair's forces without F(0), eV/Å.
     """
-    n = len(displacements)
     scaled, right = _scaled(displacements, even_forces)
-    matrix, vector = prepare_normal_equation_O3(
-        scaled,
-        right,
-        basis.space.compact_compression_matrix,
-        basis.space.blocked_basis_set,
-        basis.space.atomic_decompr_idx,
-    )
+    matrix, vector = np.zeros((basis.size, basis.size)), np.zeros(basis.size)
+    for features, values in basis.design.blocks(scaled, right):
+        matrix += features @ features.T
+        vector += features @ values
     return Equations(
-        np.asarray(matrix),
-        np.asarray(vector),
+        matrix,
+        vector,
         float(np.square(right).sum()),
-        n * 3 * (basis.n_atoms - 1),
+        len(displacements) * 3 * (basis.n_atoms - 1),
     )
 
 
 def _scaled(displacements: Array, even_forces: Array) -> tuple[Array, Array]:
-    """Displacements and forces (n_pairs, 3 n_atoms) of pairs scaled to a mean length of 1."""
-    n = len(displacements)
-    length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None]
-    return displacements.reshape(n, -1) / length, even_forces.reshape(n, -1) / length**2
-
-
-def right_hand_side(basis: Basis, displacements: Array, even_forces: Array) -> Array:
-    """The vector of `equations` alone, at a small part of the cost.
-
-    It is the gradient of ``sum F · (-1/2 fc3 u u)`` with respect to the coefficients, which is
-    computed from the product of forces and displacements, ``-1/2 sum F u u``, by the transposes of
-    the maps from coefficients to compact and from compact to all force constants.
-
-    Args:
-        basis: of the force constants, like all arguments as for `equations`.
-        displacements: (n_pairs, n_atoms, 3), Å.
-        even_forces: (n_pairs, n_atoms, 3), eV/Å.
-    """
-    space, n_atoms = basis.space, basis.n_atoms
-    scaled, right = _scaled(displacements, even_forces)
-    pairs = n_atoms**2
-    products = (scaled[:, :, None] * scaled[:, None, :]).reshape(len(scaled), -1)
-    compact = np.zeros((space.compact_compression_matrix.shape[0] // 27, 27))
-    for atom in range(n_atoms):
-        block = -0.5 * right[:, 3 * atom : 3 * atom + 3].T @ products
-        by_pair = block.reshape(3, n_atoms, 3, n_atoms, 3).transpose(1, 3, 0, 2, 4)
-        # A translation takes the atom into the primitive cell, and each pair of others to another.
-        compact[space.atomic_decompr_idx[atom * pairs : (atom + 1) * pairs]] += by_pair.reshape(
-            pairs, 27
-        )
-    return np.asarray(
-        space.blocked_basis_set.T @ (space.compact_compression_matrix.T @ compact.ravel())
-    )
+    """Displacements and forces (n_pairs, n_atoms, 3) of pairs scaled to a mean length of 1."""
+    length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
+    return displacements / length, even_forces / length**2
 
 
 @dataclass(frozen=True)
@@ -279,8 +251,8 @@ class Fit:
         noise = rng.standard_normal(displacements.shape)
         noise -= noise.mean(axis=1, keepdims=True)  # forces add up to zero
         length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
-        forces = np.sqrt(self.variance) * length**2 * noise
-        noisy = right_hand_side(basis, displacements, forces)
+        scaled, right = _scaled(displacements, np.sqrt(self.variance) * length**2 * noise)
+        noisy = basis.design.right_hand_side(scaled, right)
         return self.coefficients + cho_solve(self.factor, noisy)
 
 

@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from phono3py import Phono3py
 from symfc.eig_solvers.matrix import BlockMatrixNode
+from symfc.solvers.solver_O3 import prepare_normal_equation_O3
 
 from oracle.materials import reciprocal
 from oracle.phonons import harmonic, snapshots, supercells
@@ -118,10 +119,10 @@ def test_constants_predict_forces_of_unseen_displacements(
     ],
     ids=["wurtzite", "rocksalt"],
 )
-def test_right_hand_sides_are_those_of_the_whole_equations(
+def test_equations_are_those_of_symfc(
     crystal: Atoms, repeats: tuple[int, int, int], cutoff: float | None
 ) -> None:
-    """symfc, which sets up the matrix first, is the independent way."""
+    """symfc sets them up for each atom of the supercell, without translations."""
     a, b, c = repeats
     repeated = PhononSettings(fc3_supercell=((a, 0, 0), (0, b, 0), (0, 0, c)))
     conventional = Relaxed(
@@ -132,9 +133,20 @@ def test_right_hand_sides_are_those_of_the_whole_equations(
     rng, n_atoms = np.random.default_rng(2), len(phonons.supercell)
     displacements, forces = rng.standard_normal((2, 3, n_atoms, 3))
     displacements *= np.array([0.01, 0.03, 0.2])[:, None, None]  # pairs of different lengths
-    expected = snapshots.equations(basis, displacements, forces).vector
-    vector = snapshots.right_hand_side(basis, displacements, forces)
-    np.testing.assert_allclose(vector, expected, atol=1e-12 * np.abs(expected).max())
+    length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
+    scaled, right = displacements / length, forces / length**2
+    matrix, vector = prepare_normal_equation_O3(
+        scaled.reshape(3, -1),
+        right.reshape(3, -1),
+        basis.space.compact_compression_matrix,
+        basis.space.blocked_basis_set,
+        basis.space.atomic_decompr_idx,
+    )
+    system = snapshots.equations(basis, displacements, forces)
+    np.testing.assert_allclose(system.matrix, matrix, atol=1e-12 * np.abs(matrix).max())
+    np.testing.assert_allclose(system.vector, vector, atol=1e-12 * np.abs(vector).max())
+    transposed = basis.design.right_hand_side(scaled, right)
+    np.testing.assert_allclose(transposed, vector, atol=1e-12 * np.abs(vector).max())
 
 
 def test_draws_of_the_error_scatter_as_much_as_the_error(
