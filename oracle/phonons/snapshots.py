@@ -12,6 +12,7 @@ thousandth, which is a tenth of the third-order force at usual displacements.
 
 from __future__ import annotations
 
+import bisect
 import functools
 from dataclasses import dataclass
 
@@ -128,10 +129,11 @@ def estimated_size(
     size = _size(phonons, cutoff)
     if cutoff is not None or size <= limit:
         return size, cutoff
-    sizes = {radius: _size(phonons, radius) for radius in _radii(phonons)}
-    fitting = [radius for radius, size in sizes.items() if size <= limit]
-    longest = max(fitting, default=_radii(phonons)[0])
-    return sizes[longest], longest
+    sizes = functools.cache(functools.partial(_size, phonons))
+    radii = _radii(phonons)
+    fitting = bisect.bisect_right(radii, limit, key=sizes)  # sizes grow with the radius
+    longest = radii[max(fitting - 1, 0)]
+    return sizes(longest), longest
 
 
 def _size(phonons: Phono3py, cutoff: float | None) -> int:
