@@ -6,11 +6,10 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from ase import Atoms
-from ase.io import write
 from numpy.typing import NDArray
 
 from oracle.contract.computing import ComputingOracle
@@ -27,11 +26,13 @@ from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
 from oracle.phonons.doubts import everywhere, together, uncertain
-from oracle.phonons.relax import Relaxed
 from oracle.potentials.forces import ForceField
 from oracle.runtime.clock import Clock
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
+
+if TYPE_CHECKING:
+    from oracle.phonons.relax import Relaxed
 
 VERSION = 1
 """To be raised when the numbers of the same interface and settings would change."""
@@ -203,6 +204,8 @@ def _on_one_grid(sides: Iterable[list[Spectrum]]) -> tuple[list[Spectrum], list[
 
 def _write_cifs(folder: Path, crystals: list[Relaxed]) -> dict[str, str]:
     """Write the relaxed crystals; returns artefact names to file names."""
+    from ase.io import write  # slow to import, and not needed to read stored evaluations
+
     written = {}
     for name, relaxed in zip(("first", "second"), crystals, strict=False):
         atoms = Atoms(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import spglib
@@ -45,17 +45,33 @@ def conventional_cell(structure: Structure) -> Structure:
 
 def spacegroup_of(structure: Structure) -> tuple[str, int]:
     """International symbol and number of a structure's space group at `SYMPREC`."""
-    dataset = spglib.get_symmetry_dataset(_spglib_cell(structure), symprec=SYMPREC)
+    dataset = _symmetry(_spglib_cell(structure), SYMPREC)
     return ("P1", 1) if dataset is None else (str(dataset.international), int(dataset.number))
 
 
 def point_group(structure: Structure) -> NDArray[np.int64]:
     """Rotations (n, 3, 3) of a structure's space group; they act on fractional column vectors."""
     cell = _spglib_cell(structure)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=_tolerance(cell))
+    dataset = _symmetry(cell, _tolerance(cell))
     if dataset is None:
         return np.eye(3, dtype=np.int64)[None]
     return np.unique(np.asarray(dataset.rotations, dtype=np.int64), axis=0)
+
+
+def centring(structure: Structure, tolerance: float) -> tuple[str, Array]:
+    """Centring of a structure's lattice, and the change of basis to the standard cell.
+
+    Args:
+        structure: any.
+        tolerance: Å.
+
+    Returns:
+        One of the letters P, A, C, F, I, R, and spglib's transformation matrix (3, 3).
+    """
+    dataset = _symmetry(_spglib_cell(structure), tolerance)
+    if dataset is None:
+        return "P", np.eye(3)
+    return str(dataset.international)[0], np.asarray(dataset.transformation_matrix)
 
 
 class CanonicalCell(NamedTuple):
@@ -128,9 +144,9 @@ def _tolerance(cell: _Cell) -> float:
     spglib treats an origin within the tolerance of a lattice point as lying on it, and so moves the
     atoms even of a perfectly symmetric crystal, by up to the tolerance.
     """
-    widest = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+    widest = _symmetry(cell, SYMPREC)
     for tolerance in _TOLERANCES:
-        dataset = spglib.get_symmetry_dataset(cell, symprec=tolerance)
+        dataset = _symmetry(cell, tolerance)
         if None not in (dataset, widest) and dataset.hall_number == widest.hall_number:
             return tolerance
     return SYMPREC
@@ -139,7 +155,7 @@ def _tolerance(cell: _Cell) -> float:
 def standard_rotation(structure: Structure) -> Array:
     """Rotation (3, 3) from the Cartesian frame of a structure to that of its conventional cell."""
     cell = _spglib_cell(structure)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=_tolerance(cell))
+    dataset = _symmetry(cell, _tolerance(cell))
     return np.eye(3) if dataset is None else np.asarray(dataset.std_rotation_matrix)
 
 
@@ -152,6 +168,32 @@ def orthogonal(matrix: Array) -> Array:
 def _spglib_cell(structure: Structure) -> _Cell:
     numbers = [site.specie.Z for site in structure]
     return structure.lattice.matrix, structure.frac_coords, numbers
+
+
+def _symmetry(cell: _Cell, tolerance: float) -> Any:
+    """What spglib finds for a cell, not to be changed; None where it finds nothing."""
+    lattice, positions, numbers = cell
+    return _remembered(
+        np.asarray(lattice, dtype=np.float64).tobytes(),
+        np.asarray(positions, dtype=np.float64).tobytes(),
+        tuple(numbers),
+        tolerance,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _remembered(
+    lattice: bytes, positions: bytes, numbers: tuple[int, ...], tolerance: float
+) -> Any:
+    """Symmetry of a cell given as bytes, like `_symmetry`.
+
+    One search takes spglib up to 0.03 s, and canonical form, rotation, axes and point group of a
+    crystal ask for the same few.
+    """
+    return spglib.get_symmetry_dataset(
+        (np.frombuffer(lattice).reshape(3, 3), np.frombuffer(positions).reshape(-1, 3), numbers),
+        symprec=tolerance,
+    )
 
 
 def _check(structure: Structure) -> None:

@@ -11,6 +11,7 @@ from phono3py import Phono3py
 
 from oracle.formulas.changes import HEAVY
 from oracle.phonon_bte.degenerate import averages_at_once
+from oracle.phonon_bte.shortest import triples_at_once
 from oracle.phonons.atomic_data import mass_variances
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.errors import OracleError
@@ -88,6 +89,7 @@ class Transport:
 
 
 @averages_at_once()
+@triples_at_once()
 def conductivity(
     phonons: Phono3py,
     settings: PhononSettings,

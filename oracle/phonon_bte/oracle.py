@@ -91,10 +91,6 @@ class PhononBTE(ComputingOracle[PhononSettings]):
 
     def _stored_or_new(self, material: Crystal, field: ForceField, started: float) -> Outcome:
         """Read a stored evaluation, or compute one and store it with its artefacts."""
-        from oracle.phonon_bte.pipeline import (
-            Pipeline,  # phonopy and phono3py take a second to import
-        )
-
         context = field.context
         large = context.keep_large
         key = self._key(material)
@@ -104,6 +100,8 @@ class PhononBTE(ComputingOracle[PhononSettings]):
             return complete
         if small is not None and not large:
             return small
+        from oracle.phonon_bte.pipeline import Pipeline  # phono3py takes a second to import
+
         kind = kinds[large]
         with field.store.directory(kind, key) as folder:
             pipeline = Pipeline(material, self._settings, field, folder)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.materials.canonical import orthogonal, point_group
+from oracle.materials.canonical import centring, orthogonal, point_group
 from oracle.materials.crystal import Crystal, canonicalize
 from oracle.runtime.errors import OracleError
 
@@ -27,7 +27,17 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Mesh = tuple[int, int, int]
 _DENOMINATOR = 6  # in all centrings, lattice points are at halves or thirds of the cell vectors
+_SYMPREC = 1e-5  # Å; a conventional cell is symmetric up to rounding
 _OFF = 0.25  # largest deviation of a coordinate, in units of 1 / _DENOMINATOR
+_CENTRINGS = {
+    "P": np.eye(3),
+    "A": np.array([[2, 0, 0], [0, 1, -1], [0, 1, 1]]) / 2,
+    "C": np.array([[1, 1, 0], [-1, 1, 0], [0, 0, 2]]) / 2,
+    "F": np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2,
+    "I": np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]]) / 2,
+    "R": np.array([[2, -1, -1], [1, 1, -2], [1, 1, 1]]) / 3,
+}
+"""Columns: phonopy's primitive vectors in terms of the conventional ones, for each centring."""
 _PERMUTATIONS = tuple(np.eye(3, dtype=np.int64)[list(p)] for p in itertools.permutations(range(3)))
 
 
@@ -199,14 +209,13 @@ def _distance(lattice: Array) -> tuple[float, list[list[float]]]:
 
 
 def primitive_vectors(conventional: Structure) -> Array:
-    """Rows: vectors of phonopy's primitive cell, in terms of those of a conventional cell."""
-    from phonopy.structure.cells import guess_primitive_matrix
+    """Rows: vectors of phonopy's primitive cell, in terms of those of a conventional cell.
 
-    from oracle.phonons.atomic_data import phonopy_cell
-
-    symbols = [site.specie.symbol for site in conventional]
-    cell = phonopy_cell(conventional.lattice.matrix, conventional.frac_coords, symbols)
-    return np.asarray(guess_primitive_matrix(cell, symprec=1e-5)).T
+    They equal those of phonopy's `guess_primitive_matrix`. phonopy is not imported, because to read
+    a stored evaluation nothing else needs it.
+    """
+    letter, to_standard = centring(conventional, _SYMPREC)
+    return np.asarray((np.linalg.inv(to_standard) @ _CENTRINGS[letter]).T)
 
 
 def _rational(coordinates: Array) -> Array | None:

@@ -15,6 +15,7 @@ from scipy import constants
 
 from oracle.formulas.bose_einstein import PLANCK_BOLTZMANN, mode_capacity
 from oracle.materials.reciprocal import mesh_of
+from oracle.phonons.symmetry_at_once import symmetry_at_once
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
@@ -47,6 +48,7 @@ class Stability:
     stable: bool
 
 
+@symmetry_at_once()
 def dynamics(
     unitcell: PhonopyAtoms,
     supercell: NDArray[np.int64],

@@ -12,6 +12,8 @@ thousandth, which is a tenth of the third-order force at usual displacements.
 
 from __future__ import annotations
 
+import bisect
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +22,9 @@ from phono3py import Phono3py
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from symfc import Symfc
 from symfc.basis_sets import FCBasisSetO3
-from symfc.solvers.solver_O3 import prepare_normal_equation_O3
 from symfc.utils.utils import SymfcAtoms
 
+from oracle.phonons.design import Design
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
@@ -65,6 +67,11 @@ class Basis:
     def size(self) -> int:
         """Number of independent force constants."""
         return int(self.space.blocked_basis_set.shape[1])
+
+    @functools.cached_property
+    def design(self) -> Design:
+        """Forces as linear functions of the coefficients."""
+        return Design(self.space, self.n_atoms)
 
     def pairs_needed(self, oversampling: float) -> int:
         """Number of ± pairs for `oversampling` equations per unknown, with both amplitudes."""
@@ -122,10 +129,11 @@ def estimated_size(
     size = _size(phonons, cutoff)
     if cutoff is not None or size <= limit:
         return size, cutoff
-    sizes = {radius: _size(phonons, radius) for radius in _radii(phonons)}
-    fitting = [radius for radius, size in sizes.items() if size <= limit]
-    longest = max(fitting, default=_radii(phonons)[0])
-    return sizes[longest], longest
+    sizes = functools.cache(functools.partial(_size, phonons))
+    radii = _radii(phonons)
+    fitting = bisect.bisect_right(radii, limit, key=sizes)  # sizes grow with the radius
+    longest = radii[max(fitting - 1, 0)]
+    return sizes(longest), longest
 
 
 def _size(phonons: Phono3py, cutoff: float | None) -> int:
@@ -197,23 +205,23 @@ def equations(basis: Basis, displacements: Array, even_forces: Array) -> Equatio
         displacements: (n_pairs, n_atoms, 3), Å.
         even_forces: (n_pairs, n_atoms, 3), half the sum of a pair's forces without F(0), eV/Å.
     """
-    n = len(displacements)
-    length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None]
-    scaled = displacements.reshape(n, -1) / length
-    right = even_forces.reshape(n, -1) / length**2
-    matrix, vector = prepare_normal_equation_O3(
-        scaled,
-        right,
-        basis.space.compact_compression_matrix,
-        basis.space.blocked_basis_set,
-        basis.space.atomic_decompr_idx,
-    )
+    scaled, right = _scaled(displacements, even_forces)
+    matrix, vector = np.zeros((basis.size, basis.size)), np.zeros(basis.size)
+    for features, values in basis.design.blocks(scaled, right):
+        matrix += features @ features.T
+        vector += features @ values
     return Equations(
-        np.asarray(matrix),
-        np.asarray(vector),
+        matrix,
+        vector,
         float(np.square(right).sum()),
-        n * 3 * (basis.n_atoms - 1),
+        len(displacements) * 3 * (basis.n_atoms - 1),
     )
+
+
+def _scaled(displacements: Array, even_forces: Array) -> tuple[Array, Array]:
+    """Displacements and forces (n_pairs, n_atoms, 3) of pairs scaled to a mean length of 1."""
+    length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
+    return displacements / length, even_forces / length**2
 
 
 @dataclass(frozen=True)
@@ -245,8 +253,9 @@ class Fit:
         noise = rng.standard_normal(displacements.shape)
         noise -= noise.mean(axis=1, keepdims=True)  # forces add up to zero
         length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
-        noisy = equations(basis, displacements, np.sqrt(self.variance) * length**2 * noise)
-        return self.coefficients + cho_solve(self.factor, noisy.vector)
+        scaled, right = _scaled(displacements, np.sqrt(self.variance) * length**2 * noise)
+        noisy = basis.design.right_hand_side(scaled, right)
+        return self.coefficients + cho_solve(self.factor, noisy)
 
 
 def solve(system: Equations) -> Fit:

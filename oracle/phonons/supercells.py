@@ -23,6 +23,7 @@ from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.relax import Relaxed
 from oracle.phonons.settings import BornCharges, Matrix, PhononSettings
 from oracle.phonons.supercell_choice import symmetric_supercell
+from oracle.phonons.symmetry_at_once import symmetry_at_once
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
@@ -30,6 +31,7 @@ _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric up to rounding
 _COULOMB = units.Hartree * units.Bohr  # e² / 4 π ε0, eV Å
 
 
+@symmetry_at_once()
 def phonons3(
     relaxed: Relaxed,
     settings: PhononSettings,

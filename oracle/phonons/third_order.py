@@ -120,9 +120,11 @@ def adaptive(
         )
     snapshots = _Snapshots(phonons, field, draw)
     pairs = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
+    groups: list[Equations] = []
     while True:
-        snapshots.extend(pairs)
-        fit, scale, best, error = _fit_with_error(basis, snapshots, kappa, reference, seed)
+        old = snapshots.extend(pairs)
+        groups = _extended(groups, basis, snapshots, old)
+        fit, scale, best, error = _fit_with_error(basis, groups, snapshots, kappa, reference, seed)
         if error[reference] <= settings.tolerance or pairs >= settings.pairs_max:
             break
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
@@ -151,8 +153,8 @@ class _Snapshots:
         self._even: list[Array] = []
         self._odd: list[Array] = []
 
-    def extend(self, pairs: int) -> None:
-        """Compute forces until there are `pairs` pairs."""
+    def extend(self, pairs: int) -> int:
+        """Compute forces until there are `pairs` pairs; returns how many there were before."""
         start = len(self._displacements)
         new = range(start, pairs)
         drawn = self._draw(new)
@@ -166,14 +168,31 @@ class _Snapshots:
         self._displacements += list(drawn)
         self._even += list((plus + minus) / 2 - self._rest_forces)
         self._odd += list((plus - minus) / 2)
+        return start
 
     def arrays(self) -> tuple[Array, Array, Array]:
         """Displacements, even and odd forces, each (n_pairs, n_atoms, 3)."""
         return np.array(self._displacements), np.array(self._even), np.array(self._odd)
 
 
+def _extended(
+    groups: list[Equations], basis: Basis, snapshots: _Snapshots, old: int
+) -> list[Equations]:
+    """The equations of the pairs with each of `AMPLITUDES`, with those after the first `old`."""
+    displacements, even, _ = snapshots.arrays()
+    kinds = len(AMPLITUDES)
+    later = [slice(old + (kind - old) % kinds, None, kinds) for kind in range(kinds)]
+    added = [equations(basis, displacements[part], even[part]) for part in later]
+    return [g + a for g, a in zip(groups, added, strict=True)] if groups else added
+
+
 def _fit_with_error(
-    basis: Basis, snapshots: _Snapshots, kappa: Conductivity, reference: int, seed: str
+    basis: Basis,
+    groups: list[Equations],
+    snapshots: _Snapshots,
+    kappa: Conductivity,
+    reference: int,
+    seed: str,
 ) -> tuple[Fit, float, Array, Array]:
     """The fit, the factor on its force constants, their kappa, and its relative errors.
 
@@ -188,11 +207,7 @@ def _fit_with_error(
     are scaled by the bias at the reference temperature; at others, the difference between the
     biases is part of the error.
     """
-    displacements, even, _ = snapshots.arrays()
-    groups = [
-        equations(basis, displacements[k :: len(AMPLITUDES)], even[k :: len(AMPLITUDES)])
-        for k in range(len(AMPLITUDES))
-    ]
+    displacements, _, _ = snapshots.arrays()
     fit = solve(_total(groups, [1.0, 1.0]))
     fitted = basis.compact(fit.coefficients)
     best = kappa(fitted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core.structure import Structure
 
 from oracle.runtime.errors import OracleError
@@ -65,6 +64,8 @@ def _others(path: Path) -> list[Path]:
 
 def _is_same(file: Path, structure: Structure) -> bool:
     """Whether a file holds the given crystal, in any cell and with nearly the same positions."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher  # imports most of SciPy
+
     try:
         other = read_structure(file)
     except OracleError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import BadPoscarWarning, Poscar
@@ -24,11 +25,15 @@ def read_poscar(text: str) -> Structure:
     if len(lines) > _SYMBOLS + 1:
         _check_counts(lines[_SYMBOLS], lines[_SYMBOLS + 1])
     try:
-        structure: Structure = Poscar.from_str(text).structure
+        with warnings.catch_warnings():
+            # A file without element names would otherwise be read as hydrogen, helium, ...
+            warnings.filterwarnings(
+                "error", "Elements in POSCAR cannot be determined", BadPoscarWarning
+            )
+            structure: Structure = Poscar.from_str(text).structure
     except BadPoscarWarning as warning:
         if "Elements" not in str(warning):  # raised where a line of coordinates cannot be read
             raise Unusable(" ".join(str(warning).split())) from warning
-        # It would be read as hydrogen, helium, ...
         raise Unusable(
             "it names no elements; expected their symbols on the line above the numbers of atoms"
         ) from warning

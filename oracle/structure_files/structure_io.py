@@ -26,10 +26,8 @@ from oracle.runtime.files import write_whole
 from oracle.runtime.plain_json import parse_json
 from oracle.runtime.plain_yaml import parse_yaml
 from oracle.runtime.text_files import decoded, is_packed, read_bytes, read_text, unpacked_name
-from oracle.structure_files.cif_files import read_cif
 from oracle.structure_files.document_shapes import documents
 from oracle.structure_files.images import one_crystal
-from oracle.structure_files.poscar_files import read_poscar
 from oracle.structure_files.structure_documents import structure_of
 from oracle.structure_files.structure_names import CIF, DOCUMENTS, is_poscar
 
@@ -101,15 +99,9 @@ def cause_of(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_readers() -> Iterator[None]:
-    """Keep what readers print out of ``--json``, and make them raise where they would guess."""
-    from pymatgen.io.vasp.inputs import BadPoscarWarning
-
+    """Keep what readers print and warn of out of the output."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # A POSCAR without element names would otherwise be read as hydrogen, helium, ...
-        warnings.filterwarnings(
-            "error", message="Elements in POSCAR cannot be determined", category=BadPoscarWarning
-        )
         yield
 
 
@@ -129,9 +121,14 @@ def _parsed(path: Path) -> Reading:
     """The crystal in a file, read by the reader that is best for its format."""
     name = unpacked_name(path.name)
     suffix = Path(name).suffix.lower()
+    # Each reader of pymatgen imports large parts of SciPy that no other format needs.
     if suffix in CIF:
+        from oracle.structure_files.cif_files import read_cif
+
         return one_crystal(read_cif(read_text(path, otherwise=_ANY_TEXT)), steps=False)
     if is_poscar(name):
+        from oracle.structure_files.poscar_files import read_poscar
+
         return Reading(read_poscar(read_text(path, otherwise=_ANY_TEXT)))
     if suffix in DOCUMENTS:
         text = read_text(path)

@@ -177,6 +177,7 @@ def evaluate(
         overrides=overrides,
         verbose=verbose,
         as_json=as_json,
+        module="evaluate_command",
     )
 
 
@@ -256,13 +257,11 @@ def _code(
     options: dict[str, Any],
 ) -> int:
     """Exit code of a function of a module of the orchestrator; its errors are one line each."""
-    from orchestrator.app.failures import INPUT_ERRORS, SURROUNDINGS, explained
-
     try:
         with only_our_warnings(), own_stdout():
             functions = importlib.import_module(f"orchestrator.app.{module}")
             return int(getattr(functions, command)(home.resolve(), *arguments, **options))
-    except INPUT_ERRORS as error:
+    except _failures().INPUT_ERRORS as error:
         click.echo(f"{title}: {error}", err=True)
         return 2
     except BrokenPipeError:
@@ -271,10 +270,15 @@ def _code(
     except SystemExit as error:  # raised by a library; ours is raised elsewhere
         click.echo(f"{title}: a library ended the program (sys.exit({error.code!r}))", err=True)
         return 1
-    except SURROUNDINGS as error:
-        text, code = explained(error, home)
+    except _failures().SURROUNDINGS as error:
+        text, code = _failures().explained(error, home)
         click.echo(f"{title}: {text}", err=True)
         return code
+
+
+def _failures() -> Any:
+    """The module that explains errors: imported only for them, since it imports the database."""
+    return importlib.import_module("orchestrator.app.failures")
 
 
 def run() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.app.failures import INPUT_ERRORS
 from orchestrator.campaign.hints import from_here, home_option, resume_command
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.assembly.prepared import Prepared
     from orchestrator.executors.protocol import Executor
 
-DONE, RUN_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, RUN_FAILED, INTERRUPTED = 0, 1, 130
 
 
 def launch(
@@ -200,51 +199,6 @@ def export(home: Path, name: str, *, directory: Path, form: str, k: int, as_json
         as_json,
         f"{len(written)} files written to {directory}",
     )
-
-
-def evaluate(
-    home: Path,
-    structures: Sequence[Path],
-    *,
-    oracle: Path | None,
-    overrides: Sequence[str],
-    verbose: bool,
-    as_json: bool,
-) -> int:
-    """Evaluate structure files, one after another.
-
-    A file that cannot be read is reported on stderr and counts as failed; the others are still
-    evaluated. The exit code for wrong input is returned only if no file can be read.
-    """
-    from orchestrator.app.details import outcome_lines, print_evaluation
-    from orchestrator.running.single import evaluate_file, oracle_settings
-
-    oracle_settings(oracle, overrides)  # raises wrong settings before any file is read
-    progress, out = console(stderr=True), console()
-    documents: list[Any] = []
-    for path in structures:
-        try:
-            document = evaluate_file(home, path, oracle, overrides, progress)
-        except INPUT_ERRORS as error:
-            if len(structures) == 1:
-                raise
-            say(progress, f"phonoscout evaluate: {error}")
-            document = {"status": "refused", "message": str(error)}
-        documents.append({"file": str(path), **document})
-        if as_json and document["status"] == "failed":
-            for line in outcome_lines(document):
-                say(progress, line, style="red")
-        if as_json or document["status"] == "refused":
-            continue
-        if len(structures) > 1:
-            say(out, f"{path}:")
-        print_evaluation(out, document, verbose=verbose)
-    if as_json:
-        _json(documents if len(structures) > 1 else documents[0])
-    statuses = {document["status"] for document in documents}
-    if statuses == {"refused"}:
-        return WRONG_INPUT
-    return RUN_FAILED if statuses & {"failed", "refused"} else DONE
 
 
 def serve(home: Path, *, host: str, port: int) -> int:

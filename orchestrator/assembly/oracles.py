@@ -10,11 +10,9 @@ from typing import Any
 
 from agents.contract.protocol import Space
 from agents.contract.settings import ObjectiveSettings
-from agents.spaces.interface_space import InterfaceSpace
 from oracle.contract.own_oracle import OwnOracle, OwnOracleSettings
 from oracle.contract.protocol import Oracle
 from oracle.green.oracle import GreenOracle
-from oracle.interface.oracle import InterfaceOracle
 from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons.settings import BornCharges, PhononSettings
 from oracle.potentials.forces import check_elements
@@ -73,8 +71,17 @@ def _check_phonons(settings: Any, space: Space) -> None:
 
 
 def _check_interface(settings: Any, space: Space) -> None:
+    from agents.spaces.interface_space import InterfaceSpace
+
     assert isinstance(space, InterfaceSpace)  # no other config is valid
     check_elements(settings.calculator, space.crystals)
+
+
+def _interface(settings: Any, fidelity: str, answers: Answers | None) -> Oracle:
+    # Half a second of SciPy, which no stored evaluation of a crystal should wait for.
+    from oracle.interface.oracle import InterfaceOracle
+
+    return InterfaceOracle(settings, "overlap" if fidelity == "overlap" else "mismatch")
 
 
 def _replay_fidelities(settings: ReplaySettings) -> list[str]:
@@ -108,9 +115,7 @@ ORACLES: Mapping[str, OracleKind] = {
     ),
     "interface": OracleKind(
         fidelities=lambda settings: settings.fidelities,
-        build=lambda settings, fidelity, answers: InterfaceOracle(
-            settings, "overlap" if fidelity == "overlap" else "mismatch"
-        ),
+        build=_interface,
         check=_check_interface,
     ),
     "replay": OracleKind(fidelities=_replay_fidelities, build=_replay),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phonopy.structure.cells import guess_primitive_matrix
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import Poscar
@@ -17,7 +18,9 @@ from scipy.spatial.transform import Rotation
 
 from oracle.contract.evaluation import Quantity, Unstable
 from oracle.contract.report import evaluation_json, turned
-from oracle.phonons.axes import axes_of
+from oracle.materials.crystal import Crystal
+from oracle.phonons.atomic_data import phonopy_cell
+from oracle.phonons.axes import axes_of, primitive_vectors
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.errors import OracleError
 from oracle.structure_files.structure_io import read_structure, write_cif
@@ -66,6 +69,14 @@ CRYSTALS = {
         ("Cl", [0.6, 0.35, 0.8]),
     ),
 }
+OF_EACH_CENTRING = {
+    **CRYSTALS,
+    "Amm2": _made("Amm2", Lattice.orthorhombic(3.98, 5.67, 5.69), ("K", [0, 0, 0.02])),
+    "Im-3m": _made("Im-3m", Lattice.cubic(3.16), ("W", [0, 0, 0])),
+    "F222": _made("F222", Lattice.orthorhombic(4.1, 5.2, 6.4), ("Sr", [0, 0, 0])),
+    "R3c": _made("R3c", Lattice.hexagonal(5.15, 13.86), ("Nb", [0, 0, 0]), ("Li", [0, 0, 0.28])),
+    "C2/m": _made("C2/m", Lattice.monoclinic(7.9, 4.4, 5.6, 103.0), ("Ga", [0.1, 0, 0.8])),
+}
 LONSDALEITE = _made(
     "P6_3/mmc", Lattice.hexagonal(3.84, 6.27), ("Si", [1 / 3, 2 / 3, 0.0625])
 )  # silicon, which tersoff knows, and quickly
@@ -89,6 +100,16 @@ def _same_lattice(first: np.ndarray, second: np.ndarray) -> bool:
     return (
         bool(np.abs(transformation - whole).max() < 1e-3) and abs(round(np.linalg.det(whole))) == 1
     )
+
+
+@pytest.mark.parametrize("name", OF_EACH_CENTRING)
+def test_primitive_vectors_are_those_that_phonopy_chooses(name: str) -> None:
+    """Meshes refer to them, and phonopy computes on the meshes."""
+    conventional = Crystal.from_structure(OF_EACH_CENTRING[name]).conventional()
+    symbols = [site.specie.symbol for site in conventional]
+    cell = phonopy_cell(conventional.lattice.matrix, conventional.frac_coords, symbols)
+    expected = guess_primitive_matrix(cell).T
+    np.testing.assert_array_equal(primitive_vectors(conventional), expected)
 
 
 @pytest.mark.parametrize("name", CRYSTALS)

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import phono3py
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from phono3py import Phono3py
 from phono3py.phonon.degeneracy import average_over_degenerate_sets
+from phono3py.phonon3.interaction import Interaction
 
 from oracle.phonon_bte import conductivity, phase_space
 from oracle.phonon_bte.degenerate import averaged
+from oracle.phonon_bte.shortest import triples_at_once
 from oracle.phonons import supercells
+from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.settings import PhononSettings
 from oracle.potentials.forces import ForceField
 from oracle.potentials.table import copies_may_share
@@ -76,6 +80,29 @@ def test_averages_at_once_are_those_one_by_one(seed: int) -> None:
     weights = rng.random((7, 4, 6))
     one_by_one = [average_over_degenerate_sets(w, k, 1) for w, k in zip(weights, ids, strict=True)]
     np.testing.assert_array_equal(averaged(weights, ids), np.array(one_by_one))
+
+
+@pytest.mark.parametrize(
+    ("crystal", "repeats"),
+    [
+        (bulk("SiC", "wurtzite", a=3.08, c=5.05), (3, 3, 2)),
+        (bulk("NaCl", "rocksalt", a=5.64), (2, 3, 4)),
+        (bulk("CsCl", "cesiumchloride", a=4.1), (2, 2, 2)),
+    ],
+    ids=["wurtzite", "rocksalt", "cesium-chloride"],
+)
+def test_triples_at_once_are_those_one_by_one(
+    crystal: Atoms, repeats: tuple[int, int, int]
+) -> None:
+    cell = phonopy_cell(crystal.cell.array, crystal.get_scaled_positions(), list(crystal.symbols))
+    phonons = Phono3py(cell, np.diag(repeats), primitive_matrix=np.eye(3), log_level=0)
+    phonons.mesh_numbers = [2, 2, 2]
+    given = (phonons.primitive, phonons.grid, phonons.primitive_symmetry)
+    one_by_one = np.array(Interaction(*given)._all_shortest)
+    with triples_at_once():
+        at_once = Interaction(*given)._all_shortest
+    np.testing.assert_array_equal(at_once, one_by_one)
+    assert 0 < one_by_one.mean() < 1
 
 
 @needs_silicon

@@ -85,6 +85,27 @@ def test_the_size_of_a_basis_is_known_before_it_is_made() -> None:
     assert basis.size <= size < 1.5 * basis.size + 10
 
 
+@pytest.mark.parametrize("pairs", [1, 2, 4])
+def test_the_cutoff_is_the_longest_that_so_many_pairs_determine(pairs: int) -> None:
+    from oracle.phonons.effort import as_given
+    from oracle.phonons.supercells import phonons3
+
+    wurtzite = Crystal.from_structure(
+        AseAtomsAdaptor.get_structure(bulk("SiC", "wurtzite", a=3.08, c=5.05))
+    )
+    settings = PhononSettings(fc3_supercell=((2, 0, 0), (0, 2, 0), (0, 0, 1)))
+    phonons = phonons3(as_given(wurtzite), settings, second=False)
+    radii = np.arange(2.5, 6.5, 0.25)
+    allowed = pairs * 3 * (len(phonons.supercell) - 1) / 1.3
+    sizes = [estimated_size(phonons, radius, pairs, 1.3)[0] for radius in radii]
+    size, cutoff = estimated_size(phonons, None, pairs, 1.3)
+    if cutoff is None:
+        assert size <= allowed
+        return
+    assert estimated_size(phonons, cutoff, pairs, 1.3)[0] == size
+    assert all(other <= size or other > allowed for other in sizes)
+
+
 def test_layers_take_more_with_more_kinds_and_neighbours() -> None:
     germanium = _crystal("Ge", "diamond", 5.657)
     stack = Stack(layers=(("G", germanium), ("S", SILICON)), leads=("S", "S"))

@@ -9,16 +9,19 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, make_supercell
 from ase.calculators.lj import LennardJones
 from phono3py import Phono3py
+from phonopy.structure.symmetry import Symmetry
 from symfc.eig_solvers.matrix import BlockMatrixNode
+from symfc.solvers.solver_O3 import prepare_normal_equation_O3
 
 from oracle.materials import reciprocal
 from oracle.phonons import harmonic, snapshots, supercells
 from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.relax import Relaxed
 from oracle.phonons.settings import PhononSettings
+from oracle.phonons.symmetry_at_once import symmetry_at_once
 from oracle.runtime.errors import OracleError
 
 SETTINGS = PhononSettings(fc3_supercell=((2, 0, 0), (0, 2, 0), (0, 0, 2)), displacement=0.01)
@@ -109,6 +112,45 @@ def test_constants_predict_forces_of_unseen_displacements(
     assert left < 0.3 * np.linalg.norm(actual - linear)
 
 
+@pytest.mark.parametrize("cutoff", [None, 3.6])
+@pytest.mark.parametrize(
+    ("crystal", "repeats"),
+    [
+        (bulk("SiC", "wurtzite", a=3.08, c=5.05), (2, 2, 1)),
+        (bulk("NaCl", "rocksalt", a=5.64), (2, 2, 2)),
+    ],
+    ids=["wurtzite", "rocksalt"],
+)
+def test_equations_are_those_of_symfc(
+    crystal: Atoms, repeats: tuple[int, int, int], cutoff: float | None
+) -> None:
+    """symfc sets them up for each atom of the supercell, without translations."""
+    a, b, c = repeats
+    repeated = PhononSettings(fc3_supercell=((a, 0, 0), (0, b, 0), (0, 0, c)))
+    conventional = Relaxed(
+        crystal.cell.array, crystal.get_scaled_positions(), tuple(crystal.symbols), 0.0, 1, None
+    )
+    phonons = supercells.phonons3(conventional, repeated, second=False)
+    basis = snapshots.third_order_basis(phonons, cutoff, 10, 1.3)
+    rng, n_atoms = np.random.default_rng(2), len(phonons.supercell)
+    displacements, forces = rng.standard_normal((2, 3, n_atoms, 3))
+    displacements *= np.array([0.01, 0.03, 0.2])[:, None, None]  # pairs of different lengths
+    length = np.linalg.norm(displacements, axis=2).mean(axis=1)[:, None, None]
+    scaled, right = displacements / length, forces / length**2
+    matrix, vector = prepare_normal_equation_O3(
+        scaled.reshape(3, -1),
+        right.reshape(3, -1),
+        basis.space.compact_compression_matrix,
+        basis.space.blocked_basis_set,
+        basis.space.atomic_decompr_idx,
+    )
+    system = snapshots.equations(basis, displacements, forces)
+    np.testing.assert_allclose(system.matrix, matrix, atol=1e-12 * np.abs(matrix).max())
+    np.testing.assert_allclose(system.vector, vector, atol=1e-12 * np.abs(vector).max())
+    transposed = basis.design.right_hand_side(scaled, right)
+    np.testing.assert_allclose(transposed, vector, atol=1e-12 * np.abs(vector).max())
+
+
 def test_draws_of_the_error_scatter_as_much_as_the_error(
     phonons: Phono3py, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> None:
@@ -146,6 +188,27 @@ def test_draws_of_the_error_do_not_depend_on_how_the_basis_is_turned(
         noisy = fit.drawn(same, pairs[0], np.random.default_rng(7))
         drawn.append(same.compact(noisy) - same.compact(fit.coefficients))
     np.testing.assert_allclose(drawn[1], drawn[0], atol=1e-6 * np.abs(drawn[0]).max())
+
+
+@pytest.mark.parametrize(
+    ("crystal", "repeats"),
+    [
+        (bulk("NaCl", "rocksalt", a=5.64), [[3, 0, 0], [0, 3, 0], [0, 0, 3]]),
+        (bulk("SiC", "wurtzite", a=3.08, c=5.05), [[2, 1, 0], [-1, 1, 0], [0, 0, 2]]),
+        (bulk("Cu", "fcc", a=3.6, cubic=True), [[2, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        (bulk("CsCl", "cesiumchloride", a=4.1), [[1, 1, 0], [-1, 1, 0], [0, 0, 3]]),
+    ],
+    ids=["rocksalt", "wurtzite-hexagonal", "fcc-tetragonal", "cesium-chloride-tetragonal"],
+)
+def test_symmetry_at_once_is_that_one_by_one(crystal: Atoms, repeats: list[list[int]]) -> None:
+    cell = make_supercell(crystal, np.array(repeats))
+    shifted = phonopy_cell(cell.cell.array, cell.get_scaled_positions() + 0.013, list(cell.symbols))
+    one_by_one = Symmetry(shifted)
+    with symmetry_at_once():
+        at_once = Symmetry(shifted)
+    assert len(one_by_one.symmetry_operations["rotations"]) > 16
+    for name in ("atomic_permutations", "pointgroup_operations", "reciprocal_operations"):
+        np.testing.assert_array_equal(getattr(at_once, name), getattr(one_by_one, name))
 
 
 def test_too_few_snapshots_are_said_to_be_too_few(phonons: Phono3py) -> None:

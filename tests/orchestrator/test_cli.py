@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ase.build import bulk
+from ase.io import write
 from click.testing import CliRunner
 
 from orchestrator.app.cli import main
@@ -105,6 +107,28 @@ def test_queries_import_nothing_that_takes_long(run: Run, tmp_path: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_stored_evaluations_are_read_without_what_computed_them(tmp_path: Path) -> None:
+    """The same bytes are printed, and nobody waits for torch, phonopy or the database."""
+    files = [tmp_path / name for name in ("Pd.cif", "Pd.vasp", "Pd.extxyz")]
+    for file in files:
+        write(file, bulk("Pd", cubic=True))
+    words = ["evaluate", *map(str, files), "--home", str(tmp_path / "home"), "--json"]
+    settings = ("ase.calculators.emt:EMT", "[harmonic]", "[2, 2, 2]")
+    for key, value in zip(("calculator", "fidelities", "fc2_supercell"), settings, strict=True):
+        words += ["--set", f"{key}={value}"]
+    computed = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert [each["status"] for each in json.loads(computed.stdout)] == ["measured"] * len(files)
+    slow = {*HEAVY, "symfc", "seekpath", "sqlalchemy"} - {"pymatgen"}  # which reads the files
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.app.cli import main\n"
+        f"sys.stdout.write(CliRunner().invoke(main, {words!r}, catch_exceptions=False).stdout)\n"
+        f"print({slow!r} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == computed.stdout
+    assert done.stderr.strip() == "set()"
 
 
 def test_a_campaign_from_launch_to_export(process: Run, tmp_path: Path) -> None:
