@@ -11,6 +11,7 @@ falls as 1/n, or faster where boundaries scatter long waves, and is added by ext
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +30,8 @@ from oracle.phonons.settings import PhononSettings
 Array = NDArray[np.float64]
 DENSER = 3
 """Points of the dense mesh per point of the mesh, along each vector."""
+LONG_WAVES = 2.0
+"""Power of the frequency with which lifetimes of the longest waves fall."""
 _VANISHING = 0.02  # THz; modes below are those of the zone centre, or noise beside it
 _UNIT = constants.k * 1e22  # k_B THz² Å² ps / Å³ in W/m/K
 
@@ -74,14 +77,29 @@ class _Modes:
         )
 
 
+@dataclass(frozen=True)
+class _Smooth:
+    """What is interpolated.
+
+    Args:
+        values: (n_temperatures, n_bands, *mesh), lifetimes times a power of the frequency, without
+            boundaries; NaN for modes that are not scattered.
+        exponents: (n_temperatures,), this power.
+    """
+
+    values: Array
+    exponents: Array
+
+
 def with_all_waves(
     transport: Transport, phonons: Phono3py, dynamics: Phonopy, settings: PhononSettings
 ) -> Transport:
     """Transport that includes the modes between the points of its mesh.
 
     Around the zone centre, rates of scattering rise as the square of the frequency (Herring, Phys.
-    Rev. 95, 954 (1954)). ``lifetime x frequency²`` therefore varies little from point to point, and
-    is what is interpolated, linearly and branch by branch in the order of frequencies. Scattering
+    Rev. 95, 954 (1954)), if less steeply where waves are not long enough. The lifetime times such a
+    power of the frequency therefore varies little from point to point, and is what is interpolated,
+    linearly and branch by branch in the order of frequencies. Scattering
     at boundaries follows from the velocities. In the full solution of the Boltzmann equation, the
     modes between the points are taken to exceed the relaxation-time approximation by the same
     factor as those on the mesh.
@@ -99,8 +117,8 @@ def with_all_waves(
     """
     if not usable(transport.mean).all():
         return transport
-    scaled = _lifetimes_times_squares(transport, phonons, settings)
-    if scaled is None:
+    smooth = _smooth(transport, phonons, settings)
+    if smooth is None:
         return transport
     given = _Modes(
         np.rint(transport.points * transport.mesh).astype(np.int64),
@@ -109,7 +127,7 @@ def with_all_waves(
         transport.weights,
         transport.linewidths,
     )
-    dense = _denser(scaled, transport.mesh, dynamics, settings)
+    dense = _denser(smooth, transport.mesh, dynamics, settings)
     volume = float(phonons.primitive.volume)
     single = dense.kappa(settings.temperatures, volume)
     fine, coarse = (
@@ -156,15 +174,17 @@ def _left_out(kappa: Array, numbers: NDArray[np.int64]) -> Array:
     return np.asarray(1 / (DENSER ** (3 - exponent) - 1))
 
 
-def _denser(scaled: Array, mesh: Mesh, dynamics: Phonopy, settings: PhononSettings) -> _Modes:
+def _denser(smooth: _Smooth, mesh: Mesh, dynamics: Phonopy, settings: PhononSettings) -> _Modes:
     """Modes on the dense mesh, with interpolated lifetimes."""
     dynamics.run_mesh(_dense_mesh(mesh), is_gamma_center=True, with_group_velocities=True)
     found = dynamics.mesh
     frequencies = np.asarray(found.frequencies, dtype=np.float64)
     velocities = np.asarray(found.group_velocities, dtype=np.float64)
     at = (np.asarray(found.qpoints) * mesh).T
-    between = np.array([[_between(band, at) for band in one] for one in scaled]).swapaxes(1, 2)
-    lifetimes = between / np.where(frequencies > _VANISHING, frequencies, np.inf) ** 2
+    between = np.array([[_between(band, at) for band in one] for one in smooth.values])
+    moving = frequencies > _VANISHING
+    powers = np.where(moving, frequencies, 1.0) ** smooth.exponents[:, None, None]
+    lifetimes = np.where(moving, between.swapaxes(1, 2) / powers, 0.0)
     scattered = lifetimes > 0
     widths = (
         np.divide(1 / (4 * np.pi), lifetimes, where=scattered, out=np.zeros(lifetimes.shape))
@@ -194,27 +214,8 @@ def _between(values: Array, at: Array) -> Array:
     return np.divide(value, weight, where=weight > 1e-6, out=np.zeros(weight.shape))
 
 
-def _lifetimes_times_squares(
-    transport: Transport, phonons: Phono3py, settings: PhononSettings
-) -> Array | None:
-    """Lifetimes without boundaries, times squared frequencies, at all points of the mesh.
-
-    Returns:
-        (n_temperatures, n_bands, *mesh), ps THz², NaN for modes without scattering; None where
-        the operations of the point group do not lead to all points.
-    """
-    widths = transport.linewidths - boundary_widths(transport.velocities, settings)
-    known = (widths > 0) & (transport.frequencies > _VANISHING)
-    irreducible = np.where(
-        known,
-        np.divide(
-            transport.frequencies**2,
-            4 * np.pi * widths,
-            where=known,
-            out=np.zeros(known.shape),
-        ),
-        np.nan,
-    )
+def _smooth(transport: Transport, phonons: Phono3py, settings: PhononSettings) -> _Smooth | None:
+    """What varies little between the points; None where operations do not lead to all points."""
     numbers = np.full(transport.mesh, -1)
     for operation in phonons.primitive_symmetry.reciprocal_operations:
         images = transport.points @ operation.T * transport.mesh
@@ -224,7 +225,43 @@ def _lifetimes_times_squares(
         numbers[a, b, c] = np.flatnonzero(whole)
     if numbers.min() < 0:
         return None
-    return np.asarray(np.moveaxis(irreducible[:, numbers], -1, 1))
+    widths = transport.linewidths - boundary_widths(transport.velocities, settings)
+    known = (widths > 0) & (transport.frequencies > _VANISHING)
+    lifetimes = np.divide(1 / (4 * np.pi), widths, where=known, out=np.full(known.shape, np.nan))
+    exponents = _exponents(
+        np.moveaxis(lifetimes[:, numbers], -1, 1),
+        np.moveaxis(transport.frequencies[numbers], -1, 0),
+    )
+    values = lifetimes * transport.frequencies ** exponents[:, None, None]
+    return _Smooth(np.moveaxis(values[:, numbers], -1, 1), exponents)
+
+
+def _exponents(lifetimes: Array, frequencies: Array) -> Array:
+    """With which power (n_temperatures,) of frequency acoustic lifetimes fall around the centre.
+
+    The mean of that of long waves and of what the mesh shows: the median over branches and
+    directions, from the points next to the centre and those at twice their distance. The latter
+    alone is too low on coarse meshes, whose shortest waves are not long ones.
+
+    Args:
+        lifetimes: (n_temperatures, n_bands, *mesh), ps, some of them NaN.
+        frequencies: (n_bands, *mesh), THz.
+    """
+    steps = [
+        step
+        for step in itertools.product((-1, 0, 1), repeat=3)
+        if any(step)
+        and all(n >= 4 or s == 0 for s, n in zip(step, frequencies.shape[1:], strict=True))
+    ]
+    if not steps:
+        return np.full(len(lifetimes), LONG_WAVES)
+    near, far = (lifetimes[..., :3, *(m * np.array(steps)).T] for m in (1, 2))
+    slow, fast = (frequencies[..., :3, *(m * np.array(steps)).T] for m in (1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        powers = np.log(near / far) / np.log(fast / slow)
+    shown = [np.median(one[np.isfinite(one)], keepdims=True) for one in powers]
+    medians = np.array([one[0] if np.isfinite(one[0]) else LONG_WAVES for one in shown])
+    return np.asarray((np.clip(medians, 0.0, LONG_WAVES) + LONG_WAVES) / 2)
 
 
 def _thirds(tensors: Array) -> Array:

@@ -21,7 +21,7 @@ COARSER = (1.25, 1.4)
 """Ratios of the spacings of the meshes that serve to estimate the error to that of the mesh."""
 SHARE = 0.5
 """Standard error of a mesh, as a fraction of the changes from coarser ones; docs/physics.md."""
-OF_THE_REST = 0.1
+OF_THE_REST = 0.2
 """Relative standard error of what the modes between the points of the mesh add."""
 _SMALL_CHANGES = 2
 
