@@ -102,7 +102,9 @@ class Crystal(BaseMaterial):
     @property
     def formula(self) -> str:
         """Reduced formula, for instance ``NaCl``."""
-        return str(self.structure().composition.reduced_formula)
+        from oracle.materials.crystal_checks import formula_of
+
+        return formula_of(self.structure())
 
     @functools.cached_property
     def spacegroup(self) -> tuple[str, int]:

@@ -54,19 +54,20 @@ def check_crystal(structure: Structure) -> None:
         raise Unusable("a position is not a finite number; expected three for each atom")
     if not structure.is_ordered:
         raise Unusable(
-            f"{_formula(structure)} has partial occupancies; "
+            f"{formula_of(structure)} has partial occupancies; "
             "expected one element per site: give an ordered structure"
         )
     # `is_valid` does not look at the distance between an atom and its own periodic images.
     shortest = min(structure.lattice.get_lll_reduced_lattice().abc)
     if shortest < OVERLAP or not structure.is_valid(tol=OVERLAP):
         raise Unusable(
-            f"two atoms of {_formula(structure)} are less than {OVERLAP} Å apart; "
+            f"two atoms of {formula_of(structure)} are less than {OVERLAP} Å apart; "
             "expected at least that: check lattice, units, symmetry and rounded coordinates"
         )
 
 
-def _formula(structure: Structure) -> str:
+def formula_of(structure: Structure) -> str:
+    """The reduced formula of a structure, for instance ``NaCl``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some elements have no electronegativity
         return str(structure.composition.reduced_formula)
