@@ -33,7 +33,7 @@ from oracle.runtime.clock import Clock
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 
-VERSION = 1
+VERSION = 2
 """To be raised when the numbers of the same interface and settings would change."""
 Fidelity = Literal["overlap", "mismatch"]
 Array = NDArray[np.float64]

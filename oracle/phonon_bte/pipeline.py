@@ -32,7 +32,7 @@ from oracle.phonon_bte.properties import (
     structural_properties,
 )
 from oracle.phonons import harmonic, supercells
-from oracle.phonons.acoustics import acoustics
+from oracle.phonons.acoustics import CrystalElasticity, crystal_elasticity
 from oracle.phonons.anharmonicity import at_temperatures
 from oracle.phonons.born import computed_born
 from oracle.phonons.doubts import cautions
@@ -90,6 +90,8 @@ class Pipeline:
     artefacts: dict[str, str] = field(default_factory=dict)
     """Artefact names to file names within the folder."""
     _doubts: list[str] = field(default_factory=list)
+    _collapse: str = ""
+    """Why the crystal is unstable although no mode is imaginary, if it is."""
 
     def run(self, fidelity: str = "bte") -> Result:
         """Run all stages of a fidelity; ``harmonic`` ends after the stability gate.
@@ -115,35 +117,49 @@ class Pipeline:
         stability = crystal.stability
         properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()
         plots = self._bands(crystal.dynamics) if self.settings.bands else {}
-        if stability.stable and fidelity != "harmonic":
-            return self._conduct(relaxed, crystal, properties, plots)
+        elastic = self._elastic(crystal)
+        if elastic is not None and fidelity != "harmonic":
+            return self._conduct(relaxed, crystal, elastic, properties, plots)
         self.artefacts |= supercells.write_files(
             self.folder, crystal.phonons, crystal.fc2, None, large=False
         )
         self._write_plots(plots)
-        if stability.stable:
-            return self._estimate(crystal, properties)
-        return Result(
-            "stability",
-            lambda **r: Unstable(
-                min_frequency=stability.lowest,
-                q_point=stability.q_point,
-                properties=properties,
-                **r,
-            ),
+        if elastic is not None:
+            return self._estimate(crystal, elastic, properties)
+        fields: dict[str, Any] = (
+            {"reason": self._collapse}
+            if self._collapse
+            else {"min_frequency": stability.lowest, "q_point": stability.q_point}
         )
+        return Result("stability", lambda **r: Unstable(**fields, properties=properties, **r))
 
-    def _estimate(self, crystal: Harmonic, properties: dict[str, Quantity]) -> Result:
+    def _elastic(self, crystal: Harmonic) -> CrystalElasticity | None:
+        """Elastic constants of a stable crystal; None if modes or strains show that it is not."""
+        stability = crystal.stability
+        if not stability.stable and not stability.only_long_waves:
+            return None
+        elastic = self._timed(
+            "elasticity", lambda: crystal_elasticity(crystal.dynamics, self.settings, self.forces)
+        )
+        self.provenance["elasticity"] = elastic.record()
+        self._collapse = elastic.instability or ""
+        self._doubts += elastic.doubts(stability)
+        return elastic if elastic.agrees_with_stability(stability) else None
+
+    def _estimate(
+        self, crystal: Harmonic, elastic: CrystalElasticity, properties: dict[str, Quantity]
+    ) -> Result:
         """Conductivity by Slack's formula, accurate to a factor of about three."""
         settings = self.settings
         cache = self.forces.context.workdir / "energies"
         mean = curve(self.crystal, settings.calculator, cache).gruneisen
-        elastic = acoustics(crystal.dynamics, mean)
-        if elastic is None:
+        if elastic.best is None:
             raise OracleError(
-                "stability", "long waves are unstable although no mode is imaginary; relax further"
+                "elasticity",
+                "its elastic tensor has an eigenvalue that is zero or negative, as that of a slab "
+                "in vacuum; Slack's formula needs a crystal: use fidelity bte",
             )
-        properties = properties | elastic_properties(*elastic, settings.temperatures)
+        properties = properties | elastic_properties(elastic, mean, settings.temperatures)
         properties["kappa"] = estimated_kappa(properties["kappa_slack"])
         properties["gruneisen_mean"] = make_quantity("gruneisen_mean", mean)
         properties |= self._calls()
@@ -201,6 +217,7 @@ class Pipeline:
         self,
         relaxed: Relaxed,
         crystal: Harmonic,
+        elastic: CrystalElasticity,
         properties: dict[str, Quantity],
         plots: dict[str, Any],
     ) -> Result:
@@ -236,7 +253,7 @@ class Pipeline:
         properties["anharmonicity"] = make_quantity(
             "anharmonicity", _one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
-        properties |= self._mechanical(small, crystal, third, solved)
+        properties |= self._mechanical(small, crystal, third, solved, elastic)
         properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
@@ -284,6 +301,7 @@ class Pipeline:
         crystal: Harmonic,
         third: ThirdOrder,
         solved: conductivity.Transport,
+        elastic: CrystalElasticity,
     ) -> dict[str, Quantity]:
         """Grüneisen parameter, elasticity, phase space and mean square displacements."""
         temperatures = self.settings.temperatures
@@ -297,10 +315,7 @@ class Pipeline:
             "max_msd": make_quantity("max_msd", msd.tolist()),
             "phase_space": make_quantity("phase_space", room),
         }
-        elastic = acoustics(crystal.dynamics, mean)
-        if elastic is not None:
-            properties |= elastic_properties(*elastic, temperatures)
-        return properties
+        return properties | elastic_properties(elastic, mean, temperatures)
 
     def _solve(self, phonons: Phono3py, mesh: tuple[int, int, int]) -> conductivity.Transport:
         """Transport on a mesh, or on ever denser ones until kappa no longer changes."""
