@@ -54,7 +54,7 @@ def _ordered(repeats: list[list[int]], *symbols: str) -> Structure:
 
 
 METALS = {
-    "cubic": _ordered(np.eye(3).tolist(), "Cu"),
+    "cubic": _ordered([[1, 0, 0], [0, 1, 0], [0, 0, 1]], "Cu"),
     "hexagonal": AseAtomsAdaptor.get_structure(bulk("Ni", "hcp", a=2.5, c=4.08)),
     "trigonal": _ordered([[1, 0, 0], [0, 1, 0], [0, 0, 3]], "Cu", "Au", "Pd"),
     "monoclinic": _ordered([[1, 0, 0], [0, 2, 0], [0, 1, 2]], "Cu", "Au", "Pd", "Ag"),
@@ -85,7 +85,7 @@ def _curvatures(name: str) -> list[tuple[np.ndarray, float]]:
     zero, volume = energy(np.zeros((3, 3))), abs(np.linalg.det(cell))
     rng = np.random.default_rng(1)
     found = []
-    for _ in range(6):
+    for _ in range(4):
         raw = rng.normal(size=(3, 3))
         strain = (raw + raw.T) / np.linalg.norm(raw + raw.T)
         both = energy(step * strain) + energy(-step * strain)
@@ -273,4 +273,4 @@ def test_a_truncated_second_order_is_recorded(folder: Path) -> None:
     hot = SETTINGS.model_copy(update={"finite_temperature": 500.0})
     at_temperature = crystal_elasticity(harmonic.dynamics, hot, field)
     assert at_temperature.record()["method"] == "force constants"
-    assert at_temperature.best == found.waves
+    assert at_temperature.best is at_temperature.waves
