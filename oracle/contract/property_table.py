@@ -252,7 +252,7 @@ PROPERTY_TABLE: Mapping[str, PropertySpec] = {
     ),
     "elastic_tensor": PropertySpec(
         "elastic tensor",
-        "Elastic stiffness in Voigt notation (xx, yy, zz, yz, xz, xy).",
+        "Elastic stiffness in Voigt notation (xx, yy, zz, yz, xz, xy), by finite strain.",
         symbol="C_ij",
         unit="GPa",
         oracles={"phonon-bte": _BOTH},
@@ -340,7 +340,8 @@ PROPERTY_TABLE: Mapping[str, PropertySpec] = {
     ),
     "force_calls": PropertySpec(
         "force calls",
-        "Calls of the potential that the evaluation took; not a property of the material.",
+        "Supercells whose forces the evaluation took, beside the primitive cells of relaxation and "
+        "strain; not a property of the material.",
         promised=True,
     ),
 }

@@ -14,16 +14,16 @@ from oracle.interface.mismatch import Spectrum, spectrum_of
 from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.reciprocal import Mesh, coarsened, mesh_of
-from oracle.phonons.acoustics import acoustics
-from oracle.phonons.harmonic import Stability
+from oracle.phonons.acoustics import crystal_elasticity
 from oracle.phonons.relax import Relaxed, relax
-from oracle.phonons.second_order import Timed, second_order
+from oracle.phonons.second_order import Harmonic, Timed, second_order
+from oracle.phonons.settings import PhononSettings
 from oracle.potentials.forces import ForceField
 from oracle.potentials.table import weights_digest
 from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
-VERSION = 1
+VERSION = 2
 """To be raised when the spectra of the same crystal and settings would change."""
 _COARSE = 1.6  # ratio of the spacing of the mesh that serves to estimate errors
 _ABOVE = 1.05  # by which factor a dense mesh may exceed the highest frequency of the gate's mesh
@@ -109,9 +109,7 @@ def side_of(
         if stored is not None:
             return Side(relaxed, _read(*stored, settings.frequency_step))
         harmonic = second_order(relaxed, plain, forces, timed)
-        bulk = timed(
-            "spectra", lambda: _spectra(harmonic.dynamics, harmonic.stability, settings, spacing)
-        )
+        bulk = timed("spectra", lambda: _spectra(harmonic, settings, plain, spacing, forces))
         forces.store.save("spectra", key, *_written(bulk))
         return Side(relaxed, bulk)
 
@@ -131,10 +129,19 @@ def _naming(formula: str) -> Iterator[None]:
 
 
 def _spectra(
-    dynamics: Any, stability: Stability, settings: InterfaceSettings, spacing: float
+    harmonic: Harmonic,
+    settings: InterfaceSettings,
+    plain: PhononSettings,
+    spacing: float,
+    forces: ForceField,
 ) -> Bulk | UnstableBulk:
+    dynamics, stability = harmonic.dynamics, harmonic.stability
     if not stability.stable:
         return UnstableBulk("imaginary phonon modes", stability.lowest, stability.q_point)
+    # The models of interfaces do not need the Grüneisen parameter.
+    elastic = crystal_elasticity(dynamics, plain, forces)
+    if elastic.instability is not None:
+        return UnstableBulk(elastic.instability, stability.lowest)
     step = settings.frequency_step
     number = math.ceil(_ABOVE * stability.highest / step) + 1
     mesh = _odd(mesh_of(dynamics.primitive.cell, spacing))
@@ -142,9 +149,7 @@ def _spectra(
         spectrum_of(dynamics, points, step=step, number=number, axis=settings.axis)
         for points in (mesh, _odd(coarsened(mesh, _COARSE)))
     )
-    # The models of interfaces do not need the Grüneisen parameter.
-    elastic = acoustics(dynamics, gruneisen=math.nan)
-    return Bulk(fine, coarse, None if elastic is None else elastic[1], mesh)
+    return Bulk(fine, coarse, elastic.acoustics(gruneisen=math.nan), mesh)
 
 
 def _odd(mesh: Mesh) -> Mesh:

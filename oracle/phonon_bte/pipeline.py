@@ -31,8 +31,9 @@ from oracle.phonon_bte.properties import (
     spectral_properties,
     structural_properties,
 )
+from oracle.phonon_bte.records import one_or_all, transport_record
 from oracle.phonons import harmonic, supercells
-from oracle.phonons.acoustics import acoustics
+from oracle.phonons.acoustics import CrystalElasticity, crystal_elasticity
 from oracle.phonons.anharmonicity import at_temperatures
 from oracle.phonons.born import computed_born
 from oracle.phonons.doubts import Doubt, cautions
@@ -90,6 +91,8 @@ class Pipeline:
     artefacts: dict[str, str] = field(default_factory=dict)
     """Artefact names to file names within the folder."""
     _doubts: list[str] = field(default_factory=list)
+    _collapse: str = ""
+    """Why the crystal is unstable although no mode is imaginary, if it is."""
 
     def run(self, fidelity: str = "bte") -> Result:
         """Run all stages of a fidelity; ``harmonic`` ends after the stability gate.
@@ -116,35 +119,49 @@ class Pipeline:
         stability = crystal.stability
         properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()
         plots = self._bands(crystal.dynamics) if self.settings.bands else {}
-        if stability.stable and fidelity != "harmonic":
-            return self._conduct(relaxed, crystal, properties, plots)
+        elastic = self._elastic(crystal)
+        if elastic is not None and fidelity != "harmonic":
+            return self._conduct(relaxed, crystal, elastic, properties, plots)
         self.artefacts |= supercells.write_files(
             self.folder, crystal.phonons, crystal.fc2, None, large=False
         )
         self._write_plots(plots)
-        if stability.stable:
-            return self._estimate(crystal, properties)
-        return Result(
-            "stability",
-            lambda **r: Unstable(
-                min_frequency=stability.lowest,
-                q_point=stability.q_point,
-                properties=properties,
-                **r,
-            ),
+        if elastic is not None:
+            return self._estimate(crystal, elastic, properties)
+        fields: dict[str, Any] = (
+            {"reason": self._collapse}
+            if self._collapse
+            else {"min_frequency": stability.lowest, "q_point": stability.q_point}
         )
+        return Result("stability", lambda **r: Unstable(**fields, properties=properties, **r))
 
-    def _estimate(self, crystal: Harmonic, properties: dict[str, Quantity]) -> Result:
+    def _elastic(self, crystal: Harmonic) -> CrystalElasticity | None:
+        """Elastic constants of a stable crystal; None if modes or strains show that it is not."""
+        stability = crystal.stability
+        if not stability.stable and not stability.only_long_waves:
+            return None
+        elastic = self._timed(
+            "elasticity", lambda: crystal_elasticity(crystal.dynamics, self.settings, self.forces)
+        )
+        self.provenance["elasticity"] = elastic.record()
+        self._collapse = elastic.instability or ""
+        self._doubts += elastic.doubts(stability)
+        return elastic if elastic.agrees_with_stability(stability) else None
+
+    def _estimate(
+        self, crystal: Harmonic, elastic: CrystalElasticity, properties: dict[str, Quantity]
+    ) -> Result:
         """Conductivity by Slack's formula, accurate to a factor of about three."""
         settings = self.settings
         cache = self.forces.context.workdir / "energies"
         mean = curve(self.crystal, settings.potential, cache).gruneisen
-        elastic = acoustics(crystal.dynamics, mean, isotopes=settings.isotope)
-        if elastic is None:
+        if elastic.best is None:
             raise OracleError(
-                "stability", "long waves are unstable although no mode is imaginary; relax further"
+                "elasticity",
+                "its elastic tensor has an eigenvalue that is zero or negative, as that of a slab "
+                "in vacuum; Slack's formula needs a crystal: use fidelity bte",
             )
-        properties = properties | elastic_properties(*elastic, settings.temperatures)
+        properties = properties | elastic_properties(elastic, mean, settings.temperatures)
         properties["kappa"] = estimated_kappa(properties["kappa_slack"])
         properties["gruneisen_mean"] = make_quantity("gruneisen_mean", mean)
         properties |= self._calls()
@@ -202,18 +219,13 @@ class Pipeline:
         self,
         relaxed: Relaxed,
         crystal: Harmonic,
+        elastic: CrystalElasticity,
         properties: dict[str, Quantity],
         plots: dict[str, Any],
     ) -> Result:
         """Third-order force constants and transport of a stable crystal."""
         settings, phonons = self.settings, crystal.phonons
-        mesh = settings.mesh or harmonic.affordable_mesh(
-            phonons.primitive.cell,
-            settings.mesh_spacing,
-            3 * len(phonons.primitive),
-            len(phonons.primitive_symmetry.reciprocal_operations),
-            settings.mesh_effort,
-        )
+        mesh = harmonic.transport_mesh(phonons, settings)
         harmonic.check_warm(crystal.dynamics, mesh, settings.temperatures[0])
         judging = reciprocal.coarsened(mesh, _JUDGING)
         small = supercells.phonons3(relaxed, settings, second=False)
@@ -234,15 +246,16 @@ class Pipeline:
         )
         mesh_error = convergence.error(solution, phonons, crystal.dynamics, settings)
         error = np.hypot(third.error, mesh_error)
-        self._remember(relaxed, phonons, third, solution, error)
+        self.provenance |= transport_record(relaxed, phonons, third, solution, error)
+        self.provenance["reference_temperature"] = settings.reference
         properties = properties | conductive_properties(solved, error, settings.temperatures)
         properties["anharmonicity"] = make_quantity(
-            "anharmonicity", _one_or_all(unexplained), per_temperature=len(unexplained) > 1
+            "anharmonicity", one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
         mesh = solution.on_mesh.mesh
         room = phase_space.phase_space(phonons, reciprocal.coarsened(mesh, _JUDGING))
         properties["phase_space"] = make_quantity("phase_space", room.total)
-        properties |= self._mechanical(small, crystal, third, mesh)
+        properties |= self._mechanical(small, crystal, third, mesh, elastic)
         properties |= self._calls()
         large = self.forces.context.keep_large
         self.artefacts |= supercells.write_files(
@@ -259,40 +272,13 @@ class Pipeline:
             ),
         )
 
-    def _remember(
-        self,
-        relaxed: Relaxed,
-        phonons: Phono3py,
-        third: ThirdOrder,
-        solution: convergence.Solution,
-        error: Array,
-    ) -> None:
-        """Add supercells, meshes and errors to the provenance.
-
-        Supercells are rows in terms of the conventional vectors, as in settings.
-        """
-        cells = (phonons.supercell_matrix, phonons.phonon_supercell_matrix)
-        fc3, fc2 = (
-            supercells.in_conventional(matrix, phonons.unitcell, relaxed.cell) for matrix in cells
-        )
-        self.provenance |= {
-            "mesh": list(solution.on_mesh.mesh),
-            "kappa_on_mesh": _one_or_all(solution.on_mesh.mean),
-            "supercell": fc3,
-            "fc2_supercell": fc2,
-            "fc3_cutoff": third.cutoff,
-            "fc3_constants": third.constants,
-            "fc3_supercells": third.supercells,
-            "reference_temperature": self.settings.reference,
-            "relative_error": {"fc3": _one_or_all(third.error), "total": _one_or_all(error)},
-        }
-
     def _mechanical(
         self,
         small: Phono3py,
         crystal: Harmonic,
         third: ThirdOrder,
         mesh: reciprocal.Mesh,
+        elastic: CrystalElasticity,
     ) -> dict[str, Quantity]:
         """Grüneisen parameters, elasticity and mean square displacements."""
         temperatures = self.settings.temperatures
@@ -308,10 +294,7 @@ class Pipeline:
             "gruneisen_rms": make_quantity("gruneisen_rms", strength),
             "max_msd": make_quantity("max_msd", msd.tolist()),
         }
-        elastic = acoustics(crystal.dynamics, strength, isotopes=self.settings.isotope)
-        if elastic is not None:
-            properties |= elastic_properties(*elastic, temperatures)
-        return properties
+        return properties | elastic_properties(elastic, strength, temperatures)
 
     def _solve(self, crystal: Harmonic, mesh: reciprocal.Mesh) -> convergence.Solution:
         """Transport on a mesh, or on ever denser ones until kappa no longer changes."""
@@ -389,8 +372,3 @@ class Pipeline:
 
     def _timed(self, stage: str, work: Callable[[], _T]) -> _T:
         return Clock(self.forces.context, self.provenance.setdefault("seconds", {}))(stage, work)
-
-
-def _one_or_all(values: Array) -> float | list[float]:
-    """The number at a single temperature, or the list (n_temperatures,) at several."""
-    return float(values[0]) if len(values) == 1 else [float(value) for value in values]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from oracle.contract.evaluation import Quantity, make_quantity
 from oracle.formulas import kappa_models
-from oracle.formulas.kappa_models import Acoustics
 from oracle.phonon_bte.conductivity import Transport
+from oracle.phonons.acoustics import CrystalElasticity
 from oracle.phonons.elasticity import Elasticity
 from oracle.phonons.harmonic import Stability, heat_capacity
 from oracle.phonons.relax import Relaxed
@@ -37,21 +37,31 @@ def spectral_properties(stability: Stability) -> dict[str, Quantity]:
 
 
 def elastic_properties(
-    elastic: Elasticity, crystal: Acoustics, temperatures: Sequence[float]
+    found: CrystalElasticity, gruneisen: float, temperatures: Sequence[float]
 ) -> dict[str, Quantity]:
     """Moduli, sound velocities, Debye temperature, and the conductivities of models.
 
     Args:
-        elastic: of the crystal.
-        crystal: input of the models.
+        found: elastic constants; without any, there are no properties.
+        gruneisen: mean Grüneisen parameter.
         temperatures: of the models, K.
     """
-    numbers: dict[str, Any] = {
-        "bulk_modulus": elastic.bulk_modulus,
-        "shear_modulus": elastic.shear_modulus,
-        "sound_velocity_longitudinal": crystal.longitudinal,
-        "sound_velocity_transverse": crystal.transverse,
-        "debye_temperature": crystal.debye_temperature(crystal.mean_velocity),
+    elastic, crystal = found.best, found.acoustics(gruneisen)
+    if elastic is None or crystal is None:
+        return {}
+
+    def debye(constants: Elasticity) -> float:
+        sound = found.acoustics_with(constants, gruneisen)
+        return sound.debye_temperature(sound.mean_velocity)
+
+    scalars: dict[str, Callable[[Elasticity], float]] = {
+        "bulk_modulus": lambda constants: constants.bulk_modulus,
+        "shear_modulus": lambda constants: constants.shear_modulus,
+        "sound_velocity_longitudinal": lambda constants: constants.longitudinal_velocity,
+        "sound_velocity_transverse": lambda constants: constants.transverse_velocity,
+        "debye_temperature": debye,
+    }
+    models: dict[str, Any] = {
         "kappa_clarke": kappa_models.clarke(crystal),
         "kappa_slack": [kappa_models.slack(crystal, t) for t in temperatures],
         "kappa_callaway": [kappa_models.debye_callaway(crystal, t) for t in temperatures],
@@ -59,7 +69,8 @@ def elastic_properties(
     }
     stiffness = elastic.stiffness.tolist()
     return {
-        **{name: make_quantity(name, value) for name, value in numbers.items()},
+        **{n: make_quantity(n, of(elastic), std=found.error(of)) for n, of in scalars.items()},
+        **{name: make_quantity(name, value) for name, value in models.items()},
         "elastic_tensor": make_quantity("elastic_tensor", stiffness, tensor="voigt-4"),
     }
 

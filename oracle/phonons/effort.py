@@ -146,10 +146,7 @@ def _conductive(
 
 def _triplets(phonons: object, settings: PhononSettings, bands: int, operations: int) -> float:
     """Number of three-phonon processes on the mesh, as `settings.mesh_effort` counts them."""
-    cell = phonons.primitive.cell  # type: ignore[attr-defined]
-    mesh = settings.mesh or harmonic.affordable_mesh(
-        cell, settings.mesh_spacing, bands, operations, settings.mesh_effort
-    )
+    mesh = harmonic.transport_mesh(phonons, settings)
     solved = settings.converge_meshes if settings.converge else 1
     direct = 3.0 if settings.transport == "lbte" else 1.0
     return float(solved * direct * np.prod(mesh, dtype=float) ** 2 * bands**3 / operations)

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import constants
 
-from oracle.runtime.errors import OracleError
-
 Array = NDArray[np.float64]
-_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+"""Components of Voigt's notation in their order."""
 _LENGTH = 0.01  # of q, 1/Å with 2π: waves longer than any cell, frequencies well above rounding
 _DIRECTIONS = 48
 _THZ_ANGSTROM = 100.0  # m/s
@@ -71,38 +70,42 @@ class Elasticity:
         return float(np.sqrt(self.shear_modulus * constants.giga / self.density))
 
     @property
+    def lowest_eigenvalue(self) -> float:
+        """Of the stiffness, GPa; negative if some strain lowers the energy."""
+        return float(np.linalg.eigvalsh(self.stiffness).min())
+
+    @property
     def stable(self) -> bool:
         """Whether every strain costs energy (Born's criterion)."""
-        return bool(np.linalg.eigvalsh(self.stiffness).min() > 0)
+        return self.lowest_eigenvalue > 0
+
+
+def density_of(cell: Any) -> float:
+    """Density of a cell of phonopy's, kg/m³."""
+    return float(cell.masses.sum()) * constants.atomic_mass / cell.volume / 1e-30
 
 
 def elasticity(dynamics: Any) -> Elasticity:
     """Elastic constants of a crystal from its second-order force constants.
 
+    Where a long wave has an imaginary frequency, the stiffness is not positive (`stable`).
+
     Args:
         dynamics: a Phonopy object with force constants.
-
-    Raises:
-        OracleError: stage ``stability``; a long wave has an imaginary frequency.
     """
     cell = dynamics.primitive
-    directions = _directions(_DIRECTIONS)
+    units = directions(_DIRECTIONS)
     # Reduced coordinates; phonopy's do not include the factor 2π of `_LENGTH`.
-    points = directions * _LENGTH / (2 * np.pi) @ np.asarray(cell.cell).T
+    points = units * _LENGTH / (2 * np.pi) @ np.asarray(cell.cell).T
     modes = dynamics.run_qpoints(points, with_eigenvectors=True)
     frequencies = np.asarray(modes.frequencies)[:, :3]
-    if frequencies.min() <= 0:
-        raise OracleError(
-            "stability",
-            f"a long acoustic wave has an imaginary frequency ({frequencies.min():.3f} THz): the "
-            "crystal is elastically unstable",
-        )
-    velocities = 2 * np.pi * frequencies / _LENGTH * _THZ_ANGSTROM
-    density = float(cell.masses.sum()) * constants.atomic_mass / cell.volume / 1e-30
+    # Christoffel's equation gives the square of a velocity, negative for imaginary frequencies.
+    squares = frequencies * np.abs(frequencies) * (2 * np.pi / _LENGTH * _THZ_ANGSTROM) ** 2
+    density = density_of(cell)
     polarisations = _polarisations(np.asarray(modes.eigenvectors), np.asarray(cell.masses))
-    tensors = np.einsum("qs,qsi,qsk->qik", velocities**2, polarisations, polarisations.conj())
+    tensors = np.einsum("qs,qsi,qsk->qik", squares, polarisations, polarisations.conj())
     christoffel = density * tensors.real / constants.giga
-    design = np.array([_christoffel(c, directions).ravel() for c in _CONSTANTS]).T
+    design = np.array([_christoffel(c, units).ravel() for c in _CONSTANTS]).T
     fitted = np.linalg.lstsq(design, christoffel.ravel(), rcond=None)[0]
     stiffness = np.zeros((6, 6))
     for (i, j), value in zip(_CONSTANTS, fitted, strict=True):
@@ -110,7 +113,7 @@ def elasticity(dynamics: Any) -> Elasticity:
     return Elasticity(stiffness, density)
 
 
-def _directions(count: int) -> Array:
+def directions(count: int) -> Array:
     """Unit vectors (count, 3) spread evenly over half the sphere (a Fibonacci lattice)."""
     n = np.arange(count) + 0.5
     z, angle = n / count, np.pi * (1 + np.sqrt(5)) * n
@@ -135,7 +138,7 @@ def _christoffel(constant: tuple[int, int], directions: Array) -> Array:
     """``C_ijkl n_j n_l`` (n_directions, 3, 3) where one Voigt constant is 1 and others vanish."""
     tensor = np.zeros((3, 3, 3, 3))
     for a, b in {constant, constant[::-1]}:
-        for i, j in {_VOIGT[a], _VOIGT[a][::-1]}:
-            for k, m in {_VOIGT[b], _VOIGT[b][::-1]}:
+        for i, j in {VOIGT[a], VOIGT[a][::-1]}:
+            for k, m in {VOIGT[b], VOIGT[b][::-1]}:
                 tensor[i, j, k, m] = 1.0
     return np.asarray(np.einsum("ijkl,qj,ql->qik", tensor, directions, directions))

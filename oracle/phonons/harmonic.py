@@ -14,12 +14,16 @@ from phonopy.structure.cells import Primitive
 from scipy import constants
 
 from oracle.formulas.bose_einstein import PLANCK_BOLTZMANN, mode_capacity
-from oracle.materials.reciprocal import mesh_of
+from oracle.materials.reciprocal import Mesh, mesh_of
+from oracle.phonons.elasticity import directions
+from oracle.phonons.settings import PhononSettings
 from oracle.phonons.symmetry_at_once import symmetry_at_once
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 _NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here noise can exceed acoustic frequencies
+_NEAR_DIRECTIONS = 24
+_NEAR_LENGTHS = (0.25, 0.5, 1.0)  # of the region near Γ
 _VANISHING = 0.02  # THz
 _ALWAYS_WARM = 50.0  # K; above it, the lowest mode of any usable mesh is thermally populated
 _FROZEN = 10.0  # h ν / k_B T at which a mode has 0.5 % of its heat capacity
@@ -39,6 +43,10 @@ class Stability:
         highest: highest frequency, THz.
         softest: lowest frequency at the commensurate points, without the three zeros at Γ, THz.
         stable: whether `lowest` is within the tolerance.
+        only_long_waves: whether no modes are imaginary beyond the tolerance but acoustic ones that
+            are longer than the supercell. Their frequencies are interpolated between those at the
+            zone centre and at the first commensurate points, and a supercell that cuts off force
+            constants may make them imaginary though they are not.
     """
 
     lowest: float
@@ -46,6 +54,7 @@ class Stability:
     highest: float
     softest: float
     stable: bool
+    only_long_waves: bool = False
 
 
 @symmetry_at_once()
@@ -78,6 +87,22 @@ def dynamics(
     return phonons
 
 
+def transport_mesh(phonons: Any, settings: PhononSettings) -> Mesh:
+    """The mesh of the settings, or the one that belongs to their spacing and effort.
+
+    Args:
+        phonons: a Phono3py object, for its primitive cell and point group.
+        settings: of the oracle.
+    """
+    return settings.mesh or affordable_mesh(
+        phonons.primitive.cell,
+        settings.mesh_spacing,
+        3 * len(phonons.primitive),
+        len(phonons.primitive_symmetry.reciprocal_operations),
+        settings.mesh_effort,
+    )
+
+
 def affordable_mesh(
     cell: Array, spacing: float, bands: int, operations: int, effort: float
 ) -> tuple[int, int, int]:
@@ -99,10 +124,13 @@ def affordable_mesh(
 
 
 def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
-    """Look for imaginary modes at all commensurate points and on a dense mesh.
+    """Look for imaginary modes at all commensurate points, on a dense mesh, and near the centre.
 
     Frequencies at commensurate points are exact for the supercell. Between them they are
-    interpolated, and near the zone centre noise may move an acoustic branch below zero.
+    interpolated, and near the zone centre noise may move an acoustic branch below zero. A mesh has
+    few points there, so that waves of three lengths are added in many directions. The sign of still
+    longer waves is that of the elastic constants, which finite strain gives without the supercell
+    (`oracle.phonons.finite_strain`).
 
     Args:
         phonons: with force constants.
@@ -117,7 +145,10 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
         np.rint(np.linalg.inv(phonons.primitive.primitive_matrix)).astype(int)
     )
     phonons.run_mesh(mesh_of(phonons.primitive.cell, spacing), is_gamma_center=True)
-    points = np.vstack([commensurate, phonons.mesh.qpoints])
+    zone = 1.0 / np.linalg.norm(phonons.primitive.cell, axis=1).max()
+    near = directions(_NEAR_DIRECTIONS) @ np.asarray(phonons.primitive.cell).T * zone
+    long_waves = [0.99 * share * _NEAR_GAMMA * near for share in _NEAR_LENGTHS]
+    points = np.vstack([commensurate, phonons.mesh.qpoints, *long_waves])
     frequencies = np.asarray(phonons.run_qpoints(points).frequencies).copy()
     if np.abs(frequencies).max() < _VANISHING:
         raise OracleError(
@@ -126,7 +157,6 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
         )
     centred = points - np.rint(points)
     lengths = np.linalg.norm(centred @ np.linalg.inv(phonons.primitive.cell).T, axis=1)
-    zone = 1.0 / np.linalg.norm(phonons.primitive.cell, axis=1).max()
     acoustic = np.zeros(frequencies.shape, dtype=bool)
     acoustic[lengths < _NEAR_GAMMA * zone, :3] = True
     # Acoustic modes vanish at Γ by the sum rule; near it, a dip within the tolerance is noise.
@@ -143,7 +173,24 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
         highest=float(frequencies.max()),
         softest=_softest(frequencies[: len(commensurate)], gamma[: len(commensurate)]),
         stable=bool(judged[at] >= -tolerance),
+        only_long_waves=_only_long_waves(judged < -tolerance, lengths, len(commensurate)),
     )
+
+
+def _only_long_waves(imaginary: NDArray[np.bool_], lengths: Array, commensurate: int) -> bool:
+    """Whether some modes are imaginary, all of them acoustic and longer than the supercell.
+
+    Args:
+        imaginary: (n_q, n_bands), whether modes are imaginary beyond the tolerance.
+        lengths: (n_q,), of the wave vectors.
+        commensurate: number of commensurate points, which come first.
+    """
+    exact = lengths[:commensurate]
+    shortest = exact[exact > 1e-8].min(initial=np.inf)
+    interpolated = np.zeros(imaginary.shape, dtype=bool)
+    interpolated[lengths < shortest - 1e-8, :3] = True
+    interpolated[:commensurate] = False
+    return bool(imaginary.any() and not (imaginary & ~interpolated).any())
 
 
 def check_warm(phonons: Phonopy, mesh: tuple[int, int, int], coldest: float) -> None:

@@ -28,8 +28,8 @@ class OracleError(Exception):
     """An evaluation that cannot be completed.
 
     Args:
-        stage: where it happened: ``read``, ``relax``, ``fc2``, ``stability``, ``fc3``, ``bte``,
-            ``spectra``, ``dft``, ``lookup`` or ``worker``.
+        stage: where it happened: ``read``, ``relax``, ``fc2``, ``stability``, ``elasticity``,
+            ``fc3``, ``bte``, ``spectra``, ``dft``, ``lookup`` or ``worker``.
         message: one line that says what was given, what was expected and what to do.
         transient: True if the same call may succeed later (memory, time-out, lost worker).
         unexpected: True if a library raised an unknown error. It may be transient too, but is due

@@ -21,6 +21,7 @@ STAGES = {
     "relax": "relaxing",
     "fc2": "second order",
     "stability": "stability",
+    "elasticity": "elasticity",
     "fc3": "third order",
     "anharmonicity": "anharmonicity",
     "bte": "transport",

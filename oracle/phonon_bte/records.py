@@ -1,0 +1,51 @@
+"""What an evaluation records of its transport calculation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from phono3py import Phono3py
+
+from oracle.phonon_bte.convergence import Solution
+from oracle.phonons import supercells
+from oracle.phonons.relax import Relaxed
+from oracle.phonons.third_order import ThirdOrder
+
+Array = NDArray[np.float64]
+
+
+def transport_record(
+    relaxed: Relaxed, phonons: Phono3py, third: ThirdOrder, solution: Solution, error: Array
+) -> dict[str, Any]:
+    """Supercells, mesh and errors for the provenance, as JSON.
+
+    Supercells are rows in terms of the conventional vectors, as in settings.
+
+    Args:
+        relaxed: gives the conventional vectors.
+        phonons: with the supercells of both orders.
+        third: third-order force constants and their error.
+        solution: of the Boltzmann equation.
+        error: (n_temperatures,), relative standard errors of kappa.
+    """
+    cells = (phonons.supercell_matrix, phonons.phonon_supercell_matrix)
+    fc3, fc2 = (
+        supercells.in_conventional(matrix, phonons.unitcell, relaxed.cell) for matrix in cells
+    )
+    return {
+        "mesh": list(solution.on_mesh.mesh),
+        "kappa_on_mesh": one_or_all(solution.on_mesh.mean),
+        "supercell": fc3,
+        "fc2_supercell": fc2,
+        "fc3_cutoff": third.cutoff,
+        "fc3_constants": third.constants,
+        "fc3_supercells": third.supercells,
+        "relative_error": {"fc3": one_or_all(third.error), "total": one_or_all(error)},
+    }
+
+
+def one_or_all(values: Array) -> float | list[float]:
+    """The number at a single temperature, or the list (n_temperatures,) at several."""
+    return float(values[0]) if len(values) == 1 else [float(value) for value in values]
