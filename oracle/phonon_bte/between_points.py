@@ -99,10 +99,9 @@ def with_all_waves(
     Around the zone centre, rates of scattering rise as the square of the frequency (Herring, Phys.
     Rev. 95, 954 (1954)), if less steeply where waves are not long enough. The lifetime times such a
     power of the frequency therefore varies little from point to point, and is what is interpolated,
-    linearly and branch by branch in the order of frequencies. Scattering
-    at boundaries follows from the velocities. In the full solution of the Boltzmann equation, the
-    modes between the points are taken to exceed the relaxation-time approximation by the same
-    factor as those on the mesh.
+    linearly and branch by branch in the order of frequencies. Scattering at boundaries follows from
+    the velocities. In the full solution of the Boltzmann equation, the modes between the points are
+    taken to exceed the relaxation-time approximation by the same factor as those on the mesh.
 
     Args:
         transport: on a mesh that contains the zone centre.
@@ -120,27 +119,17 @@ def with_all_waves(
     smooth = _smooth(transport, phonons, settings)
     if smooth is None:
         return transport
-    given = _Modes(
-        np.rint(transport.points * transport.mesh).astype(np.int64),
-        transport.frequencies,
-        transport.velocities,
-        transport.weights,
-        transport.linewidths,
-    )
-    dense = _denser(smooth, transport.mesh, dynamics, settings)
-    volume = float(phonons.primitive.volume)
-    single = dense.kappa(settings.temperatures, volume)
-    fine, coarse = (
-        symmetrised(phonons, modes.sum(axis=(1, 2)))
-        for modes in (single, given.kappa(settings.temperatures, volume))
-    )
-    ratio = _thirds(transport.particle) / _thirds(coarse)
-    factor = ratio * (1 + _left_out(_thirds(single), dense.numbers))
-    particle = transport.particle + factor[:, None, None] * (fine - coarse)
+    a, b, c = (DENSER * n for n in transport.mesh)
+    dense_mesh = (a, b, c)
+    dense = _interpolated(smooth, transport.mesh, dense_mesh, dynamics, settings)
+    single = dense.kappa(settings.temperatures, float(phonons.primitive.volume))
+    fine, gain = _gain(transport, phonons, settings, single)
+    left_out = _left_out(_thirds(single), dense.numbers)
+    particle = transport.particle + (1 + left_out)[:, None, None] * gain
     share = _thirds(particle) / _thirds(fine)
     return replace(
         transport,
-        mesh=_dense_mesh(transport.mesh),
+        mesh=dense_mesh,
         particle=particle,
         frequencies=dense.frequencies,
         weights=dense.weights,
@@ -149,6 +138,57 @@ def with_all_waves(
         linewidths=dense.linewidths,
         isotope_linewidths=None,
     )
+
+
+def particle_on(
+    mesh: Mesh,
+    transport: Transport,
+    phonons: Phono3py,
+    dynamics: Phonopy,
+    settings: PhononSettings,
+) -> Array:
+    """The particle part (n_temperatures, 3, 3) that another mesh would give, W/m/K.
+
+    Published values are often those of a mesh, without the waves between its points. They are
+    compared with this rather than with the limit.
+
+    Args:
+        mesh: that mesh; it contains the zone centre.
+        transport: on the mesh that was solved.
+        phonons: as for `with_all_waves`.
+        dynamics: as for `with_all_waves`.
+        settings: as for `with_all_waves`.
+
+    Raises:
+        ValueError: the mesh of `transport` has less symmetry than the crystal.
+    """
+    smooth = _smooth(transport, phonons, settings)
+    if smooth is None:
+        raise ValueError(
+            f"got mesh {transport.mesh}; expected one with the symmetry of the crystal"
+        )
+    other = _interpolated(smooth, transport.mesh, mesh, dynamics, settings)
+    single = other.kappa(settings.temperatures, float(phonons.primitive.volume))
+    return transport.particle + _gain(transport, phonons, settings, single)[1]
+
+
+def _gain(
+    transport: Transport, phonons: Phono3py, settings: PhononSettings, single: Array
+) -> tuple[Array, Array]:
+    """Sum over other modes (n_temperatures, n_q, n_bands, 3, 3), and what it has over the mesh.
+
+    Both (n_temperatures, 3, 3); the latter is scaled from relaxation times to the full solution.
+    """
+    given = _Modes(
+        np.rint(transport.points * transport.mesh).astype(np.int64),
+        transport.frequencies,
+        transport.velocities,
+        transport.weights,
+        transport.linewidths,
+    ).kappa(settings.temperatures, float(phonons.primitive.volume))
+    fine, coarse = (symmetrised(phonons, modes.sum(axis=(1, 2))) for modes in (single, given))
+    ratio = _thirds(transport.particle) / _thirds(coarse)
+    return fine, ratio[:, None, None] * (fine - coarse)
 
 
 def _left_out(kappa: Array, numbers: NDArray[np.int64]) -> Array:
@@ -174,9 +214,11 @@ def _left_out(kappa: Array, numbers: NDArray[np.int64]) -> Array:
     return np.asarray(1 / (DENSER ** (3 - exponent) - 1))
 
 
-def _denser(smooth: _Smooth, mesh: Mesh, dynamics: Phonopy, settings: PhononSettings) -> _Modes:
-    """Modes on the dense mesh, with interpolated lifetimes."""
-    dynamics.run_mesh(_dense_mesh(mesh), is_gamma_center=True, with_group_velocities=True)
+def _interpolated(
+    smooth: _Smooth, mesh: Mesh, other: Mesh, dynamics: Phonopy, settings: PhononSettings
+) -> _Modes:
+    """Modes on another mesh, with lifetimes interpolated from those on a mesh."""
+    dynamics.run_mesh(other, is_gamma_center=True, with_group_velocities=True)
     found = dynamics.mesh
     frequencies = np.asarray(found.frequencies, dtype=np.float64)
     velocities = np.asarray(found.group_velocities, dtype=np.float64)
@@ -191,14 +233,9 @@ def _denser(smooth: _Smooth, mesh: Mesh, dynamics: Phonopy, settings: PhononSett
         + boundary_widths(velocities, settings) * scattered
     )
     points = np.asarray(found.qpoints)
-    numbers = np.rint((points - np.rint(points)) * _dense_mesh(mesh)).astype(np.int64)
+    numbers = np.rint((points - np.rint(points)) * other).astype(np.int64)
     weights = np.asarray(found.weights, dtype=np.float64)
     return _Modes(numbers, frequencies, velocities, weights, widths)
-
-
-def _dense_mesh(mesh: Mesh) -> Mesh:
-    a, b, c = (DENSER * n for n in mesh)
-    return a, b, c
 
 
 def _between(values: Array, at: Array) -> Array:

@@ -21,7 +21,7 @@ from phonopy import Phonopy
 from scipy import constants
 
 from oracle.formulas.bose_einstein import PLANCK_BOLTZMANN, mode_capacity
-from oracle.phonon_bte.between_points import DENSER, with_all_waves
+from oracle.phonon_bte.between_points import DENSER, particle_on, with_all_waves
 from oracle.phonon_bte.conductivity import Transport
 from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.settings import PhononSettings
@@ -150,6 +150,15 @@ class TestLongWaves:
         found = with_all(given)
         before, after = (np.abs(np.log(diagonals(t.particle) / limit)) for t in (given, found))
         assert np.all(after < before / 3)
+
+
+@pytest.mark.parametrize("mesh", [(9, 7, 5), (4, 4, 4), (11, 8, 9)])
+def test_what_another_mesh_would_give(mesh: tuple[int, int, int]) -> None:
+    phonons: Any = SimpleNamespace(
+        primitive=crystal().primitive, primitive_symmetry=crystal().primitive_symmetry
+    )
+    found = particle_on(mesh, transport((6, 5, 4)), phonons, crystal(), SETTINGS)
+    np.testing.assert_allclose(found, transport(mesh).particle, rtol=1e-4, atol=1e-6)
 
 
 @given(st.integers(0, 10**6), st.floats(0.05, 0.4))
