@@ -23,6 +23,7 @@ class _Magnetism(BaseModel):
 
     model_config = _CLOSED
 
+    engine: str  # first, as it tells the programs apart
     magnetic_moments: dict[Element, float] = Field(default_factory=dict)
     """Initial magnetic moment of each atom by element, µB. Calculations are spin-polarised where
     one is not 0. Structures with other elements that are often magnetic are refused; 0 states that
