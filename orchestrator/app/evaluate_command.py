@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from oracle.runtime.errors import OracleError
 from orchestrator.app.details import outcome_lines, print_evaluation
 from orchestrator.config.errors import ConfigError
+from orchestrator.presentation.own_stdout import results
 from orchestrator.presentation.rendering import console, say
 from orchestrator.running.single import evaluate_file, oracle_settings
 
@@ -54,7 +54,7 @@ def evaluate(
     if as_json:
         # JSON has no NaN; a document that contains one is a defect, which raises here.
         printed = documents if len(structures) > 1 else documents[0]
-        sys.stdout.write(json.dumps(printed, allow_nan=False, indent=2) + "\n")
+        results().write(json.dumps(printed, allow_nan=False, indent=2) + "\n")
     statuses = {document["status"] for document in documents}
     if statuses == {"refused"}:
         return _WRONG_INPUT
