@@ -112,10 +112,10 @@ class PhononSettings(BaseModel):
 
     fc2_supercell: Supercell | None = None
     fc3_supercell: Supercell | None = None
-    fc2_length: float = Field(14.0, gt=0)
+    fc2_length: float = Field(18.0, gt=0)
     """Least distance of an atom from its own periodic images where `fc2_supercell` is not given, Å.
     The smallest supercell that has the full point symmetry of the crystal is taken."""
-    fc3_length: float = Field(10.0, gt=0)
+    fc3_length: float = Field(11.5, gt=0)
     """The same for the third-order supercell, Å."""
     fc2_atoms: int = Field(300, ge=1)
     """Largest number of atoms in a second-order supercell that is chosen by its length; if the
