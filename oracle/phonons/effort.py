@@ -25,7 +25,7 @@ _STEPS_FREE, _STEPS_FIXED = 12, 6  # of relaxations with and without free positi
 _FIT = 3e-6  # s per squared number of force constants, for all fits of a round
 _ROUND = 1.5  # s per round, in addition
 _TRIPLETS = 1.4e-6  # s per unit of `mesh_effort`
-_MORE_MESHES = 1.1  # factor for the coarser mesh that serves to estimate the error
+_MORE_MESHES = 1.4  # factor for the two coarser meshes that serve to estimate the error
 _REGULAR = 48  # operations of the cubic point group, with which the first fit mostly suffices
 _GROWTH = {True: 1.2, False: 2.4}
 """Ratio of the snapshots used to those of the first fit, for cubic point groups and for others."""
