@@ -12,9 +12,9 @@ leaving out one formula after another, is printed. Rows of different settings ar
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import math
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,12 +22,13 @@ from typing import Any
 
 from oracle.phonon_bte.oracle import VERSION
 from oracle.potentials.calibration import Comparison, Deviations, MeasuredTable, measured_table
+from oracle.runtime.environment import environment
 
 TARGET = Path(__file__).parents[1] / "oracle" / "potentials" / "measured_accuracy.py"
 _COMMAND = "python benchmarks/accuracy_table.py ROWS ..."
-_VERSIONED = ("phono3py", "phonopy", "symfc", "torch", "sevenn", "deepmd-kit")
 _SETTINGS = {True: "defaults", False: "supercells and meshes of PhononDB"}
 _DIGITS = 4
+_WIDTH = 100  # columns of a line of text
 _HEADER = '''"""Deviations of each potential's kappa from DFT at 300 K, measured by this project.
 
 Generated; never edit it by hand. To regenerate it, measure each potential with
@@ -35,8 +36,8 @@ Generated; never edit it by hand. To regenerate it, measure each potential with
 then run `{command}`.
 
 Reference: PhononDB-PBE (A. Togo), without the non-analytic term, on the mesh of its table.
-Settings: {settings}; version {version} of the oracle; {date}.
-Libraries: {libraries}.
+Settings: {settings}.
+{origin}
 Coverage of 90 % intervals (numerics and potential) on formulas that were left out, of all compounds
 and by quartile of the stated width, the narrowest first:
 {coverage}
@@ -93,15 +94,35 @@ def tables(rows: Sequence[dict[str, Any]]) -> dict[str, MeasuredTable]:
     return {name: measured_table(each, settings) for name, each in by_potential.items()}
 
 
-def module(measured: dict[str, MeasuredTable], date: str) -> str:
-    """The text of the generated module."""
+def origin_of(rows: Sequence[dict[str, Any]]) -> str:
+    """When and with which versions the rows were measured, as lines of text.
+
+    Rows of earlier versions of the benchmark do not say; then it is today, with what is installed.
+    """
+    if not rows:
+        return "Nothing has been measured yet."
+    today = time.strftime("%Y-%m-%d")
+    dates = sorted({row.get("date") or today for row in rows})
+    versions = sorted({row.get("version") or VERSION for row in rows})
+    libraries: dict[str, set[str]] = {}
+    for row in rows:
+        for name, version in (row.get("environment") or environment()).items():
+            libraries.setdefault(name, set()).add(version)
+    used = (f"{name} {'/'.join(sorted(each))}" for name, each in sorted(libraries.items()))
+    text = (
+        f"Measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))} with version "
+        f"{'/'.join(map(str, versions))} of the oracle and {', '.join(used) or 'no library'}."
+    )
+    return textwrap.fill(text, _WIDTH)
+
+
+def module(measured: dict[str, MeasuredTable], origin: str) -> str:
+    """The text of the generated module; `origin` says when and how its rows were measured."""
     header = _HEADER.format(
         command=_COMMAND,
         imported=", ".join(_imported(measured)),
         settings=", ".join(dict.fromkeys(table.settings for table in measured.values())) or "none",
-        version=VERSION,
-        date=date,
-        libraries=", ".join(_versions()),
+        origin=origin,
         coverage="\n".join(f"- {name}: {_coverage(table)}" for name, table in measured.items())
         or "- nothing was measured",
     )
@@ -153,14 +174,6 @@ def _literal(value: Any) -> str:
     return f"{value:.{_DIGITS}g}" if isinstance(value, float) else repr(value)
 
 
-def _versions() -> Iterator[str]:
-    for name in _VERSIONED:
-        try:
-            yield f"{name} {importlib.metadata.version(name)}"
-        except importlib.metadata.PackageNotFoundError:
-            continue
-
-
 def _coverage(table: MeasuredTable) -> str:
     if table.coverage is None:
         return "too few compounds"
@@ -196,8 +209,9 @@ def main() -> None:
     parser.add_argument("rows", type=Path, nargs="+")
     parser.add_argument("--output", type=Path, default=TARGET)
     arguments = parser.parse_args()
-    measured = tables(read_rows(arguments.rows))
-    arguments.output.write_text(module(measured, time.strftime("%Y-%m-%d")))
+    rows = read_rows(arguments.rows)
+    measured = tables(rows)
+    arguments.output.write_text(module(measured, origin_of(rows)))
     for line in printed(measured):
         print(line)
 

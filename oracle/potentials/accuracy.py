@@ -61,8 +61,10 @@ class Entry:
         if self.factor is None:
             return f"typically off by a factor of up to {self.largest:.2g}"
         if self.spread is not None:
-            details = f"bias {_signed(self.bias)}, spread {100 * self.spread:.0f} %"
-            return f"off by {_size(self.factor)} ({details})"
+            spread = f"{100 * self.spread:.0f} %"
+            if self.spread >= 0.5:  # a percentage of a logarithm would mislead
+                spread = f"×{math.exp(self.spread):.2g}"
+            return f"off by {_size(self.factor)} (bias {_signed(self.bias)}, spread {spread})"
         text = f"typically off by {_size(self.factor)}"
         return text if self.bias is None else text + _side(self.bias, self.factor)
 
@@ -216,9 +218,9 @@ def _size(factor: float) -> str:
 
 
 def _signed(bias: float | None) -> str:
-    """A bias in percent, for instance ``-12 %``; far below 1 as ``factor 0.12``."""
+    """A bias in percent, for instance ``-12 %``; far from 1 as ``×0.12``."""
     bias = 1.0 if bias is None else bias
-    return f"{100 * (bias - 1):+.0f} %" if 0.5 <= bias < 2 else f"factor {bias:.2g}"
+    return f"{100 * (bias - 1):+.0f} %" if 0.5 <= bias < 2 else f"×{bias:.2g}"
 
 
 def _side(bias: float, factor: float) -> str:

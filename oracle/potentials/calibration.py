@@ -16,6 +16,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
 NORMAL_90 = 1.645
 """Standard deviations on either side of the mean that hold 90 % of a normal distribution."""
 ANALOGY = 3.0
@@ -154,9 +159,13 @@ def measured_table(comparisons: Sequence[Comparison], settings: str = "defaults"
     Raises:
         ValueError: no compound has a kappa of the potential.
     """
-    spreads, multiplier = _spreads(comparisons), multiplier_90(comparisons)
-    coverage = _cross_validated(comparisons)
-    return MeasuredTable(spreads.overall, spreads.families, multiplier, coverage, settings)
+    return MeasuredTable(
+        deviations(comparisons),
+        _spreads(comparisons),
+        multiplier_90(comparisons),
+        _cross_validated(comparisons),
+        settings,
+    )
 
 
 def multiplier_90(comparisons: Sequence[Comparison]) -> float:
@@ -164,67 +173,91 @@ def multiplier_90(comparisons: Sequence[Comparison]) -> float:
     measured = [c for c in comparisons if c.log_ratio is not None]
     if len(measured) < _LEAST_CALIBRATED:
         return NORMAL_90
-    ratios = [
-        abs(each.log_ratio or 0.0) / _width(_spreads(rest), each)
-        for rest, left_out in folds(measured)
-        for each in left_out
-        if rest
-    ]
-    return _covering(ratios)
-
-
-def folds(comparisons: Sequence[Comparison]) -> list[tuple[list[Comparison], list[Comparison]]]:
-    """(rest, left out) pairs, one per formula; a formula is never on both sides."""
-    return [
-        (
-            [c for c in comparisons if c.formula != formula],
-            [c for c in comparisons if c.formula == formula],
-        )
-        for formula in dict.fromkeys(c.formula for c in comparisons)
-    ]
+    sums = _Sums(measured)
+    return _covering(sums.deviations / sums.widths(sums.without_each()))
 
 
 def _cross_validated(comparisons: Sequence[Comparison]) -> Coverage | None:
-    """The coverage by cross-validation; None if there are too few compounds to calibrate."""
+    """Coverage of formulas that neither spreads nor multiplier know; None for too few compounds."""
     measured = [c for c in comparisons if c.log_ratio is not None]
-    if len(measured) <= _LEAST_CALIBRATED:
-        return None
+    sums = _Sums(measured)
     tested: list[tuple[float, bool]] = []
-    for rest, left_out in folds(measured):
-        table, multiplier = _spreads(rest), multiplier_90(rest)
-        for each in left_out:
-            half = multiplier * _width(table, each)
-            tested.append((half, abs(each.log_ratio or 0.0) <= half))
+    for number in range(sums.formulas):
+        left_out = sums.formula == number
+        if np.count_nonzero(~left_out) < _LEAST_CALIBRATED:
+            return None
+        rest = sums.without_each() - sums.of_formula[number]
+        ratios = sums.deviations[~left_out] / sums.widths(rest)[~left_out]
+        halves = _covering(ratios) * sums.widths(sums.without_each())[left_out]
+        covered = sums.deviations[left_out] <= halves
+        tested += zip(halves.tolist(), covered.tolist(), strict=True)
     tested.sort()
-    size = len(tested)
-    ends = [round(size * i / 4) for i in range(5)]
+    ends = [round(len(tested) * i / 4) for i in range(5)]
     shares = tuple(_share(tested[a:b]) for a, b in itertools.pairwise(ends))
     return Coverage(_share(tested), shares)
 
 
-def _spreads(comparisons: Sequence[Comparison]) -> MeasuredTable:
-    """The deviations by family, with the multiplier of a normal distribution."""
+class _Sums:
+    """Sums over compounds with a kappa, from which those of some formulas can be subtracted.
+
+    Attributes:
+        deviations: (n,), absolute logarithms of the ratios.
+        numerics: (n,), relative.
+        formula: (n,), number of each compound's formula.
+        of_formula: (n_formulas, n_families, 3), its number of compounds in each family, and their
+            sums of squares of deviations and of numerical errors.
+    """
+
+    def __init__(self, measured: Sequence[Comparison]) -> None:
+        self.deviations = np.array([abs(c.log_ratio or 0.0) for c in measured])
+        self.numerics = np.array([c.numerics for c in measured])
+        self.formula = _numbered([c.formula for c in measured])
+        self._family = _numbered([c.family for c in measured])
+        self.formulas = int(self.formula.max()) + 1
+        self.of_formula = np.zeros((self.formulas, int(self._family.max()) + 1, 3))
+        each = np.stack([np.ones(len(measured)), self.deviations**2, self.numerics**2], axis=1)
+        np.add.at(self.of_formula, (self.formula, self._family), each)
+
+    def without_each(self) -> Array:
+        """(n_formulas, n_families, 3): sums over all compounds but those of each formula."""
+        return self.of_formula.sum(axis=0) - self.of_formula
+
+    def widths(self, sums: Array) -> Array:
+        """(n,): numerics ⊕ potential of each compound by the sums in the row of its formula."""
+        own = _potential_part(sums)
+        all_families = _potential_part(sums.sum(axis=1, keepdims=True))
+        potential = np.where(sums[..., 0] >= _LEAST_COMPOUNDS, own, ANALOGY * all_families)
+        return np.hypot(potential[self.formula, self._family], self.numerics)
+
+
+def _potential_part(sums: Array) -> Array:
+    """`Deviations.potential` of (..., 3) sums; of rounding errors below zero, zero."""
+    count, deviations, numerics = np.moveaxis(np.maximum(sums, 0.0), -1, 0)
+    share = np.maximum(deviations - numerics, _LEAST_SHARE**2 * deviations)
+    return np.sqrt(share / np.maximum(count, 1.0))
+
+
+def _numbered(names: Sequence[str]) -> NDArray[np.intp]:
+    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([order[name] for name in names], dtype=np.intp)
+
+
+def _spreads(comparisons: Sequence[Comparison]) -> dict[str, Deviations]:
+    """The deviations of each family with enough compounds."""
     by_family: dict[str, list[Comparison]] = {}
     for each in comparisons:
         by_family.setdefault(each.family, []).append(each)
-    families = {
+    return {
         name: deviations(members)
         for name, members in by_family.items()
         if sum(c.log_ratio is not None for c in members) >= _LEAST_COMPOUNDS
     }
-    return MeasuredTable(deviations(comparisons), families, NORMAL_90, None)
 
 
-def _width(table: MeasuredTable, each: Comparison) -> float:
-    """Numerics ⊕ potential of a compound, relative."""
-    potential, _ = table.potential(each.family)
-    return math.hypot(potential, each.numerics)
-
-
-def _covering(values: Sequence[float]) -> float:
+def _covering(values: Sequence[float] | Array) -> float:
     """The ⌈0.9 (n + 1)⌉-th smallest value, or the largest."""
     place = min(math.ceil(_COVERED * (len(values) + 1)), len(values))
-    return sorted(values)[place - 1]
+    return float(sorted(values)[place - 1])
 
 
 def _share(tested: Sequence[tuple[float, bool]]) -> float:

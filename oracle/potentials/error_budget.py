@@ -149,11 +149,12 @@ def _potential(
     if not isinstance(calculator, str):
         return Part(0.0, "DFT itself, with the functional of its settings", "DFT"), NORMAL_90
     measured = measured_here(calculator)
-    if measured is not None and family in measured.families and not corrected:
-        return _measured_part(measured, family), measured.multiplier_90
-    published = None if corrected or family is None else _published_part(calculator, family)
-    if published is not None:
-        return published, NORMAL_90
+    if family is not None and not corrected:
+        if measured is not None and family in measured.families:
+            return _measured_part(measured, family), measured.multiplier_90
+        published = _published_part(calculator, family)
+        if published is not None:
+            return published, NORMAL_90
     if measured is not None:
         return _analogy(measured, family, corrected), max(measured.multiplier_90, NORMAL_90)
     others = [entry.factor for (name, _), entry in PUBLISHED.items() if name == calculator]
@@ -170,20 +171,14 @@ def _potential(
     return Part(None, source), NORMAL_90
 
 
-def _measured_part(measured: MeasuredTable, family: str | None) -> Part:
-    relative, by_analogy = measured.potential(family)
-    if by_analogy or family is None:
-        return _analogy(measured, family, False)
-    count = measured.families[family].compounds
-    return Part(
-        relative,
-        f"{count} {family} compounds at 300 K; {measured.source}",
-        f"{count} {family} compounds",
-    )
+def _measured_part(measured: MeasuredTable, family: str) -> Part:
+    relative, _ = measured.potential(family)
+    compounds = f"{measured.families[family].compounds} {family} compounds"
+    return Part(relative, f"{compounds} at 300 K; {measured.source}", compounds)
 
 
 def _analogy(measured: MeasuredTable, family: str | None, corrected: bool) -> Part:
-    relative = ANALOGY * measured.overall.potential
+    relative, _ = measured.potential(None)
     why = "with dispersion" if corrected else f"{family or 'this structure'} was not measured"
     names = ", ".join(measured.families) or "all families"
     source = f"by analogy ({why}): {ANALOGY:g} times that of {names}; {measured.source}"
