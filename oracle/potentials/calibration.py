@@ -127,7 +127,7 @@ class MeasuredTable:
 
     def potential(self, family: str | None) -> tuple[float, bool]:
         """Relative error of kappa due to the potential, and whether it is only by analogy."""
-        if family in self.families:
+        if family is not None and family in self.families:
             return self.families[family].potential, False
         return ANALOGY * self.overall.potential, True
 
