@@ -40,7 +40,7 @@ from oracle.contract.evaluation import Measured, scalar
 from oracle.materials.crystal import Crystal
 from oracle.phonon_bte.between_points import particle_on
 from oracle.phonon_bte.conductivity import VOIGT, Transport
-from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonon_bte.oracle import VERSION, PhononBTE
 from oracle.phonons import harmonic
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
@@ -149,6 +149,9 @@ def measured(
         "against": arguments.against,
         "force_calls": None if calls is None else int(calls[0]),
         "seconds": round(outcome.cost_s, 1),
+        "version": VERSION,
+        "environment": dict(outcome.environment),
+        "date": time.strftime("%Y-%m-%d"),
     }
 
 

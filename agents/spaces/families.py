@@ -31,13 +31,14 @@ def family_of(crystal: Crystal) -> str | None:
         A name in `agents.spaces.settings.PROTOTYPE_NAMES`, or None if no prototype matches.
     """
     symbols = tuple(dict.fromkeys(crystal.species))
-    if (len(symbols), len(crystal.species)) not in _sizes():
+    known = _known(len(symbols), len(crystal.species))
+    if not known:
         return None  # a fast test that excludes most crystals of a large pool
     crystal_sites = _sites(crystal)
     for order in itertools.permutations(range(len(symbols))):
         group, orbits = crystal_sites
         sites = group, tuple(orbits[i] for i in order)
-        for candidate in _known().get(sites, ()):
+        for candidate in known.get(sites, ()):
             if _fits(candidate, tuple(symbols[i] for i in order)):
                 return candidate.name
     return None
@@ -70,19 +71,16 @@ def _sites(crystal: Crystal) -> Sites:
 
 
 @functools.cache
-def _known() -> dict[Sites, tuple[Prototype, ...]]:
-    """Prototypes by space group and site symmetries."""
+def _known(elements: int, atoms: int) -> dict[Sites, tuple[Prototype, ...]]:
+    """Prototypes with these numbers, of atoms in the primitive cell, by space group and sites."""
     table: dict[Sites, tuple[Prototype, ...]] = {}
     for candidate in named_prototypes().values():
-        crystal, slots = candidate.template(tuple(range(len(candidate.stoichiometry))))
+        # Named prototypes are defined by their primitive cells.
+        if (len(candidate.stoichiometry), len(candidate.structure)) != (elements, atoms):
+            continue
+        crystal, slots = candidate.template(tuple(range(elements)))
         first = list(dict.fromkeys(slots))  # slots in the order of the crystal's elements
         group, orbits = _sites(crystal)
-        sites = group, tuple(orbits[first.index(slot)] for slot in range(len(first)))
+        sites = group, tuple(orbits[first.index(slot)] for slot in range(elements))
         table[sites] = (*table.get(sites, ()), candidate)
     return table
-
-
-@functools.cache
-def _sizes() -> frozenset[tuple[int, int]]:
-    """(number of elements, number of atoms in the primitive cell) of all prototypes."""
-    return frozenset((len(p.stoichiometry), p.atoms) for p in named_prototypes().values())

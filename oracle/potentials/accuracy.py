@@ -1,6 +1,7 @@
 """Known accuracy of each potential relative to density functional theory, family by family.
 
-The figures come from the literature and from published data; none is computed at run time.
+The figures come from our own measurements (`oracle.potentials.measured_accuracy`) and, where there
+are none, from the literature and from published data; none is computed at run time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from oracle.potentials.calibration import Deviations, MeasuredTable
+from oracle.potentials.measured_accuracy import MEASURED
+
 _PHONONDB = "56 compounds of PhononDB-PBE (A. Togo), by Matbench Discovery"
 _BENCHMARK = "103 compounds of PhononDB-PBE (A. Togo), by Matbench Discovery"
 """All of them rocksalts, zincblendes or wurtzites."""
@@ -16,6 +20,10 @@ _NIOBIUM = "NbCoGe, against Nequix OAM-1-PFT, which was fitted to phonons"
 """At 300 K, relative to the 23 W/m/K of that potential; published DFT has 19 at 500 K."""
 _HOLE = 3.0
 """Factor from which a family is called a hole of the potential."""
+_PERCENT = 1.2
+"""Factor below which deviations are given in percent."""
+_LEANS = 0.5
+"""Least share of the typical deviation that the bias must have to be called one."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,12 @@ class Entry:
         factor: typical factor between kappa of the potential and of DFT, ``exp(mean |ln ratio|)``.
         bias: geometric mean of kappa relative to DFT; below 1 the potential is too soft.
         compounds: number of compounds that the factor rests on.
-        imaginary: number of further compounds that are unstable with the potential but not in DFT.
+        imaginary: number of further compounds that are unstable (or, where measured here, failed)
+            with the potential but not in DFT.
         source: where the figures come from.
         srme: symmetric relative mean error of the mode-resolved kappa (0 to 2: Póta et al.,
             arXiv:2408.00755), where only that is published; then there is no factor.
+        spread: root mean square of the logarithms of the ratios to DFT, where it was measured here.
     """
 
     factor: float | None
@@ -38,6 +48,7 @@ class Entry:
     imaginary: int
     source: str
     srme: float | None = None
+    spread: float | None = None
 
     @property
     def largest(self) -> float:
@@ -49,8 +60,13 @@ class Entry:
         """How far kappa is off, in words."""
         if self.factor is None:
             return f"typically off by a factor of up to {self.largest:.2g}"
-        side = "" if self.bias is None else f", mostly {_side(self.bias)}"
-        return f"typically off by a factor of {self.factor:.2g}{side}"
+        if self.spread is not None:
+            spread = f"{100 * self.spread:.0f} %"
+            if self.spread >= 0.5:  # a percentage of a logarithm would mislead
+                spread = f"×{math.exp(self.spread):.2g}"
+            return f"off by {_size(self.factor)} (bias {_signed(self.bias)}, spread {spread})"
+        text = f"typically off by {_size(self.factor)}"
+        return text if self.bias is None else text + _side(self.bias, self.factor)
 
 
 _SRME = {
@@ -65,7 +81,7 @@ _SRME = {
 computed in double precision with displacements of 0.03 Å."""
 _BENCHMARKED = ("rocksalt", "zincblende", "wurtzite")
 """The families of the compounds over which the SRME is averaged."""
-_KNOWN: dict[tuple[str, str], Entry] = {
+PUBLISHED: dict[tuple[str, str], Entry] = {
     ("7net-l3i5", "rocksalt"): Entry(1.24, 0.85, 17, 1, _PHONONDB),
     ("7net-l3i5", "zincblende"): Entry(1.49, 0.69, 18, 1, _PHONONDB),
     ("7net-l3i5", "wurtzite"): Entry(1.64, 0.61, 19, 0, _PHONONDB),
@@ -75,9 +91,10 @@ _KNOWN: dict[tuple[str, str], Entry] = {
     ("chgnet", "zincblende"): Entry(52.0, 0.019, 18, 1, _PHONONDB),
     ("chgnet", "wurtzite"): Entry(37.0, 0.027, 14, 5, _PHONONDB),
 }
-"""Factors of 7net-l3i5 and chgnet are computed from the published kappa of each compound without
-the non-analytic term (with it they change by less than 3 %). Compounds counted as imaginary have no
-published kappa and the largest SRME, 2; for 7net-l3i5 the data state it explicitly."""
+"""By potential and family. Factors of 7net-l3i5 and chgnet are computed from the published kappa of
+each compound without the non-analytic term (with it they change by less than 3 %). Compounds that
+are counted as imaginary have no published kappa and the largest SRME, 2; for 7net-l3i5 the data
+state it explicitly."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +145,17 @@ def known_accuracy(potential: str, families: Iterable[str]) -> list[AccuracyStat
     return [AccuracyStatement(potential, name, _entry(potential, name)) for name in families]
 
 
+def measured_here(potential: str) -> MeasuredTable | None:
+    """What was measured of a potential by this project itself; None where nothing was."""
+    return MEASURED.get(potential)
+
+
+def has_families(potential: str) -> bool:
+    """Whether a potential's accuracy is known for any family of crystals."""
+    published = potential in _SRME or any(name == potential for name, _ in PUBLISHED)
+    return published or measured_here(potential) is not None
+
+
 def summary(potential: str) -> str | None:
     """How far kappa of rock salts, zinc blendes and wurtzites is off; None where unknown."""
     statements = known_accuracy(potential, _BENCHMARKED)
@@ -135,15 +163,18 @@ def summary(potential: str) -> str | None:
     factors = sorted(e.factor for e in entries if e.factor is not None)
     if not entries or len(factors) < 2:
         return entries[0].text if entries else None
-    sides = {_side(e.bias) for e in entries if e.bias is not None}
-    side = f", mostly {sides.pop()}" if len(sides) == 1 else ""
-    return f"typically off by a factor of {factors[0]:.2g} to {factors[-1]:.2g}{side}"
+    sides = {_side(e.bias, e.factor) for e in entries if e.bias is not None and e.factor}
+    text = f"typically off by {_range(factors[0], factors[-1])}"
+    return text + (sides.pop() if len(sides) == 1 else "")
 
 
 def holes(potential: str) -> tuple[str, ...]:
     """Families that are known to be holes of a potential."""
-    families = (family for name, family in _KNOWN if name == potential)
-    return tuple(s.family for s in known_accuracy(potential, families) if s.is_hole)
+    measured = measured_here(potential)
+    families = [] if measured is None else list(measured.families)
+    families += [family for name, family in PUBLISHED if name == potential]
+    statements = known_accuracy(potential, dict.fromkeys(families))
+    return tuple(s.family for s in statements if s.is_hole)
 
 
 def factor_within(srme: float) -> float:
@@ -155,12 +186,45 @@ def factor_within(srme: float) -> float:
 
 
 def _entry(potential: str, family: str) -> Entry | None:
-    """The table's entry or, where there is none, one from the published mean over families."""
-    entry = _KNOWN.get((potential, family))
+    """The measured entry, else the published one, else that of the mean over published families."""
+    measured = measured_here(potential)
+    if measured is not None and family in measured.families:
+        return _measured_entry(measured.families[family], measured.source)
+    entry = PUBLISHED.get((potential, family))
     if entry is None and family in _BENCHMARKED and potential in _SRME:
         return Entry(None, None, 103, 0, _BENCHMARK, srme=_SRME[potential])
     return entry
 
 
-def _side(bias: float) -> str:
-    return "too low" if bias < 1 else "too high"
+def _measured_entry(of: Deviations, source: str) -> Entry:
+    return Entry(of.factor, of.bias, of.compounds, of.refused, source, spread=of.spread)
+
+
+def _range(low: float, high: float) -> str:
+    """Two factors as deviations: ``4 to 9 %``, ``a factor of 1.3 to 1.6``."""
+    first, last = _size(low), _size(high)
+    if first == last:
+        return first
+    if high < _PERCENT:
+        return f"{first.removesuffix(' %')} to {last}"
+    return f"{first} to {last.removeprefix('a factor of ') if low >= _PERCENT else last}"
+
+
+def _size(factor: float) -> str:
+    """A factor above 1 as a deviation: ``8 %``, from 1.2 on ``a factor of 1.4``."""
+    if factor < _PERCENT:
+        return f"{100 * (factor - 1):.0f} %"
+    return f"a factor of {factor:.2g}"
+
+
+def _signed(bias: float | None) -> str:
+    """A bias in percent, for instance ``-12 %``; far from 1 as ``×0.12``."""
+    bias = 1.0 if bias is None else bias
+    return f"{100 * (bias - 1):+.0f} %" if 0.5 <= bias < 2 else f"×{bias:.2g}"
+
+
+def _side(bias: float, factor: float) -> str:
+    """``, mostly too low``; nothing if deviations to both sides nearly cancel."""
+    if abs(math.log(bias)) < _LEANS * math.log(factor):
+        return ""
+    return f", mostly too {'low' if bias < 1 else 'high'}"

@@ -170,12 +170,21 @@ def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
     if as_json:
         return _json(rows)
     if as_csv:
-        writer = csv.DictWriter(results(), fieldnames=list(rows[0]) if rows else ["rank"])
+        flat = [_flat(row) for row in rows]
+        writer = csv.DictWriter(results(), fieldnames=list(flat[0]) if flat else ["rank"])
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(flat)
         return DONE
     console().print(best_table(rows, best_title(name, rows)) if rows else "nothing measured yet")
     return DONE
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `best` without nested values: of the error budget, the ends of the interval."""
+    budget = row.get("error_budget") or {}
+    low, high = budget.get("interval_90") or (None, None)
+    rest = {key: value for key, value in row.items() if key != "error_budget"}
+    return rest | {"interval_90_low": low, "interval_90_high": high}
 
 
 def show(home: Path, candidate: str, *, verbose: bool, as_json: bool) -> int:

@@ -19,12 +19,13 @@ Document = dict[str, Any]
 _TEMPERATURES = 4  # temperatures of the first property that are shown without --verbose
 _ISOTROPIC = 0.02  # relative differences between directions below this are not shown
 _NOISE = 1e-6  # tensor components below this fraction of the largest are shown as zero
+_ROOM = 300.0  # K
 _LABEL = 28  # cells
 _LONG_LABEL = 40
 _SHOWN = {
     *("status", "formula", "spacegroup", "spacegroup_number", "temperature", "kappa_unit"),
     *("std", "errors", "q_point", "reason", "message", "low_confidence", "seconds", "artefacts"),
-    *("file", "candidate", "label", "structure", "why", "force_calls"),
+    *("error_budget", "file", "candidate", "label", "structure", "why", "force_calls"),
 }
 """Keys that have lines of their own."""
 
@@ -35,6 +36,8 @@ def print_evaluation(to: Console, document: Document, *, verbose: bool = False) 
         say(to, line, style="bold")
     if document.get("low_confidence"):
         say(to, f"caution: {document['low_confidence']}", style="yellow")
+    for line in _budget_line(document):
+        say(to, line)
     for label, text in _main_lines(document):
         say(to, f"  {label:<{_LABEL}}{text}")
     for line in _files(document):
@@ -76,6 +79,16 @@ def outcome_lines(document: Document, *, verbose: bool = False) -> list[str]:
         more = len(lines) - _TEMPERATURES
         lines = [*lines[:_TEMPERATURES], f"... and {more} more temperatures (-v shows them)"]
     return lines
+
+
+def _budget_line(document: Document) -> Iterator[str]:
+    """The 90 % interval and its parts, of several temperatures at the one nearest to 300 K."""
+    budgets, temperatures = document.get("error_budget"), document.get("temperature") or []
+    if not budgets:
+        return
+    nearest = min(range(len(budgets)), key=lambda i: abs(temperatures[i] - _ROOM))
+    at = f" at {plain(temperatures[nearest])} K" if len(budgets) > 1 else ""
+    yield f"90 % interval{at}: {budgets[nearest]['text']}"
 
 
 def _instability(document: Document) -> str:

@@ -11,13 +11,14 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from oracle.energetics.speed import seconds_of_64_atoms
-from oracle.potentials.accuracy import holes, published_srme, summary
+from oracle.potentials.accuracy import holes, measured_here, published_srme, summary
 from oracle.potentials.potential_spec import Family, PackagedFile, PotentialSpec, Separate
 from oracle.potentials.table import (
     FAMILIES,
@@ -36,6 +37,7 @@ from orchestrator.presentation.own_stdout import results
 from orchestrator.presentation.rendering import Column, FittingTable, console, say
 
 Document = dict[str, Any]
+_FACTOR = "Factor: the typical one between kappa and DFT, with the default settings here."
 _TIMEOUT = 60  # s without a byte
 _TIMEOUT_OF_PIP = 600  # s
 
@@ -66,10 +68,21 @@ def _words(rows: list[Document]) -> list[str]:
         *(f"  {row['name']}: {row['accuracy']}" for row in rows if row["accuracy"]),
         *(f"  a hole of {row['name']}: {', '.join(row['holes'])}" for row in rows if row["holes"]),
         "  others: nothing is known",
+        *(_measured_words(row) for row in rows if row["measured"]),
         "From Matbench Discovery, whose kappa_SRME is 0 where all is exact and at most 2.",
+        *([_FACTOR] if any(row["measured"] for row in rows) else []),
         f"Weights of your own: calculator FAMILY:/path/to/weights, FAMILY one of\n"
         f"{', '.join(FAMILIES)}.",
     ]
+
+
+def _measured_words(row: Document) -> str:
+    """What was measured of a potential over all families."""
+    measured = row["measured"]
+    return (
+        f"  {row['name']}: {measured['compounds']} measured here, {measured['refused']} refused; "
+        f"bias {100 * (measured['bias'] - 1):+.0f} %, 90 % within {measured['factor_90']:.2g}x"
+    )
 
 
 def fetch(home: Path, name: str, *, source: Path | None, as_json: bool) -> int:
@@ -244,6 +257,7 @@ def _row(name: str, spec: PotentialSpec) -> Document:
         "terms": spec.terms,
         "kappa_srme": None if published is None else published.srme,
         "source": None if published is None else published.source,
+        "measured": _measured(name),
         "accuracy": summary(name),
         "holes": list(holes(name)),
         "todo": _todo(name, spec, path),
@@ -261,10 +275,20 @@ def _family(key: str, family: Family) -> Document:
         "terms": "yours",
         "kappa_srme": None,
         "source": None,
+        "measured": None,
         "accuracy": None,
         "holes": [],
         "todo": f"give a path of your own; {family.install}",
     }
+
+
+def _measured(name: str) -> Document | None:
+    """Our own figures over all families, and of each."""
+    table = measured_here(name)
+    if table is None:
+        return None
+    families = {family: asdict(each) for family, each in table.families.items()}
+    return asdict(table.overall) | {"families": families, "source": table.source}
 
 
 def _weights(name: str, spec: PotentialSpec, path: Path | None) -> str:
@@ -312,11 +336,17 @@ def _table(rows: list[Document], measured: bool) -> FittingTable:
         Column("installed", tuple("yes" if row["installed"] else "no" for row in rows), drop=2),
         Column("weights", tuple(row["weights"] for row in rows)),
         Column("terms", tuple(row["terms"] for row in rows), wraps=True, drop=3),
+        Column("factor", tuple(map(_factor, rows)), "right"),
         Column("kappa_SRME", tuple(_two_digits(value) for value in published), "right"),
         Column("s per 64 atoms", tuple(_two_digits(value) for value in seconds), "right"),
         Column("to use it", todo, wraps=True, spills=True),
     ]
-    return FittingTable("", [c for c in columns if measured or c.header != "s per 64 atoms"])
+    shown = {"s per 64 atoms": measured, "factor": any(row["measured"] for row in rows)}
+    return FittingTable("", [c for c in columns if shown.get(c.header, True)])
+
+
+def _factor(row: Document) -> str:
+    return _two_digits(row["measured"] and row["measured"]["factor"])
 
 
 def _two_digits(value: float | None) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oracle.contract.property_table import spec_of
+from oracle.potentials.error_budget import interval_text
 from orchestrator.presentation.numbers import aligned, plain, with_error
 from orchestrator.presentation.own_stdout import results
 
@@ -145,9 +146,9 @@ def by_what(quantity: str, before: str) -> str:
 def best_table(rows: Sequence[Document], title: str) -> FittingTable:
     """The best candidates, without empty columns.
 
-    In a narrow terminal the energies, the agent, the round and the source name are left out, in
-    this order. Rank, candidate, formula, value and confirmation always stay; the caution wraps, or
-    is printed below the table.
+    In a narrow terminal the energies, the 90 % interval of kappa, the agent, the round and the
+    source name are left out, in this order. Rank, candidate, formula, value and confirmation always
+    stay; the caution wraps, or is printed below the table.
     """
     unit = rows[0]["unit"] if rows else ""
     value = f"value ({unit})" if unit else "value"
@@ -156,11 +157,12 @@ def best_table(rows: Sequence[Document], title: str) -> FittingTable:
         Column("#", tuple(str(row["rank"]) for row in rows), "right"),
         Column("candidate", tuple(row["candidate"] for row in rows)),
         Column("formula", tuple(row["formula"] for row in rows), wraps=True),
-        Column("label", tuple(clipped(row["label"] or "") for row in rows), drop=5),
+        Column("label", tuple(clipped(row["label"] or "") for row in rows), drop=6),
         Column(value, tuple(f"{text:>{len(value)}}" for text in values)),
         Column("confirmed", tuple("yes" if row["confirmed"] else "no" for row in rows)),
-        Column("round", tuple(str(row["round"]) for row in rows), "right", drop=4),
-        Column("agent", tuple(row["agent"] for row in rows), drop=3),
+        Column("round", tuple(str(row["round"]) for row in rows), "right", drop=5),
+        Column("agent", tuple(row["agent"] for row in rows), drop=4),
+        Column("90 % interval", tuple(map(_interval, rows)), "right", drop=3),
         _energies(rows, "energy_above_best_polymorph", "meV/atom above\nbest polymorph", 1000, 1),
         _energies(rows, "formation_energy", "formation\neV/atom", 1, 2),
         Column("caution", tuple(_caution(row) for row in rows), wraps=True, spills=True),
@@ -182,6 +184,11 @@ def _energies(rows: Sequence[Document], key: str, header: str, factor: float, dr
     values = [row.get(key) for row in rows]
     cells = tuple("" if value is None else format(value * factor, form) for value in values)
     return Column(header, cells, "right", drop=drop)
+
+
+def _interval(row: Document) -> str:
+    budget = row.get("error_budget")
+    return interval_text(*budget["interval_90"]) if budget and budget["interval_90"] else ""
 
 
 def _caution(row: Document) -> str:

@@ -11,8 +11,10 @@ import yaml
 
 from agents.contract.objective import Objective
 from oracle.contract.evaluation import EVALUATION, caution, unit_of
+from oracle.contract.property_table import names_of
 from oracle.materials.material import Material
 from oracle.runtime.files import write_whole
+from orchestrator.assembly.budgets import budget_of, budgets_of
 from orchestrator.campaign import hints
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.events import Belief
@@ -112,6 +114,8 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         if t.plan.candidate == label.candidate
     )
     screened = campaign.state.screened.get(label.candidate, {})
+    is_kappa = campaign.objective.property in names_of("kappa")
+    budget = budget_of(evaluation, row.value, row.std) if is_kappa else None
     return {
         "rank": row.rank,
         "candidate": label.candidate,
@@ -120,6 +124,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "value": row.value,
         "unit": unit_of(evaluation, campaign.objective.property),
         "std": row.std,
+        "error_budget": None if budget is None else budget.as_json(),
         "fidelity": evaluation.fidelity,
         "stable": True,
         "confirmed": label.confirmed,
@@ -218,6 +223,7 @@ def show(store: Store, candidate: str) -> Document:
         history.pop("_current", None)
     document = {} if current is None else evaluation_json(current)
     if current is not None:
+        document["error_budget"] = budgets_of(current)
         paths = {n: store.home / "artefacts" / path for n, path in current.artefacts.items()}
         document["artefacts"] = {name: str(p) for name, p in paths.items() if p.exists()}
     return {
