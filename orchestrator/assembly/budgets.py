@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from agents.spaces.settings import PROTOTYPE_NAMES
 from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
 from oracle.materials.crystal import Crystal
 from oracle.potentials.accuracy import has_families
@@ -32,7 +33,10 @@ def budgets_of(evaluation: Measured | Unstable | Failed) -> list[dict[str, Any]]
 
 
 def budget_of(
-    evaluation: Measured | Unstable | Failed, kappa: float, std: float | None
+    evaluation: Measured | Unstable | Failed,
+    kappa: float,
+    std: float | None,
+    label: str | None = None,
 ) -> ErrorBudget | None:
     """The budget of a conductivity at one temperature, of the trace or along a direction.
 
@@ -40,6 +44,8 @@ def budget_of(
         evaluation: it is from.
         kappa: W/m/K.
         std: its numerical standard error, W/m/K.
+        label: source name of the crystal in its space. The name of a prototype is its family;
+            otherwise the family is found from the symmetry, which takes longer.
     """
     settings = evaluation.provenance.get("settings") or {}
     calculator, material = settings.get("calculator"), evaluation.material
@@ -51,8 +57,8 @@ def budget_of(
         return None
     if std is not None and not (math.isfinite(std) and std >= 0):
         std = None
-    family = None
-    if isinstance(calculator, str) and has_families(calculator):
+    family = label if label in PROTOTYPE_NAMES else None
+    if family is None and isinstance(calculator, str) and has_families(calculator):
         # Imported here since it needs pymatgen, which most queries do without.
         from agents.spaces.families import family_of
 

@@ -115,7 +115,9 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
     )
     screened = campaign.state.screened.get(label.candidate, {})
     is_kappa = campaign.objective.property in names_of("kappa")
-    budget = budget_of(evaluation, row.value, row.std) if is_kappa else None
+    # Only the labels of a space of prototypes are families; those of a pool are the user's words.
+    family = first.label if campaign.config.space.kind == "prototypes" else None
+    budget = budget_of(evaluation, row.value, row.std, family) if is_kappa else None
     return {
         "rank": row.rank,
         "candidate": label.candidate,

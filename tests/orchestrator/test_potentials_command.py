@@ -17,7 +17,9 @@ import pytest
 from ase.calculators.emt import EMT
 from click.testing import CliRunner, Result
 
+from oracle.potentials import accuracy
 from oracle.potentials import table as potentials
+from oracle.potentials.calibration import Deviations, MeasuredTable
 from oracle.potentials.potential_spec import PackagedFile, PotentialSpec, Separate
 from oracle.potentials.table import POTENTIALS, calculator, weights_digest
 from orchestrator.app.cli import main
@@ -111,6 +113,28 @@ def test_json_says_what_is_missing_and_how_good_each_is(folder: Path) -> None:
     assert nequix["todo"]
     assert rows["matgl:/path/to/weights"]["weights"] == "by path"
     assert all("seconds" not in row for row in rows.values())
+
+
+def test_measured_errors_stand_beside_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def texts() -> list[str]:
+        done = _run()
+        assert done.exit_code == 0, done.output
+        return done.stdout.splitlines()
+
+    monkeypatch.setattr(accuracy, "MEASURED", {})
+    assert not any("factor  kappa_SRME" in line for line in texts())
+    overall = Deviations(54, 2, 0.93, 0.14, 1.123, 1.27, 0.04)
+    table = MeasuredTable(overall, {"rocksalt": overall}, 1.8, None)
+    monkeypatch.setattr(accuracy, "MEASURED", {"7net-mf-0": table})
+    lines = texts()
+    (header,) = (line for line in lines if "factor  kappa_SRME" in line)
+    (row,) = (line for line in lines if line.startswith(" 7net-mf-0"))
+    assert row[header.index("factor") :].split()[0] == "1.12"
+    assert "  7net-mf-0: 54 measured here, 2 refused; bias -7 %, 90 % within 1.3x" in lines
+    rows = {each["name"]: each for each in json.loads(_run("--json").stdout)}
+    assert rows["7net-mf-0"]["measured"]["families"]["rocksalt"]["spread"] == 0.14
+    assert "PhononDB" in rows["7net-mf-0"]["measured"]["source"]
+    assert rows["7net-0"]["measured"] is None
 
 
 def test_fetch_downloads_once(server: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
