@@ -257,7 +257,7 @@ def test_imaginary_long_waves_need_a_strain_that_lowers_the_energy() -> None:
     assert "-0.20 THz" in stiff.doubts(LONG)[0]
     assert stiff.doubts(STEADY) == []
     assert not stiff.agrees_with_stability(SOFT)
-    only_waves = CrystalElasticity(stiff.cell, stiff.waves, None, "no stress")
+    only_waves = CrystalElasticity(stiff.cell, stiff.waves, None, reason="no stress")
     assert not only_waves.agrees_with_stability(LONG)
     assert only_waves.doubts(LONG) == []
     assert only_waves.best is None
