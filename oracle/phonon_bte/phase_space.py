@@ -62,8 +62,8 @@ class PhaseSpace:
             where = f" at {temperatures[i]:g} K" if named else ""
             return (
                 f"few three-phonon processes{where}: optical modes begin at {self.gap:.2f} times "
-                "the highest acoustic frequency; four-phonon scattering, which is missing, lowers "
-                "kappa by tens of percent in such crystals, the more the hotter"
+                "the highest acoustic frequency, and four-phonon scattering, which is missing, "
+                "lowers kappa by tens of percent in such crystals, the more the hotter"
             )
 
         return Doubt(warm & self.starved, len(temperatures) - 1, text)

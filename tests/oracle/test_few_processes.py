@@ -71,3 +71,6 @@ def test_crystals(formula: str, lattice: float, named: bool, tmp_path: Path) -> 
     assert isinstance(evaluation, Measured), evaluation
     texts = [caution(evaluation, t) or "" for t in settings.temperatures]
     assert ["few three-phonon" in text for text in texts] == [False, named]
+    # Cautions are joined by semicolons, and tables print what stands before a colon in each.
+    whole = [part for part in texts[1].split("; ") if part.startswith("few three-phonon")]
+    assert all(part.endswith("the hotter") for part in whole)
