@@ -201,7 +201,7 @@ def _around(kappa: float, half: float) -> tuple[float, float]:
 def interval_text(low: float, high: float) -> str:
     """``5.9 to 9.8``: both ends with two significant digits, more where these would be equal."""
     first, last = _rounded(low, 2), _rounded(high, 2)
-    if first == last:
+    if float(first) == float(last):
         first, last = _rounded(low, 4), _rounded(high, 4)
     return f"{first} to {last}"
 
