@@ -1,4 +1,4 @@
-"""Homes of earlier versions can be read, and campaigns in them resumed."""
+"""Homes of earlier versions can be read, and campaigns of the same method resumed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,23 +86,13 @@ def test_a_replay_goes_on_as_if_it_had_never_rested(tmp_path: Path) -> None:
     assert [[r[k] for k in alike] for r in resumed] == [[r[k] for k in alike] for r in undisturbed]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_quickstart_goes_on(tmp_path: Path) -> None:
-    """The method digest is still the same, so that earlier evaluations count."""
+def test_a_quickstart_of_other_physics_is_refused_and_stays_as_it_was(tmp_path: Path) -> None:
+    """Its evaluations are those of another method, which one campaign never mixes with new ones."""
     home = _home("quickstart", tmp_path)
-    words = [
-        sys.executable,
-        "-m",
-        "orchestrator.app.cli",
-        "resume",
-        "quickstart",
-        "--home",
-        str(home),
-    ]
-    for change in ("budget.oracle_calls=13", "budget.rounds=4", "confirmation.max_calls=8"):
-        words += ["--set", change]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=800)
-    assert done.returncode == 0, done.stderr
-    status = _run(home, "status", "quickstart")
-    assert status["oracle_calls"] == 13
+    before = _run(home, "best", "quickstart", "-k", "99")
+    words = ["resume", "quickstart", "--home", str(home), "--set", "budget.oracle_calls=13"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2, done.output
+    assert "another version of the physics" in done.stderr
+    assert "launch a new campaign" in done.stderr
+    assert _run(home, "best", "quickstart", "-k", "99") == before
