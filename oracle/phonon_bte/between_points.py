@@ -32,6 +32,7 @@ DENSER = 3
 """Points of the dense mesh per point of the mesh, along each vector."""
 LONG_WAVES = 2.0
 """Power of the frequency with which lifetimes of the longest waves fall."""
+_LEAST = 1e-6  # W/m/K; smaller particle parts are rounding
 _VANISHING = 0.02  # THz; modes below are those of the zone centre, or noise beside it
 _UNIT = constants.k * 1e22  # k_B THz² Å² ps / Å³ in W/m/K
 
@@ -114,7 +115,7 @@ def with_all_waves(
         includes the extrapolation. It is the given transport where the mesh gave no possible
         conductivity at some temperature, or has less symmetry than the crystal.
     """
-    if not usable(transport.mean).all():
+    if not carries_heat(transport):
         return transport
     smooth = _smooth(transport, phonons, settings)
     if smooth is None:
@@ -138,6 +139,15 @@ def with_all_waves(
         linewidths=dense.linewidths,
         isotope_linewidths=None,
     )
+
+
+def carries_heat(transport: Transport) -> bool:
+    """Whether the particle part is a possible conductivity at every temperature.
+
+    On a mesh of two points along each vector all velocities vanish, and what is left is rounding.
+    """
+    particle = _thirds(transport.particle)
+    return bool((usable(particle) & (particle > _LEAST)).all())
 
 
 def particle_on(
@@ -269,7 +279,8 @@ def _smooth(transport: Transport, phonons: Phono3py, settings: PhononSettings) -
         np.moveaxis(lifetimes[:, numbers], -1, 1),
         np.moveaxis(transport.frequencies[numbers], -1, 0),
     )
-    values = lifetimes * transport.frequencies ** exponents[:, None, None]
+    moving = np.where(transport.frequencies > _VANISHING, transport.frequencies, 1.0)
+    values = lifetimes * moving ** exponents[:, None, None]
     return _Smooth(np.moveaxis(values[:, numbers], -1, 1), exponents)
 
 
@@ -296,8 +307,8 @@ def _exponents(lifetimes: Array, frequencies: Array) -> Array:
     slow, fast = (frequencies[..., :3, *(m * np.array(steps)).T] for m in (1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         powers = np.log(near / far) / np.log(fast / slow)
-    shown = [np.median(one[np.isfinite(one)], keepdims=True) for one in powers]
-    medians = np.array([one[0] if np.isfinite(one[0]) else LONG_WAVES for one in shown])
+    finite = [one[np.isfinite(one)] for one in powers]
+    medians = np.array([np.median(one) if len(one) else LONG_WAVES for one in finite])
     return np.asarray((np.clip(medians, 0.0, LONG_WAVES) + LONG_WAVES) / 2)
 
 

@@ -11,10 +11,11 @@ from phonopy import Phonopy
 
 from oracle.formulas.changes import change
 from oracle.materials.reciprocal import Mesh, coarsened, refined
-from oracle.phonon_bte.between_points import with_all_waves
+from oracle.phonon_bte.between_points import carries_heat, with_all_waves
 from oracle.phonon_bte.conductivity import Transport, conductivity
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 COARSER = (1.25, 1.4)
@@ -92,7 +93,10 @@ def solution(
         OracleError: stage ``bte``; see `conductivity`.
     """
     on_mesh = conductivity(phonons, settings, mesh)
-    return Solution(on_mesh, with_all_waves(on_mesh, phonons, dynamics, settings))
+    of_all_waves = with_all_waves(on_mesh, phonons, dynamics, settings)
+    if not (carries_heat(on_mesh) and carries_heat(of_all_waves)):
+        raise OracleError("bte", f"kappa is not determined at mesh {mesh}; give a denser mesh")
+    return Solution(on_mesh, of_all_waves)
 
 
 def converged(
@@ -124,6 +128,13 @@ def converged(
         changes = np.log(history[-1].of_all_waves.mean / last.of_all_waves.mean)
         small = small + 1 if np.abs(changes).max() < settings.tolerance else 0
     return history
+
+
+def has_converged(history: list[Solution], tolerance: float) -> bool:
+    """Whether kappa has changed by less than the tolerance twice in a row, at the end."""
+    logs = np.log([one.of_all_waves.mean for one in history[-_SMALL_CHANGES - 1 :]])
+    changes = np.abs(np.diff(logs, axis=0))
+    return len(changes) == _SMALL_CHANGES and bool((changes < tolerance).all())
 
 
 def error(

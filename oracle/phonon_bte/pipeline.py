@@ -310,6 +310,11 @@ class Pipeline:
             }
             for tried in history
         ]
+        if not convergence.has_converged(history, settings.tolerance):
+            self._doubts.append(
+                f"mesh: kappa has not converged within {settings.tolerance:.0%} on {len(history)} "
+                "meshes, raise converge_meshes"
+            )
         return history[-1]
 
     def _third_order(

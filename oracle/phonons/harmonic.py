@@ -94,13 +94,33 @@ def transport_mesh(phonons: Any, settings: PhononSettings) -> Mesh:
         phonons: a Phono3py object, for its primitive cell and point group.
         settings: of the oracle.
     """
-    return settings.mesh or affordable_mesh(
+    operations = phonons.primitive_symmetry.reciprocal_operations
+    if settings.mesh is not None:
+        _check_symmetry(settings.mesh, operations)
+        return settings.mesh
+    return affordable_mesh(
         phonons.primitive.cell,
         settings.mesh_spacing,
         3 * len(phonons.primitive),
-        len(phonons.primitive_symmetry.reciprocal_operations),
+        len(operations),
         settings.mesh_effort,
     )
+
+
+def _check_symmetry(mesh: Mesh, operations: Any) -> None:
+    """Refuse a mesh that the point group does not map onto itself.
+
+    Raises:
+        OracleError: stage ``bte``.
+    """
+    ratios = np.array(mesh)[:, None] / np.array(mesh)[None, :]
+    images = np.asarray(operations) * ratios
+    if np.abs(images - np.rint(images)).max() > 1e-6:
+        raise OracleError(
+            "bte",
+            f"got mesh {list(mesh)} along the vectors of the primitive cell; expected equal "
+            "numbers along vectors that the crystal's symmetry turns into each other, or none",
+        )
 
 
 def affordable_mesh(

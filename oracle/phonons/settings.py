@@ -203,6 +203,10 @@ class PhononSettings(BaseModel):
             raise ValueError(
                 f"temperatures: got {list(self.temperatures)}; expected ascending, no repeats"
             )
+        if isinstance(self.calculator, str) and self.calculator.endswith("+d3"):
+            raise ValueError(
+                f"calculator: got {self.calculator}; expected a potential, and dispersion: d3"
+            )
         if self.dispersion is not None and not isinstance(self.calculator, str):
             raise ValueError(
                 f"dispersion: got {self.dispersion} with {self.calculator}; expected a potential"

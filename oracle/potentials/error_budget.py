@@ -22,6 +22,10 @@ _FUNCTIONAL_SOURCE = "spread between functionals, arXiv:2509.14702"
 _NUMERICS_SOURCE = "stated by the oracle: force constants and mesh"
 _OF_MEAN = math.sqrt(math.pi / 2)
 """Root mean square of normal deviations over the mean of their absolute values."""
+_UNKNOWN = math.log(10.0)
+"""Error by analogy from which nothing is claimed: an interval of more than a decade on each side
+says nothing."""
+_LARGEST = 300.0  # half width of an interval, in the logarithm, so that nothing overflows
 _AS_FACTOR = 0.5
 """Relative error from which it is printed as a factor."""
 
@@ -49,7 +53,7 @@ class Part:
             return "unknown"
         size = f"{100 * self.relative:.0f} %"
         if self.relative >= _AS_FACTOR:
-            size = f"a factor of {math.exp(self.relative):.2g}"
+            size = f"a factor of {math.exp(min(self.relative, _LARGEST)):.2g}"
         return f"{size}: {self.short}" if self.short else size
 
 
@@ -163,6 +167,8 @@ def _potential(
         logs = [_OF_MEAN * math.log(factor) for factor in factors]
         relative = ANALOGY * math.hypot(*logs) / math.sqrt(len(logs))
         source = f"by analogy: {ANALOGY:g} times the published deviations of other families"
+        if relative > _UNKNOWN:
+            return Part(None, f"{source}, more than a factor of ten", "", True), NORMAL_90
         return Part(relative, source, "by analogy", by_analogy=True), NORMAL_90
     source = (
         f"nothing is known of the accuracy of {calculator}; compare some conductivities with DFT, "
@@ -195,6 +201,7 @@ def _published_part(potential: str, family: str) -> Part | None:
 
 
 def _around(kappa: float, half: float) -> tuple[float, float]:
+    half = min(half, _LARGEST)
     return kappa * math.exp(-half), kappa * math.exp(half)
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 _STDOUT, _STDERR = 1, 2
@@ -15,7 +16,12 @@ _streams: list[TextIO] = []  # for results, of the commands that run, the innerm
 
 def results() -> TextIO:
     """The stream for the results of the present command; ``sys.stdout`` outside of any."""
-    return _streams[-1] if _streams else sys.stdout
+    return _streams[-1] if _streams else _standard_output()
+
+
+def _standard_output() -> TextIO:
+    """Standard output; where it was closed before the program began, nothing is written."""
+    return sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -29,7 +35,7 @@ def own_stdout() -> Iterator[None]:
     error.
     """
     before = sys.stdout
-    with _saved(before) as stream:
+    with _saved(_standard_output()) as stream:
         _streams.append(stream)
         sys.stdout = sys.stderr
         try:

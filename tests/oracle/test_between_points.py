@@ -195,7 +195,7 @@ def test_the_full_solution_keeps_its_ratio_to_relaxation_times() -> None:
     np.testing.assert_allclose(with_all(more).particle, 1.2 * with_all(given).particle)
 
 
-@pytest.mark.parametrize("kappa", [np.nan, 0.0, 1e9])
+@pytest.mark.parametrize("kappa", [np.nan, 0.0, 1e-12, 1e9])
 def test_a_mesh_without_a_possible_conductivity_stays_as_it_is(kappa: float) -> None:
     given = transport((4, 4, 3))
     impossible = replace(given, particle=np.full((2, 3, 3), kappa))
@@ -206,3 +206,13 @@ def test_a_mesh_of_less_symmetry_stays_as_it_is_where_points_are_lacking() -> No
     given = transport((4, 4, 3))
     few = replace(given, points=given.points[:-1])
     assert with_all(few) is few
+
+
+def test_imaginary_long_waves_and_lonely_points_do_not_warn() -> None:
+    """Warnings are errors here; powers of negative frequencies, and medians of nothing, would."""
+    given = transport((4, 4, 4))
+    soft = replace(given, frequencies=np.where(given.frequencies < 1.5, -0.1, given.frequencies))
+    assert np.isfinite(with_all(soft).particle).all()
+    near = np.abs(given.points).max(axis=1) < 0.3
+    dark = np.where(near[:, None], 0.0, given.linewidths)
+    assert np.isfinite(with_all(replace(given, linewidths=dark)).particle).all()

@@ -25,6 +25,7 @@ from oracle.phonon_bte.convergence import (
     Solution,
     converged,
     error,
+    has_converged,
 )
 from oracle.phonon_bte.cumulative import cumulative
 from oracle.phonon_bte.degenerate import averaged
@@ -241,6 +242,21 @@ class TestMeshes:
         steps = np.abs(np.diff(means, axis=0)).max(axis=1)
         assert np.all(steps[:-2] >= 0.02)
         assert np.all(steps[-2:] < 0.02)
+
+        assert has_converged(history, 0.02)
+        assert not has_converged(history[:-1], 0.02)
+
+    def test_a_mesh_without_velocities_has_no_answer(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        class Still(Solver):
+            def __call__(self, phonons: Any, settings: Any, mesh: Any, **options: Any) -> Transport:
+                given = super().__call__(phonons, settings, mesh, **options)
+                return replace(given, particle=1e-30 * given.particle)
+
+        _installed(monkeypatch, Still())
+        with pytest.raises(OracleError, match="give a denser mesh"):
+            converged(PHONONS, PHONONS, PhononSettings(), (5, 5, 5), Context(tmp_path))
 
     def test_one_small_change_by_chance_is_not_enough(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -81,3 +81,8 @@ def test_settings_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_dispersion_correction_is_named_once() -> None:
+    with pytest.raises(ValidationError, match="expected a potential, and dispersion: d3"):
+        PhononSettings.model_validate({"calculator": "7net-0+d3"})
