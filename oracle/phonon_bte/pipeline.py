@@ -114,7 +114,7 @@ class Pipeline:
         if self.settings.finite_temperature is None:
             crystal = second_order(relaxed, self.settings, self.forces, self._timed)
         else:
-            static = gated(relaxed, self.settings, self.forces, self._timed)
+            static = gated(relaxed, self.settings.sampled(), self.forces, self._timed)
             crystal = self._effective(relaxed, static)
         stability = crystal.stability
         properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()

@@ -98,6 +98,8 @@ def phonon_effort(crystal: Crystal, settings: PhononSettings, seconds: Seconds) 
 
 def harmonic_effort(relaxed: Relaxed, settings: PhononSettings, seconds: Seconds) -> Effort:
     """Effort of relaxation, second-order force constants and what follows from them."""
+    if settings.finite_temperature is not None:
+        settings = settings.sampled()
     phonons = supercells.phonons3(relaxed, settings, second=True)
     moved = supercells.second_order_displacements(phonons, settings.displacement)
     cell = Atoms(

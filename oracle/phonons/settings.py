@@ -20,6 +20,7 @@ from oracle.runtime.temperatures import Temperature
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 _ROOM = 300.0  # K
 _WIDER = 1.3  # factor on the length of the supercell in which an instability is checked
+_SAMPLED = 2 / 3  # factor on the length of the supercell that is sampled at a temperature
 _CONFIRMING = 1.2  # factor on the lengths of the supercells that confirm a leader
 
 Row = tuple[int, int, int]
@@ -267,6 +268,13 @@ class PhononSettings(BaseModel):
                 "fc2_atoms": round(self.fc2_atoms * _WIDER**3),
             }
         )
+
+    def sampled(self) -> PhononSettings:
+        """Settings with the second-order supercell of `finite_temperature`.
+
+        It is smaller, because its forces are computed a hundred times and more.
+        """
+        return self.model_copy(update={"fc2_length": self.fc2_length * _SAMPLED})
 
     def tightened(self) -> PhononSettings:
         """The settings of a confirmation.
