@@ -208,6 +208,7 @@ def _together(plus: Atoms, minus: Atoms) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_temperature_stabilises_cubic_strontium_titanate(tmp_path: Path) -> None:
     """With 7net-0 the octahedra tilt at rest; above 105 K the real crystal is cubic."""
     cubic = Structure.from_spacegroup(
