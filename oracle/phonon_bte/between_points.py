@@ -33,12 +33,13 @@ DENSER = 3
 LONG_WAVES = 2.0
 """Power of the frequency with which lifetimes of the longest waves fall."""
 _LEAST = 1e-6  # W/m/K; smaller particle parts are rounding
-_VANISHING = 0.02  # THz; modes below are those of the zone centre, or noise beside it
+VANISHING = 0.02  # THz; modes below are those of the zone centre, or noise beside it
+_UNSCATTERED = 1e-10  # of the largest linewidth; smaller ones are rounding
 _UNIT = constants.k * 1e22  # k_B THz² Å² ps / Å³ in W/m/K
 
 
 @dataclass(frozen=True)
-class _Modes:
+class Modes:
     """Modes on one mesh.
 
     Args:
@@ -59,7 +60,7 @@ class _Modes:
         ``C v v τ / (V n)`` in the relaxation-time approximation, without the average over the star
         of each wave vector.
         """
-        moving = self.frequencies > _VANISHING
+        moving = self.frequencies > VANISHING
         x = PLANCK_BOLTZMANN * np.where(moving, self.frequencies, 1.0)
         capacities = mode_capacity(x / np.array(temperatures)[:, None, None]) * moving
         scattered = self.linewidths > 0
@@ -79,17 +80,31 @@ class _Modes:
 
 
 @dataclass(frozen=True)
-class _Smooth:
+class Smooth:
     """What is interpolated.
 
     Args:
         values: (n_temperatures, n_bands, *mesh), lifetimes times a power of the frequency, without
             boundaries; NaN for modes that are not scattered.
         exponents: (n_temperatures,), this power.
+        root: to which power lifetimes were taken besides; 1 makes means of neighbours arithmetic,
+            0 would make them geometric.
     """
 
     values: Array
     exponents: Array
+    root: float = 1.0
+
+
+def modes_of(transport: Transport) -> Modes:
+    """The modes of a mesh."""
+    return Modes(
+        np.rint(transport.points * transport.mesh).astype(np.int64),
+        transport.frequencies,
+        transport.velocities,
+        transport.weights,
+        transport.linewidths,
+    )
 
 
 def with_all_waves(
@@ -122,19 +137,19 @@ def with_all_waves(
         return transport
     a, b, c = (DENSER * n for n in transport.mesh)
     dense_mesh = (a, b, c)
-    dense = _interpolated(smooth, transport.mesh, dense_mesh, dynamics, settings)
+    dense = interpolated(smooth, transport.mesh, dense_mesh, dynamics, settings)
     single = dense.kappa(settings.temperatures, float(phonons.primitive.volume))
     fine, gain = _gain(transport, phonons, settings, single)
-    left_out = _left_out(_thirds(single), dense.numbers)
+    left_out = _left_out(thirds(single), dense.numbers)
     particle = transport.particle + (1 + left_out)[:, None, None] * gain
-    share = _thirds(particle) / _thirds(fine)
+    share = thirds(particle) / thirds(fine)
     return replace(
         transport,
         mesh=dense_mesh,
         particle=particle,
         frequencies=dense.frequencies,
         weights=dense.weights,
-        mode_kappa=share[:, None, None] * _thirds(single),
+        mode_kappa=share[:, None, None] * thirds(single),
         velocities=dense.velocities,
         linewidths=dense.linewidths,
         isotope_linewidths=None,
@@ -146,7 +161,7 @@ def carries_heat(transport: Transport) -> bool:
 
     On a mesh of two points along each vector all velocities vanish, and what is left is rounding.
     """
-    particle = _thirds(transport.particle)
+    particle = thirds(transport.particle)
     return bool((usable(particle) & (particle > _LEAST)).all())
 
 
@@ -177,7 +192,7 @@ def particle_on(
         raise ValueError(
             f"got mesh {transport.mesh}; expected one with the symmetry of the crystal"
         )
-    other = _interpolated(smooth, transport.mesh, mesh, dynamics, settings)
+    other = interpolated(smooth, transport.mesh, mesh, dynamics, settings)
     single = other.kappa(settings.temperatures, float(phonons.primitive.volume))
     return transport.particle + _gain(transport, phonons, settings, single)[1]
 
@@ -189,15 +204,9 @@ def _gain(
 
     Both (n_temperatures, 3, 3); the latter is scaled from relaxation times to the full solution.
     """
-    given = _Modes(
-        np.rint(transport.points * transport.mesh).astype(np.int64),
-        transport.frequencies,
-        transport.velocities,
-        transport.weights,
-        transport.linewidths,
-    ).kappa(settings.temperatures, float(phonons.primitive.volume))
+    given = modes_of(transport).kappa(settings.temperatures, float(phonons.primitive.volume))
     fine, coarse = (symmetrised(phonons, modes.sum(axis=(1, 2))) for modes in (single, given))
-    ratio = _thirds(transport.particle) / _thirds(coarse)
+    ratio = thirds(transport.particle) / thirds(coarse)
     return fine, ratio[:, None, None] * (fine - coarse)
 
 
@@ -224,19 +233,19 @@ def _left_out(kappa: Array, numbers: NDArray[np.int64]) -> Array:
     return np.asarray(1 / (DENSER ** (3 - exponent) - 1))
 
 
-def _interpolated(
-    smooth: _Smooth, mesh: Mesh, other: Mesh, dynamics: Phonopy, settings: PhononSettings
-) -> _Modes:
+def interpolated(
+    smooth: Smooth, mesh: Mesh, other: Mesh, dynamics: Phonopy, settings: PhononSettings
+) -> Modes:
     """Modes on another mesh, with lifetimes interpolated from those on a mesh."""
     dynamics.run_mesh(other, is_gamma_center=True, with_group_velocities=True)
     found = dynamics.mesh
     frequencies = np.asarray(found.frequencies, dtype=np.float64)
     velocities = np.asarray(found.group_velocities, dtype=np.float64)
     at = (np.asarray(found.qpoints) * mesh).T
-    between = np.array([[_between(band, at) for band in one] for one in smooth.values])
-    moving = frequencies > _VANISHING
+    filled = np.array([[between(band, at) for band in one] for one in smooth.values])
+    moving = frequencies > VANISHING
     powers = np.where(moving, frequencies, 1.0) ** smooth.exponents[:, None, None]
-    lifetimes = np.where(moving, between.swapaxes(1, 2) / powers, 0.0)
+    lifetimes = np.where(moving, filled.swapaxes(1, 2) ** (1 / smooth.root) / powers, 0.0)
     scattered = lifetimes > 0
     widths = (
         np.divide(1 / (4 * np.pi), lifetimes, where=scattered, out=np.zeros(lifetimes.shape))
@@ -245,10 +254,10 @@ def _interpolated(
     points = np.asarray(found.qpoints)
     numbers = np.rint((points - np.rint(points)) * other).astype(np.int64)
     weights = np.asarray(found.weights, dtype=np.float64)
-    return _Modes(numbers, frequencies, velocities, weights, widths)
+    return Modes(numbers, frequencies, velocities, weights, widths)
 
 
-def _between(values: Array, at: Array) -> Array:
+def between(values: Array, at: Array) -> Array:
     """Periodic linear interpolation of values (a, b, c), some of them NaN, at points (3, n).
 
     A NaN has no weight; the result is 0 where nothing else is near.
@@ -261,27 +270,42 @@ def _between(values: Array, at: Array) -> Array:
     return np.divide(value, weight, where=weight > 1e-6, out=np.zeros(weight.shape))
 
 
-def _smooth(transport: Transport, phonons: Phono3py, settings: PhononSettings) -> _Smooth | None:
+def _smooth(transport: Transport, phonons: Phono3py, settings: PhononSettings) -> Smooth | None:
     """What varies little between the points; None where operations do not lead to all points."""
-    numbers = np.full(transport.mesh, -1)
-    for operation in phonons.primitive_symmetry.reciprocal_operations:
-        images = transport.points @ operation.T * transport.mesh
-        nearest = np.rint(images)
-        whole = np.abs(images - nearest).max(axis=1) < 1e-3
-        a, b, c = (nearest[whole].astype(int) % transport.mesh).T
-        numbers[a, b, c] = np.flatnonzero(whole)
+    numbers = points_by_number(transport.points, transport.mesh, phonons)
     if numbers.min() < 0:
         return None
     widths = transport.linewidths - boundary_widths(transport.velocities, settings)
-    known = (widths > 0) & (transport.frequencies > _VANISHING)
+    known = scattered(widths) & (transport.frequencies > VANISHING)
     lifetimes = np.divide(1 / (4 * np.pi), widths, where=known, out=np.full(known.shape, np.nan))
     exponents = _exponents(
         np.moveaxis(lifetimes[:, numbers], -1, 1),
         np.moveaxis(transport.frequencies[numbers], -1, 0),
     )
-    moving = np.where(transport.frequencies > _VANISHING, transport.frequencies, 1.0)
+    moving = np.where(transport.frequencies > VANISHING, transport.frequencies, 1.0)
     values = lifetimes * moving ** exponents[:, None, None]
-    return _Smooth(np.moveaxis(values[:, numbers], -1, 1), exponents)
+    return Smooth(np.moveaxis(values[:, numbers], -1, 1), exponents)
+
+
+def scattered(widths: Array) -> NDArray[np.bool_]:
+    """Which half widths (n_temperatures, n_q, n_bands) are not zero but for rounding.
+
+    Modes without an allowed process have widths around 1e-30 THz, whose lifetimes must not reach
+    their neighbours.
+    """
+    return np.asarray(widths > _UNSCATTERED * widths.max(axis=(1, 2), keepdims=True))
+
+
+def points_by_number(points: Array, mesh: Mesh, phonons: Phono3py) -> NDArray[np.int64]:
+    """Which of the points (n_q, 3) is equivalent to each point of a mesh (*mesh); -1 if none is."""
+    found = np.full(mesh, -1)
+    for operation in phonons.primitive_symmetry.reciprocal_operations:
+        images = points @ operation.T * mesh
+        nearest = np.rint(images)
+        whole = np.abs(images - nearest).max(axis=1) < 1e-3
+        a, b, c = (nearest[whole].astype(int) % mesh).T
+        found[a, b, c] = np.flatnonzero(whole)
+    return found
 
 
 def _exponents(lifetimes: Array, frequencies: Array) -> Array:
@@ -312,6 +336,6 @@ def _exponents(lifetimes: Array, frequencies: Array) -> Array:
     return np.asarray((np.clip(medians, 0.0, LONG_WAVES) + LONG_WAVES) / 2)
 
 
-def _thirds(tensors: Array) -> Array:
+def thirds(tensors: Array) -> Array:
     """A third of the trace (...) of tensors (..., 3, 3)."""
     return np.trace(tensors, axis1=-2, axis2=-1) / 3

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
+from phonopy.phonon.grid import get_ir_grid_points
 
 from oracle.formulas.changes import HEAVY
+from oracle.materials.reciprocal import Mesh
 from oracle.phonon_bte.degenerate import averages_at_once
 from oracle.phonon_bte.shortest import triples_at_once
 from oracle.phonons.atomic_data import mass_variances
@@ -99,6 +101,7 @@ def conductivity(
     isotope: bool | None = None,
     temperatures: tuple[float, ...] | None = None,
     checked: bool = True,
+    every: int = 1,
 ) -> Transport:
     """Solve the Boltzmann equation for given force constants.
 
@@ -110,6 +113,11 @@ def conductivity(
         isotope: whether scattering by isotopes is included.
         temperatures: K.
         checked: whether a conductivity that is not finite is an error.
+        every: the points along each vector, of which every so-many-th is computed, together with
+            those around the zone centre (`is_computed`); a divisor of the mesh. Unless it is 1,
+            the result has these points only, `particle` and `mode_kappa` are those of their own
+            stars and do not add up to a conductivity, and `coherence` is that of the sparse points.
+            Not for the full solution.
 
     Raises:
         OracleError: stage ``bte``; out of memory, or a conductivity that is not finite.
@@ -117,9 +125,19 @@ def conductivity(
     off_diagonal = settings.coherence if coherence is None else coherence
     scatters = settings.isotope if isotope is None else isotope
     grid = settings.temperatures if temperatures is None else temperatures
-    _run(phonons, settings, mesh, off_diagonal=off_diagonal, isotope=scatters, temperatures=grid)
+    _run(
+        phonons,
+        settings,
+        mesh,
+        off_diagonal=off_diagonal,
+        isotope=scatters,
+        temperatures=grid,
+        every=every,
+    )
     solved = phonons.thermal_conductivity
     particle, off = _parts(phonons, settings, off_diagonal)
+    if off is not None and every > 1:
+        off = _sparse_coherence(solved, mesh, every)
     modes = _mode_kappa(solved, len(grid), off_diagonal) / np.prod(mesh)
     result = Transport(
         mesh=mesh,
@@ -148,6 +166,7 @@ def _run(
     off_diagonal: bool,
     isotope: bool,
     temperatures: tuple[float, ...],
+    every: int,
 ) -> None:
     """Have phono3py solve the equation on a mesh; the result stays with `phonons`."""
     phonons.mesh_numbers = list(mesh)
@@ -167,12 +186,41 @@ def _run(
             mass_variances=mass_variances(phonons.primitive.symbols) if isotope else None,
             boundary_mfp=boundary_length(settings),
             transport_type="SMM19" if off_diagonal else None,
+            grid_points=None if every == 1 else _computed_points(phonons, mesh, every),
             log_level=0,
         )
     except MemoryError as error:
         raise OracleError(
             "bte", f"out of memory at mesh {mesh}; give a coarser mesh", transient=True
         ) from error
+
+
+def is_computed(numbers: NDArray[np.int64], mesh: Mesh, every: int) -> NDArray[np.bool_]:
+    """Whether lifetimes are computed at points (..., 3), in units of the spacing of the mesh.
+
+    They are at every so-many-th point along each vector, and at the neighbours of the zone centre.
+    """
+    around = (numbers + np.array(mesh) // 2) % mesh - np.array(mesh) // 2
+    longest = np.abs(around).max(axis=-1) <= 1
+    return np.asarray((numbers % every == 0).all(axis=-1) | longest)
+
+
+def _computed_points(phonons: Phono3py, mesh: Mesh, every: int) -> NDArray[np.int64]:
+    """The irreducible points that are computed, as phono3py counts them."""
+    grid = phonons.grid
+    irreducible = grid.grg2bzg[get_ir_grid_points(grid)[0]]
+    numbers = np.rint(grid.addresses[irreducible] @ grid.QDinv.T * mesh).astype(np.int64)
+    return np.asarray(irreducible[is_computed(numbers, mesh, every)], dtype=np.int64)
+
+
+def _sparse_coherence(solved: Any, mesh: Mesh, every: int) -> Array:
+    """The off-diagonal part (n_temperatures, 3, 3), W/m/K, that the sparse points give."""
+    numbers = np.rint(np.asarray(solved.qpoints) * mesh).astype(np.int64)
+    sparse = (numbers % every == 0).all(axis=1)
+    matrices = np.asarray(solved._kappa_solver.mode_kappa_matrix)[0][:, sparse]
+    diagonal = np.einsum("tqbbv->tv", matrices)
+    points = np.prod(mesh) / every**3
+    return _tensors((matrices.sum(axis=(1, 2, 3)) - diagonal).real / points)
 
 
 def boundary_length(settings: PhononSettings) -> float | None:

@@ -13,6 +13,7 @@ from oracle.formulas.changes import change
 from oracle.materials.reciprocal import Mesh, coarsened, refined
 from oracle.phonon_bte.between_points import carries_heat, with_all_waves
 from oracle.phonon_bte.conductivity import Transport, conductivity
+from oracle.phonon_bte.sparse import sparse_conductivity
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
@@ -22,6 +23,9 @@ COARSER = (1.25, 1.4)
 """Ratios of the spacings of the meshes that serve to estimate the error to that of the mesh."""
 SHARE = 0.5
 """Standard error of a mesh, as a fraction of the changes from coarser ones; docs/physics.md."""
+SPARSE_SHARE = 0.25
+"""The same of a mesh with interpolated lifetimes, as a fraction of the change from a mesh of those
+points that have lifetimes of their own."""
 OF_THE_REST = 0.2
 """Relative standard error of what the modes between the points of the mesh add."""
 _SMALL_CHANGES = 2
@@ -92,7 +96,10 @@ def solution(
     Raises:
         OracleError: stage ``bte``; see `conductivity`.
     """
-    on_mesh = conductivity(phonons, settings, mesh)
+    if settings.sparse > 1:
+        on_mesh = sparse_conductivity(phonons, dynamics, settings, mesh)
+    else:
+        on_mesh = conductivity(phonons, settings, mesh)
     of_all_waves = with_all_waves(on_mesh, phonons, dynamics, settings)
     if not (carries_heat(on_mesh) and carries_heat(of_all_waves)):
         raise OracleError("bte", f"kappa is not determined at mesh {mesh}; give a denser mesh")
@@ -124,7 +131,8 @@ def converged(
     while len(history) < settings.converge_meshes and small < _SMALL_CHANGES:
         context.check("bte")
         last = history[-1]
-        history.append(solution(phonons, dynamics, settings, refined(last.on_mesh.mesh)))
+        finer = refined(last.on_mesh.mesh, settings.sparse)
+        history.append(solution(phonons, dynamics, settings, finer))
         changes = np.log(history[-1].of_all_waves.mean / last.of_all_waves.mean)
         small = small + 1 if np.abs(changes).max() < settings.tolerance else 0
     return history
@@ -143,7 +151,8 @@ def error(
     """Relative standard error (n_temperatures,) of the particle part due to the mesh.
 
     It consists of a share of the root mean square change from two coarser meshes, each with all
-    waves, and of a share of what the modes between the points have added.
+    waves, and of a share of what the modes between the points have added. Where lifetimes are
+    interpolated, the only coarser mesh has the points whose lifetimes are not.
 
     Args:
         solved: on the mesh whose error is estimated.
@@ -156,12 +165,14 @@ def error(
     """
     best = _particle(solved.of_all_waves)
     changes = []
-    for ratio in COARSER:
+    sparse = settings.sparse > 1
+    for ratio in (settings.sparse,) if sparse else COARSER:
         mesh = coarsened(solved.on_mesh.mesh, ratio)
         coarse = conductivity(phonons, settings, mesh, coherence=False, checked=False)
         changes.append(change(best, _particle(with_all_waves(coarse, phonons, dynamics, settings))))
     added = OF_THE_REST * change(best, _particle(solved.on_mesh))
-    return np.hypot(SHARE * np.sqrt(np.mean(np.square(changes), axis=0)), added)
+    share = SPARSE_SHARE if sparse else SHARE
+    return np.hypot(share * np.sqrt(np.mean(np.square(changes), axis=0)), added)
 
 
 def _particle(transport: Transport) -> Array:

@@ -227,7 +227,7 @@ class Pipeline:
         settings, phonons = self.settings, crystal.phonons
         mesh = harmonic.transport_mesh(phonons, settings)
         harmonic.check_warm(crystal.dynamics, mesh, settings.temperatures[0])
-        judging = reciprocal.coarsened(mesh, _JUDGING)
+        judging = reciprocal.coarsened(mesh, _JUDGING * settings.sparse)
         small = supercells.phonons3(relaxed, settings, second=False)
         third = self._timed("fc3", lambda: self._third_order(small, crystal, judging))
         unexplained = self._timed(
@@ -240,10 +240,7 @@ class Pipeline:
         supercells.set_constants(phonons, crystal.fc2, third.scattering)
         solution = self._timed("bte", lambda: self._solve(crystal, mesh))
         solved = solution.of_all_waves
-        temperatures = np.array(settings.temperatures)
-        self.artefacts["kappa"] = kappa_files.write_kappa(
-            self.folder, phonons, solution, temperatures
-        )
+        self.artefacts["kappa"] = kappa_files.write_kappa(self.folder, solution, settings)
         mesh_error = convergence.error(solution, phonons, crystal.dynamics, settings)
         error = np.hypot(third.error, mesh_error)
         self.provenance |= transport_record(relaxed, phonons, third, solution, error)
@@ -253,7 +250,8 @@ class Pipeline:
             "anharmonicity", one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
         mesh = solution.on_mesh.mesh
-        room = phase_space.phase_space(phonons, reciprocal.coarsened(mesh, _JUDGING))
+        coarse = reciprocal.coarsened(mesh, _JUDGING * settings.sparse)
+        room = phase_space.phase_space(phonons, coarse)
         properties["phase_space"] = make_quantity("phase_space", room.total)
         properties |= self._mechanical(small, crystal, third, mesh, elastic)
         properties |= self._calls()
@@ -288,7 +286,8 @@ class Pipeline:
         self.artefacts["gruneisen"] = modes.write(self.folder)
         room = self.settings.nearest(_ROOM)
         strength = modes.root_mean_square(room)
-        msd = harmonic.max_msd(crystal.dynamics, temperatures, mesh)
+        coarse = reciprocal.coarsened(mesh, self.settings.sparse)
+        msd = harmonic.max_msd(crystal.dynamics, temperatures, coarse)
         properties = {
             "gruneisen_mean": make_quantity("gruneisen_mean", modes.mean(room)),
             "gruneisen_rms": make_quantity("gruneisen_rms", strength),

@@ -151,7 +151,7 @@ def _triplets(phonons: object, settings: PhononSettings, bands: int, operations:
     mesh = harmonic.transport_mesh(phonons, settings)
     solved = settings.converge_meshes if settings.converge else 1
     direct = 3.0 if settings.transport == "lbte" else 1.0
-    return float(solved * direct * np.prod(mesh, dtype=float) ** 2 * bands**3 / operations)
+    return solved * direct * harmonic.processes(mesh, bands, operations, settings.sparse)
 
 
 def as_given(crystal: Crystal) -> Relaxed:

@@ -25,6 +25,7 @@ _NEAR_GAMMA = 0.12  # of the shortest reciprocal vector; here noise can exceed a
 _NEAR_DIRECTIONS = 24
 _NEAR_LENGTHS = (0.25, 0.5, 1.0)  # of the region near Γ
 _VANISHING = 0.02  # THz
+_FEW = 4  # points with lifetimes along a vector, below which no mesh is made coarser
 _ALWAYS_WARM = 50.0  # K; above it, the lowest mode of any usable mesh is thermally populated
 _FROZEN = 10.0  # h ν / k_B T at which a mode has 0.5 % of its heat capacity
 _POINTS_PER_SEGMENT = 41
@@ -104,6 +105,7 @@ def transport_mesh(phonons: Any, settings: PhononSettings) -> Mesh:
         3 * len(phonons.primitive),
         len(operations),
         settings.mesh_effort,
+        settings.sparse,
     )
 
 
@@ -124,7 +126,7 @@ def _check_symmetry(mesh: Mesh, operations: Any) -> None:
 
 
 def affordable_mesh(
-    cell: Array, spacing: float, bands: int, operations: int, effort: float
+    cell: Array, spacing: float, bands: int, operations: int, effort: float, every: int = 1
 ) -> tuple[int, int, int]:
     """The mesh of a given spacing, or a coarser one if the Boltzmann equation would cost too much.
 
@@ -133,14 +135,22 @@ def affordable_mesh(
         spacing: 1/Å with 2π.
         bands: number of bands, three per atom.
         operations: number of operations of the reciprocal point group.
-        effort: largest ``n_q² bands³ / operations``, about the number of three-phonon processes,
-            per atom.
+        effort: largest ``n_q² bands³ / operations / every³``, about the number of three-phonon
+            processes, per atom.
+        every: at every so-many-th point along each vector, lifetimes are computed.
     """
-    mesh = mesh_of(cell, spacing)
-    while np.prod(mesh) ** 2 * bands**3 / operations > effort * bands / 3 and max(mesh) > 4:
+    mesh = mesh_of(cell, spacing, every)
+    while (
+        processes(mesh, bands, operations, every) > effort * bands / 3 and max(mesh) > _FEW * every
+    ):
         spacing *= 1.02
-        mesh = mesh_of(cell, spacing)
+        mesh = mesh_of(cell, spacing, every)
     return mesh
+
+
+def processes(mesh: Mesh, bands: int, operations: int, every: int) -> float:
+    """About the number of three-phonon processes that are computed; see `affordable_mesh`."""
+    return float(np.prod(mesh, dtype=float) ** 2 * bands**3 / operations / every**3)
 
 
 def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:

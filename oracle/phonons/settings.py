@@ -20,7 +20,7 @@ from oracle.runtime.temperatures import Temperature
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 _ROOM = 300.0  # K
 _WIDER = 1.3  # factor on the length of the supercell in which an instability is checked
-_SAMPLED = 2 / 3  # factor on the length of the supercell that is sampled at a temperature
+_SAMPLED = 6 / 11  # factor on the length of the supercell that is sampled at a temperature
 _CONFIRMING = 1.2  # factor on the lengths of the supercells that confirm a leader
 
 Row = tuple[int, int, int]
@@ -113,12 +113,12 @@ class PhononSettings(BaseModel):
 
     fc2_supercell: Supercell | None = None
     fc3_supercell: Supercell | None = None
-    fc2_length: float = Field(18.0, gt=0)
+    fc2_length: float = Field(22.0, gt=0)
     """Least distance of an atom from its own periodic images where `fc2_supercell` is not given, Å.
     The smallest supercell that has the full point symmetry of the crystal is taken."""
     fc3_length: float = Field(11.5, gt=0)
     """The same for the third-order supercell, Å."""
-    fc2_atoms: int = Field(300, ge=1)
+    fc2_atoms: int = Field(432, ge=1)
     """Largest number of atoms in a second-order supercell that is chosen by its length; if the
     length needs more, the widest supercell within is taken."""
     fc3_atoms: int = Field(120, ge=1)
@@ -180,9 +180,12 @@ class PhononSettings(BaseModel):
     converge_meshes: int = Field(5, ge=1)
     """Largest number of meshes that are tried for `converge`."""
     mesh: Mesh | None = None
-    mesh_spacing: float = Field(0.2, gt=0)
-    """Spacing of the mesh where `mesh` is not given, 1/Å (2π included)."""
-    mesh_effort: float = Field(3e6, gt=0)
+    """Of q points, at all of which lifetimes are computed."""
+    mesh_spacing: float = Field(0.125, gt=0)
+    """Spacing of the mesh where `mesh` is not given, 1/Å (2π included). Lifetimes are computed at
+    every second point along each vector and interpolated in between; the full solution of the
+    Boltzmann equation takes these points only."""
+    mesh_effort: float = Field(8e6, gt=0)
     """Largest number of triplets of q points times the cubed number of bands, per atom of the
     primitive cell, above which a mesh that is not given is made coarser; a million costs about a
     second on one core."""
@@ -245,6 +248,11 @@ class PhononSettings(BaseModel):
         return f"{self.calculator}+{self.dispersion}"
 
     @property
+    def sparse(self) -> int:
+        """Along each vector of the mesh, every so-many-th point has a lifetime of its own."""
+        return 2 if self.mesh is None else 1
+
+    @property
     def reference(self) -> float:
         """The temperature at which `tolerance` is applied, K."""
         return self.reference_temperature or self.nearest(_ROOM)
@@ -295,7 +303,7 @@ class PhononSettings(BaseModel):
                 "oversampling": self.oversampling * 1.5,
                 "tolerance": self.tolerance / 2,
                 "mesh": mesh,
-                "mesh_spacing": self.mesh_spacing * 0.8,
-                "mesh_effort": self.mesh_effort * 4,
+                "mesh_spacing": self.mesh_spacing * 0.85,
+                "mesh_effort": self.mesh_effort * 3,
             }
         )

@@ -1,0 +1,154 @@
+"""Lifetimes at some points of a dense mesh, and interpolated at the others.
+
+On a coarse mesh, lifetimes themselves are wrong, because few of its points conserve energy: for
+AlSb, KH and GaP, conductivities of meshes with 9 and 11 points along each vector scatter by 10 to
+30 % around what 18 points give. With the scattering processes of a dense mesh, lifetimes vary
+smoothly from point to point. They are therefore computed at every second point along each vector
+only, an eighth of the cost, and around the zone centre, where they vary most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from phono3py import Phono3py
+from phonopy import Phonopy
+
+from oracle.materials.reciprocal import Mesh
+from oracle.phonon_bte.between_points import (
+    VANISHING,
+    Modes,
+    Smooth,
+    between,
+    interpolated,
+    modes_of,
+    points_by_number,
+    scattered,
+    thirds,
+)
+from oracle.phonon_bte.conductivity import Transport, boundary_widths, conductivity, symmetrised
+from oracle.phonons.settings import PhononSettings
+
+Array = NDArray[np.float64]
+EVERY = 2
+"""Along each vector, every so-many-th point has lifetimes of its own."""
+_POWER = 1.0
+"""Power of the frequency with which lifetimes fall between neighbouring points."""
+_ROOT = 0.75
+"""Power of the lifetimes whose means are taken. Lifetimes have peaks and edges between the points:
+arithmetic means make kappa too high, by 3 % on average, and geometric ones too low, by 6 %, of that
+of all points on 18x18x18 meshes (GaAs, AlSb, KH, GaP and CuI; docs/physics.md)."""
+
+
+def sparse_conductivity(
+    phonons: Phono3py,
+    dynamics: Phonopy,
+    settings: PhononSettings,
+    mesh: Mesh,
+    *,
+    coherence: bool | None = None,
+    checked: bool = True,
+) -> Transport:
+    """Transport on a mesh with even numbers of points.
+
+    The full solution of the Boltzmann equation is that of every second point along each vector,
+    and is used as a factor on the relaxation-time approximation.
+
+    Args:
+        phonons: with fc2 and fc3 set.
+        dynamics: of the same fc2.
+        settings: of the oracle.
+        mesh: of q points, with the symmetry of the crystal.
+        coherence: as for `conductivity`.
+        checked: as for `conductivity`.
+
+    Returns:
+        Transport at all irreducible points of the mesh.
+
+    Raises:
+        OracleError: stage ``bte``; see `conductivity`.
+    """
+    single = settings.model_copy(update={"transport": "rta"})
+    part = conductivity(phonons, single, mesh, coherence=coherence, checked=checked, every=EVERY)
+    transport = completed(part, phonons, dynamics, settings)
+    if settings.transport == "rta":
+        return transport
+    a, b, c = (n // EVERY for n in mesh)
+    full = conductivity(phonons, settings, (a, b, c), coherence=False, checked=checked)
+    volume = float(phonons.primitive.volume)
+    alone = modes_of(full).kappa(settings.temperatures, volume).sum(axis=(1, 2))
+    factor = (thirds(full.particle) / thirds(alone))[:, None, None]
+    return replace(
+        transport,
+        particle=transport.particle * factor,
+        mode_kappa=transport.mode_kappa * factor,
+    )
+
+
+def completed(
+    part: Transport, phonons: Phono3py, dynamics: Phonopy, settings: PhononSettings
+) -> Transport:
+    """Transport at all irreducible points of a mesh, from that at some of them.
+
+    Lifetimes times the frequency, to the power `_ROOT`, are interpolated linearly, branch by branch
+    in the order of frequencies; frequencies and velocities are computed. Scattering at boundaries
+    follows from the velocities.
+
+    Args:
+        part: as `conductivity` gives it with ``every=EVERY``.
+        phonons: gives the primitive cell and its symmetry.
+        dynamics: gives frequencies and velocities of the same primitive cell.
+        settings: with which `part` was computed.
+    """
+    numbers = points_by_number(part.points, part.mesh, phonons)
+    sparse = numbers[::EVERY, ::EVERY, ::EVERY]
+    a, b, c = sparse.shape
+    widths = part.linewidths - boundary_widths(part.velocities, settings)
+    known = scattered(widths) & (part.frequencies > VANISHING)
+    lifetimes = np.divide(1 / (4 * np.pi), widths, where=known, out=np.full(known.shape, np.nan))
+    values = lifetimes * np.where(part.frequencies > VANISHING, part.frequencies, 1.0) ** _POWER
+    smooth = Smooth(
+        np.moveaxis(values[:, sparse] ** _ROOT, -1, 1),
+        np.full(len(settings.temperatures), _POWER),
+        _ROOT,
+    )
+    modes = interpolated(smooth, (a, b, c), part.mesh, dynamics, settings)
+    same = numbers[tuple((modes.numbers % part.mesh).T)]
+    computed = same >= 0
+    linewidths = modes.linewidths.copy()
+    linewidths[:, computed] = part.linewidths[:, same[computed]]
+    isotopes = _isotopes(part, sparse, modes, linewidths)
+    if isotopes is not None and part.isotope_linewidths is not None:
+        isotopes[computed] = part.isotope_linewidths[same[computed]]
+    modes = replace(modes, linewidths=linewidths)
+    single = modes.kappa(settings.temperatures, float(phonons.primitive.volume))
+    return Transport(
+        mesh=part.mesh,
+        points=modes.numbers / np.array(part.mesh),
+        particle=symmetrised(phonons, single.sum(axis=(1, 2))),
+        coherence=part.coherence,
+        frequencies=modes.frequencies,
+        weights=modes.weights,
+        mode_kappa=thirds(single),
+        velocities=modes.velocities,
+        linewidths=linewidths,
+        isotope_linewidths=isotopes,
+    )
+
+
+def _isotopes(
+    part: Transport, sparse: NDArray[np.int64], modes: Modes, linewidths: Array
+) -> Array | None:
+    """Half widths (n_q, n_bands) due to isotopes, THz: their share of the whole is interpolated.
+
+    The share is that at the first temperature.
+    """
+    if part.isotope_linewidths is None:
+        return None
+    total = part.linewidths[0]
+    share = np.divide(part.isotope_linewidths, total, where=total > 0, out=np.zeros(total.shape))
+    at = (modes.numbers / EVERY).T
+    fields = np.moveaxis(share[sparse], -1, 0)
+    return np.array([between(field, at) for field in fields]).T * linewidths[0]
