@@ -118,7 +118,8 @@ def completed(
     same = numbers[tuple((modes.numbers % part.mesh).T)]
     computed = same >= 0
     linewidths = modes.linewidths.copy()
-    linewidths[:, computed] = part.linewidths[:, same[computed]]
+    own = np.where(scattered(widths), part.linewidths, 0.0)  # no lifetimes of 1e28 ps
+    linewidths[:, computed] = own[:, same[computed]]
     isotopes = _isotopes(part, sparse, modes, linewidths)
     if isotopes is not None and part.isotope_linewidths is not None:
         isotopes[computed] = part.isotope_linewidths[same[computed]]

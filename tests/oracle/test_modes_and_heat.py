@@ -21,6 +21,7 @@ from oracle.phonon_bte.convergence import (
     COARSER,
     OF_THE_REST,
     SHARE,
+    SPARSE_SHARE,
     Judge,
     Solution,
     converged,
@@ -223,6 +224,11 @@ def solver(monkeypatch: pytest.MonkeyPatch) -> Solver:
 def _installed(monkeypatch: pytest.MonkeyPatch, fake: Solver) -> Solver:
     """Meshes give what the solver says, and nothing lies between their points."""
     monkeypatch.setattr(convergence, "conductivity", fake)
+    monkeypatch.setattr(
+        convergence,
+        "sparse_conductivity",
+        lambda phonons, _, settings, mesh: fake(phonons, settings, mesh),
+    )
     monkeypatch.setattr(convergence, "with_all_waves", lambda transport, *_: transport)
     return fake
 
@@ -231,18 +237,21 @@ PHONONS: Any = None  # what the solver above does not look at
 
 
 class TestMeshes:
+    @pytest.mark.parametrize("given", [None, (6, 6, 6)])
     def test_they_are_refined_until_twice_little_changes(
-        self, solver: Solver, tmp_path: Path
+        self, solver: Solver, tmp_path: Path, given: tuple[int, int, int] | None
     ) -> None:
-        settings = PhononSettings(tolerance=0.02, converge_meshes=30)
-        history = converged(PHONONS, PHONONS, settings, (5, 5, 5), Context(tmp_path))
+        settings = PhononSettings(tolerance=0.02, converge_meshes=30, mesh=given)
+        history = converged(PHONONS, PHONONS, settings, (6, 6, 6), Context(tmp_path))
         sizes = [one.on_mesh.mesh for one in history]
-        assert sizes == [sizes[0], *map(refined, sizes[:-1])]
+        finer = [refined(mesh, settings.sparse) for mesh in sizes[:-1]]
+        assert sizes == [(6, 6, 6), *finer]
+        assert given or not np.any(np.array(sizes) % 2)
         means = np.log([one.of_all_waves.mean for one in history])
         steps = np.abs(np.diff(means, axis=0)).max(axis=1)
-        assert np.all(steps[:-2] >= 0.02)
-        assert np.all(steps[-2:] < 0.02)
-
+        small = steps < 0.02
+        assert np.all(small[-2:])
+        assert not np.any(small[:-2] & small[1:-1])
         assert has_converged(history, 0.02)
         assert not has_converged(history[:-1], 0.02)
 
@@ -270,7 +279,7 @@ class TestMeshes:
                 return replace(first, mesh=mesh) if mesh == refined((5, 5, 5)) else given
 
         _installed(monkeypatch, Stumbling())
-        settings = PhononSettings(tolerance=0.02, converge_meshes=30)
+        settings = PhononSettings(tolerance=0.02, converge_meshes=30, mesh=(5, 5, 5))
         history = converged(PHONONS, PHONONS, settings, (5, 5, 5), Context(tmp_path))
         assert len(history) > 3
 
@@ -293,11 +302,23 @@ class TestMeshes:
     ) -> None:
         fake = _installed(monkeypatch, Solver(slope))
         transport = fake(PHONONS, None, (30, 30, 30))
-        estimate = error(Solution(transport, transport), PHONONS, PHONONS, PhononSettings())
+        by_hand = PhononSettings(mesh=(30, 30, 30))
+        estimate = error(Solution(transport, transport), PHONONS, PHONONS, by_hand)
         coarse = [coarsened((30, 30, 30), ratio) for ratio in COARSER]
         assert fake.calls[1:] == [(m, {"coherence": False, "checked": False}) for m in coarse]
         changes = [np.log((1 - slope / 30) / (1 - slope / m[0])) for m in coarse]
         np.testing.assert_allclose(estimate, SHARE * np.sqrt(np.mean(np.square(changes))))
+
+    @pytest.mark.parametrize("slope", [0.5, -2.0])
+    def test_or_from_the_mesh_of_the_points_whose_lifetimes_are_computed(
+        self, monkeypatch: pytest.MonkeyPatch, slope: float
+    ) -> None:
+        fake = _installed(monkeypatch, Solver(slope))
+        transport = fake(PHONONS, None, (30, 30, 30))
+        estimate = error(Solution(transport, transport), PHONONS, PHONONS, PhononSettings())
+        assert fake.calls[1:] == [((15, 15, 15), {"coherence": False, "checked": False})]
+        change = np.log((1 - slope / 30) / (1 - slope / 15))
+        np.testing.assert_allclose(estimate, SPARSE_SHARE * np.abs(change))
 
     def test_what_lies_between_the_points_is_not_known_exactly(
         self, monkeypatch: pytest.MonkeyPatch
@@ -315,7 +336,7 @@ class TestMeshes:
         _installed(monkeypatch, Solver(slope=40.0))
         transport = Solver(slope=1.0)(PHONONS, None, (32, 32, 32))
         estimate = error(Solution(transport, transport), PHONONS, PHONONS, PhononSettings())
-        assert np.all(estimate > SHARE * UNKNOWN / 2)
+        assert np.all(estimate > SPARSE_SHARE * UNKNOWN / 2)
 
     def test_isotopes_are_computed_once(self, solver: Solver) -> None:
         judge = Judge(PhononSettings(isotope=True, transport="rta"), (6, 6, 6))
