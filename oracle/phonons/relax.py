@@ -24,7 +24,7 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_VERSION = 2
+_VERSION = 3
 """Part of the key of stored relaxations; to be raised when the same settings would give another
 structure, verdict or caution."""
 

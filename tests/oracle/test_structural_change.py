@@ -262,10 +262,16 @@ def test_what_weak_forces_hold_together_is_recognised(name: str, parts: str | No
             ),
             "layers",
         ),
-        (_crystal("Fm-3m", _cubic(5.26), {"Ar": (0, 0, 0)}), "molecules"),
+        (_crystal("Fm-3m", _cubic(5.26), {"Ar": (0, 0, 0)}), "atoms"),
+        (_crystal("Fm-3m", _cubic(4.46), {"Ne": (0, 0, 0)}), "atoms"),
+        (_crystal("Pa-3", _cubic(5.31), {"H": (0.0402, 0.0402, 0.0402)}), "molecules"),
+        (
+            _crystal("P6_3/mmc", _hexagonal(3.57, 5.83), {"He": (THIRD, 2 * THIRD, 0.25)}),
+            "atoms",
+        ),
         (_crystal("Pa-3", _cubic(5.63), {"C": (0, 0, 0), "O": (0.118, 0.118, 0.118)}), "molecules"),
     ],
-    ids=["PbTe", "TlCl", "Cd", "LiCoO2", "MgB2", "PbI2", "Ar", "CO2"],
+    ids=["PbTe", "TlCl", "Cd", "LiCoO2", "MgB2", "PbI2", "Ar", "Ne", "H2", "He", "CO2"],
 )
 def test_bonds_of_metals_ions_and_molecules(structure: Structure, parts: str | None) -> None:
     assert weakly_bound_parts(structure) == parts

@@ -272,3 +272,20 @@ def test_events_survive_their_storage_form() -> None:
         assert ev.EVENT.validate_python({**stored, "kind": event.kind}) == event
     newer = {"kind": "round_finished", "round": 1, "metrics": {}, "added_later": True}
     assert ev.EVENT.validate_python(newer) == ev.RoundFinished(round=1, metrics={})
+
+
+def test_what_is_known_within_a_factor_of_several_comes_last_even_if_confirmed() -> None:
+    positive = replace(OBJECTIVE, log=True)
+    history = History()
+    history.plan(1, *[_trial(i, c) for i, c in enumerate(("00", "01", "10"), start=1)])
+    errors = [("00", 1.0, 0.95), ("01", 2.0, 0.9), ("10", 3.0, None)]
+    for number, (candidate, value, std) in enumerate(errors, start=1):
+        history.measure(_trial(number, candidate), value, std)
+    history.add(
+        ev.Confirmation(
+            trial="t-0001", candidate="00", before=1.0, after=1.1, allowed=1.0, verdict="confirmed"
+        )
+    )
+    assert [r.label.candidate for r in ranking(history.state, positive)] == ["01", "10", "00"]
+    # A number that may be zero has no relative error.
+    assert [r.label.candidate for r in ranking(history.state, OBJECTIVE)] == ["00", "01", "10"]
