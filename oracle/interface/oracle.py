@@ -25,7 +25,7 @@ from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
-from oracle.phonons.doubts import everywhere, together, uncertain
+from oracle.phonons.doubts import everywhere, of_one, together, uncertain
 from oracle.potentials.forces import ForceField
 from oracle.runtime.clock import Clock
 from oracle.runtime.context import Context
@@ -62,6 +62,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
         self._dense = fidelity == "mismatch"
         # The mesh of the other fidelity, and the list of fidelities, do not change this one.
         other = "overlap_spacing" if self._dense else "mesh_spacing"
+        plain = {"dispersion"} if settings.dispersion is None else set()  # as before it existed
         super().__init__(
             settings,
             fidelity,
@@ -69,7 +70,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
                 "oracle": "interface",
                 "version": VERSION,
                 "fidelity": fidelity,
-                "settings": settings.model_dump(mode="json", exclude={"fidelities", other}),
+                "settings": settings.model_dump(mode="json", exclude={"fidelities", other, *plain}),
             },
         )
 
@@ -124,7 +125,8 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
                 stable = [(c, bulk) for c, _, bulk in sides if isinstance(bulk, Bulk)]
                 written |= _write_spectra(folder, stable)
                 record["provenance"]["meshes"] = [list(bulk.mesh) for _, bulk in stable]
-                outcome = _measured(stable, settings, calls, record)
+                notes = [of_one(x, c.formula) for c, relaxed, _ in sides for x in relaxed.cautions]
+                outcome = _measured(stable, settings, calls, record, notes)
             else:
                 outcome = Unstable(
                     **record,
@@ -144,8 +146,9 @@ def _measured(
     settings: InterfaceSettings,
     calls: dict[str, Quantity],
     record: dict[str, Any],
+    cautions: list[str],
 ) -> Measured:
-    """The evaluation of an interface between two stable crystals."""
+    """The evaluation of an interface between two stable crystals, with cautions about these."""
     temperatures = np.array(settings.temperatures)
     fine, coarse = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
     results = {
@@ -163,13 +166,14 @@ def _measured(
     }
     value, std = results["interface_conductance"]
     relative = np.divide(std, value, where=value > 0, out=np.zeros_like(value))
-    doubts = [uncertain(settings.temperatures, relative, _DOUBTFUL)]
+    doubts = [everywhere(text, settings.temperatures) for text in dict.fromkeys(cautions)]
+    doubts += [uncertain(settings.temperatures, relative, _DOUBTFUL)]
     first, second = (f.acoustics for _, f in sides)
     if first is not None and second is not None:
         waves = acoustic_mismatch(first, second, temperatures).tolist()
         properties["interface_conductance_amm"] = make_quantity("interface_conductance_amm", waves)
     doubts += [
-        everywhere(f"{c.formula}: long waves are elastically unstable", settings.temperatures)
+        everywhere(f"long waves of {c.formula} are elastically unstable", settings.temperatures)
         for c, f in sides
         if f.acoustics is None
     ]

@@ -76,6 +76,12 @@ def everywhere(text: str, temperatures: Sequence[float]) -> Doubt:
     return Doubt(np.ones(len(temperatures), dtype=bool), 0, lambda _, __: text, varies=False)
 
 
+def of_one(caution: str, formula: str) -> str:
+    """A caution about one crystal of several, whose formula is named before the figures."""
+    head, colon, figures = caution.partition(": ")
+    return caution if formula in head.split() else f"{head} of {formula}{colon}{figures}"
+
+
 def elsewhere(temperatures: Sequence[float], effective: float) -> Doubt:
     """A doubt that holds at temperatures other than that of effective force constants, in K."""
     ratios = np.log(np.array(temperatures) / effective)

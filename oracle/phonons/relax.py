@@ -175,7 +175,7 @@ def _cautions(
         yield (
             f"{settings.calculator} {_lacks(settings.calculator)} the dispersion forces that hold "
             f"the {parts} of {crystal.formula} together"
-            + (" (set dispersion: d3)" if isinstance(settings.calculator, str) else "")
+            + (": set dispersion to d3" if isinstance(settings.calculator, str) else "")
         )
     if changes.noticeable:
         yield f"relaxation changed the structure: {', '.join(changes.noticeable)}"

@@ -228,7 +228,7 @@ def test_mappings_are_told_apart_by_their_own_key(oracle: dict[str, Any], expect
     assert "'kind'" not in str(caught.value)
 
 
-SETTINGS = [PhononSettings, GreenSettings, InterfaceSettings]
+SETTINGS: list[type[BaseModel]] = [PhononSettings, GreenSettings, InterfaceSettings]
 
 
 def _bounded() -> Iterator[Any]:
