@@ -22,8 +22,7 @@ from oracle.materials.layering import (
     sites_of,
 )
 from oracle.materials.superlattice import Stack
-from oracle.phonons.doubts import of_one
-from oracle.phonons.relax import Relaxed, relax
+from oracle.phonons.relax import Relaxed, cautions_of_given, relax
 from oracle.phonons.settings import PhononSettings
 from oracle.potentials.forces import ForceField, checked
 from oracle.potentials.table import weights_digest
@@ -94,9 +93,7 @@ def prepare(stack: Stack, settings: GreenSettings, field: ForceField) -> Hosts:
         own = _repeated(reduced(layer, basis), stack.cells)
         masses[x] = np.array([atomic_masses[atomic_numbers[s]] for s in own.symbols])
     cautions = [
-        of_one(caution, crystal.formula)
-        for x, crystal in stack.layers
-        for caution in relaxed[x].cautions
+        caution for x, crystal in stack.layers for caution in cautions_of_given(crystal, relaxed[x])
     ]
     return Hosts(
         layers,

@@ -25,7 +25,7 @@ from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
-from oracle.phonons.doubts import everywhere, of_one, together, uncertain
+from oracle.phonons.doubts import everywhere, together, uncertain
 from oracle.potentials.forces import ForceField
 from oracle.runtime.clock import Clock
 from oracle.runtime.context import Context
@@ -99,7 +99,9 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
 
     def _new(self, material: Interface, forces: ForceField, key: str, started: float) -> Outcome:
         """Compute an evaluation, and store it with its artefacts."""
-        from oracle.interface.bulk_spectra import Bulk, side_of  # phonopy takes a second to import
+        # phonopy takes a second to import
+        from oracle.interface.bulk_spectra import Bulk, side_of
+        from oracle.phonons.relax import cautions_of_given
 
         clock = Clock(forces.context)
         settings, sides = self._settings, []
@@ -125,7 +127,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
                 stable = [(c, bulk) for c, _, bulk in sides if isinstance(bulk, Bulk)]
                 written |= _write_spectra(folder, stable)
                 record["provenance"]["meshes"] = [list(bulk.mesh) for _, bulk in stable]
-                notes = [of_one(x, c.formula) for c, relaxed, _ in sides for x in relaxed.cautions]
+                notes = [text for c, relaxed, _ in sides for text in cautions_of_given(c, relaxed)]
                 outcome = _measured(stable, settings, calls, record, notes)
             else:
                 outcome = Unstable(

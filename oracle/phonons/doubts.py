@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from oracle.phonons.settings import PhononSettings
 
 Array = NDArray[np.float64]
+NOTICEABLE = 0.08
+"""Relative change of volume or of a lattice parameter that is worth a caution. Volumes by PBE are
+mostly within 5 % of measured ones."""
 _SAME = 0.05  # of the logarithm of temperature; effective force constants change little within
 SEPARATOR = "; "
 """Between the cautions of one text; none of them contains it."""
@@ -74,6 +77,19 @@ def cautions(
 def everywhere(text: str, temperatures: Sequence[float]) -> Doubt:
     """A doubt that holds at all temperatures."""
     return Doubt(np.ones(len(temperatures), dtype=bool), 0, lambda _, __: text, varies=False)
+
+
+def scaling(before: float, after: float) -> str | None:
+    """The caution that relaxation has changed a given volume noticeably, or None.
+
+    Args:
+        before: volume of the given structure, in any unit.
+        after: of the relaxed one, in the same unit.
+    """
+    change = after / before - 1.0
+    if abs(change) <= NOTICEABLE:
+        return None
+    return f"relaxation scaled the structure: volume by {100 * change:+.0f} %"
 
 
 def of_one(caution: str, formula: str) -> str:

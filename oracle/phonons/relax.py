@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from oracle.materials.crystal import Crystal
 from oracle.materials.dimensions import periodic_directions, weakly_bound_parts
+from oracle.phonons.doubts import of_one, scaling
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.structural_change import StructuralChange, structural_change
 from oracle.potentials.dft_settings import Potential
@@ -99,6 +100,19 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
     texts = {name: tuple(facts[name]) for name in ("symbols", "cautions")}
     fields: dict[str, Any] = {**arrays, **facts, **texts}
     return Relaxed(**fields)
+
+
+def cautions_of_given(crystal: Crystal, relaxed: Relaxed) -> list[str]:
+    """Cautions about a crystal whose lattice parameters were given, not guessed, by name.
+
+    Args:
+        crystal: as it was given.
+        relaxed: the same, relaxed.
+    """
+    scaled = scaling(crystal.conventional().volume, relaxed.volume)
+    said = any("volume by " in caution for caution in relaxed.cautions)
+    texts = [*relaxed.cautions, *([scaled] if scaled and not said else [])]
+    return [of_one(text, crystal.formula) for text in texts]
 
 
 def _refuse_molecules(crystal: Crystal) -> None:

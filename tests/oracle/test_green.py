@@ -202,7 +202,7 @@ def test_cautions_about_the_layers_are_those_of_the_sequence(home: Path) -> None
     design = Superlattice.from_sequence("GS", stack=_stack(germanium=5.2))
     evaluation = GreenOracle(SMALL).evaluate(design, context=Context(home))
     assert isinstance(evaluation, Measured), evaluation
-    assert "relaxation changed the structure of Ge: volume by +" in str(evaluation.low_confidence)
+    assert "relaxation scaled the structure of Ge: volume by +" in str(evaluation.low_confidence)
 
 
 def test_dispersion_belongs_to_the_method_only_where_it_is_set() -> None:

@@ -248,7 +248,7 @@ def test_cautions_about_either_side_are_those_of_the_pair(context: Context) -> N
     swelling = Interface(crystals=(SILICON, _crystal("Ge", "diamond", 5.2)))
     outcome = InterfaceOracle(QUICK).evaluate(swelling, context=context)
     assert isinstance(outcome, Measured), outcome
-    assert "relaxation changed the structure of Ge: volume by +" in str(outcome.low_confidence)
+    assert "relaxation scaled the structure of Ge: volume by +" in str(outcome.low_confidence)
     assert len(outcome.cautions) == len(outcome.temperature)
     assert all("structure of Ge" in str(text) for text in outcome.cautions)
 
