@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_what_is_no_rounding_is_refused(tmp_path: Path, rows: tuple[str, ...], s
 
 
 T = 1 / 3
-WITHOUT_SYMMETRY = {
+WITHOUT_SYMMETRY: dict[str, tuple[str, Lattice, dict[str, Any]]] = {
     "ZnO": ("P6_3mc", Lattice.hexagonal(3.25, 5.207), {"Zn": (T, 2 * T, 0), "O": (T, 2 * T, 0.38)}),
     "MoS2": (
         "P6_3/mmc", Lattice.hexagonal(3.16, 12.3), {"Mo": (T, 2 * T, 0.25), "S": (T, 2 * T, 0.62)}
