@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from orchestrator.campaign.ranking import leaders, ranking
 from orchestrator.campaign.state import CampaignState, apply
 from orchestrator.campaign.stopping import failure_reason
 from orchestrator.config.budget_settings import BudgetSettings, ConfirmationSettings
+from orchestrator.presentation.rendering import console
+from orchestrator.running.runner import _warn_of_trials_left
 
 OBJECTIVE = Objective(property="conductance", temperature=None, goal="minimize", log=False)
 
@@ -289,3 +292,37 @@ def test_what_is_known_within_a_factor_of_several_comes_last_even_if_confirmed()
     assert [r.label.candidate for r in ranking(history.state, positive)] == ["01", "10", "00"]
     # A number that may be zero has no relative error.
     assert [r.label.candidate for r in ranking(history.state, OBJECTIVE)] == ["00", "01", "10"]
+
+
+def test_a_trial_that_ran_at_every_sudden_end_is_known() -> None:
+    """The process may have been ended by the trial's calculator; an interrupt is no sudden end."""
+    history = History()
+    history.plan(1, _trial(1, "01"), _trial(2, "10"))
+    for _ in range(2):
+        history.add(ev.TrialStarted(trials=("t-0001",)))
+        history.add(ev.Opened(host="h", pid=2))
+    history.add(ev.TrialStarted(trials=("t-0001", "t-0002")))
+    history.add(ev.Stopped(state="interrupted", reason="interrupted"))
+    history.add(ev.Opened(host="h", pid=3))
+    assert [t.left for t in history.state.trials.values()] == [2, 0]
+    assert [t.failures for t in history.state.trials.values()] == [0, 0]
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("serial", True), ("ray", False)])
+def test_such_a_trial_is_named_on_resume(
+    kind: str, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History()
+    history.plan(1, _trial(1, "01"), _trial(2, "10"))
+    for _ in range(2):
+        history.add(ev.TrialStarted(trials=("t-0001",)))
+        history.add(ev.Opened(host="h", pid=2))
+    store = SimpleNamespace(formulas=lambda names: dict.fromkeys(names, "NaCl"))
+    executor = SimpleNamespace(kind=kind)
+    campaign: Any = SimpleNamespace(
+        config=SimpleNamespace(executor=executor), state=history.state, store=store
+    )
+    _warn_of_trials_left(campaign, console(stderr=True))
+    said = capsys.readouterr().err
+    assert ("t-0001 (NaCl) was running each of the 2 times" in said) == warned
+    assert "t-0002" not in said
