@@ -247,7 +247,8 @@ class Pipeline:
             self.folder, phonons, solution, temperatures
         )
         mesh_error = convergence.error(solution, phonons, crystal.dynamics, settings)
-        error = np.hypot(third.error, mesh_error)
+        parts = {"third-order force constants": third.error, "the mesh": mesh_error}
+        error = np.hypot(*parts.values())
         self.provenance |= transport_record(relaxed, phonons, third, solution, error)
         self.provenance["reference_temperature"] = settings.reference
         properties = properties | conductive_properties(solved, error, settings.temperatures)
@@ -265,13 +266,10 @@ class Pipeline:
         )
         self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
         doubts = self._cautions(
-            crystal.stability,
-            unexplained,
-            error,
+            crystal.stability, unexplained, error,
             convergence.beyond_the_mesh(solution, settings.temperatures),
-            room.doubt(settings.temperatures),
-            parts={"third-order force constants": third.error, "the mesh": mesh_error},
-        )
+            room.doubt(settings.temperatures), parts=parts,
+        )  # fmt: skip
         return Result(
             "bte",
             lambda **r: Measured(

@@ -12,14 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import yaml
-from pymatgen.core.lattice import Lattice
-from pymatgen.core.structure import Structure
 from rich.console import Console
 
-from agents.holes.supercell_pool import SupercellPoolSettings
 from oracle.contract.evaluation import Measured, Quantity
 from oracle.materials.crystal import Crystal
-from oracle.potentials.dft_settings import GpawSettings
 from orchestrator.assembly import prepared
 from orchestrator.assembly.oracles import build_oracle
 from orchestrator.calls import healing_calls, oracle_calls
@@ -30,7 +26,6 @@ from orchestrator.calls.healing_calls import (
     HuntRequest,
     LabelAnswer,
     LabelRequest,
-    Surroundings,
     WantedLabel,
 )
 from orchestrator.calls.oracle_calls import EvaluationRequest
@@ -329,25 +324,6 @@ def test_refused_materials_cost_no_label_and_are_not_asked_for_again(
     assert sum(d.refused for d in labels) == len(refused)
     assert len([d for d in labels if d.error is None]) == CONFIG["dft"]["max_labels"]
     assert workers.asked.count("label") == CONFIG["dft"]["max_labels"] + len(refused)
-
-
-def test_an_engine_that_refuses_a_material_does_so_before_anything_is_computed(
-    tmp_path: Path,
-) -> None:
-    iron = Crystal.from_structure(
-        Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.3), ["Fe", "S"], [[0] * 3, [0.5] * 3])
-    )
-    request = LabelRequest(
-        surroundings=Surroundings(SupercellPoolSettings(), tmp_path),
-        material=iron,
-        id="x",
-        number=0,
-        potential="no-such-potential",
-        engine=GpawSettings(),
-    )
-    answer = healing_calls.label_one(request, CallContext())
-    assert answer.refused
-    assert "no initial moment of Fe" in str(answer.error)
 
 
 def test_one_that_cannot_judge_ends_with_the_cause(
