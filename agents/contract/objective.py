@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.contract.directions import in_words
+from oracle.contract.directions import across_vacuum, in_words
 from oracle.contract.evaluation import Failed, Measured, Unstable, quantity_of, scalar
 from oracle.contract.property_spec import Direction
 from oracle.contract.property_table import spec_of
@@ -71,6 +71,14 @@ class Objective:
             return f"{self.property} is not a real number"
         if measured is None:
             return None
+        vacuum = evaluation.provenance.get("vacuum")
+        if vacuum is not None and across_vacuum(vacuum, self.direction):
+            what = "wire" if vacuum["wire"] else "slab"
+            return (
+                f"{self.quantity} crosses the vacuum around a {what}, which conducts no heat; "
+                f"expected a direction within the {what}, or the largest principal value "
+                "(objective.direction: max)"
+            )
         value, error = measured
         quantity = quantity_of(evaluation, self.property)
         assert quantity is not None  # it has a number

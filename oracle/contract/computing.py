@@ -24,8 +24,8 @@ class ComputingSettings(Protocol):
     """Settings of an oracle whose forces come from a potential."""
 
     @property
-    def calculator(self) -> Potential:
-        """As for `oracle.potentials.table.calculator`."""
+    def potential(self) -> Potential:
+        """As for `oracle.potentials.table.calculator`, with its dispersion correction."""
         ...
 
     def tightened(self) -> Self:
@@ -55,7 +55,7 @@ class ComputingOracle(Generic[S]):
     def __init__(self, settings: S, fidelity: str, identity: Mapping[str, Any]) -> None:
         self._settings = settings
         self._fidelity = fidelity
-        weights = weights_digest(settings.calculator)
+        weights = weights_digest(settings.potential)
         self._method = digest_of({**identity, "weights": weights})
 
     @property
@@ -82,7 +82,7 @@ class ComputingOracle(Generic[S]):
 
     def _field(self, context: Context) -> ForceField:
         """The potential, which stores its forces in the context's home."""
-        return ForceField(self._settings.calculator, self._store(context), context)
+        return ForceField(self._settings.potential, self._store(context), context)
 
     def _store(self, context: Context) -> StageStore:
         """Where stages and evaluations are stored by content."""

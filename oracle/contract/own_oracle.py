@@ -68,7 +68,9 @@ class OwnOracle:
         return self._method
 
     def tightened(self, level: int) -> Oracle | None:
-        """Its own tighter oracle, or None where there is none so tight."""
+        """Its own tighter oracle, or None where there is none so tight; at level 0, itself."""
+        if level == 0:
+            return self
         tighter = self._oracle.tightened(level)
         if tighter is None:
             return None

@@ -92,7 +92,23 @@ class EquationOfState:
         Vashchenko & Zubarev, Sov. Phys. Solid State 5, 653 (1963).
         """
         low, high = _GRUNEISEN_RANGE
-        return min(max(self.bulk_modulus_derivative / 2 - 5 / 6, low), high)
+        return min(max(self.unclipped_gruneisen, low), high)
+
+    @property
+    def unclipped_gruneisen(self) -> float:
+        """The same without limits."""
+        return self.bulk_modulus_derivative / 2 - 5 / 6
+
+    @property
+    def caution(self) -> str | None:
+        """That the Grüneisen parameter was clipped, or None."""
+        if self.gruneisen == self.unclipped_gruneisen:
+            return None
+        return (
+            f"Grüneisen parameter of {self.gruneisen:g} instead of the computed one: the "
+            f"energy-volume curve gives {self.unclipped_gruneisen:.2f}, and values outside of "
+            f"{_GRUNEISEN_RANGE[0]:g} to {_GRUNEISEN_RANGE[1]:g} are mostly due to its noise"
+        )
 
     def slack_kappa(self, temperature: float) -> float:
         """Lattice thermal conductivity by `oracle.formulas.kappa_models.slack_formula`, W/m/K.

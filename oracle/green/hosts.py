@@ -22,7 +22,7 @@ from oracle.materials.layering import (
     sites_of,
 )
 from oracle.materials.superlattice import Stack
-from oracle.phonons.relax import relax
+from oracle.phonons.relax import Relaxed, cautions_of_given, relax
 from oracle.phonons.settings import PhononSettings
 from oracle.potentials.forces import ForceField, checked
 from oracle.potentials.table import weights_digest
@@ -42,12 +42,14 @@ class Hosts:
         masses: letter to the masses of these atoms, amu.
         strains: letter to the principal in-plane strains of the layer.
         operations: isometries that map every layer onto itself.
+        cautions: why layers may not be those of the given crystals.
     """
 
     layers: dict[str, Sites]
     masses: dict[str, Array]
     strains: dict[str, tuple[float, float]]
     operations: tuple[Operation, ...]
+    cautions: tuple[str, ...] = ()
 
     @property
     def area(self) -> float:
@@ -73,7 +75,8 @@ def prepare(stack: Stack, settings: GreenSettings, field: ForceField) -> Hosts:
         OracleError: stage ``read``, a layer that does not match in plane or cannot be cut; stage
             ``relax``, a relaxation that fails.
     """
-    free = {x: _free(crystal, settings, field) for x, crystal in stack.layers}
+    relaxed = {x: _free(crystal, settings, field) for x, crystal in stack.layers}
+    free = {x: sites_of(r.cell, r.positions, r.symbols) for x, r in relaxed.items()}
     if settings.masses is not None:
         _same_sites(settings.masses, free)
     plane = free[stack.leads[0]].cell[:2]
@@ -89,13 +92,23 @@ def prepare(stack: Stack, settings: GreenSettings, field: ForceField) -> Hosts:
         layers[x] = small
         own = _repeated(reduced(layer, basis), stack.cells)
         masses[x] = np.array([atomic_masses[atomic_numbers[s]] for s in own.symbols])
-    return Hosts(layers, masses, strains, operations(tuple(_marked(layers, masses))))
+    cautions = [
+        caution for x, crystal in stack.layers for caution in cautions_of_given(crystal, relaxed[x])
+    ]
+    return Hosts(
+        layers,
+        masses,
+        strains,
+        operations(tuple(_marked(layers, masses))),
+        tuple(dict.fromkeys(cautions)),
+    )
 
 
-def _free(crystal: Crystal, settings: GreenSettings, field: ForceField) -> Sites:
+def _free(crystal: Crystal, settings: GreenSettings, field: ForceField) -> Relaxed:
     """The conventional cell of a crystal, relaxed under no constraint but its symmetry."""
     phonon = PhononSettings(
         calculator=settings.calculator,
+        dispersion=settings.dispersion,
         relax_fmax=settings.relax_fmax,
         relax_steps=settings.relax_steps,
     )
@@ -104,7 +117,7 @@ def _free(crystal: Crystal, settings: GreenSettings, field: ForceField) -> Sites
         raise OracleError(
             "relax", f"{crystal.formula} left its structure in relaxation: {relaxed.change}"
         )
-    return sites_of(relaxed.cell, relaxed.positions, relaxed.symbols)
+    return relaxed
 
 
 def _same_sites(host: str, free: dict[str, Sites]) -> None:
@@ -169,7 +182,7 @@ def settle(atoms: Atoms, settings: GreenSettings, field: ForceField) -> Atoms:
     """
     key = digest_of(
         {
-            "weights": weights_digest(settings.calculator),
+            "weights": weights_digest(settings.potential),
             "cell": atoms.cell.array.tolist(),
             "positions": atoms.positions.tolist(),
             "numbers": atoms.numbers.tolist(),
@@ -182,7 +195,7 @@ def settle(atoms: Atoms, settings: GreenSettings, field: ForceField) -> Atoms:
         numbers, arrays = atoms.numbers, stored[0]
         return Atoms(numbers, positions=arrays["positions"], cell=arrays["cell"], pbc=True)
     with field.attached(atoms, "relax") as ready:
-        checked(ready.get_forces(), len(ready), "relax", settings.calculator)
+        checked(ready.get_forces(), len(ready), "relax", settings.potential)
         # Only one component of the cell is free; filters with exact strains need ten times as many
         # force calculations here.
         filtered = UnitCellFilter(ready, mask=[False, False, True, False, False, False])

@@ -13,6 +13,7 @@ from oracle.contract.evaluation import Measured, Outcome, Unstable, make_quantit
 from oracle.green.settings import GreenSettings
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Stack, Superlattice
+from oracle.phonons.doubts import everywhere, together
 from oracle.runtime.context import Context
 from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
@@ -36,6 +37,8 @@ class GreenOracle(ComputingOracle[GreenSettings]):
 
     def __init__(self, settings: GreenSettings) -> None:
         document = settings.model_dump(mode="json")
+        if settings.dispersion is None:
+            del document["dispersion"]  # methods without it are as they were
         identity = {"oracle": "green", "version": VERSION, "settings": document}
         super().__init__(settings, "green", identity)
 
@@ -123,10 +126,12 @@ class GreenOracle(ComputingOracle[GreenSettings]):
         home = store.path(kind, key).relative_to(context.workdir)
         frequencies, values = device.midpoints.tolist(), transport.transmission.tolist()
         record["artefacts"] = {"transmission": str(home / "transmission.json")}
+        temperatures = self._settings.temperatures
         factors = {"conductance": 1.0, "kappa": length}
         outcome = Measured(
             **record,
-            temperature=self._settings.temperatures,
+            temperature=temperatures,
+            **together([everywhere(x, temperatures) for x in device.hosts.cautions], temperatures),
             properties={
                 **{
                     name: make_quantity(

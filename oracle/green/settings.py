@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from oracle.potentials.correction import Dispersion, check_dispersion, potential_of
 from oracle.runtime.local_inputs import PotentialName
 from oracle.runtime.temperatures import Temperature
 
@@ -22,6 +23,8 @@ class GreenSettings(BaseModel):
     calculator: PotentialName = "tersoff"
     """A name of `oracle.potentials.table.POTENTIALS` (among them ``tersoff`` and
     ``stillinger-weber``), ``library:/path/to/weights`` or ``package.module:factory``."""
+    dispersion: Dispersion | None = None
+    """As in `phonon-bte`: ``d3`` adds Grimme's D3(BJ) dispersion correction to the potential."""
     masses: str | None = Field(None, min_length=1, max_length=1)
     """Letter of a host whose force constants all layers have; they then differ only in masses."""
     temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
@@ -51,8 +54,14 @@ class GreenSettings(BaseModel):
     reach_max: int = Field(3, ge=1, le=4)
     """Largest number of layers in a principal layer."""
 
+    @property
+    def potential(self) -> str:
+        """The source of forces: `calculator` with its dispersion correction, if there is one."""
+        return potential_of(self.calculator, self.dispersion)
+
     @model_validator(mode="after")
     def _consistent(self) -> GreenSettings:
+        check_dispersion(self.calculator, self.dispersion)
         if list(self.temperatures) != sorted(set(self.temperatures)):
             raise ValueError(
                 f"temperatures: got {list(self.temperatures)}; expected ascending, no repeats"

@@ -74,7 +74,7 @@ def compute(
     grid = np.array([(i, j) for i in range(na) for j in range(nb)])
     key = digest_of(
         {
-            "weights": weights_digest(settings.calculator),
+            "weights": weights_digest(settings.potential),
             "layers": [[x.cell.tolist(), x.positions.tolist(), list(x.symbols)] for x in layers],
             "moved": list(moved),
             "shape": [na, nb],

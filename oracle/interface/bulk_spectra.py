@@ -98,7 +98,7 @@ def side_of(
             {
                 "version": VERSION,
                 "relaxed": relaxed.digest,
-                "weights": weights_digest(settings.calculator),
+                "weights": weights_digest(settings.potential),
                 "harmonic": plain.model_dump(mode="json", exclude={"calculator"}),
                 "axis": settings.axis,
                 "step": settings.frequency_step,

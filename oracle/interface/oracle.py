@@ -62,6 +62,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
         self._dense = fidelity == "mismatch"
         # The mesh of the other fidelity, and the list of fidelities, do not change this one.
         other = "overlap_spacing" if self._dense else "mesh_spacing"
+        plain = {"dispersion"} if settings.dispersion is None else set()  # as before it existed
         super().__init__(
             settings,
             fidelity,
@@ -69,7 +70,7 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
                 "oracle": "interface",
                 "version": VERSION,
                 "fidelity": fidelity,
-                "settings": settings.model_dump(mode="json", exclude={"fidelities", other}),
+                "settings": settings.model_dump(mode="json", exclude={"fidelities", other, *plain}),
             },
         )
 
@@ -98,7 +99,9 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
 
     def _new(self, material: Interface, forces: ForceField, key: str, started: float) -> Outcome:
         """Compute an evaluation, and store it with its artefacts."""
-        from oracle.interface.bulk_spectra import Bulk, side_of  # phonopy takes a second to import
+        # phonopy takes a second to import
+        from oracle.interface.bulk_spectra import Bulk, side_of
+        from oracle.phonons.relax import cautions_of_given
 
         clock = Clock(forces.context)
         settings, sides = self._settings, []
@@ -124,7 +127,8 @@ class InterfaceOracle(ComputingOracle[InterfaceSettings]):
                 stable = [(c, bulk) for c, _, bulk in sides if isinstance(bulk, Bulk)]
                 written |= _write_spectra(folder, stable)
                 record["provenance"]["meshes"] = [list(bulk.mesh) for _, bulk in stable]
-                outcome = _measured(stable, settings, calls, record)
+                notes = [text for c, relaxed, _ in sides for text in cautions_of_given(c, relaxed)]
+                outcome = _measured(stable, settings, calls, record, notes)
             else:
                 outcome = Unstable(
                     **record,
@@ -144,8 +148,9 @@ def _measured(
     settings: InterfaceSettings,
     calls: dict[str, Quantity],
     record: dict[str, Any],
+    cautions: list[str],
 ) -> Measured:
-    """The evaluation of an interface between two stable crystals."""
+    """The evaluation of an interface between two stable crystals, with cautions about these."""
     temperatures = np.array(settings.temperatures)
     fine, coarse = _on_one_grid([[f.spectrum, f.coarse] for _, f in sides])
     results = {
@@ -163,13 +168,14 @@ def _measured(
     }
     value, std = results["interface_conductance"]
     relative = np.divide(std, value, where=value > 0, out=np.zeros_like(value))
-    doubts = [uncertain(settings.temperatures, relative, _DOUBTFUL)]
+    doubts = [everywhere(text, settings.temperatures) for text in dict.fromkeys(cautions)]
+    doubts += [uncertain(settings.temperatures, relative, _DOUBTFUL)]
     first, second = (f.acoustics for _, f in sides)
     if first is not None and second is not None:
         waves = acoustic_mismatch(first, second, temperatures).tolist()
         properties["interface_conductance_amm"] = make_quantity("interface_conductance_amm", waves)
     doubts += [
-        everywhere(f"{c.formula}: long waves are elastically unstable", settings.temperatures)
+        everywhere(f"long waves of {c.formula} are elastically unstable", settings.temperatures)
         for c, f in sides
         if f.acoustics is None
     ]

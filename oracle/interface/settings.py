@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from oracle.phonons.settings import PhononSettings
+from oracle.potentials.correction import Dispersion, check_dispersion, potential_of
 from oracle.runtime.local_inputs import PotentialName
 from oracle.runtime.temperatures import Temperature
 
@@ -25,6 +26,8 @@ class InterfaceSettings(BaseModel):
     calculator: PotentialName = "7net-0"
     """A name of `oracle.potentials.table.POTENTIALS`, ``library:/path/to/weights`` or
     ``package.module:factory``."""
+    dispersion: Dispersion | None = None
+    """As in `phonon-bte`: ``d3`` adds Grimme's D3(BJ) dispersion correction to the potential."""
     temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
     """K, strictly ascending."""
     fidelities: tuple[Literal["overlap", "mismatch"], ...] = Field(
@@ -57,8 +60,14 @@ class InterfaceSettings(BaseModel):
     mesh_spacing: float = Field(0.09, gt=0)
     """Spacing of the mesh of wave vectors of the fidelity ``mismatch``, 1/Å (2π included)."""
 
+    @property
+    def potential(self) -> str:
+        """The source of forces: `calculator` with its dispersion correction, if there is one."""
+        return potential_of(self.calculator, self.dispersion)
+
     @model_validator(mode="after")
     def _consistent(self) -> InterfaceSettings:
+        check_dispersion(self.calculator, self.dispersion)
         if list(self.temperatures) != sorted(set(self.temperatures)):
             raise ValueError(
                 f"temperatures: got {list(self.temperatures)}; expected ascending, no repeats"
@@ -78,6 +87,7 @@ class InterfaceSettings(BaseModel):
         """Settings of relaxation and second order, whose stages are shared with `phonon-bte`."""
         return PhononSettings(
             calculator=self.calculator,
+            dispersion=self.dispersion,
             relax_fmax=self.relax_fmax,
             relax_steps=self.relax_steps,
             volume_change=self.volume_change,

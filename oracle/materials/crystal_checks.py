@@ -17,6 +17,9 @@ OVERLAP = 0.5
 
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
 _LABEL = re.compile(r"([DT])(?![A-Za-z])")
+_NUMBERED = re.compile(r"(\d+)([A-Z][a-z]?)(?![a-z])")
+_FARTHEST = 0.3  # relative; masses of isotopes but those of hydrogen are nearer to the natural mass
+_ANOTHER = 0.05  # relative; a stated mass that deviates more is no careless rounding
 _MASS_TOLERANCE = 2e-3  # relative; tables of natural masses differ by less, pure isotopes by more
 
 
@@ -93,6 +96,44 @@ def check_elements(structure: Structure) -> None:
         label = _LABEL.match(str(site.label))
         if label and any(species.symbol == "H" for species in site.species):
             raise isotope_refused(label[1])
+        numbered = _NUMBERED.match(str(site.label))
+        if numbered and any(species.symbol == numbered[2] for species in site.species):
+            check_mass_number(int(numbered[1]), numbered[2])
+
+
+def natural_mass(symbol: str) -> float | None:
+    """Natural mass of an element, u; None where there is no such element."""
+    return float(Element(symbol).atomic_mass) if Element.is_valid_symbol(symbol) else None
+
+
+def stated_isotope(symbol: str, mass: float) -> Unusable | None:
+    """The refusal of a mass in u that only an isotope can have; None for any other number."""
+    natural = natural_mass(symbol)
+    if natural is None or abs(mass - natural) <= _ANOTHER * natural:
+        return None
+    if abs(mass - natural) > (2.1 if symbol == "H" else _FARTHEST) * natural:
+        return None
+    return _mass_refused(symbol, mass, natural)
+
+
+def check_mass_number(number: int, symbol: str) -> None:
+    """Refuse an isotope that is named by its mass number, as in ``6Li``.
+
+    Mass numbers of isotopes whose mass is the natural one, as that of 23Na, change nothing. Other
+    numbers before a symbol are no mass numbers.
+
+    Raises:
+        Unusable: names the isotope.
+    """
+    natural = natural_mass(symbol)
+    if natural is None or (number, symbol) == (1, "H"):
+        return
+    largest = 2.1 if symbol == "H" else _FARTHEST
+    if _MASS_TOLERANCE * natural < abs(number - natural) < largest * natural:
+        raise Unusable(
+            f"{number}{symbol} is an isotope of {symbol}, but calculations use natural masses; "
+            f"expected elements: write {symbol} where the natural isotopes are meant"
+        )
 
 
 def check_periodicity(periodic: Iterable[Any], cell: Any) -> None:
@@ -137,8 +178,12 @@ def _check_masses(structure: Structure) -> None:
         if stated is None or natural is None or np.isnan(float(stated)):
             continue
         if abs(float(stated) - natural) > _MASS_TOLERANCE * natural:
-            raise Unusable(
-                f"an atom of {site.specie.symbol} has the mass {float(stated):g} u, but "
-                f"calculations use the natural mass ({natural:g} u); expected that one: leave the "
-                "masses out where the natural isotopes are meant"
-            )
+            raise _mass_refused(site.specie.symbol, float(stated), natural)
+
+
+def _mass_refused(symbol: str, stated: float, natural: float) -> Unusable:
+    return Unusable(
+        f"an atom of {symbol} has the mass {stated:g} u, but calculations use the natural mass "
+        f"({natural:g} u); expected that one: give it, or leave the masses out, where the natural "
+        "isotopes are meant"
+    )

@@ -57,8 +57,8 @@ def weakly_bound_parts(structure: Structure) -> str | None:
         structure: ordered; its cell is taken as periodic in three directions.
 
     Returns:
-        ``layers``, ``chains`` or ``molecules`` (which include single atoms of noble gases), or None
-        where strong bonds connect everything.
+        ``layers``, ``chains``, ``molecules`` or ``atoms`` (of noble gases), or None where strong
+        bonds connect everything.
     """
     atoms = Atoms(
         [site.specie.symbol for site in structure],
@@ -66,9 +66,15 @@ def weakly_bound_parts(structure: Structure) -> str | None:
         scaled_positions=structure.frac_coords,
         pbc=True,
     )
-    intervals = analyze_dimensionality(atoms)  # by falling score
+    separate = "atoms" if all(s.specie.is_noble_gas for s in structure) else "molecules"
+    try:
+        intervals = analyze_dimensionality(atoms)  # by falling score
+    except TypeError:
+        # ASE gives up where the next neighbours are farther than twice the sum of covalent radii,
+        # as in helium or solid hydrogen, and has no intervals to merge then.
+        return separate
     if any(i.dimtype == "0D" and i.score > _WEAKLY_BOUND and i.b > _APART for i in intervals):
-        return "molecules"
+        return separate
     extended = [i for i in intervals if i.dimtype != "0D" and "3" not in i.dimtype]
     if sum(interval.score for interval in extended) < _WEAKLY_BOUND:
         return None

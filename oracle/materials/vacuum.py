@@ -27,11 +27,13 @@ class Vacuum:
         whole: height of a slab's cell along the normal, Å, or cross-section of a wire's cell, Å².
         body: the part of it within the van der Waals radii of atoms, in the same unit.
         wire: True for a wire, False for a slab.
+        axis: unit vector along a slab's normal, or along a wire, in the frame of the cell.
     """
 
     whole: float
     body: float
     wire: bool
+    axis: tuple[float, float, float]
 
     @property
     def share(self) -> float:
@@ -43,7 +45,7 @@ class Vacuum:
         """What a reader of a conductivity per volume of the cell must know."""
         name, unit, what = ("wire", " Å²", "area") if self.wire else ("slab", " Å", "thickness")
         return (
-            f"{name}: kappa is per volume of the cell, of which {self.share:.0%} is vacuum; for "
+            f"{name}: kappa is per volume of the cell, of which {self.share:.0%} is vacuum, for "
             f"the {name} itself multiply by {self.whole:.2f}{unit} / {what} (van der Waals: "
             f"{self.whole:.2f} / {self.body:.2f} = {self.whole / self.body:.2f})"
         )
@@ -66,7 +68,18 @@ def _slab(structure: Structure) -> Vacuum:
         for plane, spacing in zip(_PLANES, spacings, strict=True)
     ]
     widest = int(np.argmax(np.round(np.array(free) / spacings, 6)))
-    return Vacuum(float(spacings[widest]), float(spacings[widest] - free[widest]), wire=False)
+    normal = structure.lattice.inv_matrix @ _PLANES[widest]
+    return Vacuum(
+        float(spacings[widest]),
+        float(spacings[widest] - free[widest]),
+        wire=False,
+        axis=_unit(normal),
+    )
+
+
+def _unit(vector: Array) -> tuple[float, float, float]:
+    x, y, z = (vector / np.linalg.norm(vector)).tolist()
+    return x, y, z
 
 
 def _free(heights: Array, radii: Array, period: float) -> float:
@@ -99,7 +112,7 @@ def _cross_section(structure: Structure, axis: int) -> Vacuum:
         for image in images:
             covered |= np.square(points - place - image).sum(axis=1) < radius**2
     whole = structure.volume / length
-    return Vacuum(whole, whole * float(covered.mean()), wire=True)
+    return Vacuum(whole, whole * float(covered.mean()), wire=True, axis=_unit(cell[axis]))
 
 
 def _grid(coordinates: NDArray[Any]) -> Array:

@@ -63,9 +63,6 @@ class PhononBTE(ComputingOracle[PhononSettings]):
             },
         )
 
-    def _field(self, context: Context) -> ForceField:
-        return ForceField(self._settings.potential, self._store(context), context)
-
     def tightened(self, level: int) -> PhononBTE:
         """The oracle that confirms a leader: other snapshots, more of them, a denser mesh."""
         return PhononBTE(self._tighter(level), self._depth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,7 +154,9 @@ class Pipeline:
         """Conductivity by Slack's formula, accurate to a factor of about three."""
         settings = self.settings
         cache = self.forces.context.workdir / "energies"
-        mean = curve(self.crystal, settings.potential, cache).gruneisen
+        volumes = curve(self.crystal, settings.potential, cache)
+        mean = volumes.gruneisen
+        self._doubts += [volumes.caution] if volumes.caution else []
         if elastic.best is None:
             raise OracleError(
                 "elasticity",
@@ -242,7 +244,8 @@ class Pipeline:
         solved = solution.of_all_waves
         self.artefacts["kappa"] = kappa_files.write_kappa(self.folder, solution, settings)
         mesh_error = convergence.error(solution, phonons, crystal.dynamics, settings)
-        error = np.hypot(third.error, mesh_error)
+        parts = {"third-order force constants": third.error, "the mesh": mesh_error}
+        error = np.hypot(*parts.values())
         self.provenance |= transport_record(relaxed, phonons, third, solution, error)
         self.provenance["reference_temperature"] = settings.reference
         properties = properties | conductive_properties(solved, error, settings.temperatures)
@@ -261,8 +264,10 @@ class Pipeline:
         )
         self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
         doubts = self._cautions(
-            crystal.stability, unexplained, error, room.doubt(settings.temperatures)
-        )
+            crystal.stability, unexplained, error,
+            convergence.beyond_the_mesh(solution, settings.temperatures),
+            room.doubt(settings.temperatures), parts=parts,
+        )  # fmt: skip
         return Result(
             "bte",
             lambda **r: Measured(
@@ -311,8 +316,8 @@ class Pipeline:
         ]
         if not convergence.has_converged(history, settings.tolerance):
             self._doubts.append(
-                f"mesh: kappa has not converged within {settings.tolerance:.0%} on {len(history)} "
-                "meshes, raise converge_meshes"
+                f"kappa has not converged on {len(history)} meshes: it still changes by more than "
+                f"{settings.tolerance:.0%}, raise converge_meshes"
             )
         return history[-1]
 
@@ -342,7 +347,12 @@ class Pipeline:
         return {"force_calls": make_quantity("force_calls", self.forces.calls)}
 
     def _cautions(
-        self, stability: Stability, unexplained: Array, error: Array, *more: Doubt
+        self,
+        stability: Stability,
+        unexplained: Array,
+        error: Array,
+        *more: Doubt,
+        parts: Mapping[str, Array] | None = None,
     ) -> dict[str, Any]:
         """Why the conductivity should not be trusted; see `oracle.phonons.doubts.cautions`."""
         return cautions(
@@ -351,6 +361,7 @@ class Pipeline:
             anharmonicity=unexplained,
             softest=stability.softest,
             error=error,
+            parts=parts,
             more=more,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from oracle.phonons.settings import PhononSettings
 
 Array = NDArray[np.float64]
+NOTICEABLE = 0.08
+"""Relative change of volume or of a lattice parameter that is worth a caution. Volumes by PBE are
+mostly within 5 % of measured ones."""
 _SAME = 0.05  # of the logarithm of temperature; effective force constants change little within
+SEPARATOR = "; "
+"""Between the cautions of one text; none of them contains it."""
 _ANHARMONIC = (
     "strong anharmonicity: {share:.0%} of the force at {temperature:g} K is beyond third order, "
     "four-phonon scattering is missing"
@@ -44,6 +49,7 @@ def cautions(
     anharmonicity: Array,
     softest: float,
     error: Array,
+    parts: Mapping[str, Array] | None = None,
     more: Sequence[Doubt] = (),
 ) -> dict[str, Any]:
     """The fields ``low_confidence`` and ``cautions`` of `oracle.contract.evaluation.Measured`.
@@ -54,6 +60,7 @@ def cautions(
         anharmonicity: (n_temperatures,), fraction of the forces beyond third order.
         softest: lowest frequency but for acoustic modes near the zone centre, THz.
         error: (n_temperatures,), relative standard errors of kappa.
+        parts: what these errors consist of, see `uncertain`.
         more: other doubts.
     """
     temperatures = settings.temperatures
@@ -61,7 +68,7 @@ def cautions(
     doubts.append(_anharmonic(settings, anharmonicity))
     if softest < settings.soft_mode_thz:
         doubts.append(everywhere(f"barely stable: a mode lies at {softest:.2f} THz", temperatures))
-    doubts.append(uncertain(temperatures, error, settings.std_limit))
+    doubts.append(uncertain(temperatures, error, settings.std_limit, parts))
     if settings.finite_temperature is not None:
         doubts.append(elsewhere(temperatures, settings.finite_temperature))
     return together([*doubts, *more], temperatures)
@@ -72,25 +79,59 @@ def everywhere(text: str, temperatures: Sequence[float]) -> Doubt:
     return Doubt(np.ones(len(temperatures), dtype=bool), 0, lambda _, __: text, varies=False)
 
 
+def scaling(before: float, after: float) -> str | None:
+    """The caution that relaxation has changed a given volume noticeably, or None.
+
+    Args:
+        before: volume of the given structure, in any unit.
+        after: of the relaxed one, in the same unit.
+    """
+    change = after / before - 1.0
+    if abs(change) <= NOTICEABLE:
+        return None
+    return f"relaxation scaled the structure: volume by {100 * change:+.0f} %"
+
+
+def of_one(caution: str, formula: str) -> str:
+    """A caution about one crystal of several, whose formula is named before the figures."""
+    head, colon, figures = caution.partition(": ")
+    return caution if formula in head.split() else f"{head} of {formula}{colon}{figures}"
+
+
 def elsewhere(temperatures: Sequence[float], effective: float) -> Doubt:
     """A doubt that holds at temperatures other than that of effective force constants, in K."""
     ratios = np.log(np.array(temperatures) / effective)
 
     def text(i: int, _: bool) -> str:
         return (
-            f"force constants are those at {effective:g} K, this is {temperatures[i]:g} K; "
-            "set finite_temperature to it"
+            f"force constants of another temperature: they are those at {effective:g} K, this is "
+            f"{temperatures[i]:g} K, set finite_temperature to it"
         )
 
     return Doubt(np.abs(ratios) > _SAME, int(np.argmax(np.abs(ratios))), text)
 
 
-def uncertain(temperatures: Sequence[float], errors: Array, limit: float) -> Doubt:
-    """A doubt that holds where relative errors (n_temperatures,) are above a limit."""
+def uncertain(
+    temperatures: Sequence[float],
+    errors: Array,
+    limit: float,
+    parts: Mapping[str, Array] | None = None,
+) -> Doubt:
+    """A doubt that holds where relative errors are above a limit.
+
+    Args:
+        temperatures: K.
+        errors: (n_temperatures,), relative standard errors.
+        limit: relative.
+        parts: what the errors consist of, by name (n_temperatures,); the largest is named.
+    """
 
     def text(i: int, named: bool) -> str:
         where = f" at {temperatures[i]:g} K" if named else ""
-        return f"numerical error of {errors[i]:.0%}{where}"
+        largest = max(parts, key=lambda name: float(parts[name][i])) if parts else ""
+        return f"numerical error of {errors[i]:.0%}{where}" + (
+            f": mostly due to {largest}" if largest else ""
+        )
 
     return Doubt(errors > limit, int(np.argmax(errors)), text)
 
@@ -98,9 +139,14 @@ def uncertain(temperatures: Sequence[float], errors: Array, limit: float) -> Dou
 def together(doubts: Sequence[Doubt], temperatures: Sequence[float]) -> dict[str, Any]:
     """The fields ``low_confidence`` and ``cautions`` for several doubts."""
     n = len(temperatures)
-    overall = "; ".join(_overall(doubt, temperatures) for doubt in doubts if doubt.holds.any())
-    each = ["; ".join(d.text(i, False) for d in doubts if d.holds[i]) or None for i in range(n)]
+    overall = _joined(_overall(doubt, temperatures) for doubt in doubts if doubt.holds.any())
+    each = [_joined(d.text(i, False) for d in doubts if d.holds[i]) or None for i in range(n)]
     return {"low_confidence": overall or None, "cautions": tuple(each) if n > 1 else ()}
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Cautions in one text, in which only those end at a semicolon: some contain users' words."""
+    return SEPARATOR.join(text.replace(SEPARATOR, ", ") for text in texts)
 
 
 def _anharmonic(settings: PhononSettings, shares: Array) -> Doubt:

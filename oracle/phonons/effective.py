@@ -64,8 +64,8 @@ class Effective:
             )
         if not self.converged:
             texts.append(
-                f"effective force constants still change by {self.changes[-1]:.2f} THz; raise "
-                "finite_temperature_rounds"
+                "effective force constants have not converged: they still change by "
+                f"{self.changes[-1]:.2f} THz, raise finite_temperature_rounds"
             )
         return texts
 

@@ -14,6 +14,7 @@ from ase import Atoms
 
 from oracle.materials.crystal import Crystal
 from oracle.phonons import harmonic, supercells
+from oracle.phonons.finite_strain import LENGTHS, number_of_strains
 from oracle.phonons.relax import Relaxed
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.snapshots import AMPLITUDES, estimated_size
@@ -32,6 +33,7 @@ _GROWTH = {True: 1.2, False: 2.4}
 _ROUNDS = {True: 1.4, False: 3.0}
 """Number of fits, likewise."""
 _STRICTER = 1.5  # factor on both at half the tolerance
+_STRAINED = 3  # steps of the relaxation of atoms in a strained primitive cell; 1 to 3 were counted
 _ANHARMONIC = 2  # force calls
 _COUNTED = 100  # atoms; in larger supercells the force constants are not counted but estimated
 _INTERPRETER = 0.9  # GiB: libraries and a potential
@@ -44,7 +46,8 @@ class Effort:
 
     Args:
         force_calls: number of supercells whose forces are computed.
-        forces_s: seconds on one core for them.
+        forces_s: seconds on one core for them, and for those of small cells in relaxation and under
+            strain, which are not counted.
         other_s: seconds on one core for everything else, on the reference machine.
         memory_gib: memory of the process, GiB.
     """
@@ -111,6 +114,9 @@ def harmonic_effort(relaxed: Relaxed, settings: PhononSettings, seconds: Seconds
     if settings.finite_temperature is not None:
         calls += 2 * settings.finite_temperature_pairs * settings.finite_temperature_rounds
     forces = calls * seconds(moved[0]) + steps * seconds(cell)
+    if settings.finite_temperature is None and isinstance(settings.calculator, str):
+        strains = len(LENGTHS) * number_of_strains(phonons)
+        forces += _STRAINED * strains * seconds(supercells.as_atoms(phonons.primitive))
     return Effort(calls, forces, _FIXED, _INTERPRETER)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.optimize import BFGS
 from numpy.typing import NDArray
+from phono3py import Phono3py
 from phonopy import Phonopy
 
 from oracle.phonons.elasticity import VOIGT, Elasticity, density_of
@@ -31,7 +32,8 @@ VERSION = 1
 """To be raised when the elastic constants of the same crystal would change."""
 STRAIN = 0.005
 """Length (Frobenius norm) of the smaller strain; the other is twice as large."""
-_FACTORS = (1.0, -1.0, 2.0, -2.0)
+LENGTHS = (1.0, -1.0, 2.0, -2.0)
+"""Lengths of each strain, in units of `STRAIN`."""
 _FMAX = 2e-5  # eV/Å; a strain of 0.005 causes inner forces of the order of 0.01 to 0.1 eV/Å
 _ACCEPTED = 1e-3  # eV/Å; largest force that may be left where rounding prevents `_FMAX`
 _STEPS = 25
@@ -69,6 +71,11 @@ class Strained:
         largest = float(np.abs(self.fine.stiffness).max())
         highest = max(self.fine.lowest_eigenvalue, self.coarse.lowest_eigenvalue)
         return highest < -_CERTAIN * largest
+
+
+def number_of_strains(phonons: Phonopy | Phono3py) -> int:
+    """How many strains, each of four lengths, the symmetry of a crystal leaves to compute."""
+    return len(independent_strains(kelvin_rotations(_rotations(phonons))))
 
 
 def strained(phonons: Phonopy, field: ForceField) -> Strained:
@@ -146,7 +153,7 @@ def _responses(
     moved = np.zeros_like(rest.positions)
     stress: dict[float, Array] = {}
     calls = 0
-    for factor in _FACTORS:
+    for factor in LENGTHS:
         atoms = rest.copy()
         # Atoms move in proportion to the strain, which saves most of the steps after the first.
         atoms.positions = rest.positions + factor * moved
@@ -205,7 +212,7 @@ def inner_curvature(phonons: Phonopy) -> Array:
     return np.asarray((vectors * np.maximum(values, _SOFTEST)) @ vectors.T)
 
 
-def _rotations(phonons: Phonopy) -> Array:
+def _rotations(phonons: Phonopy | Phono3py) -> Array:
     """Point group (n, 3, 3) of a crystal in Cartesian coordinates."""
     rotations = np.unique(phonons.primitive_symmetry.symmetry_operations["rotations"], axis=0)
     columns = np.asarray(phonons.primitive.cell).T

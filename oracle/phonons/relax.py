@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from oracle.materials.crystal import Crystal
 from oracle.materials.dimensions import periodic_directions, weakly_bound_parts
+from oracle.phonons.doubts import of_one, scaling
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.structural_change import StructuralChange, structural_change
 from oracle.potentials.dft_settings import Potential
@@ -24,7 +25,7 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_VERSION = 2
+_VERSION = 3
 """Part of the key of stored relaxations; to be raised when the same settings would give another
 structure, verdict or caution."""
 
@@ -101,6 +102,19 @@ def relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rela
     return Relaxed(**fields)
 
 
+def cautions_of_given(crystal: Crystal, relaxed: Relaxed) -> list[str]:
+    """Cautions about a crystal whose lattice parameters were given, not guessed, by name.
+
+    Args:
+        crystal: as it was given.
+        relaxed: the same, relaxed.
+    """
+    scaled = scaling(crystal.conventional().volume, relaxed.volume)
+    said = any("volume by " in caution for caution in relaxed.cautions)
+    texts = [*relaxed.cautions, *([scaled] if scaled and not said else [])]
+    return [of_one(text, crystal.formula) for text in texts]
+
+
 def _refuse_molecules(crystal: Crystal) -> None:
     """Refuse an atom or a molecule in vacuum, which has no phonons that carry heat.
 
@@ -175,7 +189,7 @@ def _cautions(
         yield (
             f"{settings.calculator} {_lacks(settings.calculator)} the dispersion forces that hold "
             f"the {parts} of {crystal.formula} together"
-            + (" (set dispersion: d3)" if isinstance(settings.calculator, str) else "")
+            + (": set dispersion to d3" if isinstance(settings.calculator, str) else "")
         )
     if changes.noticeable:
         yield f"relaxation changed the structure: {', '.join(changes.noticeable)}"

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from oracle.potentials.correction import Dispersion, check_dispersion, potential_of
 from oracle.potentials.dft_settings import EspressoSettings, Potential
 from oracle.runtime.temperatures import Temperature
 
@@ -96,7 +97,7 @@ class PhononSettings(BaseModel):
     calculator: Potential = "7net-0"
     """A name of `oracle.potentials.table.POTENTIALS`, ``library:/path/to/weights``,
     ``package.module:factory``, or settings of a DFT program, for instance ``{engine: gpaw}``."""
-    dispersion: Literal["d3"] | None = None
+    dispersion: Dispersion | None = None
     """``d3`` adds Grimme's D3(BJ) dispersion correction to a potential, with the parameters of PBE
     (of r²SCAN for `chgnet-r2scan`). Needed where only dispersion forces hold layers together."""
     temperatures: tuple[Temperature, ...] = Field((300.0,), min_length=1)
@@ -207,14 +208,7 @@ class PhononSettings(BaseModel):
             raise ValueError(
                 f"temperatures: got {list(self.temperatures)}; expected ascending, no repeats"
             )
-        if isinstance(self.calculator, str) and self.calculator.endswith("+d3"):
-            raise ValueError(
-                f"calculator: got {self.calculator}; expected a potential, and dispersion: d3"
-            )
-        if self.dispersion is not None and not isinstance(self.calculator, str):
-            raise ValueError(
-                f"dispersion: got {self.dispersion} with {self.calculator}; expected a potential"
-            )
+        check_dispersion(self.calculator, self.dispersion)
         if self.reference_temperature not in (None, *self.temperatures):
             raise ValueError(
                 f"reference_temperature: got {self.reference_temperature:g}; expected one of "
@@ -243,9 +237,7 @@ class PhononSettings(BaseModel):
     @property
     def potential(self) -> Potential:
         """The source of forces: `calculator` with its dispersion correction, if there is one."""
-        if self.dispersion is None or not isinstance(self.calculator, str):
-            return self.calculator
-        return f"{self.calculator}+{self.dispersion}"
+        return potential_of(self.calculator, self.dispersion)
 
     @property
     def sparse(self) -> int:

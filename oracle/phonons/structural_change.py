@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 
 from oracle.materials.canonical import spacegroup_of
+from oracle.phonons.doubts import NOTICEABLE
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -30,9 +31,8 @@ diamond."""
 _SLIGHT = 0.03
 """Relative change of a bond up to which a higher symmetry is the same structure, given with noise
 in its coordinates. The bonds of ferroelectric BaTiO3 change by 8 % towards the cubic structure."""
-_NOTICEABLE = 0.08
-"""Relative change of volume or of a lattice parameter that is worth a caution. Volumes by PBE are
-mostly within 5 % of measured ones."""
+_SCALED = 0.02
+"""Relative change of shape up to which growth is that of a guessed lattice parameter."""
 _COORDINATION = 0.1
 """Relative change of an effective coordination number that is worth a caution."""
 _FARTHEST = 1.8  # bonds longer than this multiple of an atom's mean one have weights below 1e-14
@@ -181,19 +181,21 @@ def _rearranged(atoms: Atoms, bonds: _Bonds) -> str | None:
 def _sizes(before: Atoms, after: Atoms) -> list[str]:
     """Noticeable changes of the volume and of lattice parameters.
 
-    A uniform compression does not count: it only says that the lattice parameters given were too
-    large, as guesses for hypothetical crystals are, whereas a crystal swells where the potential
-    lacks an attraction.
+    Uniform scaling does not count: lattice parameters of hypothetical crystals are guesses. Where a
+    structure was given, see `oracle.phonons.doubts.scaling`. The shape must have been kept more
+    closely in growth, since layers move apart where the potential lacks an attraction.
     """
     lengths = after.cell.lengths() / before.cell.lengths()
     factors = {"volume": float(after.get_volume() / before.get_volume())} | {
         name: float(factor) for name, factor in zip("abc", lengths, strict=True)
     }
-    uniform = np.abs(lengths / factors["volume"] ** (1 / 3) - 1).max() < _NOTICEABLE
+    distortion = np.abs(lengths / factors["volume"] ** (1 / 3) - 1).max()
+    if distortion < (_SCALED if factors["volume"] > 1 else NOTICEABLE):
+        return []
     return [
         f"{what} by {100 * (factor - 1):+.0f} %"
         for what, factor in factors.items()
-        if factor - 1 > _NOTICEABLE or (1 - factor > _NOTICEABLE and not uniform)
+        if abs(factor - 1) > NOTICEABLE
     ]
 
 

@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ValidationInfo
 
 M = TypeVar("M")
 _IMPORT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_LOCAL = re.compile(r"sqlite(\+\w+)?:///|file://(localhost)?|file:")
 FAMILY_NAMES = ("7net", "chgnet", "nequix", "mace", "mattersim", "orb", "matgl", "dpa4")
 """What may stand before the colon of a potential's ``family:/path/to/weights``."""
 
@@ -99,6 +100,32 @@ def _import_path(text: str) -> str:
     return text
 
 
+def is_local_uri(text: str) -> bool:
+    """Whether the URI of a store names a file or folder rather than a server."""
+    scheme, separator, _ = text.partition(":")
+    if not separator or len(scheme) == 1:  # a path, or a drive
+        return text != "databricks"
+    return scheme == "file" or scheme.startswith("sqlite")
+
+
+def _placed_uri(text: str, info: ValidationInfo) -> str:
+    """The URI; that of a file, such as ``sqlite:///mlflow.db``, with an absolute path."""
+    if not is_local_uri(text):
+        return text
+    prefix = _LOCAL.match(text)
+    path = Path(text[prefix.end() :] if prefix else text)
+    if (info.context or {}).get("known") and text in (info.context or {})["known"]:
+        return text
+    placed = _placed(path, info)
+    if placed == path:
+        return text
+    return f"{prefix[0]}{placed}" if prefix else str(placed)
+
+
+LocalUri = Annotated[
+    str, InputPath(pinned=False, is_path=is_local_uri), AfterValidator(_placed_uri)
+]
+"""URI of a store: of a server, or of a file or folder, whose path is made absolute."""
 UserPath = Annotated[Path, InputPath(), AfterValidator(_placed)]
 """A path whose content is pinned."""
 FileOrFormula = Annotated[str, InputPath(is_path=looks_like_a_file), AfterValidator(_placed_file)]

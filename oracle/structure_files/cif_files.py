@@ -10,10 +10,20 @@ from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 from pymatgen.io.cif import CifFile, CifParser
 
-from oracle.materials.crystal_checks import Reading, Unusable, isotope_refused
+from oracle.materials.crystal_checks import (
+    Reading,
+    Unusable,
+    check_mass_number,
+    isotope_refused,
+)
 from oracle.structure_files.cif_rounding import merge_rounded
 from oracle.structure_files.cif_symmetry import check_symmetry
-from oracle.structure_files.formula_text import deviation, is_remarkable, stated_amounts
+from oracle.structure_files.formula_text import (
+    deviation,
+    is_remarkable,
+    mass_numbers,
+    stated_amounts,
+)
 
 _OCCUPANCY = 1.0 + 1e-6  # largest sum at a site; with more, atoms that share a site would be lost
 _HEADER = re.compile(r"\s*data_(\S*)", re.IGNORECASE)
@@ -122,6 +132,7 @@ def _compared(structure: Structure, tags: Tags) -> list[str]:
     """
     amounts = {element.symbol: float(n) for element, n in structure.composition.items()}
     key, text, ways = _stated(tags)
+    _check_mass_numbers(tags, amounts)
     if not ways:
         doubts = _doubts(structure, tags)
         if doubts:
@@ -158,6 +169,16 @@ def _check_isotopes(ways: list[dict[str, float]]) -> None:
     for symbol in ("D", "T"):
         if any(symbol in way for way in ways):
             raise isotope_refused(symbol)
+
+
+def _check_mass_numbers(tags: Tags, amounts: Mapping[str, float]) -> None:
+    """Refuse a formula in which numbers before symbols name isotopes.
+
+    Raises:
+        Unusable: names the isotope.
+    """
+    for number, symbol in mass_numbers(" ".join(_rows(tags, "_chemical_formula_sum")), amounts):
+        check_mass_number(number, symbol)
 
 
 def _listed(tags: Tags) -> dict[str, float]:

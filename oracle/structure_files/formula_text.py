@@ -9,6 +9,7 @@ from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 
 _TOKEN = re.compile(r"([A-Za-z]{1,2})(\d*\.?\d+)?")
+_NUMBERED = re.compile(r"(\d*)([A-Z][a-z]?)(\d*)")
 _CHARGE = re.compile(r"\d*[+-]$|[+-]\d+$")
 _UNCERTAINTY = re.compile(r"\(\d+\)$")
 _MEASURED = 0.1  # largest relative deviation of a measured, fractional amount from the ideal one
@@ -26,6 +27,30 @@ def stated_amounts(formula: str) -> list[dict[str, float]]:
     """
     ways = list(_ways(formula))
     return [way for i, way in enumerate(ways) if way and way not in ways[:i]]
+
+
+def mass_numbers(formula: str, actual: Amounts) -> list[tuple[int, str]]:
+    """Numbers before symbols that name isotopes, as in ``2H Li``.
+
+    They do not if the composition shows that they count atoms (``2H O`` of ice), molecules (``Ca S
+    O4 2H2 O``) or something else.
+
+    Args:
+        formula: symbols with numbers before or after them, separated by spaces.
+        actual: amounts by symbol in the structure.
+    """
+    matches = [_NUMBERED.fullmatch(token) for token in formula.split()]
+    isotopes: dict[str, float] = {}
+    counted: dict[str, float] = {}
+    for match in matches:
+        if match is None:
+            return []
+        number, symbol, amount = match[1], match[2], float(match[3] or 1)
+        isotopes[symbol] = isotopes.get(symbol, 0.0) + amount
+        counted[symbol] = counted.get(symbol, 0.0) + float(number or 1) * amount
+    if not matches or deviation(counted, actual) is not None or deviation(isotopes, actual) is None:
+        return []
+    return [(int(match[1]), match[2]) for match in matches if match and match[1]]
 
 
 def deviation(stated: Amounts, actual: Amounts) -> float | None:

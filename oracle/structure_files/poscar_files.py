@@ -8,14 +8,15 @@ import warnings
 from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import BadPoscarWarning, Poscar
 
-from oracle.materials.crystal_checks import Unusable
+from oracle.materials.crystal_checks import Reading, Unusable
+from oracle.structure_files.special_positions import with_special_positions
 
 _COMMENT = re.compile(r"\s[#!]")
 _SYMBOLS = 5  # index, from 0, of the line of elements; that of their numbers follows
 
 
-def read_poscar(text: str) -> Structure:
-    """The structure of a POSCAR.
+def read_poscar(text: str) -> Reading:
+    """The structure of a POSCAR, with rounded coordinates on special positions.
 
     Raises:
         Unusable: elements and numbers of atoms do not match, or it has more or fewer positions
@@ -41,8 +42,14 @@ def read_poscar(text: str) -> Structure:
         raise Unusable(
             "it ends too early; expected a position for each atom that it counts"
         ) from error
-    _check_positions(lines, len(structure))
-    return structure
+    first = _first_position(lines)
+    _check_positions(lines, first, len(structure))
+    if first is None or lines[first - 1][0][0] not in "dD" or not structure.is_ordered:
+        return Reading(structure)
+    printed = [words[:3] for words in lines[first : first + len(structure)]]
+    if any(len(words) < 3 for words in printed):
+        return Reading(structure)
+    return Reading(*with_special_positions(structure, printed))
 
 
 def _check_counts(symbols: list[str], counts: list[str]) -> None:
@@ -55,15 +62,15 @@ def _check_counts(symbols: list[str], counts: list[str]) -> None:
         )
 
 
-def _check_positions(lines: list[list[str]], atoms: int) -> None:
-    """Refuse a further position after the last one that the numbers of atoms allow.
+def _first_position(lines: list[list[str]]) -> int | None:
+    """Index of the line with the first position.
 
     The line before the first position begins with C, K or D. So does that of the elements in many
     crystals (Ca Ti O), whose numbers of atoms then look like a position; it is looked for below.
     """
     named = any(not _is_number(word) for word in lines[_SYMBOLS][:1])
     below = _SYMBOLS + (2 if named else 1)
-    first = next(
+    return next(
         (
             i + 1
             for i, words in enumerate(lines[below:], start=below)
@@ -71,6 +78,10 @@ def _check_positions(lines: list[list[str]], atoms: int) -> None:
         ),
         None,
     )
+
+
+def _check_positions(lines: list[list[str]], first: int | None, atoms: int) -> None:
+    """Refuse a further position after the last one that the numbers of atoms allow."""
     if first is not None and any(map(_is_position, lines[first + atoms : first + atoms + 1])):
         raise Unusable(
             f"it lists more positions than its numbers of atoms add up to ({atoms}); expected as "

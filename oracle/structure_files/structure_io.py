@@ -129,7 +129,7 @@ def _parsed(path: Path) -> Reading:
     if is_poscar(name):
         from oracle.structure_files.poscar_files import read_poscar
 
-        return Reading(read_poscar(read_text(path, otherwise=_ANY_TEXT)))
+        return read_poscar(read_text(path, otherwise=_ANY_TEXT))
     if suffix in DOCUMENTS:
         text = read_text(path)
         value = parse_json(text) if suffix == ".json" else parse_yaml(text)
@@ -155,6 +155,9 @@ def _with_ase(path: Path, name: str, *, steps: bool) -> Reading:
 
 def _images(path: Path, *, steps: bool) -> Reading:
     from ase.io import read
+    from ase.io.formats import filetype
+
+    from oracle.structure_files.espresso_masses import remarks_on_masses
 
     try:
         images = read(path, index=":", do_not_split_by_at_sign=True)
@@ -162,7 +165,10 @@ def _images(path: Path, *, steps: bool) -> Reading:
         if error.args in (("D",), ("T",)):
             raise isotope_refused(str(error.args[0])) from error
         raise
-    return one_crystal([Reading(from_atoms(atoms)) for atoms in images], steps=steps)
+    remarks: tuple[str, ...] = ()
+    if filetype(str(path)) == "espresso-in":
+        remarks = tuple(remarks_on_masses(read_text(path, otherwise=_ANY_TEXT)))
+    return one_crystal([Reading(from_atoms(atoms), remarks) for atoms in images], steps=steps)
 
 
 def _plain(structure: Structure) -> Structure:

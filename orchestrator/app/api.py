@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.app import children
 from orchestrator.app.failures import INPUT_ERRORS, SURROUNDINGS, explained
+from orchestrator.app.request_errors import request_problem
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import validate
@@ -85,6 +87,11 @@ def create_app(store: Store, token: str) -> FastAPI:
     async def excuse(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": explained(error, store.home)[0]}, 503)
 
+    async def refuse(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return JSONResponse({"detail": request_problem(error.errors())}, 422)
+
+    app.add_exception_handler(RequestValidationError, refuse)
     for kind in INPUT_ERRORS:
         app.add_exception_handler(kind, explain)
     for kind in SURROUNDINGS:

@@ -52,10 +52,18 @@ def take_choice(raw: dict[str, Any], folder: Path) -> ChargesChoice:
     path = folder / born
     if not path.is_file():
         raise ConfigError(
-            f"oracle.born: {path} does not exist or is not a file; expected one in phonopy's BORN "
-            "format, or none"
+            f"oracle.born: {path} does not exist or is not a file{_relative(born, folder)}; "
+            "expected one in phonopy's BORN format, or none"
         )
     return ChargesChoice(file=path)
+
+
+def _relative(given: str, folder: Path) -> str:
+    """What a path is relative to, if it is."""
+    if Path(given).is_absolute():
+        return ""
+    whose = "the folder where you are" if folder == Path.cwd() else "the folder of the settings"
+    return f" (given {given!r}, relative to {whose})"
 
 
 def with_charges(

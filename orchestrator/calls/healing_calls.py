@@ -12,6 +12,7 @@ from typing import Literal
 from agents.holes.hole_assessment import assess
 from agents.holes.supercell_pool import PoolEntry, SupercellPoolSettings, supercell_pool
 from oracle.materials.crystal import Crystal
+from oracle.potentials.dft_magnetism import check_magnetism
 from oracle.potentials.dft_settings import Potential
 from oracle.potentials.forces import ForceField
 from oracle.runtime.context import Context
@@ -141,11 +142,13 @@ class LabelAnswer:
         cost_s: seconds it took.
         label: the force label, or None.
         error: one line, where there is no label.
+        refused: whether the engine refused the material before it computed anything.
     """
 
     cost_s: float
     label: ForceLabel | None = None
     error: str | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -261,6 +264,11 @@ def label_one(request: LabelRequest, context: CallContext) -> LabelAnswer:
     began = time.perf_counter()
     store, within = _workplace(request.surroundings, context)
     relaxing = ForceField(request.potential, store, within)
+    try:
+        if not isinstance(request.engine, str):
+            check_magnetism(request.engine, request.material.species)
+    except OracleError as error:
+        return LabelAnswer(_since(began), error=f"{error.stage}: {error.message}", refused=True)
     try:
         pool = supercell_pool([request.material], relaxing, request.surroundings.supercells)
         atoms = pool[request.number].atoms

@@ -221,6 +221,8 @@ class LabelDone(_Event):
     settings: str | None = None
     cost_s: float
     error: str | None = None
+    refused: bool = False
+    """Whether the engine refused the material; such labels do not count towards the budget."""
 
 
 class Healing(_Event):

@@ -10,6 +10,10 @@ from agents.contract.objective import Objective
 from orchestrator.campaign.records import Label
 from orchestrator.campaign.state import CampaignState
 
+_UNDETERMINED = 0.5
+"""Relative standard error above which a value is not known; its 90 % interval spans a factor of
+five."""
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -33,7 +37,9 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
 
     Those evaluated with the potential's current weights come before stale ones, then those within
     all limits before those that violate one, then confirmed ones before others; within these groups
-    they are sorted by score, and equal scores by id.
+    they are sorted by score, and equal scores by id. Values whose standard error exceeds half of
+    them come after all others within the limits, confirmed or not: with such errors, any two values
+    agree.
     """
     rows: list[Ranked] = []
     for label in state.labels.values():
@@ -48,12 +54,18 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
         key=lambda r: (
             r.stale,
             r.refusal is not None,
+            _undetermined(r, objective),
             not r.label.confirmed,
             -r.score,
             r.label.candidate,
         )
     )
     return [replace(row, rank=i) for i, row in enumerate(rows, start=1)]
+
+
+def _undetermined(row: Ranked, objective: Objective) -> bool:
+    """Whether the numerical error of a positive property is too large for a place in the order."""
+    return objective.log and row.std is not None and row.std > _UNDETERMINED * abs(row.value)
 
 
 def leaders(state: CampaignState, objective: Objective, k: int | None = None) -> list[Ranked]:

@@ -27,6 +27,8 @@ class Trial:
     """How often it was submitted to the executor."""
     failures: int = 0
     """Attempts that ended without an outcome; those that ended with the campaign do not count."""
+    left: int = 0
+    """How often the process of the campaign ended while it ran, without recording why."""
     outcome: Outcome | None = None
     cost_s: float = 0.0
     forgotten_s: float = 0.0

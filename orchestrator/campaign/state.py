@@ -229,10 +229,12 @@ def apply(
 
 def _open(state: CampaignState, event: ev.Opened) -> None:
     """Begin to work again: trials that ran when the last process ended are planned again."""
+    died = state.stopped is None
     state.stopped, state.environment = None, event.environment
     for trial in state.trials.values():
         if trial.status == "RUNNING":
             trial.status = "PROPOSED"
+            trial.left += died
 
 
 def _steer(state: CampaignState, event: ev.Steered) -> None:

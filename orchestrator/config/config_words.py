@@ -87,7 +87,7 @@ def _composed(annotation: Any, constraints: list[Any]) -> str:
         values = ", ".join(str(part) for part in parts)
         return f"one of {values}" if len(parts) > 1 else values
     if is_union(annotation):
-        return _choice([described(part) for part in parts if part is not type(None)])
+        return _choice([described(part, constraints) for part in parts if part is not type(None)])
     if origin is tuple and Ellipsis not in parts:
         several = _NUMBERS.get(len(parts), str(len(parts)))
         return f"a list of {several} {_plural(described(parts[0]))}"

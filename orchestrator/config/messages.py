@@ -31,11 +31,18 @@ def one_line(error: ValidationError, root: type[BaseModel], source: str) -> str:
         source: the file's name.
     """
     first = _most_specific(error.errors(include_url=False))
-    place = _walk(root, first["loc"])
+    place = _walk(root, _place_of(first))
     problem = _problem(first, place)
     if not place.keys and first["type"] == "value_error":
         return f"{source}{problem}"  # such messages name their keys themselves
     return f"{source}: {'.'.join(map(_key, place.keys)) or '(whole file)'}{problem}"
+
+
+def _place_of(error: Any) -> tuple[int | str, ...]:
+    """The location of an error; of an item that a list lacks, that of the list."""
+    location: tuple[int | str, ...] = tuple(error["loc"])
+    lacks_item = error["type"] == "missing" and location and isinstance(location[-1], int)
+    return location[:-1] if lacks_item else location
 
 
 def _most_specific(errors: list[Any]) -> Any:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from oracle.runtime.local_inputs import LocalUri
+
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*$")
 
@@ -68,5 +70,5 @@ class TrackingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = True
-    uri: str | None = None
-    """URI of an MLflow server; None: a store inside the home."""
+    uri: LocalUri | None = None
+    """URI of an MLflow server, or of a store in a file; None: a store inside the home."""

@@ -25,6 +25,9 @@ _JOIN_S = 20.0  # limit for joining a cluster that answers
 _POLL_S = 0.5
 _LONGEST_REASON = 300  # characters quoted from an error message of Ray
 _LEAVE_S = 20.0  # limit for leaving a cluster, or for ending Ray here
+_RAY_HERE, _NODE = "Ray finds", "the largest node of the cluster has"
+_LARGER = "name a larger cluster in executor.address"
+_ADD = "add a larger node to the cluster before the launch"
 THREAD = "ray"
 """Name of the thread that holds the connection."""
 
@@ -159,8 +162,9 @@ def _fitting(settings: ExecutorSettings, nodes: Sequence[Mapping[str, float]]) -
     """Number of calls that the resources of the nodes can run side by side.
 
     Raises:
-        ConfigError: not even one fits on this machine. A cluster may still add nodes.
+        ConfigError: not even one fits on any node; its worker would be waited for in vain.
     """
+    address = cluster_address(settings)
     needs = {
         "cpus_per_call": ("CPU", float(settings.cpus_per_call), 1),
         "gpus_per_call": ("GPU", settings.gpus_per_call, 1),
@@ -168,13 +172,20 @@ def _fitting(settings: ExecutorSettings, nodes: Sequence[Mapping[str, float]]) -
     }
     for name, (resource, need, unit) in needs.items():
         have = max((node.get(resource, 0.0) / unit for node in nodes), default=0.0)
-        if need > have and cluster_address(settings) is None:
+        if need > have:
             raise ConfigError(
-                f"executor.{name} is {need:g}, but Ray finds only {have:.3g}; lower it, or name a "
-                "larger cluster in executor.address"
+                f"executor.{name} is {need:g}, but {_RAY_HERE if address is None else _NODE} only "
+                f"{have:.3g}; lower it, or {_LARGER if address is None else _ADD}"
             )
     limiting = [(resource, need * unit) for resource, need, unit in needs.values() if need > 0]
-    return sum(min(int(node.get(name, 0.0) // need) for name, need in limiting) for node in nodes)
+    fitting = [min(int(node.get(name, 0.0) // need) for name, need in limiting) for node in nodes]
+    if not sum(fitting):
+        asked = ", ".join(f"{name} {need:g}" for name, (_, need, _) in needs.items() if need)
+        raise ConfigError(
+            f"executor: no node has all that a call needs ({asked}); lower one of them, or "
+            f"{_LARGER if address is None else _ADD}"
+        )
+    return sum(fitting)
 
 
 def _python_path() -> str:

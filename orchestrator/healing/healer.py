@@ -86,7 +86,14 @@ class Healer:
 
     def _labels_left(self) -> int:
         planned = sum(len(hunt.labels) for hunt in self.campaign.state.hunts)
-        return self.campaign.config.dft.max_labels - planned
+        refused = sum(done.refused for done in self.campaign.state.force_labels.values())
+        return self.campaign.config.dft.max_labels - planned + refused
+
+    def _refused(self) -> set[str]:
+        """Digests of the materials that the engine refused, which are not planned again."""
+        state = self.campaign.state
+        plans = {plan.id: plan for hunt_ in state.hunts for plan in hunt_.labels}
+        return {plans[d.label].material for d in state.force_labels.values() if d.refused}
 
     def _hunt(self) -> None:
         self.on_stage("looking for holes")
@@ -132,9 +139,12 @@ class Healer:
 
     def _audited(self, room: int, others: Mapping[str, str]) -> list[Crystal]:
         """Crystals for this hunt's audits: the next in a fixed random order, except `others`."""
-        done = sum(p.purpose == "audit" for hunt in self.campaign.state.hunts for p in hunt.labels)
+        refused, hunts = self._refused(), self.campaign.state.hunts
+        plans = [plan for hunt_ in hunts for plan in hunt_.labels if plan.purpose == "audit"]
+        done = sum(plan.material not in refused for plan in plans)
         count = round(room * self.campaign.config.dft.audit_share)
-        free = (crystal for crystal in self._shuffled() if crystal.digest not in others)
+        left_out = refused | others.keys()
+        free = (crystal for crystal in self._shuffled() if crystal.digest not in left_out)
         return list(itertools.islice(free, done, done + count))
 
     def _assessed(self) -> dict[str, Crystal]:
@@ -146,11 +156,13 @@ class Healer:
         best = [row.label.candidate for row in leaders(state, campaign.objective)]
         recent = [t.plan.candidate for t in reversed(state.objective_trials()) if t.outcome]
         half = -(-campaign.config.dft.materials // 2)
-        names = list(dict.fromkeys([*best[:half], *recent, *best[half:]]))
-        return {
-            name: _crystal(campaign.store.candidate(name).material)
-            for name in names[: campaign.config.dft.materials]
-        }
+        refused = self._refused()
+        crystals = (
+            (name, _crystal(campaign.store.candidate(name).material))
+            for name in dict.fromkeys([*best[:half], *recent, *best[half:]])
+        )
+        usable = ((name, crystal) for name, crystal in crystals if crystal.digest not in refused)
+        return dict(itertools.islice(usable, campaign.config.dft.materials))
 
     def _label(self, open_hunt: ev.HoleHunt) -> None:
         """Compute the force labels that are missing; each is recorded as soon as it is computed."""
@@ -178,6 +190,7 @@ class Healer:
                 settings=None if label is None else label.settings,
                 cost_s=answer.cost_s,
                 error=answer.error,
+                refused=answer.refused,
             )
             rows = [] if label is None else [_row(plan, label, answer.cost_s)]
             campaign.record(event, labels=rows)

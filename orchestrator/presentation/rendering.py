@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from orchestrator.presentation.own_stdout import results
 Document = dict[str, Any]
 _FILE_WIDTH = 10_000  # characters; in files nothing is wrapped or left out
 _LABEL = 72  # characters shown of a candidate's source name
+_CAUTION = re.compile(r"; (?!for the (?:slab|wire) itself|set finite_temperature|raise finite)")
+"""Ends a caution; those of earlier versions contained the semicolons that are excepted."""
 _WRAPPED = 24  # largest minimum width of a column whose text wraps, characters
 
 
@@ -197,8 +200,11 @@ def _caution(row: Document) -> str:
 
 
 def short(caution: str | None) -> str:
-    """A caution without its figures, which `phonoscout show` prints."""
-    return ", ".join(part.partition(":")[0].strip() for part in (caution or "").split(";"))
+    """A caution without its figures, which `phonoscout show` prints.
+
+    Figures follow a colon and a space: a colon alone belongs to a name such as ``mace:/path``.
+    """
+    return ", ".join(part.partition(": ")[0].strip() for part in _CAUTION.split(caution or ""))
 
 
 def status_table(rows: Sequence[Document]) -> FittingTable:

@@ -15,6 +15,7 @@ from oracle.contract.property_table import names_of
 from oracle.materials.material import Material
 from oracle.runtime.files import write_whole
 from orchestrator.assembly.budgets import budget_of, budgets_of
+from orchestrator.assembly.given_structures import with_scaling
 from orchestrator.campaign import hints
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.events import Belief
@@ -116,7 +117,9 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
     screened = campaign.state.screened.get(label.candidate, {})
     is_kappa = campaign.objective.property in names_of("kappa")
     # Only the labels of a space of prototypes are families; those of a pool are the user's words.
-    family = first.label if campaign.config.space.kind == "prototypes" else None
+    guessed = _guesses(campaign)
+    family = first.label if guessed else None
+    cautions = caution(evaluation, campaign.objective.temperature)
     budget = budget_of(evaluation, row.value, row.std, family) if is_kappa else None
     return {
         "rank": row.rank,
@@ -130,7 +133,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "fidelity": evaluation.fidelity,
         "stable": True,
         "confirmed": label.confirmed,
-        "low_confidence": caution(evaluation, campaign.objective.temperature),
+        "low_confidence": cautions if guessed else with_scaling(evaluation, cautions),
         "refusal": row.refusal,
         "stale": row.stale,
         "round": label.round,
@@ -143,6 +146,11 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "oracle": settings_of(store.home, evaluation),
         "quantity": campaign.objective.quantity,
     }
+
+
+def _guesses(campaign: Campaign) -> bool:
+    """Whether lattice parameters of a campaign's crystals are guesses of this program."""
+    return campaign.config.space.kind == "prototypes"
 
 
 def structure_of(home: Path, material: Material, formula: str) -> str | None:
@@ -221,10 +229,13 @@ def show(store: Store, candidate: str) -> Document:
         if (document := _why(Campaign(store, row.name), stored.id)) is not None
     ]
     current = next((h.pop("_current") for h in reversed(histories) if h.get("_current")), None)
+    guessed = [history.pop("_guessed", True) for history in histories]
     for history in histories:
         history.pop("_current", None)
     document = {} if current is None else evaluation_json(current)
     if current is not None:
+        if not all(guessed):
+            document["low_confidence"] = with_scaling(current, document["low_confidence"])
         document["error_budget"] = budgets_of(current)
         paths = {n: store.home / "artefacts" / path for n, path in current.artefacts.items()}
         document["artefacts"] = {name: str(p) for name, p in paths.items() if p.exists()}
@@ -239,7 +250,7 @@ def show(store: Store, candidate: str) -> Document:
 
 
 def _why(campaign: Campaign, candidate: str) -> Document | None:
-    """The history of a candidate in one campaign; its current evaluation under ``_current``."""
+    """The history of a candidate in one campaign; its evaluation under ``_current``."""
     state = campaign.state
     trials = [t for t in state.trials.values() if t.plan.candidate == candidate]
     if not trials:
@@ -263,6 +274,7 @@ def _why(campaign: Campaign, candidate: str) -> Document | None:
         "screened": state.screened.get(candidate),
         "trials": [_trial(campaign, t) for t in trials],
         "_current": label.evaluation if label else None,
+        "_guessed": _guesses(campaign),
     }
 
 

@@ -221,7 +221,7 @@ def _healing(
 
 def _paired(settings: InterfaceSettings, config: CampaignConfig, space: Space) -> CallPrices:
     """Calls of the oracle `interface`, which computes each crystal of all pairs once."""
-    kinds, timed = kinds_of(space), Timed(settings.calculator)
+    kinds, timed = kinds_of(space), Timed(settings.potential)
     plain, slow = settings.harmonic(), slowness()
     each = _mean(
         [(k.share, harmonic_effort(as_given(k.example), plain, timed)) for k in kinds], slow
@@ -238,7 +238,7 @@ def _paired(settings: InterfaceSettings, config: CampaignConfig, space: Space) -
         feature_s=_features(config, _mean_over(kinds, lambda c: _cell_s(plain.calculator, c))),
         memory_gib=each.memory_gib,
         slowness=slow,
-        timed=settings.calculator,
+        timed=settings.potential,
         assumptions=(f"{crystals} crystals are computed once: {_total(each):.3g} s each",),
     )
 
@@ -249,8 +249,8 @@ def _layered(settings: GreenSettings, config: CampaignConfig, space: Space) -> C
     assert isinstance(first, Superlattice)
     assert first.stack is not None  # `green` cannot evaluate others
     slow = slowness()
-    normal = green_effort(first, settings, Timed(settings.calculator))
-    tight = green_effort(first, settings.tightened(), Timed(settings.calculator))
+    normal = green_effort(first, settings, Timed(settings.potential))
+    tight = green_effort(first, settings.tightened(), Timed(settings.potential))
     return CallPrices(
         call_s=normal.design_s * slow,
         once_s=normal.forces_s + normal.leads_s * slow,
@@ -259,7 +259,7 @@ def _layered(settings: GreenSettings, config: CampaignConfig, space: Space) -> C
         memory_gib=normal.memory_gib,
         slowness=slow,
         each_worker=True,
-        timed=settings.calculator,
+        timed=settings.potential,
         assumptions=(
             f"once for all sequences: {normal.force_calls:.0f} force calls, and both leads",
         ),

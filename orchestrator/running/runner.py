@@ -37,6 +37,8 @@ from orchestrator.store.store import CampaignExists, Store
 from orchestrator.tracking.mirror import Mirror
 from orchestrator.tracking.progress import ProgressView
 
+_SUSPICIOUS = 2  # sudden ends of a campaign during the same trial
+
 
 def start_executor(prepared: Prepared, potential: Potential | None = None) -> Executor:
     """Start an executor and check that the campaign's potentials work in it; writes nothing.
@@ -132,8 +134,31 @@ def run_campaign(
             ev.Opened(host=socket.gethostname(), pid=os.getpid(), environment=library_versions())
         )
         campaign.forget_failures(failed)
+        _warn_of_trials_left(campaign, console)
         with signals_interrupt() as interrupts:
             return _work(store, campaign, prepared, executor, console, interrupts)
+
+
+def _warn_of_trials_left(campaign: Campaign, console: Console) -> None:
+    """Name a trial that was running at each of several sudden ends of a serial campaign.
+
+    A calculator that ends its process, by ``os._exit`` or a crash, ends the campaign with it.
+    """
+    if campaign.config.executor.kind != "serial":
+        return  # other workers have processes of their own, whose end is reported
+    trials = campaign.state.trials.values()
+    suspicious = [t for t in trials if t.left >= _SUSPICIOUS and not t.is_finished]
+    if suspicious:
+        formulas = campaign.store.formulas([trial.plan.candidate for trial in suspicious])
+        for trial in suspicious:
+            say(
+                console,
+                f"warning: {trial.plan.id} ({formulas[trial.plan.candidate]}) was running each "
+                f"of the {trial.left} times that this campaign ended without a message; if its "
+                "calculator ends the process, resume with --set executor.kind=ray, which reports "
+                "it and goes on",
+                style="yellow",
+            )
 
 
 def _trials_to_repeat(campaign: Campaign, *, everything: bool) -> list[Trial]:

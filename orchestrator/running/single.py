@@ -29,6 +29,7 @@ from oracle.runtime.text_files import read_text
 from oracle.structure_files.structure_io import read_file
 from orchestrator.assembly.budgets import budgets_of
 from orchestrator.assembly.charges import ChargesChoice, take_choice, with_charges
+from orchestrator.assembly.given_structures import with_scaling
 from orchestrator.assembly.oracles import build_oracle, fidelities_of
 from orchestrator.config.config import read_yaml
 from orchestrator.config.config_values import check_values
@@ -86,6 +87,7 @@ def evaluate_file(
         with nothing_printed():
             outcome = built.evaluate(material, context=context)
     document = evaluation_json(outcome, axes=axes)
+    document["low_confidence"] = with_scaling(outcome, document["low_confidence"])
     document["error_budget"] = budgets_of(outcome)
     document["artefacts"] = {
         name: str(home / "artefacts" / path) for name, path in outcome.artefacts.items()

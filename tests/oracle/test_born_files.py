@@ -132,5 +132,8 @@ def test_charges_named_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     _, by_file = oracle_settings(folder / "settings" / "oracle.yaml", [])
     assert by_file.file is not None
     assert by_file.file.samefile(folder / "BORN")
-    with pytest.raises(ConfigError, match=r"oracle\.born: .*absent does not exist"):
+    with pytest.raises(ConfigError, match=r"oracle\.born: .*absent does not exist.*where you are"):
         oracle_settings(None, ["born=absent"])
+    (folder / "settings" / "oracle.yaml").write_text("born: rel/BORN\n")
+    with pytest.raises(ConfigError, match=r"settings/rel/BORN does.*folder of the settings"):
+        oracle_settings(folder / "settings" / "oracle.yaml", [])

@@ -14,7 +14,7 @@ from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import Poscar
 
 from oracle.runtime.errors import OracleError
-from oracle.structure_files.structure_io import read_structure, write_cif
+from oracle.structure_files.structure_io import read_file, read_structure, write_cif
 
 _CIF = """data_x
 _cell_length_a {a}
@@ -153,3 +153,111 @@ def test_any_elements_may_come_first_in_a_poscar(
         path.write_text("\n".join([*head, *(row + flags for row in [*rows, rows[0]])]) + "\n")
         with pytest.raises(OracleError, match="more positions than its numbers of atoms"):
             read_structure(path)
+
+
+ISOTOPES = """data_x
+{extra}_cell_length_a 4.08
+_cell_length_b 4.08
+_cell_length_c 4.08
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'F m -3 m'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+{cation} 0 0 0
+{anion} 0.5 0.5 0.5
+"""
+
+
+def _with_isotopes(path: Path, cation: str, anion: str, formula: str = "") -> Path:
+    extra = f"_chemical_formula_sum '{formula}'\n" if formula else ""
+    path.write_text(ISOTOPES.format(extra=extra, cation=cation, anion=anion))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("cation", "anion", "formula", "isotope"),
+    [
+        ("Li1 Li", "H1 H", "2H Li", "2H"),
+        ("Li1 Li", "H1 H", "H 6Li", "6Li"),
+        ("Li1 Li", "2H1 H", "", "2H"),
+        ("Li1 Li", "2H1 D", "", "D"),
+        ("Li1 Li", "3H H", "H Li", "3H"),
+        ("6Li1 Li", "H1 H", "", "6Li"),
+        ("Na1 Na", "37Cl1 Cl", "", "37Cl"),
+        ("B1 B", "N1 N", "10B N", "10B"),
+    ],
+)
+def test_isotopes_by_mass_number_are_refused(
+    cation: str, anion: str, formula: str, isotope: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OracleError, match=rf"{isotope} is .*natural masses"):
+        read_structure(_with_isotopes(tmp_path / "a.cif", cation, anion, formula))
+
+
+@pytest.mark.parametrize(
+    ("cation", "anion", "formula"),
+    [
+        ("Li1 Li", "H1 H", "4H 4Li"),  # counts of atoms
+        ("Li1 Li", "1H H", ""),
+        ("23Na Na", "19F F", "23Na 19F"),  # whose natural mass is that of the isotope
+        ("1Na Na", "2Cl Cl", ""),  # numbers of sites
+        ("Li1 Li1+", "H1 H1-", "H1 Li1"),
+    ],
+)
+def test_other_numbers_are_no_isotopes(
+    cation: str, anion: str, formula: str, tmp_path: Path
+) -> None:
+    assert len(read_structure(_with_isotopes(tmp_path / "a.cif", cation, anion, formula))) == 8
+
+
+ESPRESSO = """&control
+/
+&system
+ ibrav=0, nat=2, ntyp=2, ecutwfc=30
+/
+&electrons
+/
+ATOMIC_SPECIES
+ Li {li} Li.upf
+ {name} {h} H.upf
+CELL_PARAMETERS angstrom
+ 0 2.04 2.04
+ 2.04 0 2.04
+ 2.04 2.04 0
+ATOMIC_POSITIONS crystal
+ Li 0 0 0
+ {name} 0.5 0.5 0.5
+"""
+
+
+@pytest.mark.parametrize(
+    ("li", "h", "name", "refused"),
+    [
+        ("6.94", "2.014", "H", "of H has the mass 2.014"),
+        ("6.94", "20.14e-1", "H1", "of H has the mass 2.014"),
+        ("6.015", "1.008", "H", "of Li has the mass 6.015"),
+        ("6.94", "3.016", "H-a", "of H has the mass 3.016"),
+    ],
+)
+def test_masses_of_isotopes_in_espresso_input_are_refused(
+    li: str, h: str, name: str, refused: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.pwi"
+    path.write_text(ESPRESSO.format(li=li, h=h, name=name))
+    with pytest.raises(OracleError, match=refused):
+        read_structure(path)
+
+
+def test_masses_without_meaning_are_natural_ones_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.pwi"
+    path.write_text(ESPRESSO.format(li="1.0", h="1.00794", name="H"))
+    (remark,) = read_file(path).remarks
+    assert "1 u for Li; the natural one" in remark
+    path.write_text(ESPRESSO.format(li="6.94", h="1.008", name="H"))
+    assert read_file(path).remarks == ()

@@ -16,7 +16,7 @@ from oracle.green.settings import GreenSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.superlattice import Stack, Superlattice
 from oracle.phonon_bte.oracle import PhononBTE
-from oracle.phonons.effort import Effort, phonon_effort, slower
+from oracle.phonons.effort import Effort, as_given, harmonic_effort, phonon_effort, slower
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.snapshots import estimated_size, third_order_basis
 from oracle.runtime.context import Context
@@ -68,6 +68,23 @@ def test_what_costs_more_is_said_to_cost_more() -> None:
     assert denser.conductive.other_s > effort.conductive.other_s
 
 
+@pytest.mark.parametrize(
+    ("crystal", "strains"), [(SILICON, 1), (CARBIDE, 1), (_crystal("Mg", "hcp", 3.2), 2)]
+)
+def test_strained_cells_cost_forces(crystal: Crystal, strains: int) -> None:
+    """One strain suffices for cubic crystals, two for hexagonal ones; each has four lengths."""
+
+    def of_primitive_cells(atoms: Atoms) -> float:
+        return float(len(atoms) == len(crystal.species))
+
+    relaxed = as_given(crystal)
+    relaxing = 6 if len(relaxed.symbols) == len(crystal.species) else 0
+    effort = harmonic_effort(relaxed, SMALL, of_primitive_cells)
+    assert effort.forces_s == 4 * strains * 3 + relaxing
+    thermal = SMALL.model_copy(update={"finite_temperature": 300.0})
+    assert harmonic_effort(relaxed, thermal, of_primitive_cells).forces_s == relaxing
+
+
 def test_sums_and_slower_machines() -> None:
     total = Effort(2, 3.0, 4.0, 1.0) + Effort(1, 1.0, 1.0, 2.0)
     assert total == Effort(3, 4.0, 5.0, 2.0)
@@ -75,7 +92,6 @@ def test_sums_and_slower_machines() -> None:
 
 
 def test_the_size_of_a_basis_is_known_before_it_is_made() -> None:
-    from oracle.phonons.effort import as_given
     from oracle.phonons.supercells import phonons3
 
     phonons = phonons3(as_given(SILICON), SMALL, second=False)
@@ -87,7 +103,6 @@ def test_the_size_of_a_basis_is_known_before_it_is_made() -> None:
 
 @pytest.mark.parametrize("pairs", [1, 2, 4])
 def test_the_cutoff_is_the_longest_that_so_many_pairs_determine(pairs: int) -> None:
-    from oracle.phonons.effort import as_given
     from oracle.phonons.supercells import phonons3
 
     wurtzite = Crystal.from_structure(

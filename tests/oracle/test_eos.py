@@ -176,3 +176,22 @@ def test_every_start_gives_the_order_of_polymorphs() -> None:
         return [equation_of_state(crystal, POTENTIAL).energy_per_atom for crystal in crystals]
 
     assert max(energies(rocksalt, [5.2, 5.9])) < min(energies(zincblende, [5.7, 6.5])) - 0.05
+
+
+@pytest.mark.parametrize(
+    ("derivative", "gruneisen", "clipped"),
+    [(-1.0, 0.5, "-1.33"), (4.0, 4 / 2 - 5 / 6, None), (9.0, 3.0, "3.67")],
+)
+def test_a_clipped_gruneisen_parameter_is_said(
+    derivative: float, gruneisen: float, clipped: str | None
+) -> None:
+    curve = EquationOfState(
+        energy_per_atom=-3.0, volume_per_atom=20.0, bulk_modulus=50.0,
+        bulk_modulus_derivative=derivative, scale=1.0, mean_mass=30.0, atoms=2,
+    )  # fmt: skip
+    assert curve.gruneisen == pytest.approx(gruneisen)
+    if clipped is None:
+        assert curve.caution is None
+    else:
+        assert clipped in str(curve.caution)
+        assert f"of {gruneisen:g} instead" in str(curve.caution)

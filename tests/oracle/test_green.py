@@ -13,15 +13,16 @@ from pymatgen.core.structure import Structure
 from oracle.contract.evaluation import Failed, Measured, scalar
 from oracle.contract.protocol import Oracle
 from oracle.green.device import Device, prepare_device
-from oracle.green.oracle import GreenOracle
+from oracle.green.oracle import VERSION, GreenOracle
 from oracle.green.settings import GreenSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.layering import reversible
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Stack, Superlattice
 from oracle.potentials.forces import ForceField
-from oracle.potentials.table import calculator
+from oracle.potentials.table import calculator, weights_digest
 from oracle.runtime.context import Context
+from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 from oracle.runtime.stages import StageStore
 
@@ -195,3 +196,23 @@ def test_periodic_superlattice_is_a_crystal() -> None:
     assert sorted(crystal.species).count("Ge") == len(crystal.species) // 2
     silicon = Superlattice.from_sequence("SS", stack=_stack()).crystal()
     assert silicon.digest == _diamond("Si", 5.431).digest
+
+
+def test_cautions_about_the_layers_are_those_of_the_sequence(home: Path) -> None:
+    design = Superlattice.from_sequence("GS", stack=_stack(germanium=5.2))
+    evaluation = GreenOracle(SMALL).evaluate(design, context=Context(home))
+    assert isinstance(evaluation, Measured), evaluation
+    assert "relaxation scaled the structure of Ge: volume by +" in str(evaluation.low_confidence)
+
+
+def test_dispersion_belongs_to_the_method_only_where_it_is_set() -> None:
+    settings = GreenSettings(calculator="7net-0")
+    document = settings.model_dump(mode="json")
+    del document["dispersion"]
+    identity = {"oracle": "green", "version": VERSION, "settings": document}
+    expected = digest_of({**identity, "weights": weights_digest("7net-0")})
+    assert GreenOracle(settings).method_digest == expected
+    pytest.importorskip("dftd3")
+    corrected = settings.model_copy(update={"dispersion": "d3"})
+    assert corrected.potential == "7net-0+d3"
+    assert GreenOracle(corrected).method_digest != expected

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
+from pydantic import ValidationError
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from oracle.contract.evaluation import Failed, Measured, Unstable, scalar
@@ -19,7 +20,7 @@ from oracle.contract.report import evaluation_json
 from oracle.interface import bulk_spectra
 from oracle.interface.bulk_spectra import Bulk, side_of
 from oracle.interface.mismatch import Spectrum, spectrum_of
-from oracle.interface.oracle import InterfaceOracle
+from oracle.interface.oracle import VERSION, InterfaceOracle
 from oracle.interface.settings import InterfaceSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
@@ -28,7 +29,9 @@ from oracle.phonons.harmonic import Stability
 from oracle.phonons.relax import relax
 from oracle.phonons.second_order import second_order
 from oracle.potentials.forces import ForceField, check_elements
+from oracle.potentials.table import weights_digest
 from oracle.runtime.context import Context
+from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 from oracle.runtime.stages import StageStore
 
@@ -239,3 +242,32 @@ def test_irreducible_points_stand_for_all(context: Context, axis: int) -> None:
     np.testing.assert_allclose(
         side.bulk.spectrum.density.sum() * QUICK.frequency_step, 6 / 40, rtol=0.1
     )
+
+
+def test_cautions_about_either_side_are_those_of_the_pair(context: Context) -> None:
+    swelling = Interface(crystals=(SILICON, _crystal("Ge", "diamond", 5.2)))
+    outcome = InterfaceOracle(QUICK).evaluate(swelling, context=context)
+    assert isinstance(outcome, Measured), outcome
+    assert "relaxation scaled the structure of Ge: volume by +" in str(outcome.low_confidence)
+    assert len(outcome.cautions) == len(outcome.temperature)
+    assert all("structure of Ge" in str(text) for text in outcome.cautions)
+
+
+def test_dispersion_makes_another_method_and_none_leaves_it_as_it_was() -> None:
+    settings = InterfaceSettings(calculator="7net-0")
+    document = settings.model_dump(mode="json", exclude={"fidelities", "overlap_spacing"})
+    del document["dispersion"]
+    expected = digest_of(
+        {
+            "oracle": "interface", "version": VERSION, "fidelity": "mismatch",
+            "settings": document, "weights": weights_digest("7net-0"),
+        }
+    )  # fmt: skip
+    assert InterfaceOracle(settings).method_digest == expected
+    assert settings.harmonic().potential == "7net-0"
+    with pytest.raises(ValidationError, match="and dispersion: d3"):
+        InterfaceSettings(calculator="7net-0+d3")
+    pytest.importorskip("dftd3")
+    corrected = settings.model_copy(update={"dispersion": "d3"})
+    assert corrected.harmonic().potential == corrected.potential == "7net-0+d3"
+    assert InterfaceOracle(corrected).method_digest != expected

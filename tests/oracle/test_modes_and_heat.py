@@ -24,6 +24,7 @@ from oracle.phonon_bte.convergence import (
     SPARSE_SHARE,
     Judge,
     Solution,
+    beyond_the_mesh,
     converged,
     error,
     has_converged,
@@ -329,6 +330,16 @@ class TestMeshes:
         monkeypatch.setattr(convergence, "with_all_waves", lambda *_: more)
         estimate = error(Solution(on_mesh, more), PHONONS, PHONONS, PhononSettings())
         np.testing.assert_allclose(estimate, OF_THE_REST * np.log(2))
+
+    def test_where_the_mesh_holds_little_of_kappa_it_is_said(self) -> None:
+        transport = Solver(slope=0.0)(PHONONS, None, (32, 32, 32))
+        temperatures = tuple(100.0 * (i + 1) for i in range(len(transport.particle)))
+        factors = np.where(np.arange(len(temperatures)) == 0, 8.0, 1.4)
+        more = replace(transport, particle=factors[:, None, None] * transport.particle)
+        doubt = beyond_the_mesh(Solution(transport, more), temperatures)
+        np.testing.assert_array_equal(doubt.holds, factors > 2)
+        assert doubt.worst == 0
+        assert "88% of it belongs to waves between the points" in doubt.text(0, True)
 
     def test_a_coarse_mesh_without_scattering_leaves_the_error_unknown(
         self, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from pymatgen.core.structure import Structure
 from pymatgen.io.vasp.inputs import Poscar
 from rich.console import Console
 
-from oracle.materials.vacuum import vacuum_of
+from agents.contract.objective import Objective
+from oracle.contract.evaluation import Measured, make_quantity
+from oracle.materials.crystal import Crystal
+from oracle.materials.vacuum import Vacuum, vacuum_of
 from orchestrator.running.single import evaluate_file
 
 THICKNESS = 3.4  # Å, twice the van der Waals radius of carbon
@@ -126,3 +130,63 @@ def test_one_sheet_has_one_conductivity_however_much_vacuum(tmp_path: Path) -> N
         own.append(kappas[-1] * factor)
     assert kappas[0] > 1.5 * kappas[1]
     assert own[0] == pytest.approx(own[1], rel=0.15)
+
+
+@pytest.mark.parametrize("cell", [np.eye(3), [[0, 0, 1], [1, 0, 0], [0, 1, 0]]])
+def test_the_normal_of_a_sheet_turns_with_it(cell: Any) -> None:
+    turned = _graphene(15.0)
+    turned.make_supercell(np.rint(cell).astype(int))
+    vacuum = vacuum_of(turned)
+    assert vacuum is not None
+    normal = np.cross(turned.lattice.matrix[np.argsort(turned.lattice.abc)[0]],
+                      turned.lattice.matrix[np.argsort(turned.lattice.abc)[1]])  # fmt: skip
+    assert abs(np.dot(vacuum.axis, normal / np.linalg.norm(normal))) == pytest.approx(1.0)
+
+
+def _in_vacuum(*, wire: bool) -> Measured:
+    """A body along x and y, or a wire along x alone."""
+    axis = (1.0, 0.0, 0.0) if wire else (0.0, 0.0, 1.0)
+    kappa = np.diag([8.0, 0.0 if wire else 5.0, 1e-9])
+    return Measured(
+        material=Crystal.from_structure(_graphene(15.0)),
+        fidelity="bte",
+        method="m",
+        cost_s=1.0,
+        stage="bte",
+        temperature=(300.0,),
+        properties={"kappa": make_quantity("kappa", [kappa.tolist()])},
+        provenance={"vacuum": asdict(Vacuum(15.0, 3.4, wire, axis))},
+    )
+
+
+@pytest.mark.parametrize(
+    ("direction", "slab", "wire"),
+    [
+        ((0, 0, 1), None, None),
+        ((1, 0, 1), None, None),
+        ("min", None, None),
+        ((1, 0, 0), 8.0, 8.0),
+        ((0, 3, 0), 5.0, None),
+        ((1, 1, 0), 6.5, None),
+        ("max", 8.0, 8.0),
+    ],
+)
+def test_no_heat_is_sought_across_vacuum(
+    direction: Any, slab: float | None, wire: float | None
+) -> None:
+    objective = Objective(direction=direction)
+    for is_wire, expected in ((False, slab), (True, wire)):
+        evaluation = _in_vacuum(wire=is_wire)
+        if expected is None:
+            assert "crosses the vacuum" in str(objective.problem(evaluation))
+            assert objective.value(evaluation) is None
+        else:
+            value = objective.value(evaluation)
+            assert value is not None
+            assert value[0] == pytest.approx(expected)
+
+
+def test_records_without_the_normal_stay_as_they_were() -> None:
+    evaluation = _in_vacuum(wire=False)
+    del evaluation.provenance["vacuum"]["axis"]
+    assert Objective(direction=(0, 0, 1)).value(evaluation) is not None

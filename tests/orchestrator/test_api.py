@@ -21,6 +21,7 @@ from orchestrator.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = {"Authorization": "Bearer secret"}
+JSON = {**TOKEN, "Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -191,3 +192,31 @@ def test_an_address_that_cannot_be_served_is_one_line(tmp_path: Path, host: str)
     assert len(done.stderr.strip().splitlines()) == 1
     assert f"{host}:{port}" in done.stderr
     assert "--port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "words"),
+    [
+        ("post", "/campaigns", {"json": {}}, "request: config: missing"),
+        ("post", "/campaigns", {"json": {"config": 3}}, "request: config: given 3; expected a map"),
+        ("post", "/campaigns", {"json": [1]}, "request: given [1]; expected a JSON object"),
+        ("post", "/campaigns", {"json": {"config": {}, "x": 1}}, "request: x: unknown key"),
+        ("post", "/campaigns", {"content": b"{}"}, "expected Content-Type: application/json"),
+        ("post", "/campaigns", {"content": b"{", "headers": JSON}, "request: its body is not JSON"),
+        ("post", "/campaigns", {}, "request: missing; expected a JSON object"),
+        ("post", "/campaigns/a/resume", {"json": {"set": "a=1"}}, "set: given 'a=1'; expected a l"),
+        ("post", "/campaigns/a/resume", {"json": {"set": [1]}}, "set.0: given 1; expected a text"),
+        ("get", "/campaigns/a/best", {"params": {"k": 0}}, "k: given '0'; expected at least 1"),
+        ("get", "/campaigns/a/best", {"params": {"k": "x"}}, "k: given 'x'; expected an integer"),
+        ("get", "/campaigns/a/trials", {"params": {"failed": "z"}}, "expected true or false"),
+    ],
+)
+def test_malformed_requests_are_answered_in_the_same_form(
+    client: TestClient, method: str, path: str, sent: dict[str, Any], words: str
+) -> None:
+    answer = client.request(method, path, **{"headers": TOKEN, **sent})
+    assert answer.status_code == 422
+    detail = answer.json()["detail"]
+    assert isinstance(detail, str)
+    assert "\n" not in detail
+    assert words in detail

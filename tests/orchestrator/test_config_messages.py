@@ -140,7 +140,10 @@ def test_nor_is_any_other_value(path: tuple[str, ...], value: Any) -> None:
             "budget: given 3; expected a mapping with the keys rounds, batch, oracle_calls",
         ),
         ({"name": "a/b"}, "name: given 'a/b'; expected a name of up to 100 letters, digits"),
-        ({"agents": 3}, "agents: given 3; expected a list of mappings with a key 'kind'"),
+        (
+            {"agents": 3},
+            "agents: given 3; expected a list of at least one mapping with a key",
+        ),
         (
             {"agents": [{"kind": "bayes"}]},
             "agents.0.kind: given 'bayes'; did you mean 'bayesian'? allowed: random",
@@ -166,7 +169,10 @@ def test_nor_is_any_other_value(path: tuple[str, ...], value: Any) -> None:
             {"oracle": {"kind": "phonon-bte", "transport": "RTA"}},
             "did you mean 'rta'? expected one of rta, lbte",
         ),
-        ({"oracle": {"kind": "phonon-bte", "mesh": [3, 3]}}, "oracle.mesh"),
+        (
+            {"oracle": {"kind": "phonon-bte", "mesh": [3, 3]}},
+            "oracle.mesh: given [3, 3]; expected a list of three integers of at least 1",
+        ),
         (
             {"oracle": {"kind": "phonon-bte", "temperatures": 300}},
             "given 300; expected a list of at least one temperature from ",
@@ -220,3 +226,49 @@ def test_mappings_are_told_apart_by_their_own_key(oracle: dict[str, Any], expect
     with pytest.raises(ConfigError, match=expected) as caught:
         validate({**raw, "oracle": {"kind": "phonon-bte", **oracle}}, "config")
     assert "'kind'" not in str(caught.value)
+
+
+SETTINGS: list[type[BaseModel]] = [PhononSettings, GreenSettings, InterfaceSettings]
+
+
+def _bounded() -> Iterator[Any]:
+    """Settings of numbers with a bound, a value just beyond it, and the bound in words."""
+    beyond = {
+        "gt": (0.0, "above"),
+        "ge": (-1, "of at least"),
+        "lt": (0, "below"),
+        "le": (1, "most"),
+    }
+    for model in SETTINGS:
+        for name, field in model.model_fields.items():
+            for constraint in field.metadata:
+                for bound, (step, words) in beyond.items():
+                    limit = getattr(constraint, bound, None)
+                    if isinstance(limit, int | float):
+                        value, text = limit + step, f"{words} {limit:g}"
+                        yield pytest.param(model, name, value, text, id=f"{name} {bound}")
+
+
+@pytest.mark.parametrize(("model", "name", "value", "words"), list(_bounded()))
+def test_a_number_beyond_its_bound_is_told_the_bound(
+    model: type[BaseModel], name: str, value: float, words: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate({name: value})
+    message = one_line(caught.value, model, "--set")
+    assert message.startswith(f"--set: {name}: given {value!r}; expected ")
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [(PhononSettings, "mesh"), (GreenSettings, "q_mesh"), (PhononSettings, "fc2_supercell")],
+)
+@pytest.mark.parametrize("value", [[], [2], [2, 2, 2, 2]])
+def test_a_list_of_another_length_is_answered_as_a_list(
+    model: type[BaseModel], name: str, value: list[int]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate({name: value})
+    message = one_line(caught.value, model, "--set")
+    assert re.match(rf"--set: {name}: (given|got) {re.escape(str(value))}; expected ", message)

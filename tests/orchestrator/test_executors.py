@@ -397,7 +397,8 @@ def test_as_many_calls_as_resources_allow(settings: dict[str, Any], fitting: int
 def test_a_call_runs_on_one_node() -> None:
     settings = ExecutorSettings(address="10.0.0.1:6379", memory_gb=12)
     nodes = [{"CPU": 8.0, "memory": 10.0 * 2**30}] * 3
-    assert _fitting(settings, nodes) == 0
+    with pytest.raises(ConfigError, match=r"memory_gb is 12, but the largest node .* only 10"):
+        _fitting(settings, nodes)
     assert _fitting(settings, [*nodes, {"CPU": 8.0, "memory": 24.0 * 2**30}]) == 2
 
 
@@ -415,6 +416,17 @@ def test_resources_that_are_not_there_are_named(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(ConfigError, match=line):
         _fitting(ExecutorSettings(**settings), [{"CPU": 8.0, "memory": 2.0**35}])
+
+
+def test_a_call_that_fits_on_no_node_is_refused_at_once() -> None:
+    """Ray would wait for such a node, and each call for its worker."""
+    settings = ExecutorSettings(address="10.0.0.1:6379", cpus_per_call=16, memory_gb=30)
+    many, large = {"CPU": 64.0, "memory": 16 * 2.0**30}, {"CPU": 8.0, "memory": 512 * 2.0**30}
+    with pytest.raises(ConfigError, match=r"cpus_per_call is 16, but the largest node .* only 8"):
+        _fitting(settings, [large] * 4)
+    with pytest.raises(ConfigError, match=r"no node has all .*cpus_per_call 16, memory_gb 30"):
+        _fitting(settings, [many, large])
+    assert _fitting(settings, [many, large, {"CPU": 32.0, "memory": 64 * 2.0**30}]) == 2
 
 
 def test_a_cluster_is_joined_by_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,6 +304,28 @@ def test_a_label_that_fails_is_left_out(
     assert campaign.state.healings[1].accepted
 
 
+def test_refused_materials_cost_no_label_and_are_not_asked_for_again(
+    run: Callable[..., tuple[Campaign, Workers]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Workers.label_one
+    refused: list[str] = []
+
+    def refusing(self: Workers, request: LabelRequest, context: CallContext) -> LabelAnswer:
+        answer = plain(self, request, context)
+        if "Br" in request.material.species:
+            refused.append(request.material.digest)
+            return LabelAnswer(cost_s=0.0, error="dft: no moment of Br", refused=True)
+        return answer
+
+    monkeypatch.setattr(Workers, "label_one", refusing)
+    campaign, workers = run()
+    labels = campaign.state.force_labels.values()
+    assert len(refused) == len(set(refused)) > 0
+    assert sum(d.refused for d in labels) == len(refused)
+    assert len([d for d in labels if d.error is None]) == CONFIG["dft"]["max_labels"]
+    assert workers.asked.count("label") == CONFIG["dft"]["max_labels"] + len(refused)
+
+
 def test_one_that_cannot_judge_ends_with_the_cause(
     run: Callable[..., tuple[Campaign, Workers]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,40 @@ def test_over_http_a_path_is_absolute(key: str, tmp_path: Path) -> None:
     assert "expected: an absolute path" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("given", "placed"),
+    [
+        ("sqlite:///runs/m.db", "sqlite:///{folder}/runs/m.db"),
+        ("sqlite:////srv/m.db", "sqlite:////srv/m.db"),
+        ("file:runs", "file:{folder}/runs"),
+        ("file:///srv/runs", "file:///srv/runs"),
+        ("../runs", "{parent}/runs"),
+        ("/srv/runs", "/srv/runs"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("postgresql://u:p@h/db", "postgresql://u:p@h/db"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_a_store_of_mlflow_is_where_the_config_says(
+    given: str, placed: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    raw = _raw(PROTOTYPES, PHONONS, tracking={"uri": given})
+    (folder / "a.yaml").write_text(yaml.safe_dump(raw))
+    expected = placed.format(folder=folder, parent=tmp_path)
+    assert load_config(folder / "a.yaml").tracking.uri == expected
+    if given == placed:
+        assert validate(raw, "config", remote=True).tracking.uri == given
+    else:
+        with pytest.raises(ConfigError, match=r"tracking\.uri: given .*an absolute path"):
+            validate(raw, "config", remote=True)
+    old = validate(raw, "config", recorded=True)
+    assert old.tracking.uri == given
+    kept = validate(raw, "--set", recorded=True, remote=True, known=(given,))
+    assert kept.tracking.uri == given
+
+
 def test_a_formula_is_no_path() -> None:
     config = validate(_configs("Ge")["space.alphabet.G"], "config", remote=True)
     assert isinstance(config.space, SuperlatticeSpaceSettings)

@@ -307,3 +307,13 @@ def test_errors_that_pass_through_a_users_module_are_blamed_on_it() -> None:
         raise KeyError("lost")
     with pytest.raises(KeyError), blamed_within("prototypes"):
         raise KeyError("ours")
+
+
+def test_an_oracle_without_tighter_ones_is_itself_at_level_0() -> None:
+    class Loose(_Gives):
+        def tightened(self, level: int) -> Any:
+            return None
+
+    own = OwnOracle(OwnOracleSettings(kind=_PATH), Loose())
+    assert own.tightened(0) is own
+    assert own.tightened(1) is None

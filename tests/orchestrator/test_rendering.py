@@ -5,10 +5,19 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from orchestrator.presentation.rendering import best_table, console, say, status_table
+from oracle.materials.vacuum import Vacuum
+from oracle.phonons.doubts import elsewhere, everywhere, together, uncertain
+from orchestrator.presentation.rendering import (
+    best_table,
+    console,
+    say,
+    short,
+    status_table,
+)
 
 CAUTION = "strong anharmonicity: 61% of the force; numerical error of 49%"
 
@@ -121,3 +130,44 @@ def test_a_terminal_wraps_between_words_and_keeps_paths() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[0] == "  the files are found in the folder"
     assert lines[1] == f"    {path}"
+
+
+GRID = (100.0, 300.0)
+DOUBTS = [
+    vacuum.caution
+    for vacuum in (Vacuum(15.0, 3.4, False, (0, 0, 1)), Vacuum(196.0, 9.1, True, (1, 0, 0)))
+]
+DOUBTS += ["mace:/a/b may lack the dispersion forces", "relaxation changed the structure: c by 9 %"]
+
+
+@pytest.mark.parametrize("text", [*DOUBTS, "words; of a user", "/home/a; b: c"])
+def test_every_caution_is_one_part_of_the_short_form(text: str) -> None:
+    joined = together(
+        [everywhere(text, GRID), elsewhere(GRID, 100.0), uncertain(GRID, np.array([0, 0.9]), 0.25,
+         {"the mesh": np.array([0, 0.9])})], GRID,
+    )["low_confidence"]  # fmt: skip
+    first = text.partition(": ")[0].replace("; ", ", ")
+    others = ["force constants of another temperature", "numerical error of 90% at 300 K"]
+    assert short(joined) == ", ".join([first, *others])
+    assert "mostly due to the mesh" in joined
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown"),
+    [
+        (
+            "slab: kappa is per volume of the cell, of which 77% is vacuum; for the slab itself "
+            "multiply by 15.00 Å / thickness (van der Waals: 15.00 / 3.40 = 4.41)",
+            "slab",
+        ),
+        (
+            "force constants are those at 300 K, this is 500 K; set finite_temperature to it; "
+            "numerical error of 40%",
+            "force constants are those at 300 K, this is 500 K; set finite_temperature to it, "
+            "numerical error of 40%",
+        ),
+        (None, ""),
+    ],
+)
+def test_cautions_of_earlier_versions_are_not_cut_within(recorded: str | None, shown: str) -> None:
+    assert short(recorded) == shown

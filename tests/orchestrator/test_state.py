@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from orchestrator.campaign.ranking import leaders, ranking
 from orchestrator.campaign.state import CampaignState, apply
 from orchestrator.campaign.stopping import failure_reason
 from orchestrator.config.budget_settings import BudgetSettings, ConfirmationSettings
+from orchestrator.presentation.rendering import console
+from orchestrator.running.runner import _warn_of_trials_left
 
 OBJECTIVE = Objective(property="conductance", temperature=None, goal="minimize", log=False)
 
@@ -272,3 +275,54 @@ def test_events_survive_their_storage_form() -> None:
         assert ev.EVENT.validate_python({**stored, "kind": event.kind}) == event
     newer = {"kind": "round_finished", "round": 1, "metrics": {}, "added_later": True}
     assert ev.EVENT.validate_python(newer) == ev.RoundFinished(round=1, metrics={})
+
+
+def test_what_is_known_within_a_factor_of_several_comes_last_even_if_confirmed() -> None:
+    positive = replace(OBJECTIVE, log=True)
+    history = History()
+    history.plan(1, *[_trial(i, c) for i, c in enumerate(("00", "01", "10"), start=1)])
+    errors = [("00", 1.0, 0.95), ("01", 2.0, 0.9), ("10", 3.0, None)]
+    for number, (candidate, value, std) in enumerate(errors, start=1):
+        history.measure(_trial(number, candidate), value, std)
+    history.add(
+        ev.Confirmation(
+            trial="t-0001", candidate="00", before=1.0, after=1.1, allowed=1.0, verdict="confirmed"
+        )
+    )
+    assert [r.label.candidate for r in ranking(history.state, positive)] == ["01", "10", "00"]
+    # A number that may be zero has no relative error.
+    assert [r.label.candidate for r in ranking(history.state, OBJECTIVE)] == ["00", "01", "10"]
+
+
+def test_a_trial_that_ran_at_every_sudden_end_is_known() -> None:
+    """The process may have been ended by the trial's calculator; an interrupt is no sudden end."""
+    history = History()
+    history.plan(1, _trial(1, "01"), _trial(2, "10"))
+    for _ in range(2):
+        history.add(ev.TrialStarted(trials=("t-0001",)))
+        history.add(ev.Opened(host="h", pid=2))
+    history.add(ev.TrialStarted(trials=("t-0001", "t-0002")))
+    history.add(ev.Stopped(state="interrupted", reason="interrupted"))
+    history.add(ev.Opened(host="h", pid=3))
+    assert [t.left for t in history.state.trials.values()] == [2, 0]
+    assert [t.failures for t in history.state.trials.values()] == [0, 0]
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("serial", True), ("ray", False)])
+def test_such_a_trial_is_named_on_resume(
+    kind: str, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History()
+    history.plan(1, _trial(1, "01"), _trial(2, "10"))
+    for _ in range(2):
+        history.add(ev.TrialStarted(trials=("t-0001",)))
+        history.add(ev.Opened(host="h", pid=2))
+    store = SimpleNamespace(formulas=lambda names: dict.fromkeys(names, "NaCl"))
+    executor = SimpleNamespace(kind=kind)
+    campaign: Any = SimpleNamespace(
+        config=SimpleNamespace(executor=executor), state=history.state, store=store
+    )
+    _warn_of_trials_left(campaign, console(stderr=True))
+    said = capsys.readouterr().err
+    assert ("t-0001 (NaCl) was running each of the 2 times" in said) == warned
+    assert "t-0002" not in said
