@@ -16,6 +16,7 @@ from oracle.green.oracle import GreenOracle
 from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons.settings import BornCharges, PhononSettings
 from oracle.potentials.forces import check_elements
+from oracle.potentials.table import weights_digest
 from oracle.replay.oracle import ReplayOracle
 from oracle.replay.settings import ReplaySettings
 from oracle.replay.table import load_table
@@ -178,6 +179,32 @@ def build_oracle(
         settings = settings.referring_to(objective.temperature)
     answers = None if objective is None else Answers(ids or {}, objective.property)
     return ORACLES[settings.kind].build(settings, fidelity, answers)
+
+
+def second_oracle(config: CampaignConfig) -> Oracle | None:
+    """The oracle of the objective's fidelity with the potential that gives second opinions.
+
+    Its settings are those of the campaign, not tightened. None where no second opinion is wanted.
+
+    Raises:
+        ConfigError: the second potential is unknown or not installed, or it is the first one under
+            another name.
+    """
+    name = config.confirmation.second_opinion
+    if name is None:
+        return None
+    assert isinstance(config.oracle, PhononSettings)  # no other config is valid
+    key = "confirmation.second_opinion"
+    try:
+        settings = config.oracle.model_copy(update={"calculator": name})
+        if weights_digest(settings.potential) == weights_digest(config.oracle.potential):
+            raise ConfigError(
+                f"{key}: {name} has the same weights as oracle.calculator, "
+                f"{config.oracle.calculator}; expected another potential"
+            )
+        return build_oracle(settings, fidelities_of(settings)[-1], None, config.objective)
+    except OracleError as error:
+        raise ConfigError(f"{key}: {error.message}") from error
 
 
 def check_table(config: CampaignConfig, space: Space) -> list[str]:

@@ -32,8 +32,9 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     """All candidates with a measured value of the objective, best first.
 
     Those evaluated with the potential's current weights come before stale ones, then those within
-    all limits before those that violate one, then confirmed ones before others; within these groups
-    they are sorted by score, and equal scores by id.
+    all limits before those that violate one, then confirmed ones before others, and of these
+    confirmed ones those with which a second potential disagrees last; within these groups they are
+    sorted by score, and equal scores by id.
     """
     rows: list[Ranked] = []
     for label in state.labels.values():
@@ -49,6 +50,7 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
             r.stale,
             r.refusal is not None,
             not r.label.confirmed,
+            r.label.is_disputed,
             -r.score,
             r.label.candidate,
         )

@@ -8,6 +8,7 @@ from pydantic import (
     Field,
 )
 
+from oracle.runtime.local_inputs import PotentialName
 from orchestrator.config.run_settings import Duration
 
 
@@ -36,6 +37,12 @@ class ConfirmationSettings(ClosedSettings):
     a leader."""
     default_error: float = Field(default=0.1, gt=0)
     """Relative standard error assumed for an evaluation that states none."""
+    second_opinion: PotentialName | None = None
+    """Another potential, named as in `oracle.calculator`, with which every confirmed leader is
+    evaluated as well, at the settings of the campaign. It should have another architecture and
+    other training data. Leaders on which the two disagree beyond their errors are ranked after the
+    others. Its evaluations count neither as `oracle_calls` nor as `max_calls`, and the surrogate
+    does not learn from them."""
 
 
 class BudgetSettings(ClosedSettings):

@@ -19,7 +19,7 @@ from orchestrator.campaign import hints
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.events import Belief
 from orchestrator.campaign.ranking import Ranked, best_of, ranking
-from orchestrator.campaign.state import CampaignState
+from orchestrator.campaign.state import CampaignState, Label
 from orchestrator.queries.material_files import files_of
 from orchestrator.store.store import Store
 
@@ -53,6 +53,7 @@ def status(store: Store, name: str) -> Document:
             for h in state.healings
         ],
         "confirmations": len([t for t in state.of_purpose("confirm") if t.is_finished]),
+        "second_opinions": len([t for t in state.of_purpose("opinion") if t.is_finished]),
         "cheap_calls": len([t for t in state.of_purpose("cheap") if t.is_finished]),
         "failures": len([t for t in state.trials.values() if t.status == "FAILED"]),
         "unstable": len([t for t in finished if t.outcome and t.outcome.status == "unstable"]),
@@ -130,6 +131,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "fidelity": evaluation.fidelity,
         "stable": True,
         "confirmed": label.confirmed,
+        "second_opinion": opinion_document(label),
         "low_confidence": caution(evaluation, campaign.objective.temperature),
         "refusal": row.refusal,
         "stale": row.stale,
@@ -142,6 +144,22 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "file": file_of(store.home, evaluation.material, formula),
         "oracle": settings_of(store.home, evaluation),
         "quantity": campaign.objective.quantity,
+    }
+
+
+def opinion_document(label: Label) -> Document | None:
+    """What a second potential says of a candidate; None where none was asked."""
+    opinion = label.opinion
+    if opinion is None:
+        return None
+    return {
+        "potential": opinion.potential,
+        "kappa": opinion.value,
+        "std": opinion.std,
+        "ratio": opinion.ratio,
+        "allowed": opinion.allowed,
+        "agrees": opinion.agrees,
+        "reason": opinion.reason,
     }
 
 
@@ -260,6 +278,7 @@ def _why(campaign: Campaign, candidate: str) -> Document | None:
         "rank": rank,
         "confirmed": label.confirmed if label else False,
         "demotions": label.demotions if label else 0,
+        "second_opinion": opinion_document(label) if label else None,
         "screened": state.screened.get(candidate),
         "trials": [_trial(campaign, t) for t in trials],
         "_current": label.evaluation if label else None,
@@ -279,6 +298,7 @@ def _trial(campaign: Campaign, trial: Any) -> Document:
         "parent_formulas": _formulas(campaign.store, plan.parents),
         "fidelity": plan.fidelity,
         "level": plan.level,
+        "potential": plan.potential,
         "predicted": None if plan.belief is None else plan.belief.model_dump(),
         "expected": None if plan.belief is None else _expected(campaign.objective, plan.belief),
         "acquisition": plan.acquisition,

@@ -9,6 +9,7 @@ from agents.selection.batch import Selected
 from oracle.contract.protocol import Oracle
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.confirmation import level_for, to_confirm
+from orchestrator.campaign.second_opinion import to_ask
 from orchestrator.campaign.state import CampaignState
 from orchestrator.config.budget_settings import ConfirmationSettings
 
@@ -75,6 +76,40 @@ def confirmation_trials(
             )
         )
     return plans
+
+
+def opinion_trials(
+    state: CampaignState,
+    objective: Objective,
+    settings: ConfirmationSettings,
+    oracle: Oracle | None,
+    *,
+    final: bool,
+) -> list[ev.TrialPlan]:
+    """Trials that evaluate confirmed leaders with a second potential.
+
+    Args:
+        state: of the campaign.
+        objective: what is sought.
+        settings: which potential, and how many leaders.
+        oracle: the campaign's, with the second potential; None where there is none.
+        final: whether the campaign would otherwise end now.
+    """
+    if oracle is None:
+        return []
+    return [
+        state.trials[label.trial].plan.model_copy(
+            update={
+                "level": 0,
+                "method": oracle.method_digest,
+                "purpose": "opinion",
+                "potential": settings.second_opinion,
+                "acquisition": None,
+                "belief": None,
+            }
+        )
+        for label in to_ask(state, objective, settings, final=final)
+    ]
 
 
 def _belief(selected: Selected) -> ev.Belief | None:
