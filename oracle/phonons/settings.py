@@ -166,6 +166,9 @@ class PhononSettings(BaseModel):
 
     transport: Literal["rta", "lbte"] = "rta"
     """Relaxation-time approximation, or full solution of the linearised Boltzmann equation."""
+    full_solution: bool = False
+    """Whether the conductivity by full solution is given beside that by the relaxation-time
+    approximation, as `kappa_lbte`. Campaigns set it for confirmations."""
     coherence: bool = True
     """Whether the off-diagonal (Wigner) part is added to kappa."""
     isotope: bool = True

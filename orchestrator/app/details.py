@@ -154,6 +154,8 @@ def _value(name: str, value: Any, temperatures: Sequence[float]) -> str:
     line = spec_of(name)
     at = ""
     if isinstance(value, list):
+        if value and line.shape == "tensor" and np.ndim(value) == 3:
+            value = [float(np.trace(tensor) / 3) for tensor in np.asarray(value)]
         if not value or isinstance(value[0], list):
             return text_of(value)
         at = f" at {plain(temperatures[0])} K" if len(temperatures) == len(value) > 0 else ""

@@ -22,6 +22,7 @@ from oracle.replay.settings import ReplaySettings
 from oracle.replay.table import load_table
 from oracle.runtime.errors import OracleError
 from orchestrator.assembly.table_rows import check_rows, chosen_ids
+from orchestrator.config.budget_settings import ConfirmationSettings
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.oracle_settings import AnyOracleSettings
@@ -179,6 +180,21 @@ def build_oracle(
         settings = settings.referring_to(objective.temperature)
     answers = None if objective is None else Answers(ids or {}, objective.property)
     return ORACLES[settings.kind].build(settings, fidelity, answers)
+
+
+def confirming(oracle: Oracle, settings: ConfirmationSettings) -> tuple[Oracle, bool]:
+    """The oracle whose tightened form confirms leaders, and whether it solves in full as well.
+
+    Args:
+        oracle: of the objective's fidelity.
+        settings: of confirmations.
+    """
+    if settings.transport != "lbte" or not isinstance(oracle, PhononBTE):
+        return oracle, False
+    given = oracle.settings
+    if oracle.fidelity == "harmonic" or given.transport == "lbte" or given.full_solution:
+        return oracle, False
+    return PhononBTE(given.model_copy(update={"full_solution": True})), True
 
 
 def second_oracle(config: CampaignConfig) -> Oracle | None:

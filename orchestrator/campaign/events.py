@@ -45,6 +45,8 @@ class TrialPlan(BaseModel):
     fidelity: str
     method: str
     """Method digest of the oracle that evaluates it."""
+    full_solution: bool = False
+    """Whether the Boltzmann equation is solved in full as well."""
     level: int = 0
     """0 for the campaign's own settings, 1 and 2 for the tighter settings of confirmations."""
     generation: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -37,6 +39,9 @@ class ConfirmationSettings(ClosedSettings):
     a leader."""
     default_error: float = Field(default=0.1, gt=0)
     """Relative standard error assumed for an evaluation that states none."""
+    transport: Literal["rta", "lbte"] = "lbte"
+    """``lbte`` also solves the Boltzmann equation of confirmed leaders in full, beside the
+    relaxation-time approximation, in which candidates are compared (oracle `phonon-bte` only)."""
     second_opinion: PotentialName | None = None
     """Another potential, named as in `oracle.calculator`, with which every confirmed leader is
     evaluated as well, at the settings of the campaign. It should have another architecture and

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from agents.contract.objective import Objective
-from oracle.contract.evaluation import EVALUATION, caution, unit_of
+from oracle.contract.evaluation import EVALUATION, Outcome, caution, scalar, unit_of
 from oracle.contract.property_table import names_of
 from oracle.materials.material import Material
 from oracle.runtime.files import write_whole
@@ -132,6 +132,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "stable": True,
         "confirmed": label.confirmed,
         "second_opinion": opinion_document(label),
+        "kappa_lbte": _in_full(campaign.objective, evaluation) if is_kappa else None,
         "low_confidence": caution(evaluation, campaign.objective.temperature),
         "refusal": row.refusal,
         "stale": row.stale,
@@ -145,6 +146,12 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "oracle": settings_of(store.home, evaluation),
         "quantity": campaign.objective.quantity,
     }
+
+
+def _in_full(objective: Objective, evaluation: Outcome) -> float | None:
+    """Kappa by full solution of the Boltzmann equation, along the direction that is sought."""
+    found = scalar(evaluation, "kappa_lbte", objective.temperature, objective.direction)
+    return None if found is None else found[0]
 
 
 def opinion_document(label: Label) -> Document | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from agents.contract.objective import Objective
 from agents.selection.batch import Selected
 from oracle.contract.protocol import Oracle
+from orchestrator.assembly.oracles import confirming
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.confirmation import level_for, to_confirm
 from orchestrator.campaign.second_opinion import to_ask
@@ -58,6 +59,7 @@ def confirmation_trials(
         final: whether the campaign would otherwise end now.
     """
     plans = []
+    oracle, in_full = confirming(oracle, settings)
     for label in to_confirm(state, objective, settings, final=final):
         level = level_for(state, label)
         tight = oracle.tightened(level)
@@ -68,6 +70,7 @@ def confirmation_trials(
             first.model_copy(
                 update={
                     "level": level,
+                    "full_solution": in_full,
                     "method": tight.method_digest,
                     "purpose": "confirm",
                     "acquisition": None,
@@ -101,6 +104,7 @@ def opinion_trials(
         state.trials[label.trial].plan.model_copy(
             update={
                 "level": 0,
+                "full_solution": False,
                 "method": oracle.method_digest,
                 "purpose": "opinion",
                 "potential": settings.second_opinion,

@@ -161,7 +161,8 @@ def _replayed(settings: ReplaySettings, config: CampaignConfig, space: Space) ->
 def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) -> CallPrices:
     """Calls of the oracle `phonon-bte`."""
     kinds, timed, slow = kinds_of(space), Timed(settings.calculator), slowness()
-    efforts = [(kind.share, phonon_effort(kind.example, settings, timed)) for kind in kinds]
+    in_full = config.confirmation.transport == "lbte"
+    efforts = [(k.share, phonon_effort(k.example, settings, timed, in_full=in_full)) for k in kinds]
     harmonic = _mean([(share, e.harmonic) for share, e in efforts], slow)
     conductive = _mean([(share, e.conductive) for share, e in efforts], slow)
     confirming = _mean([(share, e.confirming) for share, e in efforts], slow)

@@ -19,6 +19,8 @@ def call_for(
     oracle = campaign.oracle
     if plan.potential is not None:  # a second opinion, also where the first potential was healed
         oracle = config.oracle.model_copy(update={"calculator": plan.potential})
+    if plan.full_solution:
+        oracle = oracle.model_copy(update={"full_solution": True})
     request = EvaluationRequest(
         oracle=oracle,
         fidelity=plan.fidelity,

@@ -18,20 +18,23 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymatgen.core import Structure
+from pymatgen.core.structure import Structure
 from rich.console import Console
 
 from agents.contract.objective import Objective
 from oracle.contract.evaluation import Failed, Measured, Outcome, Quantity, Unstable
 from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
 from oracle.potentials import accuracy
 from oracle.potentials.calibration import Deviations, MeasuredTable
 from oracle.potentials.kinship import ORIGINS, likeness
 from oracle.potentials.table import POTENTIALS, weights_path
+from oracle.replay.oracle import ReplayOracle
 from orchestrator.app.cli import main
 from orchestrator.assembly import prepared
 from orchestrator.assembly.notes import campaign_notes
-from orchestrator.assembly.oracles import build_oracle
+from orchestrator.assembly.oracles import build_oracle, confirming
 from orchestrator.calls import healing_calls, oracle_calls
 from orchestrator.calls.healing_calls import HuntAnswer, HuntRequest
 from orchestrator.calls.oracle_calls import EvaluationRequest, PreflightRequest
@@ -123,7 +126,12 @@ class Workers:
             return Failed(**common, message="no convergence", permanent=True)
         value = _kappa(crystal.formula) * ratio
         kappa = Quantity(value=[value], std=[0.02 * value], unit="W/m/K", per_temperature=True)
-        return Measured(**common, temperature=(300.0,), properties={"kappa": kappa})
+        properties = {"kappa": kappa}
+        if getattr(request.oracle, "full_solution", False):
+            properties["kappa_lbte"] = Quantity(
+                value=[1.2 * value], unit="W/m/K", per_temperature=True
+            )
+        return Measured(**common, temperature=(300.0,), properties=properties)
 
     def hunt(self, request: HuntRequest, context: CallContext) -> HuntAnswer:
         self.hunts.append(request)
@@ -323,7 +331,7 @@ def _story(campaign: Campaign) -> list[Any]:
 
 KAPPA = Objective()
 NACL = Crystal.from_structure(
-    Structure(5.64 / 2 * (np.ones((3, 3)) - np.eye(3)), ["Na", "Cl"], [[0, 0, 0], [0.5] * 3])
+    Structure(5.64 / 2 * (np.ones((3, 3)) - np.eye(3)), ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
 )
 
 
@@ -353,6 +361,49 @@ def _judged(
     plan: Any = SimpleNamespace(id="t-0009", potential=names[1])
     label = Label("c-1", "t-0002", first, 1, 1, confirmed=True)
     return judge(label, second, KAPPA, ConfirmationSettings(default_error=0.3), plan, family)
+
+
+class TestFullSolution:
+    def test_confirmed_leaders_have_it_beside_the_value_that_ranks_them(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        campaign, _ = run()
+        confirmed = campaign.state.of_purpose("confirm")
+        assert all(trial.plan.full_solution for trial in confirmed)
+        others = [t for t in campaign.state.trials.values() if t not in confirmed]
+        assert not any(trial.plan.full_solution for trial in others)
+        # A fifth more is no reason to doubt a value, nor is it compared with other candidates'.
+        assert {label.demotions for label in campaign.state.labels.values()} == {0}
+        for row in _best(tmp_path):
+            assert row["value"] == pytest.approx(_kappa(row["formula"]))
+            expected = pytest.approx(1.2 * row["value"]) if row["confirmed"] else None
+            assert row["kappa_lbte"] == expected
+        assert "full solution" in _command(tmp_path, "best", "asked")
+
+    def test_it_can_be_left_out(self, run: Run, tmp_path: Path) -> None:
+        plain = {"leaders": 1, "max_calls": 6, "transport": "rta"}
+        campaign, _ = run(confirmation=plain)
+        assert not any(t.plan.full_solution for t in campaign.state.trials.values())
+        assert {row["kappa_lbte"] for row in _best(tmp_path)} == {None}
+        # The next leader is confirmed as it is wanted then.
+        more = ("confirmation.transport=lbte", "confirmation.leaders=2")
+        later, workers = run(overrides=more)
+        assert [level for _, _, level in workers.asked] == [1]
+        confirmed = later.state.of_purpose("confirm")
+        assert [trial.plan.full_solution for trial in confirmed] == [False, True]
+        assert {trial.status for trial in confirmed} == {"DONE"}
+
+    def test_it_belongs_to_the_oracle_of_phonons(self) -> None:
+        wanted = ConfirmationSettings()
+        phonons = PhononBTE(PhononSettings(calculator=FIRST))
+        assert confirming(phonons, wanted)[1]
+        assert confirming(phonons, ConfirmationSettings(transport="rta")) == (phonons, False)
+        for oracle in (
+            PhononBTE(PhononSettings(calculator=FIRST), "harmonic"),
+            PhononBTE(PhononSettings(calculator=FIRST, transport="lbte")),
+            ReplayOracle({}, fidelity="table", property="kappa", table_sha256="x", column="kappa"),
+        ):
+            assert confirming(oracle, wanted) == (oracle, False)
 
 
 class TestAgreement:
