@@ -220,6 +220,11 @@ class PhononSettings(BaseModel):
                 f"reference_temperature: got {self.reference_temperature:g}; expected one of "
                 f"temperatures, {list(self.temperatures)}"
             )
+        if self.full_solution and self.transport == "lbte":
+            raise ValueError(
+                "full_solution: given true with transport: lbte, whose kappa is the full solution; "
+                "expected transport: rta, or full_solution: false"
+            )
         if self.boundary_specularity and self.boundary_um is None:
             raise ValueError("boundary_specularity: needs boundary_um")
         for name in ("fc2_supercell", "fc3_supercell"):

@@ -92,6 +92,8 @@ def test_the_method_without_it_is_as_before() -> None:
     assert PhononBTE(BOTH).tightened(1).settings.full_solution
     alone = SMALL.model_copy(update={"transport": "lbte"})
     assert PhononBTE(alone).tightened(1).settings.transport == "lbte"
+    with pytest.raises(ValueError, match="expected transport: rta"):
+        PhononSettings(transport="lbte", full_solution=True)
 
 
 @pytest.mark.slow
