@@ -155,7 +155,7 @@ def _triplets(phonons: object, settings: PhononSettings, bands: int, operations:
     """Number of three-phonon processes on the mesh, as `settings.mesh_effort` counts them."""
     mesh = harmonic.transport_mesh(phonons, settings)
     solved = settings.converge_meshes if settings.converge else 1
-    direct = 3.0 if settings.transport == "lbte" else 1.5 if settings.full_solution else 1.0
+    direct = 3.0 if settings.transport == "lbte" else 1.25 if settings.full_solution else 1.0
     return float(solved * direct * np.prod(mesh, dtype=float) ** 2 * bands**3 / operations)
 
 
