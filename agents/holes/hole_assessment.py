@@ -51,7 +51,14 @@ class Assessment:
             sizes=self.model.predict(evidence),
         )
 
-    def hunt(self, budget: int, *, importance: Array | None = None, least: float = 0.0) -> Hunt:
+    def hunt(
+        self,
+        budget: int,
+        *,
+        importance: Array | None = None,
+        least: float = 0.0,
+        groups: Sequence[int] | None = None,
+    ) -> Hunt:
         """Which supercells to label; for the arguments see `agents.holes.hole_hunter.hunt`."""
         return hunt(
             [entry.id for entry in self.entries],
@@ -62,6 +69,7 @@ class Assessment:
             labelled=self.labelled.latents if self.labelled is not None else (),
             importance=importance,
             least=least,
+            groups=groups,
         )
 
 

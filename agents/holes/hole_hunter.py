@@ -72,6 +72,7 @@ def hunt(
     importance: Array | None = None,
     costs: Array | None = None,
     least: float = 0.0,
+    groups: Sequence[int] | None = None,
 ) -> Hunt:
     """Choose supercells to label.
 
@@ -86,6 +87,9 @@ def hunt(
             material is; the default is 1.
         costs: (n,), relative cost of each label; the default is 1.
         least: eV/Å; structures with a smaller expected error are not holes and are not chosen.
+        groups: (n,), number of the group of each structure, from 0, or -1 for none. Of each group
+            the most useful structure is chosen before any other, in the order of their usefulness;
+            the default is no groups.
 
     Raises:
         ValueError: an empty pool, arrays of different lengths, or a negative budget.
@@ -93,16 +97,19 @@ def hunt(
     n = len(ids)
     weights = np.ones(n) if importance is None else np.asarray(importance, dtype=np.float64)
     prices = np.ones(n) if costs is None else np.asarray(costs, dtype=np.float64)
-    _check(n, latents, sizes, weights, prices, budget)
+    group = np.full(n, -1) if groups is None else np.asarray(groups)
+    _check(n, latents, sizes, weights, prices, group, budget)
     error = sizes.force_error * np.sqrt(weights)
     covariance = _conditioned(space, latents, labelled)
     free = sizes.force_error >= least
     total = float((np.square(error) * np.diag(covariance)).sum())
     remaining = total
     wanted: list[ChosenSupercell] = []
+    ahead = free & (group >= 0)
     while len(wanted) < budget and free.any():
         gain = np.square(error) @ np.square(covariance) / (np.diag(covariance) + _NOISE)
-        at = int(np.argmax(np.where(free, gain / prices, -np.inf)))
+        eligible = ahead if ahead.any() else free
+        at = int(np.argmax(np.where(eligible, gain / prices, -np.inf)))
         nearest = _most_helped(covariance, at, error)
         wanted.append(_wanted(at, ids, sizes, float(gain[at] / total), ids[nearest]))
         remaining -= float(gain[at])
@@ -110,6 +117,7 @@ def hunt(
             covariance[at, at] + _NOISE
         )
         free[at] = False
+        ahead &= group != group[at]
     mean = float(weights.sum())
     return Hunt(
         tuple(wanted),
@@ -161,6 +169,7 @@ def _check(
     sizes: HoleSizes,
     weights: Array,
     prices: Array,
+    group: NDArray[np.int_],
     budget: int,
 ) -> None:
     if n == 0:
@@ -170,6 +179,7 @@ def _check(
         ("sizes", len(sizes.force_error)),
         ("importance", len(weights)),
         ("costs", len(prices)),
+        ("groups", len(group)),
     ):
         if length != n:
             raise ValueError(f"{name} has {length} entries; expected {n}, one for each structure")

@@ -117,6 +117,19 @@ PROPERTY_TABLE: Mapping[str, PropertySpec] = {
         per_temperature=True,
         promised=True,
     ),
+    "kappa_lbte": PropertySpec(
+        "kappa by full solution",
+        "Lattice thermal conductivity by full solution of the Boltzmann equation, beside that by "
+        "the relaxation-time approximation.",
+        symbol="κ_LBTE",
+        unit="W/m/K",
+        oracles={"phonon-bte": _THIRD_ORDER},
+        requires="full_solution",
+        shape="tensor",
+        per_temperature=True,
+        positive=True,
+        main=True,
+    ),
     "min_frequency_thz": PropertySpec(
         "lowest frequency",
         "Lowest phonon frequency; imaginary ones are negative.",

@@ -280,6 +280,22 @@ def _tensors(voigt: Array) -> Array:
     return tensors
 
 
+def in_full(phonons: Phono3py, particle: Array, single: Array, full: Array) -> Array:
+    """The particle part by full solution, from both solutions on another mesh.
+
+    The matrix that turns one solution into the other there is applied, and the result is made
+    symmetric. All arrays are (n_temperatures, 3, 3), W/m/K.
+
+    Args:
+        phonons: gives the point group.
+        particle: in the relaxation-time approximation.
+        single: the same on the other mesh, invertible.
+        full: the full solution on the other mesh.
+    """
+    found = full @ np.linalg.inv(single) @ particle
+    return symmetrised(phonons, (found + np.swapaxes(found, 1, 2)) / 2)
+
+
 def symmetrised(phonons: Phono3py, tensors: Array) -> Array:
     """Average over the point group, in Cartesian coordinates."""
     cell = phonons.primitive.cell.T

@@ -39,6 +39,8 @@ class PhononBTE(ComputingOracle[PhononSettings]):
         document = settings.model_dump(mode="json", exclude={"fidelities"})
         if settings.reference_temperature is None or fidelity == "harmonic":
             document.pop("reference_temperature")  # as before there was this setting
+        if not settings.full_solution:
+            document.pop("full_solution")  # as before there was this setting
         document["calculator"] = described(settings.calculator)
         if settings.dispersion is None:
             del document["dispersion"]  # methods without it are as they were

@@ -24,6 +24,7 @@ from oracle.materials.crystal import Crystal
 from oracle.materials.vacuum import vacuum_of
 from oracle.phonon_bte import convergence, gruneisen, kappa_files, phase_space
 from oracle.phonon_bte.cumulative import cumulative
+from oracle.phonon_bte.full_solution import full_kappa
 from oracle.phonon_bte.properties import (
     conductive_properties,
     elastic_properties,
@@ -249,6 +250,10 @@ class Pipeline:
         self.provenance |= transport_record(relaxed, phonons, third, solution, error)
         self.provenance["reference_temperature"] = settings.reference
         properties = properties | conductive_properties(solved, error, settings.temperatures)
+        if settings.full_solution and settings.transport == "rta":
+            properties |= self._timed(
+                "lbte", lambda: full_kappa(phonons, solution, settings, error, self.provenance)
+            )
         properties["anharmonicity"] = make_quantity(
             "anharmonicity", one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )

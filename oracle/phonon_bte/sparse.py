@@ -28,7 +28,13 @@ from oracle.phonon_bte.between_points import (
     scattered,
     thirds,
 )
-from oracle.phonon_bte.conductivity import Transport, boundary_widths, conductivity, symmetrised
+from oracle.phonon_bte.conductivity import (
+    Transport,
+    boundary_widths,
+    conductivity,
+    in_full,
+    symmetrised,
+)
 from oracle.phonons.settings import PhononSettings
 
 Array = NDArray[np.float64]
@@ -79,12 +85,9 @@ def sparse_conductivity(
     full = conductivity(phonons, settings, (a, b, c), coherence=False, checked=checked)
     volume = float(phonons.primitive.volume)
     alone = modes_of(full).kappa(settings.temperatures, volume).sum(axis=(1, 2))
-    factor = (thirds(full.particle) / thirds(alone))[:, None, None]
-    return replace(
-        transport,
-        particle=transport.particle * factor,
-        mode_kappa=transport.mode_kappa * factor,
-    )
+    particle = in_full(phonons, transport.particle, symmetrised(phonons, alone), full.particle)
+    factor = (thirds(particle) / thirds(transport.particle))[:, None, None]
+    return replace(transport, particle=particle, mode_kappa=transport.mode_kappa * factor)
 
 
 def completed(

@@ -81,7 +81,9 @@ class PhononEffort:
     confirming: Effort
 
 
-def phonon_effort(crystal: Crystal, settings: PhononSettings, seconds: Seconds) -> PhononEffort:
+def phonon_effort(
+    crystal: Crystal, settings: PhononSettings, seconds: Seconds, *, in_full: bool = False
+) -> PhononEffort:
     """Estimate for one crystal.
 
     Supercells are those of the crystal as it is given, which relaxation may change.
@@ -90,8 +92,11 @@ def phonon_effort(crystal: Crystal, settings: PhononSettings, seconds: Seconds) 
         crystal: any.
         settings: of the oracle.
         seconds: times the potential.
+        in_full: whether confirmations solve the Boltzmann equation in full as well.
     """
     relaxed, tight = as_given(crystal), settings.tightened()
+    if in_full and settings.transport == "rta":
+        tight = tight.model_copy(update={"full_solution": True})
     return PhononEffort(
         harmonic_effort(relaxed, settings, seconds),
         _conductive(relaxed, settings, seconds, 1.0),
@@ -156,7 +161,7 @@ def _triplets(phonons: object, settings: PhononSettings, bands: int, operations:
     """Number of three-phonon processes on the mesh, as `settings.mesh_effort` counts them."""
     mesh = harmonic.transport_mesh(phonons, settings)
     solved = settings.converge_meshes if settings.converge else 1
-    direct = 3.0 if settings.transport == "lbte" else 1.0
+    direct = 3.0 if settings.transport == "lbte" else 1.25 if settings.full_solution else 1.0
     return solved * direct * harmonic.processes(mesh, bands, operations, settings.sparse)
 
 

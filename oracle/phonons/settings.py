@@ -167,6 +167,9 @@ class PhononSettings(BaseModel):
 
     transport: Literal["rta", "lbte"] = "rta"
     """Relaxation-time approximation, or full solution of the linearised Boltzmann equation."""
+    full_solution: bool = False
+    """Whether the conductivity by full solution is given beside that by the relaxation-time
+    approximation, as `kappa_lbte`. Campaigns set it for confirmations."""
     coherence: bool = True
     """Whether the off-diagonal (Wigner) part is added to kappa."""
     isotope: bool = True
@@ -213,6 +216,11 @@ class PhononSettings(BaseModel):
             raise ValueError(
                 f"reference_temperature: got {self.reference_temperature:g}; expected one of "
                 f"temperatures, {list(self.temperatures)}"
+            )
+        if self.full_solution and self.transport == "lbte":
+            raise ValueError(
+                "full_solution: given true with transport: lbte, whose kappa is the full solution; "
+                "expected transport: rta, or full_solution: false"
             )
         if self.boundary_specularity and self.boundary_um is None:
             raise ValueError("boundary_specularity: needs boundary_um")
@@ -291,9 +299,9 @@ class PhononSettings(BaseModel):
                 "fc3_atoms": round(self.fc3_atoms * _CONFIRMING**3),
                 "snapshot_seed": self.snapshot_seed + 1,
                 "pairs_start": -(-self.pairs_start * 3 // 2),
-                "pairs_max": self.pairs_max * 2,
-                "oversampling": self.oversampling * 1.5,
-                "tolerance": self.tolerance / 2,
+                "pairs_max": -(-self.pairs_max * 3 // 2),
+                "oversampling": self.oversampling * 1.25,
+                "tolerance": self.tolerance * 0.75,
                 "mesh": mesh,
                 "mesh_spacing": self.mesh_spacing * 0.85,
                 "mesh_effort": self.mesh_effort * 3,

@@ -180,11 +180,18 @@ def best(home: Path, name: str, *, k: int, as_csv: bool, as_json: bool) -> int:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of `best` without nested values: of the error budget, the ends of the interval."""
+    """A row of `best` without nested values.
+
+    Of the error budget it has the ends of the interval, of a second opinion what it found.
+    """
     budget = row.get("error_budget") or {}
     low, high = budget.get("interval_90") or (None, None)
-    rest = {key: value for key, value in row.items() if key != "error_budget"}
-    return rest | {"interval_90_low": low, "interval_90_high": high}
+    opinion = row.get("second_opinion") or {}
+    nested = ("error_budget", "second_opinion")
+    rest = {key: value for key, value in row.items() if key not in nested}
+    rest |= {"interval_90_low": low, "interval_90_high": high}
+    names = ("potential", "kappa", "ratio", "agrees")
+    return rest | {f"second_{name}": opinion.get(name) for name in names}
 
 
 def show(home: Path, candidate: str, *, verbose: bool, as_json: bool) -> int:

@@ -154,6 +154,8 @@ def _value(name: str, value: Any, temperatures: Sequence[float]) -> str:
     line = spec_of(name)
     at = ""
     if isinstance(value, list):
+        if value and line.shape == "tensor" and np.ndim(value) == 3:
+            value = [float(np.trace(tensor) / 3) for tensor in np.asarray(value)]
         if not value or isinstance(value[0], list):
             return text_of(value)
         at = f" at {plain(temperatures[0])} K" if len(temperatures) == len(value) > 0 else ""
@@ -220,13 +222,27 @@ def _why(history: Document, document: Document) -> Iterator[str]:
     word = "confirmed" if history["confirmed"] else "not confirmed"
     what = by_what(history["quantity"], " by ")
     yield f"campaign {history['campaign']}: {standing}{what}, {word}"
+    yield from _second_opinion(history.get("second_opinion"))
     for trial in history["trials"]:
         yield f"  {trial['trial']}, round {trial['round']}: {_reason(trial)}"
         for line in _story(trial):
             yield f"      {line}"
 
 
+def _second_opinion(opinion: Document | None) -> Iterator[str]:
+    """What a second potential says of the candidate."""
+    if opinion is None:
+        return
+    found = ""
+    if opinion["kappa"] is not None:
+        value = with_error(opinion["kappa"], opinion["std"])
+        found = f"{value} {spec_of('kappa').unit} with {opinion['potential']}; "
+    yield f"  second opinion: {found}{opinion['reason']}"
+
+
 def _reason(trial: Document) -> str:
+    if trial["purpose"] == "opinion":
+        return f"evaluated with {trial['potential']}, for a second opinion"
     if trial["purpose"] == "confirm":
         return f"evaluated again at tighter settings (level {trial['level']})"
     by_purpose = {"audit": "drawn at random, as an audit", "hole": "little was known about it"}
@@ -253,7 +269,7 @@ def _story(trial: Document) -> Iterator[str]:
     changed = trial["changed"] or {}
     if changed.get("surprise_sigmas") is not None:
         result += f", {abs(changed['surprise_sigmas']):.1f} standard deviations from that"
-    if changed.get("new_best") and trial["purpose"] != "confirm":
+    if changed.get("new_best") and trial["purpose"] not in ("confirm", "opinion"):
         result += ", the best until then"
     yield result + (", already stored" if trial["reused"] else f", {duration(trial['cost_s'])}")
     if trial["error"]:

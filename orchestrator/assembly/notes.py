@@ -10,6 +10,7 @@ from agents.spaces.families import family_of
 from oracle.materials.crystal import Crystal
 from oracle.phonons.settings import PhononSettings
 from oracle.potentials.accuracy import AccuracyStatement, known_accuracy
+from oracle.potentials.kinship import likeness
 from orchestrator.config.config import CampaignConfig
 
 _SHOWN = 5  # names in a note
@@ -29,7 +30,19 @@ def campaign_notes(config: CampaignConfig, space: Space) -> tuple[str, ...]:
         notes.append(f"space: {duplicates} records equal an earlier one and count once")
     if isinstance(config.oracle, PhononSettings):
         notes += accuracy_notes(str(config.oracle.calculator), families_of(config, space))
+        notes += _notes_on_second_opinion(config.oracle, config.confirmation.second_opinion)
     return (*notes, *_size_notes(config), *_direction_notes(config))
+
+
+def _notes_on_second_opinion(oracle: PhononSettings, second: str | None) -> list[str]:
+    """Why a second potential says little, if it does."""
+    alike = None if second is None else likeness(str(oracle.calculator), second)
+    if alike is None:
+        return []
+    return [
+        f"second opinion: caution: {alike}, so that agreement says little",
+        "  take a potential of another architecture and other training data",
+    ]
 
 
 def _direction_notes(config: CampaignConfig) -> list[str]:

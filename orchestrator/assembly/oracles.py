@@ -16,11 +16,13 @@ from oracle.green.oracle import GreenOracle
 from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons.settings import BornCharges, PhononSettings
 from oracle.potentials.forces import check_elements
+from oracle.potentials.table import weights_digest
 from oracle.replay.oracle import ReplayOracle
 from oracle.replay.settings import ReplaySettings
 from oracle.replay.table import load_table
 from oracle.runtime.errors import OracleError
 from orchestrator.assembly.table_rows import check_rows, chosen_ids
+from orchestrator.config.budget_settings import ConfirmationSettings
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.oracle_settings import AnyOracleSettings
@@ -178,6 +180,47 @@ def build_oracle(
         settings = settings.referring_to(objective.temperature)
     answers = None if objective is None else Answers(ids or {}, objective.property)
     return ORACLES[settings.kind].build(settings, fidelity, answers)
+
+
+def confirming(oracle: Oracle, settings: ConfirmationSettings) -> tuple[Oracle, bool]:
+    """The oracle whose tightened form confirms leaders, and whether it solves in full as well.
+
+    Args:
+        oracle: of the objective's fidelity.
+        settings: of confirmations.
+    """
+    if settings.transport != "lbte" or not isinstance(oracle, PhononBTE):
+        return oracle, False
+    given = oracle.settings
+    if oracle.fidelity == "harmonic" or given.transport == "lbte" or given.full_solution:
+        return oracle, False
+    return PhononBTE(given.model_copy(update={"full_solution": True})), True
+
+
+def second_oracle(config: CampaignConfig) -> Oracle | None:
+    """The oracle of the objective's fidelity with the potential that gives second opinions.
+
+    Its settings are those of the campaign, not tightened. None where no second opinion is wanted.
+
+    Raises:
+        ConfigError: the second potential is unknown or not installed, or it is the first one under
+            another name.
+    """
+    name = config.confirmation.second_opinion
+    if name is None:
+        return None
+    assert isinstance(config.oracle, PhononSettings)  # no other config is valid
+    key = "confirmation.second_opinion"
+    try:
+        settings = config.oracle.model_copy(update={"calculator": name})
+        if weights_digest(settings.potential) == weights_digest(config.oracle.potential):
+            raise ConfigError(
+                f"{key}: {name} has the same weights as oracle.calculator, "
+                f"{config.oracle.calculator}; expected another potential"
+            )
+        return build_oracle(settings, fidelities_of(settings)[-1], None, config.objective)
+    except OracleError as error:
+        raise ConfigError(f"{key}: {error.message}") from error
 
 
 def check_table(config: CampaignConfig, space: Space) -> list[str]:

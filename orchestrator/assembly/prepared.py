@@ -16,7 +16,7 @@ from orchestrator.assembly.build import (
     surrogate_settings,
 )
 from orchestrator.assembly.extras import check_surrogate
-from orchestrator.assembly.oracles import build_oracles, check_table
+from orchestrator.assembly.oracles import build_oracles, check_table, second_oracle
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.kinds import OF_SPACE
@@ -74,6 +74,7 @@ def prepare(
             raise ConfigError(str(error)) from error
     check_surrogate(config, space)
     oracles = build_oracles(config, space)
+    second_oracle(config)  # refuses one that is not available
     check_engines(config)
     check_own(config, space, list(oracles)[-1])
     return Prepared(config, space, oracles, () if recorded else tuple(check_table(config, space)))

@@ -54,6 +54,8 @@ class HuntRequest:
         threshold: least expected force error, eV/Å, of a supercell that is worth a label.
         audits: randomly drawn crystals; one supercell of each is labelled, whatever its expected
             error.
+        first: digests of crystals of which one supercell each is chosen before all others, where
+            their expected errors reach the threshold.
         suffix: ends the names of the supercells.
     """
 
@@ -67,6 +69,7 @@ class HuntRequest:
     budget: int
     threshold: float
     audits: tuple[Crystal, ...] = ()
+    first: tuple[str, ...] = ()
     suffix: str = ""
 
 
@@ -228,7 +231,11 @@ def hunt(request: HuntRequest, context: CallContext) -> HuntAnswer:
         within,
         labels=_unseen(request),
     )
-    hole_hunt = assessment.first(len(pool)).hunt(request.budget, least=request.threshold)
+    ranks = {digest: rank for rank, digest in enumerate(request.first)}
+    groups = [ranks.get(entry.material.digest, -1) for entry in pool]
+    hole_hunt = assessment.first(len(pool)).hunt(
+        request.budget, least=request.threshold, groups=groups
+    )
     holes = [
         _wanted(
             pool[hole.index],

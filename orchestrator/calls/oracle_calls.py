@@ -81,11 +81,13 @@ class PreflightRequest:
         potential: the oracle's, or None where the oracle computes nothing with a potential.
         crystals: small crystals for which `potential` computes forces.
         features: potentials from which the surrogate's features are computed; only loaded.
+        second: the one that gives second opinions, for which forces are computed as well, or None.
     """
 
     potential: Potential | None
     crystals: tuple[Crystal, ...]
     features: tuple[str, ...]
+    second: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def energies(request: EnergyRequest, context: CallContext) -> EnergyAnswer:
 
 
 def try_potentials(request: PreflightRequest, context: CallContext) -> PreflightAnswer:
-    """Load potentials in this worker, and compute forces with the oracle's."""
+    """Load potentials in this worker, and compute forces with those that evaluate."""
     from oracle.potentials.preflight import try_potential
 
     named: list[tuple[str, Potential, tuple[Crystal, ...]]] = [
@@ -151,6 +153,8 @@ def try_potentials(request: PreflightRequest, context: CallContext) -> Preflight
     ]
     if request.potential is not None:
         named.insert(0, ("oracle.calculator", request.potential, request.crystals))
+    if request.second is not None:
+        named.append(("confirmation.second_opinion", request.second, request.crystals))
     for key, potential, crystals in named:
         try:
             try_potential(potential, crystals)

@@ -63,7 +63,9 @@ def _open(
         is_open = not label.confirmed and _next_level(state, label) is not None
         if is_open:
             open_ones.append(label)
-        places -= label.confirmed or (is_open and label.demotions == 0)
+        # At the end, the next candidate takes the place of one that a second potential disputes.
+        is_settled = label.confirmed and not (final and label.is_disputed)
+        places -= is_settled or (is_open and label.demotions == 0)
     return open_ones
 
 

@@ -29,7 +29,7 @@ class Belief(BaseModel):
     p_stable: float
 
 
-Purpose = Literal["promise", "hole", "audit", "cheap", "confirm", "renew"]
+Purpose = Literal["promise", "hole", "audit", "cheap", "confirm", "renew", "opinion"]
 
 
 class TrialPlan(BaseModel):
@@ -45,11 +45,15 @@ class TrialPlan(BaseModel):
     fidelity: str
     method: str
     """Method digest of the oracle that evaluates it."""
+    full_solution: bool = False
+    """Whether the Boltzmann equation is solved in full as well."""
     level: int = 0
     """0 for the campaign's own settings, 1 and 2 for the tighter settings of confirmations."""
     generation: int = 0
     """How often the potential's weights had been replaced when the trial was planned."""
     purpose: Purpose
+    potential: str | None = None
+    """The second potential that evaluates it, for a second opinion; None: the campaign's own."""
     agent: str
     parents: tuple[str, ...] = ()
     label: str | None = None
@@ -168,6 +172,25 @@ class Confirmation(_Event):
     verdict: Literal["confirmed", "demoted"]
 
 
+class SecondOpinion(_Event):
+    """A confirmed leader was evaluated with a second potential as well."""
+
+    kind: Literal["second_opinion"] = "second_opinion"
+    trial: str
+    candidate: str
+    potential: str
+    value: float | None
+    """By the second potential, in the property's unit; None where it gave none."""
+    std: float | None = None
+    ratio: float | None = None
+    """Value of the second potential over that of the campaign's own."""
+    allowed: float | None = None
+    """Largest factor between the two values that counts as agreement, from their errors."""
+    agrees: bool | None
+    """Whether the two agree within their errors; None where the second has no opinion."""
+    reason: str
+
+
 class LabelPlan(BaseModel):
     """One displaced supercell that is to get a force label, and why."""
 
@@ -272,6 +295,7 @@ Event = (
     | TrialFailed
     | FailuresForgotten
     | Confirmation
+    | SecondOpinion
     | HoleHunt
     | LabelDone
     | Healing

@@ -65,7 +65,8 @@ def round_metrics(campaign: Campaign, seconds_running: float) -> dict[str, float
     trials = [t for t in state.trials.values() if t.round == number]
     metrics = state.rounds[-1].planned_metrics | best_metrics(state, objective)
     finished = [t for t in trials if t.status in ("DONE", "FAILED")]
-    judged = [t for t in finished if t.outcome is not None and t.outcome.status != "failed"]
+    own = [t for t in finished if t.plan.purpose != "opinion"]
+    judged = [t for t in own if t.outcome is not None and t.outcome.status != "failed"]
     if judged:
         stable = [t for t in judged if t.outcome is not None and t.outcome.status == "measured"]
         metrics["stability_hit_rate"] = len(stable) / len(judged)
@@ -77,6 +78,7 @@ def round_metrics(campaign: Campaign, seconds_running: float) -> dict[str, float
         "seconds_in_oracle": sum(t.cost_s for t in finished if not t.reused),
         "cost_h": state.cost_s() / 3600,
         "demotions": float(sum(label.demotions for label in state.labels.values())),
+        "disputed": float(sum(label.is_disputed for label in state.labels.values())),
     }
     return {k: v for k, v in (metrics | _coverage(state, objective)).items() if np.isfinite(v)}
 

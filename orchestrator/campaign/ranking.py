@@ -36,10 +36,10 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     """All candidates with a measured value of the objective, best first.
 
     Those evaluated with the potential's current weights come before stale ones, then those within
-    all limits before those that violate one, then confirmed ones before others; within these groups
-    they are sorted by score, and equal scores by id. Values whose standard error exceeds half of
-    them come after all others within the limits, confirmed or not: with such errors, any two values
-    agree.
+    all limits before those that violate one, then confirmed ones before others, and of these
+    confirmed ones those with which a second potential disagrees last; within these groups they are
+    sorted by score, and equal scores by id. Values whose standard error exceeds half of them come
+    after all others within the limits, confirmed or not: with such errors, any two values agree.
     """
     rows: list[Ranked] = []
     for label in state.labels.values():
@@ -56,6 +56,7 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
             r.refusal is not None,
             _undetermined(r, objective),
             not r.label.confirmed,
+            r.label.is_disputed,
             -r.score,
             r.label.candidate,
         )

@@ -69,3 +69,10 @@ class Label:
     demotions: int = 0
     generation: int = 0
     """Generation of the potential's weights with which it was computed."""
+    opinion: ev.SecondOpinion | None = None
+    """What a second potential says of the candidate, once that was asked."""
+
+    @property
+    def is_disputed(self) -> bool:
+        """Whether a second potential disagrees."""
+        return self.opinion is not None and self.opinion.agrees is False

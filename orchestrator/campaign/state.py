@@ -16,6 +16,8 @@ _REPLANNED = ("agents", "surrogate", "constraints", "selection")
 """Settings whose change makes trials obsolete that are planned but were never started."""
 _LIMITS = ("budget.oracle_calls", "budget.rounds", "budget.cost_h", "budget.wall_time")
 """Settings that extend a campaign when they are raised."""
+AGAIN = ("confirm", "opinion")
+"""Purposes of trials that evaluate a leader again, which no change of settings makes obsolete."""
 EARLIER = "-earlier"
 """Suffix of the fidelity as which the surrogate learns from evaluations with earlier weights."""
 
@@ -116,11 +118,11 @@ class CampaignState:
         return [t for t in self.trials.values() if t.plan.purpose in purposes]
 
     def objective_trials(self) -> list[Trial]:
-        """Trials that count as oracle calls: at the objective's fidelity, without confirmations."""
+        """Trials that count as oracle calls: at the objective's fidelity, of no leader again."""
         return [
             t
             for t in self.trials.values()
-            if t.plan.fidelity == self.objective_fidelity and t.plan.purpose != "confirm"
+            if t.plan.fidelity == self.objective_fidelity and t.plan.purpose not in AGAIN
         ]
 
     @property
@@ -211,6 +213,8 @@ def apply(
             label = state.labels[event.candidate]
             label.confirmed = event.verdict == "confirmed"
             label.demotions += event.verdict == "demoted"
+        case ev.SecondOpinion():
+            state.labels[event.candidate].opinion = event
         case ev.HoleHunt():
             state.hunts.append(event)
         case ev.LabelDone():
@@ -279,7 +283,8 @@ def _extends(event: ev.Steered) -> bool:
 def _cancel_untouched(state: CampaignState) -> None:
     """Cancel planned trials that were never started; the next round follows the new settings."""
     for trial in state.trials.values():
-        if trial.status == "PROPOSED" and trial.attempts == 0 and trial.plan.purpose != "confirm":
+        again = trial.plan.purpose in AGAIN
+        if trial.status == "PROPOSED" and trial.attempts == 0 and not again:
             trial.status = "CANCELLED"
 
 
@@ -317,6 +322,8 @@ def _forget(state: CampaignState, event: ev.FailuresForgotten) -> None:
         label = state.labels.get(trial.plan.candidate)
         if label is not None and label.trial == name:
             del state.labels[trial.plan.candidate]
+        if label is not None and label.opinion is not None and label.opinion.trial == name:
+            label.opinion = None
         trial.status, trial.failures, trial.outcome = "PROPOSED", 0, None
         trial.forgotten_s, trial.cost_s = trial.forgotten_s + trial.cost_s, 0.0
     if event.trials:
@@ -327,6 +334,8 @@ def _label(state: CampaignState, trial: Trial) -> None:
     """Make the trial's outcome the label of its candidate, where it supersedes the present one."""
     plan, outcome = trial.plan, trial.outcome
     if plan.fidelity != state.objective_fidelity or outcome is None:
+        return
+    if plan.purpose == "opinion":  # another potential's value is never the candidate's
         return
     label = state.labels.get(plan.candidate)
     if label is None or plan.generation > label.generation:

@@ -27,7 +27,9 @@ def failure_reason(
         config: sets the share of calls that may fail.
         enough: with fewer finished trials, the share of failures is not judged.
     """
-    finished = [t for t in state.trials.values() if t.status in ("DONE", "FAILED")]
+    # Where a second potential fails, it has no opinion; the campaign does not depend on it.
+    own = [t for t in state.trials.values() if t.plan.purpose != "opinion"]
+    finished = [t for t in own if t.status in ("DONE", "FAILED")]
     failed = [t for t in finished if t.status == "FAILED"]
     if len(finished) < enough:
         return None

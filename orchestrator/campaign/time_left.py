@@ -49,10 +49,13 @@ def seconds_left(
     seconds = _side_by_side(calls, per_call, min(slots, config.budget.batch))
     seconds += _side_by_side(confirmations, per_confirmation, slots)
     seconds += _side_by_side(len(open_queries), _mean(map(_duration, queries)), slots)
+    opinions = state.of_purpose("opinion")
+    per_opinion = _mean(map(_duration, opinions)) or per_call
+    seconds += _side_by_side(_opinions_left(state, config, confirmations), per_opinion, slots)
     seconds += _planning(state) * -(-_unplanned(state, calls) // config.budget.batch)
     for name, since in running.items():
-        is_confirmation = state.trials[name].plan.purpose == "confirm"
-        expected = per_confirmation if is_confirmation else per_call
+        each = {"confirm": per_confirmation, "opinion": per_opinion}
+        expected = each.get(state.trials[name].plan.purpose, per_call)
         seconds -= min(since, (1 - _LEAST) * expected) / slots
     return max(0.0, min([seconds, *_limits(state, config, slots, elapsed)]))
 
@@ -114,6 +117,14 @@ def _confirmations_left(
     if not calls and not planned:
         expected = min(expected, len(best))
     return max(planned, min(expected, settings.max_calls - len(trials) + planned))
+
+
+def _opinions_left(state: CampaignState, config: CampaignConfig, confirmations: int) -> int:
+    """Second opinions that are planned, or that would follow the confirmations that are left."""
+    if config.confirmation.second_opinion is None:
+        return 0
+    planned = len([t for t in state.of_purpose("opinion") if not t.is_finished])
+    return max(planned, min(confirmations, config.confirmation.leaders))
 
 
 def _confirmed(labels: Sequence[Label]) -> int:

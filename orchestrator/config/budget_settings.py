@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
 )
 
+from oracle.runtime.local_inputs import PotentialName
 from orchestrator.config.run_settings import Duration
 
 
@@ -36,6 +39,15 @@ class ConfirmationSettings(ClosedSettings):
     a leader."""
     default_error: float = Field(default=0.1, gt=0)
     """Relative standard error assumed for an evaluation that states none."""
+    transport: Literal["rta", "lbte"] = "lbte"
+    """``lbte`` also solves the Boltzmann equation of confirmed leaders in full, beside the
+    relaxation-time approximation, in which candidates are compared (oracle `phonon-bte` only)."""
+    second_opinion: PotentialName | None = None
+    """Another potential, named as in `oracle.calculator`, with which every confirmed leader is
+    evaluated as well, at the settings of the campaign. It should have another architecture and
+    other training data. Leaders on which the two disagree beyond their errors are ranked after the
+    others. Its evaluations count neither as `oracle_calls` nor as `max_calls`, and the surrogate
+    does not learn from them."""
 
 
 class BudgetSettings(ClosedSettings):

@@ -17,6 +17,7 @@ from agents.proposers.settings import AgentSettings
 from agents.selection.settings import SelectionSettings
 from agents.spaces.settings import SpaceSettings
 from oracle.contract.own_oracle import OwnOracleSettings
+from oracle.contract.property_table import names_of
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.errors import OracleError
 from oracle.runtime.local_inputs import InputPath, marked
@@ -75,6 +76,8 @@ class CampaignConfig(ClosedSettings):
             )
         if self.dft.heals:
             self._check_healing()
+        if self.confirmation.second_opinion is not None:
+            self._check_second_opinion(self.confirmation.second_opinion)
         if not (info.context or {}).get("recorded"):
             if self.space.kind in OF_SPACE:
                 self.check_kind(OF_SPACE[self.space.kind])
@@ -101,6 +104,25 @@ class CampaignConfig(ClosedSettings):
             agents=[agent.kind for agent in self.agents or ()],
             constraints=[constraint.name for constraint in self.constraints or ()],
         )
+
+    def _check_second_opinion(self, name: str) -> None:
+        """Refuse a second potential that would be the first, or that has nothing to compare."""
+        key = f"confirmation.second_opinion: given {name!r}"
+        if not isinstance(self.oracle, PhononSettings):
+            raise ValueError(
+                f"{key} with oracle.kind: {self.oracle.kind}; expected oracle.kind: phonon-bte, "
+                "the only one whose potential another can replace"
+            )
+        if name == self.oracle.calculator:
+            raise ValueError(
+                f"{key}, which is also oracle.calculator; expected another potential, of another "
+                "architecture and other training data"
+            )
+        if self.objective.property not in names_of("kappa"):
+            raise ValueError(
+                f"{key} with objective.property: {self.objective.property}; expected kappa, the "
+                "only property for which errors of potentials are known"
+            )
 
     def _check_healing(self) -> None:
         """Refuse healing unless the oracle has a potential that can be fine-tuned."""

@@ -34,7 +34,8 @@ class DftSettings(BaseModel):
     """eV/Å; supercells with a smaller expected force error are not labelled."""
     committee: tuple[PotentialName, ...] = Field(default=("chgnet",), min_length=1)
     """Potentials of other families, whose disagreement with the campaign's own shows where that may
-    be wrong."""
+    be wrong. That of `confirmation.second_opinion` takes the place of the default, and joins others
+    that are named here."""
     materials: int = Field(default=6, ge=1)
     """Number of candidates examined per round: the leaders, then those evaluated last."""
     copies: int = Field(default=4, ge=1)

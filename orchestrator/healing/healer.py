@@ -29,6 +29,8 @@ from orchestrator.calls.healing_calls import (
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import leaders
+from orchestrator.config.config import CampaignConfig
+from orchestrator.config.healing_settings import DftSettings
 from orchestrator.executors.protocol import Answer, CallContext, Executor, Request
 from orchestrator.store.rows import NewForceLabel
 from surrogate.healing.force_labels import ForceLabel
@@ -110,7 +112,8 @@ class Healer:
             surroundings=self._surroundings,
             materials=tuple(assessed.values()),
             potential=_trainable(campaign.potential),
-            committee=settings.committee,
+            committee=_committee(campaign.config),
+            first=tuple(assessed[name].digest for name in self._disputed() if name in assessed),
             labels=self._force_labels("hole"),
             trained=campaign.state.generation > 0,
             seed=campaign.config.seed,
@@ -150,7 +153,8 @@ class Healer:
     def _assessed(self) -> dict[str, Crystal]:
         """The crystals on which the potential is assessed, by candidate id.
 
-        These are leaders for the first half, then the candidates that were evaluated last.
+        These are leaders with which a second potential disagrees, other leaders until half of the
+        places are taken, then the candidates that were evaluated last.
         """
         campaign, state = self.campaign, self.campaign.state
         best = [row.label.candidate for row in leaders(state, campaign.objective)]
@@ -159,10 +163,15 @@ class Healer:
         refused = self._refused()
         crystals = (
             (name, _crystal(campaign.store.candidate(name).material))
-            for name in dict.fromkeys([*best[:half], *recent, *best[half:]])
+            for name in dict.fromkeys([*self._disputed(), *best[:half], *recent, *best[half:]])
         )
         usable = ((name, crystal) for name, crystal in crystals if crystal.digest not in refused)
         return dict(itertools.islice(usable, campaign.config.dft.materials))
+
+    def _disputed(self) -> list[str]:
+        """Leaders, by candidate id, with which a second potential disagrees; the best first."""
+        rows = leaders(self.campaign.state, self.campaign.objective)
+        return [row.label.candidate for row in rows if row.label.is_disputed]
 
     def _label(self, open_hunt: ev.HoleHunt) -> None:
         """Compute the force labels that are missing; each is recorded as soon as it is computed."""
@@ -279,6 +288,18 @@ class Healer:
         settings = self.campaign.config.dft
         supercells = SupercellPoolSettings(copies=settings.copies, most_atoms=settings.most_atoms)
         return Surroundings(supercells, self.campaign.store.home / "artefacts")
+
+
+def _committee(config: CampaignConfig) -> tuple[str, ...]:
+    """The potentials that judge the campaign's own: the one that gives second opinions, if any.
+
+    It replaces the default committee, and joins one that the config names.
+    """
+    second, named = config.confirmation.second_opinion, config.dft.committee
+    if second is None:
+        return named
+    others = () if named == DftSettings.model_fields["committee"].default else named
+    return tuple(dict.fromkeys([second, *others]))
 
 
 def _trainable(potential: Potential | None) -> str:

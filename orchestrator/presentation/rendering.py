@@ -149,9 +149,10 @@ def by_what(quantity: str, before: str) -> str:
 def best_table(rows: Sequence[Document], title: str) -> FittingTable:
     """The best candidates, without empty columns.
 
-    In a narrow terminal the energies, the 90 % interval of kappa, the agent, the round and the
-    source name are left out, in this order. Rank, candidate, formula, value and confirmation always
-    stay; the caution wraps, or is printed below the table.
+    In a narrow terminal kappa by full solution, the energies, the 90 % interval of kappa, the
+    agent, the round and the source name are left out, in this order. Rank, candidate, formula,
+    value, confirmation and the second opinion always stay; the caution wraps, or is printed below
+    the table.
     """
     unit = rows[0]["unit"] if rows else ""
     value = f"value ({unit})" if unit else "value"
@@ -163,6 +164,8 @@ def best_table(rows: Sequence[Document], title: str) -> FittingTable:
         Column("label", tuple(clipped(row["label"] or "") for row in rows), drop=6),
         Column(value, tuple(f"{text:>{len(value)}}" for text in values)),
         Column("confirmed", tuple("yes" if row["confirmed"] else "no" for row in rows)),
+        Column("full solution", tuple(map(_in_full, rows)), "right", drop=0),
+        Column("second opinion", tuple(map(_opinion, rows)), wraps=True),
         Column("round", tuple(str(row["round"]) for row in rows), "right", drop=5),
         Column("agent", tuple(row["agent"] for row in rows), drop=4),
         Column("90 % interval", tuple(map(_interval, rows)), "right", drop=3),
@@ -192,6 +195,19 @@ def _energies(rows: Sequence[Document], key: str, header: str, factor: float, dr
 def _interval(row: Document) -> str:
     budget = row.get("error_budget")
     return interval_text(*budget["interval_90"]) if budget and budget["interval_90"] else ""
+
+
+def _in_full(row: Document) -> str:
+    value = row.get("kappa_lbte")
+    return "" if value is None else plain(value, 3)
+
+
+def _opinion(row: Document) -> str:
+    """Whether a second potential agrees; empty where none was asked."""
+    opinion = row.get("second_opinion")
+    if opinion is None:
+        return ""
+    return {True: "agrees", False: "disagrees", None: "none"}[opinion["agrees"]]
 
 
 def _caution(row: Document) -> str:

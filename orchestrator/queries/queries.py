@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from agents.contract.objective import Objective
-from oracle.contract.evaluation import EVALUATION, caution, unit_of
+from oracle.contract.evaluation import EVALUATION, Outcome, caution, scalar, unit_of
 from oracle.contract.property_table import names_of
 from oracle.materials.material import Material
 from oracle.runtime.files import write_whole
@@ -20,7 +20,7 @@ from orchestrator.campaign import hints
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.events import Belief
 from orchestrator.campaign.ranking import Ranked, best_of, ranking
-from orchestrator.campaign.state import CampaignState
+from orchestrator.campaign.state import CampaignState, Label
 from orchestrator.queries.material_files import files_of
 from orchestrator.store.store import Store
 
@@ -54,6 +54,7 @@ def status(store: Store, name: str) -> Document:
             for h in state.healings
         ],
         "confirmations": len([t for t in state.of_purpose("confirm") if t.is_finished]),
+        "second_opinions": len([t for t in state.of_purpose("opinion") if t.is_finished]),
         "cheap_calls": len([t for t in state.of_purpose("cheap") if t.is_finished]),
         "failures": len([t for t in state.trials.values() if t.status == "FAILED"]),
         "unstable": len([t for t in finished if t.outcome and t.outcome.status == "unstable"]),
@@ -133,6 +134,8 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "fidelity": evaluation.fidelity,
         "stable": True,
         "confirmed": label.confirmed,
+        "second_opinion": opinion_document(label),
+        "kappa_lbte": _in_full(campaign.objective, evaluation) if is_kappa else None,
         "low_confidence": cautions if guessed else with_scaling(evaluation, cautions),
         "refusal": row.refusal,
         "stale": row.stale,
@@ -151,6 +154,28 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
 def _guesses(campaign: Campaign) -> bool:
     """Whether lattice parameters of a campaign's crystals are guesses of this program."""
     return campaign.config.space.kind == "prototypes"
+
+
+def _in_full(objective: Objective, evaluation: Outcome) -> float | None:
+    """Kappa by full solution of the Boltzmann equation, along the direction that is sought."""
+    found = scalar(evaluation, "kappa_lbte", objective.temperature, objective.direction)
+    return None if found is None else found[0]
+
+
+def opinion_document(label: Label) -> Document | None:
+    """What a second potential says of a candidate; None where none was asked."""
+    opinion = label.opinion
+    if opinion is None:
+        return None
+    return {
+        "potential": opinion.potential,
+        "kappa": opinion.value,
+        "std": opinion.std,
+        "ratio": opinion.ratio,
+        "allowed": opinion.allowed,
+        "agrees": opinion.agrees,
+        "reason": opinion.reason,
+    }
 
 
 def structure_of(home: Path, material: Material, formula: str) -> str | None:
@@ -271,6 +296,7 @@ def _why(campaign: Campaign, candidate: str) -> Document | None:
         "rank": rank,
         "confirmed": label.confirmed if label else False,
         "demotions": label.demotions if label else 0,
+        "second_opinion": opinion_document(label) if label else None,
         "screened": state.screened.get(candidate),
         "trials": [_trial(campaign, t) for t in trials],
         "_current": label.evaluation if label else None,
@@ -291,6 +317,7 @@ def _trial(campaign: Campaign, trial: Any) -> Document:
         "parent_formulas": _formulas(campaign.store, plan.parents),
         "fidelity": plan.fidelity,
         "level": plan.level,
+        "potential": plan.potential,
         "predicted": None if plan.belief is None else plan.belief.model_dump(),
         "expected": None if plan.belief is None else _expected(campaign.objective, plan.belief),
         "acquisition": plan.acquisition,

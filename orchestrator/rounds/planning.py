@@ -26,6 +26,7 @@ from orchestrator.assembly.build import (
     kind_of,
     surrogate_settings,
 )
+from orchestrator.assembly.oracles import second_oracle
 from orchestrator.calls.feature_calls import build_features
 from orchestrator.calls.recipe import Recipe
 from orchestrator.campaign import events as ev
@@ -47,7 +48,7 @@ from orchestrator.rounds.low_fidelity import (
 )
 from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.rounds.renewal import renewals
-from orchestrator.rounds.trial_plans import confirmation_trials, label_trials
+from orchestrator.rounds.trial_plans import confirmation_trials, label_trials, opinion_trials
 from surrogate.contract.protocol import Calibration, Saving, Surrogate
 from surrogate.fidelities.trust import Trust, Trusting
 
@@ -130,6 +131,7 @@ class Planner:
         kind = kind_of(self.space)
         self._selection = self.config.selection.resolved(KINDS[kind].shares)
         self._proposers: dict[str, Proposer] = build_proposers(self.config, fidelity, kind)
+        self._second = second_oracle(self.config)
         self._gate = ConstraintGate(self.config, self.space, self.executor, self.cache)
         # The surrogate need not predict materials that the constraints exclude in any case.
         self.space = self._gate.admissible(self.space)
@@ -137,7 +139,7 @@ class Planner:
         self._features = build_features(self._settings, self.cache / "features", self.executor)
 
     def plan(self, campaign: Campaign, *, final: bool) -> Plan | None:
-        """The next round; with `final`, only the confirmations due at the end of a campaign.
+        """The next round; with `final`, only what evaluates leaders again at a campaign's end.
 
         Returns:
             None when nothing is left to be evaluated.
@@ -146,20 +148,19 @@ class Planner:
         state, objective = campaign.state, campaign.objective
         choice = _Choice()
         fidelity = state.objective_fidelity
-        oracle, settings = self.oracles[fidelity], self.config.confirmation
-        method = oracle.method_digest
-        confirmations = confirmation_trials(state, objective, settings, oracle, final=final)
+        method = self.oracles[fidelity].method_digest
+        again = self._again(state, objective, final=final)
         room = min(self.config.dft.renewed, self._room(state))
         renewed = [] if final else renewals(state, objective, method, room)
         if not final and not renewed:
             choice = self._choose(state, objective)
             if not choice.chosen and not choice.queries:
-                confirmations = confirmation_trials(state, objective, settings, oracle, final=True)
-        if not choice.chosen and not choice.queries and not confirmations and not renewed:
+                again = self._again(state, objective, final=True)
+        if not choice.chosen and not choice.queries and not again and not renewed:
             return None
         is_new = choice.chosen or choice.queries or renewed or not state.rounds
         number = len(state.rounds) + (1 if is_new else 0)
-        trials = [*label_trials(choice.chosen, fidelity, method), *renewed, *confirmations]
+        trials = [*label_trials(choice.chosen, fidelity, method), *renewed, *again]
         trials += query_trials(choice.queries, self.oracles)
         trials = [
             trial.model_copy(
@@ -178,6 +179,16 @@ class Planner:
         candidates = [s.candidate for s in (*choice.chosen, *self._gate.rejected)]
         candidates += [query.candidate for query in choice.queries]
         return Plan(event, tuple(c for c in candidates if c.id in named), self._seconds)
+
+    def _again(
+        self, state: CampaignState, objective: Objective, *, final: bool
+    ) -> list[ev.TrialPlan]:
+        """Confirmations of leaders, and second opinions on those that are confirmed."""
+        oracle, settings = self.oracles[state.objective_fidelity], self.config.confirmation
+        return [
+            *confirmation_trials(state, objective, settings, oracle, final=final),
+            *opinion_trials(state, objective, settings, self._second, final=final),
+        ]
 
     def use(self, oracles: dict[str, Oracle]) -> None:
         """Plan with other oracles from now on, namely those of a healed potential."""

@@ -29,6 +29,7 @@ def renewals(
         state.trials[label.trial].plan.model_copy(
             update={
                 "level": 0,
+                "full_solution": False,
                 "fidelity": state.objective_fidelity,
                 "method": method,
                 "purpose": "renew",

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from agents.contract.objective import Objective
 from agents.selection.batch import Selected
 from oracle.contract.protocol import Oracle
+from orchestrator.assembly.oracles import confirming
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.confirmation import level_for, to_confirm
+from orchestrator.campaign.second_opinion import to_ask
 from orchestrator.campaign.state import CampaignState
 from orchestrator.config.budget_settings import ConfirmationSettings
 
@@ -57,6 +59,7 @@ def confirmation_trials(
         final: whether the campaign would otherwise end now.
     """
     plans = []
+    oracle, in_full = confirming(oracle, settings)
     for label in to_confirm(state, objective, settings, final=final):
         level = level_for(state, label)
         tight = oracle.tightened(level)
@@ -67,6 +70,7 @@ def confirmation_trials(
             first.model_copy(
                 update={
                     "level": level,
+                    "full_solution": in_full,
                     "method": tight.method_digest,
                     "purpose": "confirm",
                     "acquisition": None,
@@ -75,6 +79,41 @@ def confirmation_trials(
             )
         )
     return plans
+
+
+def opinion_trials(
+    state: CampaignState,
+    objective: Objective,
+    settings: ConfirmationSettings,
+    oracle: Oracle | None,
+    *,
+    final: bool,
+) -> list[ev.TrialPlan]:
+    """Trials that evaluate confirmed leaders with a second potential.
+
+    Args:
+        state: of the campaign.
+        objective: what is sought.
+        settings: which potential, and how many leaders.
+        oracle: the campaign's, with the second potential; None where there is none.
+        final: whether the campaign would otherwise end now.
+    """
+    if oracle is None:
+        return []
+    return [
+        state.trials[label.trial].plan.model_copy(
+            update={
+                "level": 0,
+                "full_solution": False,
+                "method": oracle.method_digest,
+                "purpose": "opinion",
+                "potential": settings.second_opinion,
+                "acquisition": None,
+                "belief": None,
+            }
+        )
+        for label in to_ask(state, objective, settings, final=final)
+    ]
 
 
 def _belief(selected: Selected) -> ev.Belief | None:

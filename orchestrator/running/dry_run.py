@@ -58,6 +58,7 @@ def estimate(config: CampaignConfig) -> dict[str, Any]:
         "rounds": rounds,
         "oracle_calls": calls,
         "confirmations": confirmations,
+        "second_opinions": _opinions(config, confirmations),
         "seconds_per_call": _rounded(prices.call_s),
         "seconds_per_confirmation": _rounded(prices.confirmation_s),
         "cost": {
@@ -123,6 +124,12 @@ def _confirmations(config: CampaignConfig, prepared: Prepared, calls: int) -> in
     return min(math.ceil(_AGAIN * settings.leaders), settings.max_calls, calls)
 
 
+def _opinions(config: CampaignConfig, confirmations: int) -> int:
+    """Expected number of second opinions: one for each leader that is confirmed."""
+    settings = config.confirmation
+    return 0 if settings.second_opinion is None else min(settings.leaders, confirmations)
+
+
 def _parallel(
     config: CampaignConfig, prepared: Prepared, prices: CallPrices, calls: int, confirmations: int
 ) -> dict[str, float]:
@@ -133,6 +140,7 @@ def _parallel(
     seconds = {
         "evaluations": prices.once_s * preparing + prices.call_s * calls,
         "confirmations": confirming if confirmations else 0.0,
+        "second_opinions": prices.opinion_s * _opinions(config, confirmations),
     }
     if prices.query_s:
         first = 2 * config.budget.batch * prices.query_s

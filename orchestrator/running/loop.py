@@ -12,6 +12,7 @@ from oracle.contract.evaluation import EVALUATION, Failed, Measured, Outcome, Un
 from oracle.runtime.own_classes import OwnCodeFailed, blamed_within
 from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign import events as ev
+from orchestrator.campaign import second_opinion
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.confirmation import judge, unconfirmed
 from orchestrator.campaign.metrics import round_metrics
@@ -195,7 +196,7 @@ class Loop:
         *,
         stored: bool,
     ) -> None:
-        """Record in one transaction the event, the verdict of a confirmation, and the evaluation.
+        """Record in one transaction the event, the verdict on a leader, and the evaluation.
 
         The evaluation itself is left out with `stored`: it is stored already, or is not to be.
         """
@@ -214,7 +215,23 @@ class Loop:
             settings = self.campaign.config.confirmation
             verdict = judge(label, answer, self.campaign.objective, settings, trial.plan.id)
             events += [] if verdict is None else [verdict]
+        if trial.plan.purpose == "opinion":
+            events.append(self._opinion(trial, answer))
         self.campaign.record(*events, evaluations=[] if stored else [outcome])
+
+    def _opinion(self, trial: Trial, answer: Outcome) -> ev.SecondOpinion:
+        """What a second potential says of a confirmed leader."""
+        config = self.campaign.config
+        # Only the labels of a space of prototypes are families; those of a pool are the user's.
+        family = trial.plan.label if config.space.kind == "prototypes" else None
+        return second_opinion.judge(
+            self.campaign.state.labels[trial.plan.candidate],
+            answer,
+            self.campaign.objective,
+            config.confirmation,
+            trial.plan,
+            family,
+        )
 
     def _stop_requested(self) -> bool:
         return self.campaign.store.stop_requested(self.campaign.name)

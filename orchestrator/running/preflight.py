@@ -38,7 +38,9 @@ def check_potentials(
     features = [name for name in _feature_potentials(config, space) if name != potential]
     if potential is None and not features:
         return
-    request = PreflightRequest(potential, tuple(_small_crystals(space)), tuple(features))
+    second = None if potential is None else config.confirmation.second_opinion
+    crystals = tuple(_small_crystals(space))
+    request = PreflightRequest(potential, crystals, tuple(features), second)
     requests = itertools.repeat(request, executor.slots)
     try:
         answer = next(iter(executor.map(try_potentials, requests)))

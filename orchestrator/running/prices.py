@@ -55,6 +55,7 @@ class CallPrices:
         once_s: cost of what all evaluations share and is computed before the first.
         confirmation_s: mean cost of a confirmation.
         confirmation_once_s: cost of what all confirmations share.
+        opinion_s: mean cost of an evaluation with a second potential, 0 where there is none.
         query_s: cost of an evaluation at the low fidelity, 0 where there is none.
         constraint_s: cost of the energies of a candidate, 0 where no constraint needs them.
         feature_s: cost of the features of a crystal.
@@ -71,6 +72,7 @@ class CallPrices:
     once_s: float = 0.0
     confirmation_s: float = 0.0
     confirmation_once_s: float = 0.0
+    opinion_s: float = 0.0
     query_s: float = 0.0
     constraint_s: float = 0.0
     feature_s: float = 0.0
@@ -159,11 +161,19 @@ def _replayed(settings: ReplaySettings, config: CampaignConfig, space: Space) ->
 def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) -> CallPrices:
     """Calls of the oracle `phonon-bte`."""
     kinds, timed, slow = kinds_of(space), Timed(settings.calculator), slowness()
-    efforts = [(kind.share, phonon_effort(kind.example, settings, timed)) for kind in kinds]
+    in_full = config.confirmation.transport == "lbte"
+    efforts = [(k.share, phonon_effort(k.example, settings, timed, in_full=in_full)) for k in kinds]
     harmonic = _mean([(share, e.harmonic) for share, e in efforts], slow)
     conductive = _mean([(share, e.conductive) for share, e in efforts], slow)
     confirming = _mean([(share, e.confirming) for share, e in efforts], slow)
     ends_early = settings.fidelities[-1] == "harmonic"
+    opinion_s = 0.0
+    second = config.confirmation.second_opinion
+    if second is not None:
+        others = [(k.share, phonon_effort(k.example, settings, Timed(second))) for k in kinds]
+        opinion_s = _total(_mean([(share, e.harmonic) for share, e in others], slow))
+        if not ends_early:
+            opinion_s += _total(_mean([(share, e.conductive) for share, e in others], slow))
     cell = _mean_over(kinds, lambda crystal: _cell_s(settings.calculator, crystal))
     query = 0.0 if len(settings.fidelities) < 2 else _total(harmonic)
     parts = (
@@ -173,6 +183,7 @@ def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) 
     return CallPrices(
         call_s=_total(harmonic) + (0.0 if ends_early else _STABLE * _total(conductive)),
         confirmation_s=0.3 * _total(harmonic) if ends_early else _total(confirming),
+        opinion_s=opinion_s,
         query_s=query,
         constraint_s=_constraints(config, cell),
         feature_s=_features(config, cell),

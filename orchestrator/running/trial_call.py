@@ -16,8 +16,13 @@ def call_for(
 ) -> Call[EvaluationRequest, Outcome]:
     """The call that evaluates the material of a trial."""
     plan, config = trial.plan, campaign.config
+    oracle = campaign.oracle
+    if plan.potential is not None:  # a second opinion, also where the first potential was healed
+        oracle = config.oracle.model_copy(update={"calculator": plan.potential})
+    if plan.full_solution:
+        oracle = oracle.model_copy(update={"full_solution": True})
     request = EvaluationRequest(
-        oracle=campaign.oracle,
+        oracle=oracle,
         fidelity=plan.fidelity,
         objective=config.objective,
         level=plan.level,

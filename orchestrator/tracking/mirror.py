@@ -186,6 +186,7 @@ def _best_tags(campaign: Campaign) -> dict[str, str]:
     evaluation, label = row.label.evaluation, row.label
     unit = unit_of(evaluation, campaign.objective.property)
     word = "confirmed" if label.confirmed else "not confirmed"
+    word += ", disputed" if label.is_disputed else ""
     value = with_error(row.value, row.std)
     return {
         "phonoscout.best": f"{evaluation.material.formula} {value} {unit} ({word})",

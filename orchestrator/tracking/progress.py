@@ -14,7 +14,7 @@ from rich.live import Live
 from oracle.contract.evaluation import unit_of
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import best_of
-from orchestrator.campaign.state import CampaignState, Trial
+from orchestrator.campaign.state import AGAIN, CampaignState, Trial
 from orchestrator.campaign.time_left import seconds_left
 from orchestrator.executors.protocol import Stages
 from orchestrator.executors.watched import Share
@@ -41,6 +41,7 @@ _PHASES_OF_ROUNDS = (
     (("renew",), "measuring again with the new weights"),
     (("cheap",), "low-fidelity queries"),
     (("confirm",), "confirming"),
+    (("opinion",), "asking a second potential"),
 )
 """What a round with open trials of these purposes is doing; the first line that applies counts."""
 
@@ -220,6 +221,8 @@ class ProgressView:
         formula, label = self._names.get(trial.plan.candidate, ""), trial.plan.label or ""
         parts = [formula] if formula and formula in label else [formula, label]
         name = " ".join(part for part in parts if part) or trial.plan.candidate
+        if trial.plan.potential is not None:
+            return f"{name} with {trial.plan.potential}"
         return f"{name}, again" if trial.plan.purpose == "confirm" else name
 
 
@@ -241,7 +244,7 @@ def _finished(trials: list[Trial]) -> int:
 
 def _summary(state: CampaignState, trials: list[Trial]) -> str:
     """``3 measured, 1 unstable, 2 of 3 leaders confirmed``."""
-    first = [t for t in trials if t.plan.purpose not in ("confirm", "cheap") and t.outcome]
+    first = [t for t in trials if t.plan.purpose not in (*AGAIN, "cheap") and t.outcome]
     low_fidelity = [t for t in trials if t.plan.purpose == "cheap" and t.outcome]
     words = [
         f"{count} {word}"
@@ -253,6 +256,11 @@ def _summary(state: CampaignState, trials: list[Trial]) -> str:
     if leading:
         confirmed = [name for name in leading if state.labels[name].confirmed]
         words.append(f"{len(confirmed)} of {len(leading)} leaders confirmed")
+    asked = {t.plan.candidate for t in trials if t.plan.purpose == "opinion" and t.outcome}
+    opinions = [o for name in asked if (o := state.labels[name].opinion) is not None]
+    if opinions:
+        agree = len([o for o in opinions if o.agrees])
+        words.append(f"{opinions[0].potential} agrees on {agree} of {len(opinions)}")
     return ", ".join(words) or "nothing new"
 
 
@@ -263,5 +271,9 @@ def _best(campaign: Campaign) -> str:
     evaluation = row.label.evaluation
     unit = unit_of(evaluation, campaign.objective.property)
     word = "confirmed" if row.label.confirmed else "not confirmed yet"
+    opinion = row.label.opinion
+    if opinion is not None and opinion.agrees is not None:
+        verb = "agrees" if opinion.agrees else "disagrees"
+        word += f", {opinion.potential} {verb}"
     value = with_error(row.value, row.std)
     return f"{evaluation.material.formula} {value} {unit} ({word})"

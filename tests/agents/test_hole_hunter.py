@@ -30,7 +30,12 @@ def sizes(errors: Array) -> HoleSizes:
 
 
 def hunted(
-    at: Array, errors: Array, budget: int, labelled: Array | None = None, least: float = 0.0
+    at: Array,
+    errors: Array,
+    budget: int,
+    labelled: Array | None = None,
+    least: float = 0.0,
+    groups: list[int] | None = None,
 ) -> Hunt:
     ids = [f"s{i}" for i in range(len(at))]
     where = points(at)
@@ -42,6 +47,7 @@ def hunted(
         budget=budget,
         labelled=[] if labelled is None else points(labelled),
         least=least,
+        groups=groups,
     )
 
 
@@ -66,6 +72,14 @@ class TestHunt:
     def test_many_similar_structures_come_before_a_single_one(self) -> None:
         at, errors = np.array([0.0, 0.0, 0.0, 0.0, 20.0]), np.array([0.2, 0.2, 0.2, 0.2, 0.3])
         assert hunted(at, errors, 1).wanted[0].index < 4
+
+    def test_one_of_each_group_comes_before_all_others(self) -> None:
+        groups = np.repeat([-1, -1, 0, 1], 5).tolist()
+        wanted = hunted(self.at, self.errors, 5, groups=groups).wanted
+        assert [w.index // 5 for w in wanted[:4]] == [2, 3, 0, 1]
+        # Only where they are holes.
+        wanted = hunted(self.at, self.errors, 5, groups=groups, least=0.15).wanted
+        assert [w.index // 5 for w in wanted[:3]] == [2, 0, 1]
 
     def test_no_more_than_the_budget_the_pool_and_the_holes(self) -> None:
         assert hunted(self.at, self.errors, 0).wanted == ()

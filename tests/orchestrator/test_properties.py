@@ -228,9 +228,12 @@ def test_what_cannot_be_is_refused(objective: Any, oracle: Any, words: list[str]
 @pytest.mark.parametrize("fidelity", ["harmonic", "bte"])
 def test_all_that_a_fidelity_measures_can_be_sought(fidelity: str) -> None:
     for name in sought("phonon-bte", fidelity):
+        required = spec_of(name).requires
+        oracle: dict[str, Any] = {"kind": "phonon-bte", "fidelities": [fidelity]}
+        oracle |= {required: True} if required else {}
         for each in names_of(name):
             raw = {"name": "x", "space": PROTOTYPES, "objective": {"property": each},
-                   "oracle": {"kind": "phonon-bte", "fidelities": [fidelity]}}  # fmt: skip
+                   "oracle": oracle}  # fmt: skip
             assert validate(raw, "config").objective.in_log == spec_of(name).positive
 
 
