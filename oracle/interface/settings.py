@@ -23,7 +23,7 @@ class InterfaceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["interface"] = "interface"
-    calculator: PotentialName = "7net-0"
+    calculator: PotentialName = "dpa4-neo-0704"
     """A name of `oracle.potentials.table.POTENTIALS`, ``library:/path/to/weights`` or
     ``package.module:factory``."""
     dispersion: Dispersion | None = None

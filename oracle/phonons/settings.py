@@ -21,7 +21,7 @@ from oracle.runtime.temperatures import Temperature
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 _ROOM = 300.0  # K
 _WIDER = 1.3  # factor on the length of the supercell in which an instability is checked
-_SAMPLED = 6 / 11  # factor on the length of the supercell that is sampled at a temperature
+_SAMPLED = 1 / 2  # factor on the length of the supercell that is sampled at a temperature
 _CONFIRMING = 1.2  # factor on the lengths of the supercells that confirm a leader
 
 Row = tuple[int, int, int]
@@ -94,7 +94,7 @@ class PhononSettings(BaseModel):
     model_config = _CLOSED
 
     kind: Literal["phonon-bte"] = "phonon-bte"
-    calculator: Potential = "7net-0"
+    calculator: Potential = "dpa4-neo-0704"
     """A name of `oracle.potentials.table.POTENTIALS`, ``library:/path/to/weights``,
     ``package.module:factory``, or settings of a DFT program, for instance ``{engine: gpaw}``."""
     dispersion: Dispersion | None = None
@@ -114,7 +114,7 @@ class PhononSettings(BaseModel):
 
     fc2_supercell: Supercell | None = None
     fc3_supercell: Supercell | None = None
-    fc2_length: float = Field(22.0, gt=0)
+    fc2_length: float = Field(24.0, gt=0)
     """Least distance of an atom from its own periodic images where `fc2_supercell` is not given, Å.
     The smallest supercell that has the full point symmetry of the crystal is taken."""
     fc3_length: float = Field(11.5, gt=0)
@@ -185,7 +185,7 @@ class PhononSettings(BaseModel):
     """Largest number of meshes that are tried for `converge`."""
     mesh: Mesh | None = None
     """Of q points, at all of which lifetimes are computed."""
-    mesh_spacing: float = Field(0.125, gt=0)
+    mesh_spacing: float = Field(0.12, gt=0)
     """Spacing of the mesh where `mesh` is not given, 1/Å (2π included). Lifetimes are computed at
     every second point along each vector and interpolated in between; the full solution of the
     Boltzmann equation takes these points only."""

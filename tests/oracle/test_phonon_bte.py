@@ -23,7 +23,10 @@ from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 
 SILICON = Path(__file__).resolve().parents[3] / "shared" / "data" / "phono3py_si"
-SMALL = PhononSettings(mesh=(6, 6, 6), bands=False, coherence=False)
+SMALL = PhononSettings(calculator="7net-0", mesh=(6, 6, 6), bands=False, coherence=False)
+SALT = PhononSettings(
+    calculator="7net-0", temperatures=(150.0, 300.0, 2000.0), fc2_length=18.0, mesh=(10, 10, 10)
+)
 
 
 def _binary(spacegroup: str, a: float, species: tuple[str, str], second: float) -> Structure:
@@ -80,8 +83,8 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def nacl(workdir: Path) -> Measured:
-    """Rocksalt NaCl with 7net-0 at the default settings."""
-    oracle = PhononBTE(PhononSettings(temperatures=(150.0, 300.0, 2000.0)))
+    """Rocksalt NaCl with 7net-0."""
+    oracle = PhononBTE(SALT)
     assert isinstance(oracle, Oracle)
     evaluation = oracle.evaluate(
         Crystal.from_structure(NACL), context=Context(workdir, keep_large=True)
@@ -137,12 +140,11 @@ def test_finished_stages_are_not_computed_again(
     def refuse(*arguments: object) -> None:
         raise AssertionError("a force was computed again")
 
-    settings = PhononSettings(temperatures=(150.0, 300.0, 2000.0))
     monkeypatch.setattr(Calculator, "calculate", refuse)
-    again = PhononBTE(settings).evaluate(nacl.material, context=Context(workdir, keep_large=True))
+    again = PhononBTE(SALT).evaluate(nacl.material, context=Context(workdir, keep_large=True))
     assert again == nacl
     # Another mesh needs the transport stage alone.
-    coarse = settings.model_copy(update={"mesh": (5, 5, 5), "bands": False})
+    coarse = SALT.model_copy(update={"mesh": (5, 5, 5), "bands": False})
     other = PhononBTE(coarse).evaluate(nacl.material, context=Context(workdir))
     assert isinstance(other, Measured), other
 
@@ -175,10 +177,10 @@ def test_elastic_properties_of_nacl(nacl: Measured) -> None:
 
 
 def test_the_harmonic_fidelity_stops_after_second_order(nacl: Measured, workdir: Path) -> None:
-    settings = PhononSettings(fidelities=("harmonic", "bte"))
+    settings = SALT.model_copy(update={"fidelities": ("harmonic", "bte")})
     oracle = PhononBTE(settings, "harmonic")
     assert oracle.fidelity == "harmonic"
-    assert PhononBTE(settings).method_digest == PhononBTE(PhononSettings()).method_digest
+    assert PhononBTE(settings).method_digest == PhononBTE(SALT).method_digest
     evaluation = oracle.evaluate(nacl.material, context=Context(workdir))
     assert isinstance(evaluation, Measured), evaluation
     assert evaluation.stage == "stability"
@@ -191,8 +193,8 @@ def test_the_harmonic_fidelity_stops_after_second_order(nacl: Measured, workdir:
 
 def test_a_converged_mesh_says_how_it_converged(nacl: Measured, workdir: Path) -> None:
     settings = PhononSettings(
-        mesh=(5, 5, 5), bands=False, coherence=False, converge=True, tolerance=0.05,
-        converge_meshes=3,
+        calculator="7net-0", fc2_length=18.0, mesh=(5, 5, 5), bands=False, coherence=False,
+        converge=True, tolerance=0.05, converge_meshes=3,
     )  # fmt: skip
     evaluation = PhononBTE(settings).evaluate(nacl.material, context=Context(workdir))
     assert isinstance(evaluation, Measured), evaluation
