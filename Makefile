@@ -31,7 +31,7 @@ $(VENV)/.torch: | $(BIN)/python
 
 $(VENV)/.run: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4]"
-	-$(BIN)/phonoscout potentials fetch dpa4-neo-0704 > /dev/null # nothing but DPA4 needs it
+	-$(BIN)/phonoscout potentials fetch dpa4-neo-0704 > /dev/null # the default potential
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
