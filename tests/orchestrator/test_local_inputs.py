@@ -34,7 +34,7 @@ def _raw(space: dict[str, Any], oracle: dict[str, Any], **more: Any) -> dict[str
     return {"name": "a", "space": space, "objective": sought, "oracle": oracle, **more}
 
 
-PHONONS = {"kind": "phonon-bte"}
+PHONONS = {"kind": "phonon-bte", "calculator": "7net-0"}  # one that DFT labels can mend
 PROTOTYPES = {"kind": "prototypes", "elements": ["Na", "Cl"]}
 
 
