@@ -89,7 +89,7 @@ PUBLISHED: dict[tuple[str, str], Entry] = {
     ("7net-l3i5", "wurtzite"): Entry(1.64, 0.61, 19, 0, _PHONONDB),
     ("7net-l3i5", "half-heusler"): Entry(6.6, 0.15, 1, 0, _NIOBIUM),
     ("7net-0", "half-heusler"): Entry(6.4, 0.16, 1, 0, _NIOBIUM),
-    ("dpa4-neo-0704", "half-heusler"): Entry(1.16, 1.0, 23, 0, _HALF_HEUSLERS),
+    ("dpa4-neo-0704", "half-heusler"): Entry(1.16, 1.0, 26, 0, _HALF_HEUSLERS),
     ("chgnet", "rocksalt"): Entry(5.0, 0.22, 14, 4, _PHONONDB),
     ("chgnet", "zincblende"): Entry(52.0, 0.019, 18, 1, _PHONONDB),
     ("chgnet", "wurtzite"): Entry(37.0, 0.027, 14, 5, _PHONONDB),

@@ -52,12 +52,17 @@ class KindRules:
 
 _DESCRIPTORS = ("gaussian-process", "multi-fidelity", "random-forest", "gradient-boosting")
 """Surrogates that learn from descriptors, which every kind has."""
+_WITH_FEATURES = ("7net", "chgnet")
+"""How the names of potentials begin whose layers `surrogate.features.node_features` reads."""
 _ANY_AGENT = ("bayesian", "random", "substitution", "evolution")
 
 
 def _of_both_crystals(oracle: Any) -> NamedSurrogateSettings:
-    """A Gaussian process on features of both crystals, computed with the oracle's potential."""
-    if isinstance(oracle, InterfaceSettings):
+    """A Gaussian process on features of both crystals.
+
+    They are computed with the oracle's potential where it has features of atoms.
+    """
+    if isinstance(oracle, InterfaceSettings) and oracle.calculator.startswith(_WITH_FEATURES):
         return GaussianProcessSettings(features=oracle.calculator)
     return GaussianProcessSettings()
 
