@@ -129,7 +129,7 @@ def test_evaluate_takes_the_file_beside_the_structure(tmp_path: Path) -> None:
     (tmp_path / "BORN").write_text(
         "14.399652\n2.4 0 0 0 2.4 0 0 0 2.4\n1.1 0 0 0 1.1 0 0 0 1.1\n-1.1 0 0 0 -1.1 0 0 0 -1.1\n"
     )
-    overrides = ["fidelities=[harmonic]", "bands=false"]
+    overrides = ["fidelities=[harmonic]", "bands=false", "calculator=7net-0", "fc2_length=14"]
     highest = {}
     for name in ("with", "without"):
         console = Console(stderr=True, quiet=True)

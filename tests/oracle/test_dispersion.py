@@ -33,7 +33,9 @@ needs_d3 = pytest.mark.skipif(
 
 @needs_d3
 def test_dispersion_makes_another_method_and_nothing_else_does() -> None:
-    plain, corrected = (PhononSettings(dispersion=d) for d in (None, "d3"))
+    plain, corrected = (
+        PhononSettings(calculator="7net-0", dispersion=given) for given in (None, "d3")
+    )
     assert PhononBTE(plain).method_digest != PhononBTE(corrected).method_digest
     assert (plain.potential, corrected.potential) == ("7net-0", "7net-0+d3")
     digests = {weights_digest(n) for n in ("7net-0", "7net-0+d3", "chgnet", "chgnet+d3")}

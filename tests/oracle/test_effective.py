@@ -143,7 +143,7 @@ def test_conductivity_at_another_temperature_than_the_constants_carries_a_cautio
     )
     cold, same, hot = fields["cautions"]
     assert same is None
-    assert "force constants are those at 60 K, this is 30 K" in cold
+    assert "they are those at 60 K, this is 30 K" in cold
     assert "this is 240 K" in hot
     assert "this is 240 K" in fields["low_confidence"]
     at_rest = settings.model_copy(update={"finite_temperature": None})

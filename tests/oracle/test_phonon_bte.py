@@ -23,7 +23,9 @@ from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 
 SILICON = Path(__file__).resolve().parents[3] / "shared" / "data" / "phono3py_si"
-SMALL = PhononSettings(calculator="7net-0", mesh=(6, 6, 6), bands=False, coherence=False)
+SMALL = PhononSettings(
+    calculator="7net-0", fc2_length=14.0, mesh=(6, 6, 6), bands=False, coherence=False
+)
 SALT = PhononSettings(
     calculator="7net-0", temperatures=(150.0, 300.0, 2000.0), fc2_length=18.0, mesh=(10, 10, 10)
 )

@@ -19,7 +19,7 @@ from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 
-QUICK = PhononSettings(mesh=(4, 4, 4), bands=False)
+QUICK = PhononSettings(calculator="7net-0", fc2_length=12.0, mesh=(4, 4, 4), bands=False)
 
 
 class Faulty(Calculator):  # type: ignore[misc]
@@ -100,7 +100,7 @@ def test_a_bad_calculator_is_named(
 
 
 def test_an_element_the_potential_does_not_know_is_named(tmp_path: Path) -> None:
-    evaluation = _evaluate(_rocksalt("Fr", "Cl", 6.9), tmp_path)
+    evaluation = _evaluate(_rocksalt("Fr", "Cl", 6.9), tmp_path, calculator="7net-0")
     assert isinstance(evaluation, Failed)
     assert evaluation.permanent
     assert "does not know Fr" in evaluation.message
