@@ -79,8 +79,8 @@ def described(document: dict[str, Any]) -> list[str]:
     lines = [
         f"{d['name']}: about {_minutes(d['wall_minutes'])} here, {d['core_hours']:.2g} core hours, "
         f"{d['memory_gib']:g} GiB",
-        f"{d['oracle_calls']} evaluations of {d['seconds_per_call']:.2g} s, "
-        f"{d['confirmations']} confirmations of {d['seconds_per_confirmation']:.2g} s, "
+        f"{d['oracle_calls']} evaluations of {_seconds(d['seconds_per_call'])}, "
+        f"{d['confirmations']} confirmations of {_seconds(d['seconds_per_confirmation'])}, "
         f"{d['rounds']} rounds",
     ]
     if d["recorded_hours"]:
@@ -101,6 +101,10 @@ def _check_own_features(config: CampaignConfig, prepared: Prepared) -> None:
         return
     executor = SerialExecutor(ExecutorSettings(kind="serial"))
     check_potentials(executor, config, prepared.space, potential=None)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 99.5 else f"{seconds:.0f} s"
 
 
 def _minutes(minutes: float) -> str:
