@@ -18,8 +18,8 @@ _BENCHMARK = "103 compounds of PhononDB-PBE (A. Togo), by Matbench Discovery"
 """All of them rocksalts, zincblendes or wurtzites."""
 _NIOBIUM = "NbCoGe, against Nequix OAM-1-PFT, which was fitted to phonons"
 """At 300 K, relative to the 23 W/m/K of that potential; published DFT has 19 at 500 K."""
-_HALF_HEUSLERS = "DFT from several papers, by benchmarks/half_heuslers.py; they differ by 1.75"
-"""At 300 and 500 K mostly. 1.75 is the median factor between papers on the same compound."""
+_HALF_HEUSLERS = "published DFT, by benchmarks/half_heuslers.py"
+"""At 300 and 500 K mostly; papers on the same compound differ by a factor of 1.75 in the median."""
 _HOLE = 3.0
 """Factor from which a family is called a hole of the potential."""
 _PERCENT = 1.2
