@@ -88,8 +88,7 @@ def hunt(
         costs: (n,), relative cost of each label; the default is 1.
         least: eV/Å; structures with a smaller expected error are not holes and are not chosen.
         groups: (n,), number of the group of each structure, from 0, or -1 for none. Of each group
-            the most useful structure is chosen before any other, in the order of their usefulness;
-            the default is no groups.
+            the most useful structure is chosen before any other; the default is no groups.
 
     Raises:
         ValueError: an empty pool, arrays of different lengths, or a negative budget.
@@ -102,8 +101,7 @@ def hunt(
     error = sizes.force_error * np.sqrt(weights)
     covariance = _conditioned(space, latents, labelled)
     free = sizes.force_error >= least
-    total = float((np.square(error) * np.diag(covariance)).sum())
-    remaining = total
+    total = remaining = float((np.square(error) * np.diag(covariance)).sum())
     wanted: list[ChosenSupercell] = []
     ahead = free & (group >= 0)
     while len(wanted) < budget and free.any():
@@ -113,9 +111,7 @@ def hunt(
         nearest = _most_helped(covariance, at, error)
         wanted.append(_wanted(at, ids, sizes, float(gain[at] / total), ids[nearest]))
         remaining -= float(gain[at])
-        covariance = covariance - np.outer(covariance[at], covariance[at]) / (
-            covariance[at, at] + _NOISE
-        )
+        covariance = _given(covariance, at)
         free[at] = False
         ahead &= group != group[at]
     mean = float(weights.sum())
@@ -125,6 +121,12 @@ def hunt(
         float(np.sqrt(max(remaining, 0.0) / mean)),
         sizes.labels,
     )
+
+
+def _given(covariance: Array, at: int) -> Array:
+    """Covariance (n, n) of the field once one of its structures is labelled."""
+    column = covariance[at]
+    return np.asarray(covariance - np.outer(column, column) / (column[at] + _NOISE))
 
 
 def _conditioned(

@@ -126,14 +126,9 @@ def conductivity(
     scatters = settings.isotope if isotope is None else isotope
     grid = settings.temperatures if temperatures is None else temperatures
     _run(
-        phonons,
-        settings,
-        mesh,
-        off_diagonal=off_diagonal,
-        isotope=scatters,
-        temperatures=grid,
+        phonons, settings, mesh, off_diagonal=off_diagonal, isotope=scatters, temperatures=grid,
         every=every,
-    )
+    )  # fmt: skip
     solved = phonons.thermal_conductivity
     particle, off = _parts(phonons, settings, off_diagonal)
     if off is not None and every > 1:

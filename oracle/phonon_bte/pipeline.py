@@ -246,7 +246,7 @@ class Pipeline:
         self.artefacts["kappa"] = kappa_files.write_kappa(self.folder, solution, settings)
         mesh_error = convergence.error(solution, phonons, crystal.dynamics, settings)
         parts = {"third-order force constants": third.error, "the mesh": mesh_error}
-        error = np.hypot(*parts.values())
+        error = np.hypot(third.error, mesh_error)
         self.provenance |= transport_record(relaxed, phonons, third, solution, error)
         self.provenance["reference_temperature"] = settings.reference
         properties = properties | conductive_properties(solved, error, settings.temperatures)
@@ -258,15 +258,14 @@ class Pipeline:
             "anharmonicity", one_or_all(unexplained), per_temperature=len(unexplained) > 1
         )
         mesh = solution.on_mesh.mesh
-        coarse = reciprocal.coarsened(mesh, _JUDGING * settings.sparse)
-        room = phase_space.phase_space(phonons, coarse)
+        judging = reciprocal.coarsened(mesh, _JUDGING * settings.sparse)
+        room = phase_space.phase_space(phonons, judging)
         properties["phase_space"] = make_quantity("phase_space", room.total)
-        properties |= self._mechanical(small, crystal, third, mesh, elastic)
-        properties |= self._calls()
-        large = self.forces.context.keep_large
+        properties |= self._mechanical(small, crystal, third, mesh, elastic) | self._calls()
         self.artefacts |= supercells.write_files(
-            self.folder, phonons, crystal.fc2, third.scattering, scale=third.scale, large=large
-        )
+            self.folder, phonons, crystal.fc2, third.scattering,
+            scale=third.scale, large=self.forces.context.keep_large,
+        )  # fmt: skip
         self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
         doubts = self._cautions(
             crystal.stability, unexplained, error,
