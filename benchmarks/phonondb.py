@@ -7,11 +7,12 @@ DATA is the folder with ``phonondb_pbe_part.csv`` and ``.extxyz``: structures, s
 of PhononDB-PBE (A. Togo), kappa at 300 K by density functional theory without the non-analytic
 term, and with SevenNet-l3i5 as the maintainers of Matbench Discovery computed it by finite
 differences. Here the default adaptive scheme is used on the same supercells and mesh; with
-``--default`` on the supercells and mesh that the project chooses by itself, of which it is then
-found what the mesh of the table would give (`particle_on`), since the table lacks the waves between
-the points of its meshes. Without ``--all`` only
-cubic compounds are computed, without a formula all of them, each some minutes. Measured rows are
-appended to ``--rows FILE`` (JSON lines), and compounds that stand there already are left out.
+``--own-mesh`` on the same supercells and the mesh that the project chooses by itself, of which it
+is then found what the mesh of the table would give (`particle_on`), since the table lacks the waves
+between the points of its meshes; with ``--default`` the supercells are the project's as well.
+Without ``--all`` only cubic compounds are computed, without a formula all of them, each some
+minutes. Measured rows are appended to ``--rows FILE`` (JSON lines), and compounds that stand there
+already are left out.
 """
 
 from __future__ import annotations
@@ -69,17 +70,25 @@ def compounds(
 
 
 def settings_for(
-    row: dict[str, str], atoms: Atoms, calculator: str, *, default: bool
+    row: dict[str, str], atoms: Atoms, calculator: str, *, cells: bool, mesh: bool
 ) -> PhononSettings:
-    """The protocol of the table but for the way in which third-order constants are found."""
+    """The protocol of the table but for the way in which third-order constants are found.
+
+    Args:
+        row: of the table.
+        atoms: its structure.
+        calculator: name of the potential.
+        cells: whether supercells are those of the table.
+        mesh: whether the mesh is.
+    """
     chosen: dict[str, Any] = {"calculator": calculator, "bands": False}
-    if not default:
+    if cells:
         chosen |= {
             "fc2_supercell": np.asarray(atoms.info["fc2_supercell"]).tolist(),
             "fc3_supercell": np.asarray(atoms.info["fc3_supercell"]).tolist(),
-            "mesh": [int(n) for n in row["q_mesh"].split("x")],
-            "boundary_um": 1e6,
         }
+    if mesh:
+        chosen |= {"mesh": [int(n) for n in row["q_mesh"].split("x")], "boundary_um": 1e6}
     return PhononSettings.model_validate(chosen)
 
 
@@ -126,19 +135,26 @@ def measured(
 ) -> dict[str, Any]:
     """One compound: what was found beside its reference."""
     crystal = Crystal.from_structure(AseAtomsAdaptor.get_structure(atoms))
-    oracle = PhononBTE(settings_for(row, atoms, arguments.calculator, default=arguments.default))
+    own_mesh = arguments.default or arguments.own_mesh
+    oracle = PhononBTE(
+        settings_for(
+            row, atoms, arguments.calculator, cells=not arguments.default, mesh=not own_mesh
+        )
+    )
     outcome = oracle.evaluate(crystal, context=Context(workdir, threads=os.cpu_count() or 1))
     kappa, calls = scalar(outcome, "kappa", 300.0), scalar(outcome, "force_calls")
     value, std = (None, None) if kappa is None else kappa
     limit = value
-    if arguments.default and isinstance(outcome, Measured):
+    if isinstance(outcome, Measured):
         mesh = tuple(int(n) for n in row["q_mesh"].split("x"))
-        value = on_mesh_of_table(outcome, workdir, mesh)
+        on_mesh = outcome.provenance["kappa_on_mesh"]
+        value = on_mesh_of_table(outcome, workdir, mesh) if own_mesh else float(on_mesh)
     return {
         "formula": row["formula"],
         "family": row["structure"],
         "calculator": arguments.calculator,
         "default": arguments.default,
+        "own_mesh": own_mesh,
         "status": outcome.status,
         "kappa": value,
         "limit": limit,
@@ -193,6 +209,7 @@ def main() -> None:
     parser.add_argument("--calculator", default="7net-l3i5")
     parser.add_argument("--against", choices=list(_REFERENCES), default="7net-l3i5")
     parser.add_argument("--all", action="store_true", help="not only cubic compounds")
+    parser.add_argument("--own-mesh", action="store_true", help="mesh of the project")
     parser.add_argument("--default", action="store_true", help="supercells and mesh of the project")
     parser.add_argument("--rows", type=Path, default=None)
     arguments = parser.parse_args()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oracle.formulas.kappa_models import Acoustics
 from oracle.formulas.landauer import conductance
+from oracle.phonons.velocities import group_velocities
 
 Array = NDArray[np.float64]
 _PER_AREA = 1e20  # Å⁻² in m⁻²
@@ -91,15 +92,16 @@ def spectrum_of(
         axis: 0, 1 or 2.
     """
     # Unlike a shifted mesh, one with Γ is mapped onto itself by symmetry.
-    phonons.run_mesh(mesh, with_group_velocities=True, is_gamma_center=True)
+    phonons.run_mesh(mesh, is_gamma_center=True)
     sampled = phonons.mesh
+    velocities = group_velocities(phonons, np.asarray(sampled.qpoints))
     cell = np.asarray(phonons.primitive.cell)
     operations = np.asarray(phonons.primitive_symmetry.reciprocal_operations)
     # An operation R on reduced wave vectors is A⁻¹ R A on Cartesian ones, where the rows of A are
     # the cell's vectors; the component of a rotated velocity along the axis is that along its row.
     turned = np.linalg.inv(cell) @ operations @ cell
     images, counts = np.unique(np.round(turned[:, axis], 8), axis=0, return_counts=True)
-    across = np.abs(np.asarray(sampled.group_velocities) @ images.T)
+    across = np.abs(velocities @ images.T)
     return Spectrum.of(
         np.asarray(sampled.frequencies),
         across @ (counts / counts.sum()),

@@ -26,6 +26,7 @@ from oracle.formulas.changes import usable
 from oracle.materials.reciprocal import Mesh
 from oracle.phonon_bte.conductivity import Transport, boundary_widths, symmetrised
 from oracle.phonons.settings import PhononSettings
+from oracle.phonons.velocities import group_velocities
 
 Array = NDArray[np.float64]
 DENSER = 3
@@ -237,11 +238,12 @@ def interpolated(
     smooth: Smooth, mesh: Mesh, other: Mesh, dynamics: Phonopy, settings: PhononSettings
 ) -> Modes:
     """Modes on another mesh, with lifetimes interpolated from those on a mesh."""
-    dynamics.run_mesh(other, is_gamma_center=True, with_group_velocities=True)
+    dynamics.run_mesh(other, is_gamma_center=True)
     found = dynamics.mesh
+    points = np.asarray(found.qpoints)
     frequencies = np.asarray(found.frequencies, dtype=np.float64)
-    velocities = np.asarray(found.group_velocities, dtype=np.float64)
-    at = (np.asarray(found.qpoints) * mesh).T
+    velocities = group_velocities(dynamics, points)
+    at = (points * mesh).T
     filled = np.array([[between(band, at) for band in one] for one in smooth.values])
     moving = frequencies > VANISHING
     powers = np.where(moving, frequencies, 1.0) ** smooth.exponents[:, None, None]
@@ -251,7 +253,6 @@ def interpolated(
         np.divide(1 / (4 * np.pi), lifetimes, where=scattered, out=np.zeros(lifetimes.shape))
         + boundary_widths(velocities, settings) * scattered
     )
-    points = np.asarray(found.qpoints)
     numbers = np.rint((points - np.rint(points)) * other).astype(np.int64)
     weights = np.asarray(found.weights, dtype=np.float64)
     return Modes(numbers, frequencies, velocities, weights, widths)

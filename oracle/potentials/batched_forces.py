@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oracle.potentials.dft_settings import Potential
 from oracle.potentials.loaders import device
-from oracle.potentials.table import copies_may_share
+from oracle.potentials.table import takes_several
 
 Array = NDArray[np.float64]
 _ATOMS = 512  # in one pass on a GPU
@@ -23,7 +23,7 @@ _ATOMS = 512  # in one pass on a GPU
 
 def atoms_of_one_pass(potential: Potential) -> int:
     """How many atoms one pass of a potential should have; 0 where passes bring no advantage."""
-    return _ATOMS if copies_may_share(potential) and device() != "cpu" else 0
+    return _ATOMS if takes_several(potential) and device() != "cpu" else 0
 
 
 def forces_at_once(engine: Any, structures: Sequence[Atoms]) -> list[Array]:

@@ -32,6 +32,7 @@ from oracle.runtime.stages import StageStore
 from oracle.runtime.threads import one_thread, set_torch_threads
 
 Array = NDArray[np.float64]
+_TOGETHER = 450  # atoms in all threads; DPA4 takes 2 GiB for 432 atoms of NaCl, 7 for those of BeO
 _COMMON = ("Si", "O", "Cu")
 """Almost every potential knows at least one of these elements."""
 # SevenNet and MACE state the atomic number of an element that they do not know.
@@ -82,9 +83,9 @@ class ForceField:
         """Forces (n_structures, n_atoms, 3) in eV/Å of structures of equal size.
 
         As many are computed at once as the context has threads, each on one thread, so that
-        results do not depend on their number. Potentials whose calculators cannot be copied take
-        one after the other. On a GPU one pass computes several, see
-        `oracle.potentials.batched_forces`.
+        results do not depend on their number, unless they would take too much memory. Potentials
+        whose calculators cannot be copied take one after the other. On a GPU one pass computes
+        several, see `oracle.potentials.batched_forces`.
 
         Args:
             structures: periodic, all with the same number of atoms.
@@ -102,7 +103,7 @@ class ForceField:
                     for k in range(0, len(structures), size)
                 )
                 return self._gathered(itertools.chain.from_iterable(groups), len(structures), done)
-            threads = min(self.context.threads, len(structures))
+            threads = min(self.context.threads, len(structures), _fitting(structures))
             each: Iterable[list[Array]]
             if threads < 2 or not copies_may_share(self.potential):
                 each = (self._several([atoms], stage) for atoms in structures)
@@ -258,6 +259,11 @@ class ForceField:
         except RAISED_BY_LIBRARIES:
             return False
         return True
+
+
+def _fitting(structures: Sequence[Atoms]) -> int:
+    """How many structures at once do not take more memory than the largest supercells."""
+    return max(1, _TOGETHER // max((len(atoms) for atoms in structures), default=1))
 
 
 def check_elements(potential: Potential, crystals: Iterable[Crystal]) -> None:

@@ -242,7 +242,8 @@ def _of_calculator(look: Callable[[str], T], name: str) -> T:
         raise SetupError(f"calculator {error.message}") from error
 
 
-_SHARING = frozenset({"sevenn", "chgnet"})
+_SEVERAL = frozenset({"sevenn", "chgnet"})
+_SHARING = _SEVERAL | {"deepmd"}
 
 
 def copies_may_share(name: dft_settings.Potential) -> bool:
@@ -252,8 +253,18 @@ def copies_may_share(name: dft_settings.Potential) -> bool:
     """
     if not isinstance(name, str) or dispersion.without_dispersion(name) is not None:
         return False
+    return _package(name) in _SHARING
+
+
+def takes_several(name: dft_settings.Potential) -> bool:
+    """Whether one pass of a potential can compute the forces of several structures."""
+    return copies_may_share(name) and isinstance(name, str) and _package(name) in _SEVERAL
+
+
+def _package(name: str) -> str | None:
+    """The library of a potential of the table, or of one of its families."""
     spec = FAMILIES.get(name.partition(":")[0]) or POTENTIALS.get(name)
-    return spec is not None and spec.package in _SHARING
+    return None if spec is None else spec.package
 
 
 @functools.lru_cache(maxsize=16)

@@ -13,8 +13,11 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 
 from oracle.potentials import deep_potential
-from oracle.potentials.table import calculator, weights_path
+from oracle.potentials.forces import ForceField
+from oracle.potentials.table import calculator, copies_may_share, takes_several, weights_path
+from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
+from oracle.runtime.stages import StageStore
 
 ROOT = Path(__file__).parents[2]
 NAME = "dpa4-neo-0704"
@@ -48,6 +51,22 @@ def test_forces_are_derivatives_of_the_energy(crystal: Atoms) -> None:
             energies.append(moved.get_potential_energy())
         slope = (energies[1] - energies[0]) / (2 * step)
         assert crystal.get_forces()[atom, axis] == pytest.approx(slope, abs=3e-3)
+
+
+@needs_weights
+def test_forces_do_not_depend_on_the_number_of_threads(crystal: Atoms, tmp_path: Path) -> None:
+    assert copies_may_share(NAME)
+    assert not takes_several(NAME)  # on a GPU
+    cells = []
+    for seed in range(6):
+        cells.append(crystal.copy())
+        cells[-1].rattle(0.03, seed=seed)
+    found = []
+    for threads in (1, 3):
+        folder = tmp_path / str(threads)
+        field = ForceField(NAME, StageStore(folder), Context(folder, threads=threads))
+        found.append(field.many(cells, "fc3"))
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 @needs_weights
