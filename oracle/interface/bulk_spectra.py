@@ -144,7 +144,8 @@ def _spectra(
         return UnstableBulk(elastic.instability, stability.lowest)
     step = settings.frequency_step
     number = math.ceil(_ABOVE * stability.highest / step) + 1
-    mesh = _odd(mesh_of(dynamics.primitive.cell, spacing))
+    operations = dynamics.primitive_symmetry.reciprocal_operations
+    mesh = _odd(mesh_of(dynamics.primitive.cell, spacing, operations=operations))
     fine, coarse = (
         spectrum_of(dynamics, points, step=step, number=number, axis=settings.axis)
         for points in (mesh, _odd(coarsened(mesh, _COARSE)))

@@ -375,7 +375,11 @@ class Pipeline:
         return digest_of([self.crystal.digest, weights, self.settings.snapshot_seed])
 
     def _bands(self, dynamics: Any) -> dict[str, Any]:
-        mesh = reciprocal.mesh_of(dynamics.primitive.cell, self.settings.stability_spacing)
+        mesh = reciprocal.mesh_of(
+            dynamics.primitive.cell,
+            self.settings.stability_spacing,
+            operations=dynamics.primitive_symmetry.reciprocal_operations,
+        )
         return harmonic.bands_and_dos(dynamics, mesh)
 
     def _write_cif(self, relaxed: Relaxed) -> None:

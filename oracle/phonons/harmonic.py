@@ -103,7 +103,7 @@ def transport_mesh(phonons: Any, settings: PhononSettings) -> Mesh:
         phonons.primitive.cell,
         settings.mesh_spacing,
         3 * len(phonons.primitive),
-        len(operations),
+        operations,
         settings.mesh_effort,
         settings.sparse,
     )
@@ -126,7 +126,7 @@ def _check_symmetry(mesh: Mesh, operations: Any) -> None:
 
 
 def affordable_mesh(
-    cell: Array, spacing: float, bands: int, operations: int, effort: float, every: int = 1
+    cell: Array, spacing: float, bands: int, operations: Any, effort: float, every: int = 1
 ) -> tuple[int, int, int]:
     """The mesh of a given spacing, or a coarser one if the Boltzmann equation would cost too much.
 
@@ -134,17 +134,15 @@ def affordable_mesh(
         cell: (3, 3), primitive cell, Å.
         spacing: 1/Å with 2π.
         bands: number of bands, three per atom.
-        operations: number of operations of the reciprocal point group.
+        operations: (n, 3, 3), of the reciprocal point group; the mesh is mapped onto itself.
         effort: largest ``n_q² bands³ / operations / every³``, about the number of three-phonon
             processes, per atom.
         every: at every so-many-th point along each vector, lifetimes are computed.
     """
-    mesh = mesh_of(cell, spacing, every)
-    while (
-        processes(mesh, bands, operations, every) > effort * bands / 3 and max(mesh) > _FEW * every
-    ):
+    mesh, number = mesh_of(cell, spacing, every, operations), len(operations)
+    while processes(mesh, bands, number, every) > effort * bands / 3 and max(mesh) > _FEW * every:
         spacing *= 1.02
-        mesh = mesh_of(cell, spacing, every)
+        mesh = mesh_of(cell, spacing, every, operations)
     return mesh
 
 
@@ -174,7 +172,9 @@ def stability(phonons: Phonopy, tolerance: float, spacing: float) -> Stability:
     commensurate = get_commensurate_points(
         np.rint(np.linalg.inv(phonons.primitive.primitive_matrix)).astype(int)
     )
-    phonons.run_mesh(mesh_of(phonons.primitive.cell, spacing), is_gamma_center=True)
+    operations = phonons.primitive_symmetry.reciprocal_operations
+    mesh = mesh_of(phonons.primitive.cell, spacing, operations=operations)
+    phonons.run_mesh(mesh, is_gamma_center=True)
     zone = 1.0 / np.linalg.norm(phonons.primitive.cell, axis=1).max()
     near = directions(_NEAR_DIRECTIONS) @ np.asarray(phonons.primitive.cell).T * zone
     long_waves = [0.99 * share * _NEAR_GAMMA * near for share in _NEAR_LENGTHS]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from phonopy import Phonopy
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 from scipy.spatial.transform import Rotation
@@ -15,10 +18,51 @@ from oracle.materials.canonical import conventional_cell, orthogonal, point_grou
 from oracle.materials.crystal_checks import Unusable, check_crystal, check_periodicity
 from oracle.materials.reciprocal import coarsened, mesh_of, refined
 from oracle.materials.rounding import rounded_positions, wrapped_positions
+from oracle.phonons.atomic_data import phonopy_cell
 
 Array = NDArray[np.float64]
 MESHES = st.tuples(*(st.integers(1, 60) for _ in range(3)))
 SPACINGS = st.floats(0.05, 1.0)
+BRAVAIS: dict[str, tuple[str, Callable[[np.random.Generator], Lattice]]] = {
+    "primitive cubic": ("Pm-3m", lambda r: Lattice.cubic(r.uniform(3, 6))),
+    "face-centred cubic": ("Fm-3m", lambda r: Lattice.cubic(r.uniform(3, 6))),
+    "body-centred cubic": ("Im-3m", lambda r: Lattice.cubic(r.uniform(3, 6))),
+    "hexagonal": ("P6/mmm", lambda r: Lattice.hexagonal(r.uniform(3, 6), r.uniform(3, 15))),
+    "rhombohedral": ("R-3m", lambda r: Lattice.hexagonal(r.uniform(3, 6), r.uniform(3, 25))),
+    "primitive tetragonal": (
+        "P4/mmm",
+        lambda r: Lattice.tetragonal(r.uniform(3, 6), r.uniform(3, 15)),
+    ),
+    "body-centred tetragonal": (
+        "I4/mmm",
+        lambda r: Lattice.tetragonal(r.uniform(3, 6), r.uniform(3, 15)),
+    ),
+    "primitive orthorhombic": ("Pmmm", lambda r: Lattice.orthorhombic(*r.uniform(3, 12, 3))),
+    "base-centred orthorhombic": ("Cmmm", lambda r: Lattice.orthorhombic(*r.uniform(3, 12, 3))),
+    "body-centred orthorhombic": ("Immm", lambda r: Lattice.orthorhombic(*r.uniform(3, 12, 3))),
+    "face-centred orthorhombic": ("Fmmm", lambda r: Lattice.orthorhombic(*r.uniform(3, 12, 3))),
+    "primitive monoclinic": (
+        "P2/m",
+        lambda r: Lattice.monoclinic(*r.uniform(3, 9, 3), r.uniform(91, 125)),
+    ),
+    "base-centred monoclinic": (
+        "C2/m",
+        lambda r: Lattice.monoclinic(*r.uniform(3, 9, 3), r.uniform(91, 125)),
+    ),
+    "triclinic": (
+        "P-1",
+        lambda r: Lattice.from_parameters(*r.uniform(3, 9, 3), *r.uniform(75, 105, 3)),
+    ),
+}
+"""Space group and random lattice."""
+
+
+def phonopy_of(structure: Structure) -> Phonopy:
+    """A Phonopy object for a primitive cell."""
+    cell = phonopy_cell(
+        structure.lattice.matrix, structure.frac_coords, [str(s.specie) for s in structure]
+    )
+    return Phonopy(cell, supercell_matrix=np.eye(3), primitive_matrix=np.eye(3), log_level=0)
 
 
 def _cell(seed: int) -> Array:
@@ -45,6 +89,27 @@ class TestMeshes:
         mesh = mesh_of(cell, spacing)
         assert mesh_of(cell @ turn.T, spacing) == mesh
         assert mesh_of(cell / 0.529, spacing * 0.529) == mesh
+
+    @pytest.mark.parametrize("lattice", sorted(BRAVAIS))
+    @given(number=st.integers(0, 10_000), spacing=st.floats(0.05, 0.5))
+    @settings(deadline=None, max_examples=20)
+    def test_they_have_the_symmetry_of_every_bravais_lattice(
+        self, lattice: str, number: int, spacing: float
+    ) -> None:
+        """So do the coarser and finer ones that are made from them."""
+        group, shape = BRAVAIS[lattice]
+        rng = np.random.default_rng(number)
+        structure = Structure.from_spacegroup(group, shape(rng), ["Si"], [[0, 0, 0]])
+        phonons = phonopy_of(structure.get_primitive_structure())
+        operations = phonons.primitive_symmetry.reciprocal_operations
+        cell = np.asarray(phonons.primitive.cell)
+        for every in (1, 2):
+            mesh = mesh_of(cell, spacing, every, operations)
+            assert all(n >= m for n, m in zip(mesh, mesh_of(cell, spacing, every), strict=True))
+            for one in (mesh, coarsened(mesh, 1.4), refined(mesh, every)):
+                ratios = np.array(one)[:, None] / np.array(one)
+                images = operations * ratios
+                np.testing.assert_allclose(images, np.rint(images), atol=1e-9)
 
     @given(MESHES)
     @settings(deadline=None)

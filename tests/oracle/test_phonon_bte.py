@@ -341,3 +341,27 @@ def _per_mode(transport: conductivity.Transport) -> np.ndarray:
 
 def _cell_volume(phonons: object) -> float:
     return float(phonons.primitive.volume)  # type: ignore[attr-defined]
+
+
+def test_a_body_centred_crystal_gets_a_mesh_of_its_symmetry(workdir: Path) -> None:
+    """Its reciprocal vectors differ in length, and symmetry mixes them all the same."""
+    pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
+    carbon = Structure.from_spacegroup(
+        "I4/mmm", Lattice.tetragonal(4.38, 2.51), ["C"], [[0.18, 0.18, 0]]
+    )
+    quick = PhononSettings(
+        calculator="tersoff",
+        bands=False,
+        fc2_length=6,
+        fc3_length=4,
+        fc3_cutoff=2,
+        pairs_start=4,
+        pairs_max=4,
+        mesh_spacing=0.6,
+    )
+    outcome = PhononBTE(quick).evaluate(Crystal.from_structure(carbon), context=Context(workdir))
+    assert isinstance(outcome, Measured), outcome
+    assert len(set(outcome.provenance["mesh"])) == 1
+    kappa = np.array(outcome.properties["kappa"].value)[0]
+    np.testing.assert_allclose(kappa[0, 0], kappa[1, 1], rtol=1e-9)
+    assert abs(kappa[2, 2] / kappa[0, 0] - 1) > 0.1

@@ -291,8 +291,9 @@ def test_mesh_becomes_coarser_where_it_would_be_too_dear() -> None:
     cell = np.eye(3) * 4.0
     free = reciprocal.mesh_of(cell, 0.15)
     assert free == (11, 11, 11)
-    assert harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e12) == free
-    affordable = harmonic.affordable_mesh(cell, 0.15, 6, 48, 1e6)
+    operations = np.array([np.eye(3)] * 48, dtype=int)
+    assert harmonic.affordable_mesh(cell, 0.15, 6, operations, 1e12) == free
+    affordable = harmonic.affordable_mesh(cell, 0.15, 6, operations, 1e6)
     assert np.prod(affordable) ** 2 * 6**3 / 48 <= 2 * 1e6  # of two atoms
 
 
