@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import importlib
 import json
 import lzma
 import math
@@ -30,7 +31,6 @@ from typing import Any
 import numpy as np
 import torch
 from ase.io import read
-from half_heuslers import most_stable
 from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
@@ -127,6 +127,7 @@ def _half_heuslers(data: Path, cache: Path) -> Iterable[tuple[str, Structure, fl
         for row in csv.DictReader(file):
             if float(row["T_K"]) == 300.0:
                 found.setdefault(row["compound"], []).append(float(row["kappa_W_mK"]))
+    most_stable = importlib.import_module("half_heuslers").most_stable  # the script beside this one
     for formula, values in sorted(found.items()):
         try:
             crystal = most_stable(formula, "dpa4-neo-0704", cache)
