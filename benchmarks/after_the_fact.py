@@ -7,8 +7,8 @@ DATA is the folder of the reference data. Tables are the half of PhononDB-PBE, p
 half-Heuslers at 300 K (geometric means of all papers; the arrangement of lowest energy), and the
 project's own table of crystals evaluated with SevenNet-0, each sought for the lowest and for the
 highest value. Every policy is a campaign on ``pool`` and ``replay``, run by the code that runs all
-campaigns; rivals only have other surrogates and agents, and the rivals outside the project
-(`_Rival`) propose through it. FOLDER keeps pools and features. A search takes five to sixty
+campaigns; rivals only have other surrogates and agents. FOLDER keeps pools and features. A search
+takes five to sixty
 seconds on one core.
 """
 
@@ -51,28 +51,34 @@ from orchestrator.store.store import Store
 Array = NDArray[np.float64]
 HERE = Path(__file__).resolve().parent
 _BAYESIAN = [{"kind": "bayesian"}]
-_PURE: dict[str, Any] = {
-    "agents": _BAYESIAN,
-    "selection": {"hole_share": 0.0, "audit_share": 0.0},
-}
+_FOUR = [{"kind": kind} for kind in ("substitution", "evolution", "bayesian", "random")]
+
+
+def _policy(
+    agents: list[dict[str, Any]], holes: float, audits: float, first: str, **other: Any
+) -> dict[str, Any]:
+    selection = {"hole_share": holes, "audit_share": audits, "first_round": first}
+    return {"agents": agents, "selection": selection, **other}
+
+
 POLICIES: dict[str, dict[str, Any]] = {
     "default": {},
-    "pure": _PURE,
-    "before": {
-        "agents": [{"kind": kind} for kind in ("substitution", "evolution", "bayesian", "random")],
-        "selection": {"hole_share": 0.25, "audit_share": 0.1},
-    },
-    "random": {
-        "agents": [{"kind": "random"}],
-        "selection": {"hole_share": 0.0, "audit_share": 0.0},
-    },
-    "forest-ei": {**_PURE, "surrogate": {"kind": "random-forest"}},
-    "forest-greedy": {
-        **_PURE,
-        "agents": [{"kind": "bayesian", "acquisition": "ucb", "beta": 0.0}],
-        "surrogate": {"kind": "random-forest"},
-    },
-    "process-ei": {**_PURE, "surrogate": {"kind": "gaussian-process"}},
+    "pure": _policy(_BAYESIAN, 0.0, 0.0, "prior"),
+    "pure-random": _policy(_BAYESIAN, 0.0, 0.0, "random"),
+    "audited": _policy(_BAYESIAN, 0.0, 0.1, "prior"),
+    "four": _policy(_FOUR, 0.0, 0.05, "prior"),
+    "before": _policy(_FOUR, 0.25, 0.1, "random"),
+    "random": _policy([{"kind": "random"}], 0.0, 0.0, "random"),
+    "forest-ei": _policy(_BAYESIAN, 0.0, 0.0, "random", surrogate={"kind": "random-forest"}),
+    "forest-greedy": _policy(
+        [{"kind": "bayesian", "acquisition": "ucb", "beta": 0.0}],
+        0.0,
+        0.0,
+        "random",
+        surrogate={"kind": "random-forest"},
+    ),
+    "process-ei": _policy(_BAYESIAN, 0.0, 0.0, "random", surrogate={"kind": "gaussian-process"}),
+    "process-prior": _policy(_BAYESIAN, 0.0, 0.0, "prior", surrogate={"kind": "gaussian-process"}),
 }
 """What each policy changes in the config."""
 _TOP = 0.05  # share of a table that is to be found

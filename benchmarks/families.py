@@ -32,13 +32,14 @@ from pymatgen.core.structure import Structure
 
 from oracle.contract.evaluation import Measured, quantity_of
 from oracle.materials.crystal import Crystal
+from oracle.materials.reciprocal import mesh_of
 from oracle.phonon_bte.oracle import VERSION, PhononBTE
 from oracle.phonons.settings import PhononSettings
 from oracle.runtime.context import Context
 
 _NINETY = 1.645
-_WIDER, _DENSER = 1.25, 4.0
-_FEW = 5  # points along the shortest vector of the mesh without symmetry
+_WIDER = 1.25  # factor on the length of the third-order supercell of a converged evaluation
+_FEW = 5  # points along the longest vector of the mesh without symmetry
 
 
 def _hexagonal(a: float, c: float) -> Lattice:
@@ -104,7 +105,7 @@ _CRYSTALS: dict[str, tuple[str, Lattice, list[tuple[str, tuple[float, float, flo
     "MgAl2O4 spinel": (
         "Fd-3m",
         Lattice.cubic(8.08),
-        [("Mg", (0.125, 0.125, 0.125)), ("Al", (0.5, 0.5, 0.5)), ("O", (0.2624, 0.2624, 0.2624))],
+        [("Mg", (0, 0, 0)), ("Al", (0.625, 0.625, 0.625)), ("O", (0.3874, 0.3874, 0.3874))],
     ),
     "CaTiO3 perovskite Pnma": (
         "Pnma",
@@ -158,8 +159,10 @@ def without_symmetry(outcome: Measured, workdir: Path) -> tuple[float, float]:
             is_mesh_symmetry=symmetric,
             log_level=0,
         )
-        lengths = np.linalg.norm(np.linalg.inv(phonons.primitive.cell), axis=0)
-        phonons.mesh_numbers = [max(2, round(_FEW * one / max(lengths))) for one in lengths]
+        cell, operations = phonons.primitive.cell, phonons.primitive_symmetry.reciprocal_operations
+        lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell), axis=0)
+        mesh = mesh_of(cell, max(lengths) / _FEW, operations=operations)
+        phonons.mesh_numbers = list(mesh)
         phonons.init_phph_interaction()
         phonons.run_thermal_conductivity(temperatures=[300.0])
         xx, yy, zz, yz, xz, xy = phonons.thermal_conductivity.kappa[0, 0]

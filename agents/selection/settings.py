@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import (
     Field,
     model_validator,
@@ -22,6 +24,10 @@ class SelectionSettings(Settings):
     audit_share: Share | None = None
     """Fraction of the batch that is drawn uniformly at random, to measure the calibration of the
     surrogate's uncertainties. The default is 0.1; for layer sequences it is 0.05."""
+    first_round: Literal["prior", "random"] = "prior"
+    """How candidates are chosen before the first label: by a physical estimate of the objective
+    where there is one (Slack's formula for kappa) and the space has at most `pool_limit` members,
+    or at random."""
     floor_share: Share = 0.1
     """Smallest fraction of the remaining batch that any agent gets."""
     half_life: float = Field(default=3.0, gt=0)

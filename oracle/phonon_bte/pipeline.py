@@ -37,7 +37,7 @@ from oracle.phonons import harmonic, supercells
 from oracle.phonons.acoustics import CrystalElasticity, crystal_elasticity
 from oracle.phonons.anharmonicity import at_temperatures
 from oracle.phonons.born import computed_born
-from oracle.phonons.doubts import Doubt, cautions
+from oracle.phonons.doubts import Doubt, broken_symmetry, cautions
 from oracle.phonons.effective import effective_second_order, thermal_pairs
 from oracle.phonons.harmonic import Stability
 from oracle.phonons.relax import Relaxed, relax
@@ -117,6 +117,7 @@ class Pipeline:
         else:
             static = gated(relaxed, self.settings.sampled(), self.forces, self._timed)
             crystal = self._effective(relaxed, static)
+        self._doubts += broken_symmetry(crystal.rest_force)
         stability = crystal.stability
         properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()
         plots = self._bands(crystal.dynamics) if self.settings.bands else {}

@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 NOTICEABLE = 0.08
 """Relative change of volume or of a lattice parameter that is worth a caution. Volumes by PBE are
 mostly within 5 % of measured ones."""
+_PUSHED = 0.02  # eV/Å; a displacement of 0.03 Å changes forces by a tenth of an eV/Å and more
 _SAME = 0.05  # of the logarithm of temperature; effective force constants change little within
 SEPARATOR = "; "
 """Between the cautions of one text; none of them contains it."""
@@ -90,6 +91,20 @@ def scaling(before: float, after: float) -> str | None:
     if abs(change) <= NOTICEABLE:
         return None
     return f"relaxation scaled the structure: volume by {100 * change:+.0f} %"
+
+
+def broken_symmetry(rest_force: float) -> list[str]:
+    """The caution that the potential pushes atoms at rest where the crystal's symmetry forbids it.
+
+    Args:
+        rest_force: largest force on an atom of the relaxed crystal, eV/Å.
+    """
+    if rest_force <= _PUSHED:
+        return []
+    return [
+        f"the potential breaks the crystal's symmetry: atoms at rest feel up to {rest_force:.2g} "
+        "eV/Å, which is left out of the force constants"
+    ]
 
 
 def of_one(caution: str, formula: str) -> str:

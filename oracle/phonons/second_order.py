@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -37,12 +37,14 @@ class Harmonic:
         fc2: compact, eV/Å².
         dynamics: a Phonopy object with these force constants.
         stability: of its modes.
+        rest_force: largest force on an atom at rest, eV/Å, which was subtracted.
     """
 
     phonons: Phono3py
     fc2: Array
     dynamics: Any
     stability: Stability
+    rest_force: float = 0.0
 
 
 def second_order(
@@ -71,12 +73,16 @@ def gated(relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed:
     """Second-order force constants and stability in the supercell of the settings."""
     phonons = supercells.phonons3(relaxed, settings, second=True)
 
-    def constants() -> Array:
+    def constants() -> tuple[Array, float]:
         moved = supercells.second_order_displacements(phonons, settings.displacement)
+        rest = forces.forces(supercells.as_atoms(phonons.unitcell), "fc2")
         computed = forces.many(moved, "fc2", lambda share: forces.context.progress("fc2", share))
-        return supercells.second_order(phonons, computed)
+        computed -= supercells.rest_forces(phonons.phonon_supercell, rest)
+        largest = float(np.linalg.norm(rest, axis=1).max())
+        return supercells.second_order(phonons, computed), largest
 
-    return judged(phonons, timed("fc2", constants), settings, timed)
+    fc2, largest = timed("fc2", constants)
+    return replace(judged(phonons, fc2, settings, timed), rest_force=largest)
 
 
 def judged(phonons: Phono3py, fc2: Array, settings: PhononSettings, timed: Timed) -> Harmonic:

@@ -16,7 +16,7 @@ from phono3py.file_IO import write_fc2_to_hdf5, write_fc3_to_hdf5
 from phono3py.phonon3.fc3 import compact_fc3_to_full_fc3
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from phonopy.structure.atoms import PhonopyAtoms
-from phonopy.structure.cells import Primitive, get_primitive, guess_primitive_matrix
+from phonopy.structure.cells import Primitive, Supercell, get_primitive, guess_primitive_matrix
 from phonopy.structure.symmetry import Symmetry
 
 from oracle.phonons.atomic_data import phonopy_cell
@@ -153,6 +153,20 @@ def second_order_displacements(phonons: Phono3py, displacement: float) -> list[A
     return [as_atoms(cell) for cell in phonons.phonon_supercells_with_displacements]
 
 
+def rest_forces(supercell: Supercell, forces: Array) -> Array:
+    """Forces (n_supercell, 3) on the atoms of a supercell at rest, eV/Å.
+
+    They vanish in a relaxed crystal but for components that its symmetry forbids. Potentials that
+    know left from right have such components: DPA4 pushes the titanium atoms of CaTiO3, each of
+    them a centre of inversion, with 0.012 eV/Å.
+
+    Args:
+        supercell: of the crystal.
+        forces: (n_unitcell, 3), on the atoms of its unit cell.
+    """
+    return forces[[supercell.u2u_map[atom] for atom in supercell.s2u_map]]
+
+
 def second_order(phonons: Phono3py, forces: Array) -> Array:
     """Second-order force constants (n_primitive, n_supercell, 3, 3) in eV/Å².
 
@@ -160,7 +174,7 @@ def second_order(phonons: Phono3py, forces: Array) -> Array:
 
     Args:
         phonons: with the displacements of `second_order_displacements`.
-        forces: (n_displacements, n_supercell, 3), eV/Å.
+        forces: (n_displacements, n_supercell, 3), without those at rest, eV/Å.
     """
     phonons.phonon_forces = forces
     phonons.produce_fc2()

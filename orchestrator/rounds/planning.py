@@ -18,6 +18,7 @@ from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Proposer, Space
 from agents.selection.batch import Selected, Selection, select
 from agents.selection.portfolio import shares
+from oracle.contract.property_table import spec_of
 from oracle.contract.protocol import Oracle
 from oracle.materials.material import Material
 from orchestrator.assembly.build import (
@@ -50,6 +51,7 @@ from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.rounds.renewal import renewals
 from orchestrator.rounds.trial_plans import confirmation_trials, label_trials, opinion_trials
 from surrogate.contract.protocol import Calibration, Saving, Surrogate
+from surrogate.contract.settings import OwnSurrogateSettings
 from surrogate.fidelities.trust import Trust, Trusting
 
 _FIT, _PROPOSE, _SELECT, _REGRET, _SHORTLIST = 1, 2, 3, 4, 5  # stage numbers of the random streams
@@ -90,8 +92,9 @@ class _Situation:
         number: of the round, from 1.
         state: of the campaign.
         objective: what is sought.
-        surrogate: fitted on all labels, or None before the first label.
+        surrogate: fitted on all labels; before the first label it is the prior, or None.
         space: the whole space, or with the shortlist to which it was narrowed.
+        learned: whether there were labels.
     """
 
     number: int
@@ -99,6 +102,7 @@ class _Situation:
     objective: Objective
     surrogate: Surrogate | None
     space: Space
+    learned: bool = True
 
 
 @dataclass
@@ -231,6 +235,9 @@ class Planner:
                 return _Choice(queries=tuple(queries), metrics=metrics)
             excluded = ruled_out_digests(state, objective, pool, trusts)
             metrics["ruled_out"] = float(len(excluded))
+        if surrogate is None:
+            prior = self._prior(state, objective, number)
+            situation = replace(situation, surrogate=prior, learned=False)
         chosen, label_metrics, rejected = self._labels(situation, excluded)
         if surrogate is not None:
             pool = pool or self._pool_posterior(situation, surrogate)
@@ -291,8 +298,11 @@ class Planner:
         with self._stage("screen"):
             chosen, rejected = self._gate.first_allowed(selection, count)
         metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
-        metrics |= {"rejected": float(len(rejected))} | _spreads(selection)
-        return chosen, metrics, rejected
+        metrics |= {"rejected": float(len(rejected))}
+        if situation.learned:
+            return chosen, metrics | _spreads(selection), rejected
+        # What physics says is no prediction of the surrogate, by which it could be calibrated.
+        return [Selected(one.candidate, one.purpose) for one in chosen], metrics, rejected
 
     def _admits(self, state: CampaignState) -> Callable[[Material], bool]:
         return lambda material: self._gate.admits(material, state.rejected)
@@ -341,6 +351,27 @@ class Planner:
         shared = SharedSurrogate(surrogate)
         shared.fit(recipe.evaluations, calibration=calibration)
         return shared, calibration
+
+    def _prior(self, state: CampaignState, objective: Objective, number: int) -> Surrogate | None:
+        """A surrogate that knows no label, only physics; None where that says nothing."""
+        physical = spec_of(objective.output.property).prior is not None
+        listed = self.space.materials is not None and (
+            (self.space.size or 0) <= self.config.selection.pool_limit
+        )
+        if self._selection.first_round == "random" or not (physical and listed):
+            return None
+        if isinstance(self._settings, OwnSurrogateSettings):
+            return None  # it need not be able to predict before it is fitted
+        recipe = self._recipe(state, objective, Calibration(), number)
+        prior = SharedSurrogate(
+            build_surrogate(
+                self._settings, (recipe.output,), recipe.fidelity, recipe.seed, self._features
+            )
+        )
+        situation = _Situation(number, state, objective, prior, self.space)
+        with self._stage("prior"):
+            means = self._pool_posterior(situation, prior).posterior.mean
+        return prior if np.ptp(means) > 0 else None
 
     def _recipe(
         self, state: CampaignState, objective: Objective, calibration: Calibration, number: int

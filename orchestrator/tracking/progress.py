@@ -28,6 +28,7 @@ _HEARTBEAT_S = 60.0  # and again after every such time
 _TICK_S = 0.5
 PHASES = {
     "fit": "fitting the surrogate",
+    "prior": "estimating the objective from physics",
     "propose": "asking the agents",
     "select": "choosing candidates",
     "screen": "screening",
