@@ -102,6 +102,7 @@ def conductivity(
     temperatures: tuple[float, ...] | None = None,
     checked: bool = True,
     every: int = 1,
+    at: NDArray[np.bool_] | None = None,
 ) -> Transport:
     """Solve the Boltzmann equation for given force constants.
 
@@ -118,6 +119,8 @@ def conductivity(
             the result has these points only, `particle` and `mode_kappa` are those of their own
             stars and do not add up to a conductivity, and `coherence` is that of the sparse points.
             Not for the full solution.
+        at: (*mesh), the points that are computed instead, with the symmetry of the crystal. The
+            off-diagonal part must not be asked for.
 
     Raises:
         OracleError: stage ``bte``; out of memory, or a conductivity that is not finite.
@@ -127,7 +130,7 @@ def conductivity(
     grid = settings.temperatures if temperatures is None else temperatures
     _run(
         phonons, settings, mesh, off_diagonal=off_diagonal, isotope=scatters, temperatures=grid,
-        every=every,
+        every=every, at=at,
     )  # fmt: skip
     solved = phonons.thermal_conductivity
     particle, off = _parts(phonons, settings, off_diagonal)
@@ -162,6 +165,7 @@ def _run(
     isotope: bool,
     temperatures: tuple[float, ...],
     every: int,
+    at: NDArray[np.bool_] | None,
 ) -> None:
     """Have phono3py solve the equation on a mesh; the result stays with `phonons`."""
     phonons.mesh_numbers = list(mesh)
@@ -181,7 +185,7 @@ def _run(
             mass_variances=mass_variances(phonons.primitive.symbols) if isotope else None,
             boundary_mfp=boundary_length(settings),
             transport_type="SMM19" if off_diagonal else None,
-            grid_points=None if every == 1 else _computed_points(phonons, mesh, every),
+            grid_points=_computed_points(phonons, mesh, every, at),
             log_level=0,
         )
     except MemoryError as error:
@@ -200,12 +204,17 @@ def is_computed(numbers: NDArray[np.int64], mesh: Mesh, every: int) -> NDArray[n
     return np.asarray((numbers % every == 0).all(axis=-1) | longest)
 
 
-def _computed_points(phonons: Phono3py, mesh: Mesh, every: int) -> NDArray[np.int64]:
-    """The irreducible points that are computed, as phono3py counts them."""
+def _computed_points(
+    phonons: Phono3py, mesh: Mesh, every: int, at: NDArray[np.bool_] | None
+) -> NDArray[np.int64] | None:
+    """The irreducible points that are computed, as phono3py counts them; None for all."""
+    if every == 1 and at is None:
+        return None
     grid = phonons.grid
     irreducible = grid.grg2bzg[get_ir_grid_points(grid)[0]]
     numbers = np.rint(grid.addresses[irreducible] @ grid.QDinv.T * mesh).astype(np.int64)
-    return np.asarray(irreducible[is_computed(numbers, mesh, every)], dtype=np.int64)
+    chosen = is_computed(numbers, mesh, every) if at is None else at[tuple((numbers % mesh).T)]
+    return np.asarray(irreducible[chosen], dtype=np.int64)
 
 
 def _sparse_coherence(solved: Any, mesh: Mesh, every: int) -> Array:
