@@ -107,14 +107,14 @@ _CRYSTALS: dict[str, tuple[str, Lattice, list[tuple[str, tuple[float, float, flo
         Lattice.cubic(8.08),
         [("Mg", (0, 0, 0)), ("Al", (0.625, 0.625, 0.625)), ("O", (0.3874, 0.3874, 0.3874))],
     ),
-    "CaTiO3 perovskite Pnma": (
-        "Pnma",
-        Lattice.orthorhombic(5.44, 7.64, 5.38),
+    "MgSiO3 perovskite Pnma": (
+        "Pbnm",
+        Lattice.orthorhombic(4.775, 4.929, 6.897),
         [
-            ("Ca", (0.036, 0.25, 0.993)),
-            ("Ti", (0, 0, 0.5)),
-            ("O", (0.484, 0.25, 0.071)),
-            ("O", (0.289, 0.037, 0.711)),
+            ("Mg", (0.514, 0.556, 0.25)),
+            ("Si", (0, 0.5, 0)),
+            ("O", (0.1028, 0.466, 0.25)),
+            ("O", (0.1961, 0.2014, 0.5531)),
         ],
     ),
 }

@@ -11,7 +11,7 @@ from pydantic import (
 
 from agents.contract.settings import Settings, Share
 
-_CRYSTAL_SHARES = (0.25, 0.1)
+_CRYSTAL_SHARES = (0.0, 0.05)
 
 
 class SelectionSettings(Settings):
@@ -19,11 +19,11 @@ class SelectionSettings(Settings):
 
     hole_share: Share | None = None
     """Fraction of the batch for exploration: the candidates about which the surrogate is most
-    uncertain. The default is 0.25; for layer sequences it is 0, because candidates that are
-    unlikely to be the best need not be known there."""
+    uncertain. The default is 0, because candidates that are unlikely to be the best need not be
+    known; for pairs of crystals it is 0.25."""
     audit_share: Share | None = None
     """Fraction of the batch that is drawn uniformly at random, to measure the calibration of the
-    surrogate's uncertainties. The default is 0.1; for layer sequences it is 0.05."""
+    surrogate's uncertainties. The default is 0.05; for pairs of crystals it is 0.1."""
     first_round: Literal["prior", "random"] = "prior"
     """How candidates are chosen before the first label: by a physical estimate of the objective
     where there is one (Slack's formula for kappa) and the space has at most `pool_limit` members,

@@ -6,13 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.proposers.settings import (
-    BayesianSettings,
-    EvolutionSettings,
-    NamedAgentSettings,
-    RandomSettings,
-    SubstitutionSettings,
-)
+from agents.proposers.settings import BayesianSettings, NamedAgentSettings, RandomSettings
 from oracle.interface.settings import InterfaceSettings
 from oracle.runtime.local_inputs import names_code
 from surrogate.contract.settings import (
@@ -46,7 +40,7 @@ class KindRules:
     default_agents: tuple[NamedAgentSettings, ...]
     default_surrogate: Callable[[Any], NamedSurrogateSettings]
     from_potential: bool = True
-    shares: tuple[float, float] = (0.25, 0.1)
+    shares: tuple[float, float] = (0.0, 0.05)
     constraints: tuple[str, ...] | None = None
 
 
@@ -73,12 +67,7 @@ KINDS: dict[str, KindRules] = {
         oracles=("phonon-bte", "replay"),
         surrogates=("graph-ensemble", *_DESCRIPTORS),
         agents=(*_ANY_AGENT, "tree-search"),
-        default_agents=(
-            SubstitutionSettings(),
-            EvolutionSettings(),
-            BayesianSettings(),
-            RandomSettings(),
-        ),
+        default_agents=(BayesianSettings(),),
         default_surrogate=lambda oracle: GraphEnsembleSettings(),
     ),
     "superlattice": KindRules(
@@ -89,8 +78,6 @@ KINDS: dict[str, KindRules] = {
         default_agents=(BayesianSettings(),),
         default_surrogate=lambda oracle: SequenceProcessSettings(),
         from_potential=False,
-        # A sequence that is unlikely to be the best need not be evaluated.
-        shares=(0.0, 0.05),
     ),
     # A pair has descriptors of both crystals, but no graph for a graph network and no sequence for
     # a tree search.
@@ -101,6 +88,7 @@ KINDS: dict[str, KindRules] = {
         agents=_ANY_AGENT,
         default_agents=(BayesianSettings(), RandomSettings()),
         default_surrogate=_of_both_crystals,
+        shares=(0.25, 0.1),  # not measured for pairs
         constraints=("dynamically_stable", "non_metal", "max_atoms"),
     ),
 }
