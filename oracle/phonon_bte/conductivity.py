@@ -41,6 +41,8 @@ class Transport:
         linewidths: (n_temperatures, n_q, n_bands), half widths at half maximum due to all
             scattering, THz.
         isotope_linewidths: (n_q, n_bands), half widths due to isotopes, THz, or None without them.
+        interpolation_error: (n_temperatures,), relative standard error of the particle part because
+            lifetimes were interpolated, or None where they were not.
     """
 
     mesh: tuple[int, int, int]
@@ -53,6 +55,7 @@ class Transport:
     velocities: Array
     linewidths: Array
     isotope_linewidths: Array | None
+    interpolation_error: Array | None = None
 
     def scattered_too(self, widths: Array) -> Array:
         """A third of the trace of the particle part (n_temperatures,) with more scattering, W/m/K.

@@ -157,7 +157,8 @@ def error(
 
     It consists of a share of the root mean square change from two coarser meshes, each with all
     waves, and of a share of what the modes between the points have added. Where lifetimes are
-    interpolated, the only coarser mesh has the points whose lifetimes are not.
+    interpolated, the only coarser mesh has the points whose lifetimes are not, and the error of
+    interpolation is added.
 
     Args:
         solved: on the mesh whose error is estimated.
@@ -177,7 +178,9 @@ def error(
         changes.append(change(best, _particle(with_all_waves(coarse, phonons, dynamics, settings))))
     added = OF_THE_REST * change(best, _particle(solved.on_mesh))
     share = SPARSE_SHARE if sparse else SHARE
-    return np.hypot(share * np.sqrt(np.mean(np.square(changes), axis=0)), added)
+    error = np.hypot(share * np.sqrt(np.mean(np.square(changes), axis=0)), added)
+    interpolated = solved.on_mesh.interpolation_error
+    return error if interpolated is None else np.hypot(error, interpolated)
 
 
 def beyond_the_mesh(solved: Solution, temperatures: Sequence[float]) -> Doubt:

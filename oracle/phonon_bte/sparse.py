@@ -53,9 +53,9 @@ _ROOT = 0.75
 """Power of the lifetimes whose means are taken. Arithmetic means make kappa too high, by 3 % on
 average, and geometric ones too low, by 6 %, of that of all points on 18x18x18 meshes (GaAs, AlSb,
 KH, GaP and CuI; docs/physics.md)."""
-_DRAWN = 12
+_DRAWN = 20
 """Number of the other points at which lifetimes are computed. The ratio at one of them scatters by
-15 to 27 % (SrO, LiCl, RbCl, CdTe)."""
+15 to 40 % (SrO, LiCl, RbCl, CdTe, CsF, RbH)."""
 
 
 def sparse_conductivity(
@@ -115,7 +115,10 @@ def _corrected(
     )
     both = joined(part, more)
     exact = completed(both, phonons, dynamics, settings)
-    return completed(both, phonons, dynamics, settings, factor=ratio(guess, exact, drawn, settings))
+    factor, error = ratio(guess, exact, drawn, settings)
+    found = completed(both, phonons, dynamics, settings, factor=factor)
+    interpolated_part = 1.0 - computed_share(found, both, phonons)
+    return replace(found, interpolation_error=error * interpolated_part)
 
 
 def drawn_points(
@@ -142,14 +145,33 @@ def drawn_points(
 
 def ratio(
     guess: Transport, exact: Transport, drawn: NDArray[np.int64], settings: PhononSettings
-) -> Array:
-    """What exact lifetimes give, by what guessed ones do (n_temperatures,), at the drawn points."""
+) -> tuple[Array, Array]:
+    """What exact lifetimes give, by what guessed ones do, at the drawn points.
+
+    Returns:
+        The ratio (n_temperatures,), and its relative standard error if the points were independent
+        (W. G. Cochran, Sampling Techniques, section 6.3).
+    """
     probability = _reference(guess, settings)[drawn]
-    given, found = (
-        (one.mode_kappa.sum(axis=2)[:, drawn] / probability).mean(axis=1) for one in (guess, exact)
+    given, found = (one.mode_kappa.sum(axis=2)[:, drawn] / probability for one in (guess, exact))
+    means = given.mean(axis=1), found.mean(axis=1)
+    possible = usable(means[0]) & usable(means[1])
+    factor = np.divide(means[1], means[0], where=possible, out=np.ones(possible.shape))
+    rest = found - factor[:, None] * given
+    scatter = np.sqrt(np.square(rest).sum(axis=1) / (len(drawn) - 1) / len(drawn))
+    error = np.divide(scatter, means[1], where=possible, out=np.zeros(possible.shape))
+    return factor, error
+
+
+def computed_share(found: Transport, part: Transport, phonons: Phono3py) -> Array:
+    """Share (n_temperatures,) of kappa that belongs to points whose lifetimes are computed."""
+    numbers = np.rint(found.points * found.mesh).astype(int) % found.mesh
+    known = points_by_number(part.points, part.mesh, phonons)[tuple(numbers.T)] >= 0
+    by_point = found.mode_kappa.sum(axis=2)
+    total = by_point.sum(axis=1)
+    return np.divide(
+        by_point[:, known].sum(axis=1), total, where=total > 0, out=np.ones(total.shape)
     )
-    possible = usable(found) & (found > 0) & (given > 0)
-    return np.divide(found, given, where=possible, out=np.ones(possible.shape))
 
 
 def _reference(transport: Transport, settings: PhononSettings) -> Array:

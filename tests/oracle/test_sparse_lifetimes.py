@@ -18,7 +18,13 @@ from phonopy import Phonopy
 
 from oracle.phonon_bte.between_points import carries_heat, with_all_waves
 from oracle.phonon_bte.conductivity import Transport, conductivity, is_computed
-from oracle.phonon_bte.sparse import completed, sparse_conductivity
+from oracle.phonon_bte.sparse import (
+    completed,
+    drawn_points,
+    joined,
+    ratio,
+    sparse_conductivity,
+)
 from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.supercells import as_atoms
@@ -49,6 +55,22 @@ def part_of(full: Transport) -> Transport:
         velocities=full.velocities[chosen],
         linewidths=full.linewidths[:, chosen],
         isotope_linewidths=None if isotopes is None else isotopes[chosen],
+    )
+
+
+def some_of(full: Transport, points: Array) -> Transport:
+    """The given points, which are among those of the transport."""
+    apart = full.points[:, None] - points[None]
+    chosen = (np.abs(apart - np.rint(apart)).max(axis=2) < 1e-6).any(axis=1)
+    assert chosen.sum() == len(points)
+    return replace(
+        full,
+        points=full.points[chosen],
+        frequencies=full.frequencies[chosen],
+        weights=full.weights[chosen],
+        velocities=full.velocities[chosen],
+        linewidths=full.linewidths[:, chosen],
+        isotope_linewidths=None,
     )
 
 
@@ -110,6 +132,31 @@ class TestModel:
         np.testing.assert_allclose(found.isotope_linewidths, 0.3 * found.linewidths[0], atol=1e-12)
         without = completed(part_of(full), model_phonons(), crystal(), SETTINGS)
         assert without.isotope_linewidths is None
+
+    @pytest.mark.parametrize("excess", [1.0, 1.8])
+    def test_what_interpolation_misses_is_found_at_a_few_points(self, excess: float) -> None:
+        """Lifetimes between the computed points are longer than interpolation can know."""
+        mesh = (8, 8, 6)
+        full = transport(mesh, lambda f, _: np.where(f > 1e-9, 20 / np.maximum(f, 1e-9), 0.0))
+        between = ~is_computed(np.rint(full.points * mesh).astype(int), mesh, 2)
+        widths = full.linewidths.copy()
+        widths[:, between] /= excess
+        full = replace(full, linewidths=widths)
+        part, phonons = part_of(full), model_phonons()
+        guess = completed(part, phonons, crystal(), SETTINGS)
+        drawn = drawn_points(guess, part, phonons, SETTINGS)
+        numbers = np.rint(guess.points * mesh).astype(int)
+        assert not is_computed(numbers[drawn], mesh, 2).any()
+        more = some_of(full, guess.points[np.unique(drawn)])
+        exact = completed(joined(part, more), phonons, crystal(), SETTINGS)
+        factor, error = ratio(guess, exact, drawn, SETTINGS)
+        np.testing.assert_allclose(factor, excess, rtol=0.02)
+        assert (error < 0.02).all()
+        found = completed(joined(part, more), phonons, crystal(), SETTINGS, factor=factor)
+        whole = completed(full, phonons, crystal(), SETTINGS)
+        np.testing.assert_allclose(found.mean, whole.mean, rtol=0.02)
+        if excess > 1:
+            assert (guess.mean < 0.9 * whole.mean).all()
 
 
 @functools.cache
