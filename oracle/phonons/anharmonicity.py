@@ -42,7 +42,7 @@ def anharmonicity(
     moved = harmonic.thermal_displacements(modes, temperature, _SNAPSHOTS, seed)
     rest = supercells.as_atoms(small.supercell)
     predicted = supercells.predicted_forces(small, third.fc2, third.fc3, moved)
-    at_rest = field.forces(supercells.as_atoms(small.unitcell), "fc3")
+    at_rest = field.at_rest(supercells.as_atoms(small.unitcell), "fc3")
     actual = field.many([supercells.displaced(rest, u) for u in moved], "fc3")
     actual -= supercells.rest_forces(small.supercell, at_rest)
     return float(np.linalg.norm(actual - predicted) / np.linalg.norm(actual))

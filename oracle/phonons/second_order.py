@@ -75,7 +75,7 @@ def gated(relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed:
 
     def constants() -> tuple[Array, float]:
         moved = supercells.second_order_displacements(phonons, settings.displacement)
-        rest = forces.forces(supercells.as_atoms(phonons.unitcell), "fc2")
+        rest = forces.at_rest(supercells.as_atoms(phonons.unitcell), "fc2")
         computed = forces.many(moved, "fc2", lambda share: forces.context.progress("fc2", share))
         computed -= supercells.rest_forces(phonons.phonon_supercell, rest)
         largest = float(np.linalg.norm(rest, axis=1).max())

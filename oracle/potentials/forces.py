@@ -77,6 +77,23 @@ class ForceField:
         with self._one_thread_and_quiet():
             return self._several([atoms], stage)[0]
 
+    def at_rest(self, cell: Atoms, stage: str) -> Array:
+        """Forces (n_atoms, 3) in eV/Å on the atoms of a small relaxed cell.
+
+        Like the steps of relaxation they are not counted as calls, which are those of supercells.
+
+        Args:
+            cell: the primitive cell.
+            stage: named in errors.
+
+        Raises:
+            OracleError: as for `forces`.
+        """
+        calls, computed = self.calls, self.computed
+        found = self.forces(cell, stage)
+        self.calls, self.computed = calls, computed
+        return found
+
     def many(
         self, structures: Sequence[Atoms], stage: str, done: Callable[[float], None] | None = None
     ) -> Array:

@@ -5,6 +5,7 @@ They show whether a network on a potential's features is worth its cost.
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,7 +168,11 @@ class RandomForest(_Trees):
         forest = RandomForestRegressor(
             self._settings.trees, max_features=1 / 3, oob_score=True, random_state=seed, n_jobs=1
         )
-        forest.fit(columns, targets, sample_weight=weights)
+        with warnings.catch_warnings():
+            # Of few labels, each may be in the sample of every tree. It then counts as predicted
+            # by the mean, which is zero.
+            warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
+            forest.fit(columns, targets, sample_weight=weights)
         residuals = targets - forest.oob_prediction_
         trees = np.stack([tree.predict(columns) for tree in forest.estimators_])
         disagreement = float(trees.var(axis=0).mean())

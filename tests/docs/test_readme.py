@@ -36,7 +36,7 @@ _SMALL = (
     "oracle.pairs_start=4",
     "oracle.pairs_max=5",
     "oracle.fc3_cutoff=5.0",
-    "oracle.fc3_length=6.0",
+    "oracle.fc3_length=8.0",
     "oracle.fc2_length=6.0",
     "executor.kind=serial",  # Ray is started in tests of its own
 )
