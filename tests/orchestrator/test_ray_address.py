@@ -220,6 +220,10 @@ def test_a_signal_while_a_campaign_is_prepared(
     finally:
         process.kill()
         process.wait()
+    if process.returncode == -signal.SIGTERM:
+        pytest.skip(
+            f"this machine is so busy that Python itself took more than {seconds} s to start"
+        )
     assert process.returncode == 130
     assert errors.strip() == "phonoscout launch: interrupted"
 
