@@ -221,9 +221,9 @@ def test_a_signal_while_a_campaign_is_prepared(
         process.kill()
         process.wait()
     if process.returncode == -signal.SIGTERM:
-        pytest.skip(
-            f"this machine is so busy that Python itself took more than {seconds} s to start"
-        )
+        pytest.skip(f"Python itself took more than {seconds} s to start")
+    if "go on with" in errors:
+        pytest.skip("the signal came late: the campaign was prepared already")
     assert process.returncode == 130
     assert errors.strip() == "phonoscout launch: interrupted"
 
