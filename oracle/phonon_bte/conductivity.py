@@ -150,9 +150,7 @@ def conductivity(
         mode_kappa=modes,
         velocities=np.asarray(solved.group_velocities, dtype=np.float64),
         linewidths=_linewidths(solved, settings),
-        isotope_linewidths=(
-            None if solved.gamma_isotope is None else np.asarray(solved.gamma_isotope)[0]
-        ),
+        isotope_linewidths=_isotope_linewidths(solved),
     )
     if checked and not (np.isfinite(result.kappa).all() and np.abs(result.kappa).max() < HEAVY):
         raise OracleError("bte", f"kappa is not finite at mesh {mesh}; give a denser mesh")
@@ -253,6 +251,11 @@ def _linewidths(solved: Any, settings: PhononSettings) -> Array:
     if solved.gamma_isotope is not None:
         total += np.asarray(solved.gamma_isotope)[0]
     return total + boundary_widths(np.asarray(solved.group_velocities), settings)
+
+
+def _isotope_linewidths(solved: Any) -> Array | None:
+    """Half widths (n_q, n_bands) due to isotopes, THz, or None without them."""
+    return None if solved.gamma_isotope is None else np.asarray(solved.gamma_isotope)[0]
 
 
 def _parts(

@@ -6,9 +6,9 @@ AlSb, KH and GaP, conductivities of meshes with 9 and 11 points along each vecto
 smoothly from point to point. They are therefore computed at every second point along each vector
 only, an eighth of the cost, and around the zone centre, where they vary most.
 
-What is interpolated is biased: it makes kappa 4 to 6 % too high for SrO, LiCl and RbCl, and 5 % too
-low for CdTe, since lifetimes have peaks and edges between the points. It therefore serves as a
-control variate (Hammersley and Handscomb, Monte Carlo Methods, section 5.5): lifetimes are computed
+What is interpolated is biased: it makes kappa 4 to 28 % too high for rocksalts and 5 % too low for
+CdTe, since lifetimes have peaks and edges between the points. It therefore serves as a control
+variate (Hammersley and Handscomb, Monte Carlo Methods, section 5.5): lifetimes are computed
 at some of the other points as well, and all that are interpolated are multiplied by the ratio that
 is found there, which is unbiased however poor the interpolation is.
 """
@@ -130,8 +130,7 @@ def drawn_points(
     from the zone centre, each with a probability in proportion to what it contributes to kappa at
     the reference temperature.
     """
-    numbers = np.rint(guess.points * guess.mesh).astype(int) % guess.mesh
-    known = points_by_number(part.points, part.mesh, phonons)[tuple(numbers.T)] >= 0
+    known = _among(guess, part, phonons)
     contributions = np.where(known, 0.0, _reference(guess, settings))
     total = contributions.sum()
     if not (usable(np.array([total])).all() and total > 0):
@@ -165,13 +164,18 @@ def ratio(
 
 def computed_share(found: Transport, part: Transport, phonons: Phono3py) -> Array:
     """Share (n_temperatures,) of kappa that belongs to points whose lifetimes are computed."""
-    numbers = np.rint(found.points * found.mesh).astype(int) % found.mesh
-    known = points_by_number(part.points, part.mesh, phonons)[tuple(numbers.T)] >= 0
+    known = _among(found, part, phonons)
     by_point = found.mode_kappa.sum(axis=2)
     total = by_point.sum(axis=1)
     return np.divide(
         by_point[:, known].sum(axis=1), total, where=total > 0, out=np.ones(total.shape)
     )
+
+
+def _among(whole: Transport, part: Transport, phonons: Phono3py) -> NDArray[np.bool_]:
+    """Which points (n_q,) of the whole are equivalent to one of the part, on the same mesh."""
+    numbers = np.rint(whole.points * whole.mesh).astype(int) % whole.mesh
+    return np.asarray(points_by_number(part.points, part.mesh, phonons)[tuple(numbers.T)] >= 0)
 
 
 def _reference(transport: Transport, settings: PhononSettings) -> Array:

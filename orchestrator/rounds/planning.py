@@ -18,7 +18,6 @@ from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Proposer, Space
 from agents.selection.batch import Selected, Selection, select
 from agents.selection.portfolio import shares
-from oracle.contract.property_table import spec_of
 from oracle.contract.protocol import Oracle
 from oracle.materials.material import Material
 from orchestrator.assembly.build import (
@@ -47,11 +46,11 @@ from orchestrator.rounds.low_fidelity import (
     ruled_out_digests,
     trust_metrics,
 )
+from orchestrator.rounds.physical_prior import physical_prior
 from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.rounds.renewal import renewals
 from orchestrator.rounds.trial_plans import confirmation_trials, label_trials, opinion_trials
 from surrogate.contract.protocol import Calibration, Saving, Surrogate
-from surrogate.contract.settings import OwnSurrogateSettings
 from surrogate.fidelities.trust import Trust, Trusting
 
 _FIT, _PROPOSE, _SELECT, _REGRET, _SHORTLIST = 1, 2, 3, 4, 5  # stage numbers of the random streams
@@ -236,7 +235,11 @@ class Planner:
             excluded = ruled_out_digests(state, objective, pool, trusts)
             metrics["ruled_out"] = float(len(excluded))
         if surrogate is None:
-            prior = self._prior(state, objective, number)
+            recipe = self._recipe(state, objective, calibration, number)
+            with self._stage("prior"):
+                prior = physical_prior(
+                    recipe, self.space, objective, self._selection, self._features
+                )
             situation = replace(situation, surrogate=prior, learned=False)
         chosen, label_metrics, rejected = self._labels(situation, excluded)
         if surrogate is not None:
@@ -351,27 +354,6 @@ class Planner:
         shared = SharedSurrogate(surrogate)
         shared.fit(recipe.evaluations, calibration=calibration)
         return shared, calibration
-
-    def _prior(self, state: CampaignState, objective: Objective, number: int) -> Surrogate | None:
-        """A surrogate that knows no label, only physics; None where that says nothing."""
-        physical = spec_of(objective.output.property).prior is not None
-        listed = self.space.materials is not None and (
-            (self.space.size or 0) <= self.config.selection.pool_limit
-        )
-        if self._selection.first_round == "random" or not (physical and listed):
-            return None
-        if isinstance(self._settings, OwnSurrogateSettings):
-            return None  # it need not be able to predict before it is fitted
-        recipe = self._recipe(state, objective, Calibration(), number)
-        prior = SharedSurrogate(
-            build_surrogate(
-                self._settings, (recipe.output,), recipe.fidelity, recipe.seed, self._features
-            )
-        )
-        situation = _Situation(number, state, objective, prior, self.space)
-        with self._stage("prior"):
-            means = self._pool_posterior(situation, prior).posterior.mean
-        return prior if np.ptp(means) > 0 else None
 
     def _recipe(
         self, state: CampaignState, objective: Objective, calibration: Calibration, number: int

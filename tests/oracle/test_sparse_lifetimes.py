@@ -43,9 +43,8 @@ def model_phonons() -> Any:
     )
 
 
-def part_of(full: Transport) -> Transport:
-    """The points that would be computed."""
-    chosen = is_computed(np.rint(full.points * full.mesh).astype(int), full.mesh, 2)
+def only(full: Transport, chosen: NDArray[np.bool_]) -> Transport:
+    """The chosen points (n_q,) of a transport."""
     isotopes = full.isotope_linewidths
     return replace(
         full,
@@ -58,20 +57,17 @@ def part_of(full: Transport) -> Transport:
     )
 
 
+def part_of(full: Transport) -> Transport:
+    """The points that would be computed."""
+    return only(full, is_computed(np.rint(full.points * full.mesh).astype(int), full.mesh, 2))
+
+
 def some_of(full: Transport, points: Array) -> Transport:
     """The given points, which are among those of the transport."""
     apart = full.points[:, None] - points[None]
     chosen = (np.abs(apart - np.rint(apart)).max(axis=2) < 1e-6).any(axis=1)
     assert chosen.sum() == len(points)
-    return replace(
-        full,
-        points=full.points[chosen],
-        frequencies=full.frequencies[chosen],
-        weights=full.weights[chosen],
-        velocities=full.velocities[chosen],
-        linewidths=full.linewidths[:, chosen],
-        isotope_linewidths=None,
-    )
+    return only(full, chosen)
 
 
 class TestModel:
