@@ -36,6 +36,7 @@ from orchestrator.assembly.build import build_executor, build_space
 from orchestrator.assembly.oracles import build_oracles
 from orchestrator.assembly.prepared import Prepared
 from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.state import CampaignState
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.loading import load_config, validate
 from orchestrator.rounds.planning import Planner
@@ -106,10 +107,10 @@ class _Watch:
             raise _Found
 
 
-def search(
+def labelled(
     config: CampaignConfig, space: FiniteSpace, sought: set[str], cache: Path
-) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """(labels at which each of the sought was found, trust per round) of one campaign."""
+) -> CampaignState:
+    """The state of a campaign once all that is sought is labelled."""
     prepared = Prepared(config, space, build_oracles(config, space))
     executor = build_executor(config.executor)
     with tempfile.TemporaryDirectory() as folder:
@@ -127,13 +128,21 @@ def search(
             )
             with contextlib.suppress(_Found):
                 loop.run()
-        order = [trial.plan.label for trial in campaign.state.objective_trials()]
-        trust = tuple(
-            value
-            for r in campaign.state.rounds
-            for key, value in r.planned_metrics.items()
-            if key.startswith("cheap_correlation")
-        )
+        return campaign.state
+
+
+def search(
+    config: CampaignConfig, space: FiniteSpace, sought: set[str], cache: Path
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """(labels at which each of the sought was found, trust per round) of one campaign."""
+    state = labelled(config, space, sought, cache)
+    order = [trial.plan.label for trial in state.objective_trials()]
+    trust = tuple(
+        value
+        for r in state.rounds
+        for key, value in r.planned_metrics.items()
+        if key.startswith("cheap_correlation")
+    )
     return tuple(k for k, label in enumerate(order, start=1) if label in sought), trust
 
 

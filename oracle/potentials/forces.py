@@ -89,10 +89,8 @@ class ForceField:
         Raises:
             OracleError: as for `forces`.
         """
-        calls, computed = self.calls, self.computed
-        found = self.forces(cell, stage)
-        self.calls, self.computed = calls, computed
-        return found
+        with self._one_thread_and_quiet():
+            return self._several([cell], stage, counted=False)[0]
 
     def many(
         self, structures: Sequence[Atoms], stage: str, done: Callable[[float], None] | None = None
@@ -152,11 +150,13 @@ class ForceField:
                 done(len(arrays) / number)
         return np.array(arrays)
 
-    def _several(self, structures: Sequence[Atoms], stage: str) -> list[Array]:
+    def _several(
+        self, structures: Sequence[Atoms], stage: str, *, counted: bool = True
+    ) -> list[Array]:
         """Forces of each structure: read from the store, the missing ones computed in one pass."""
         keys = [self._key(atoms) for atoms in structures]
         with self._counting:
-            self.calls += len(structures)
+            self.calls += len(structures) if counted else 0
         stored = [self.store.load("forces", key) for key in keys]
         forces = {k: entry[0]["forces"] for k, entry in enumerate(stored) if entry is not None}
         missing = [k for k in range(len(structures)) if k not in forces]
@@ -168,7 +168,7 @@ class ForceField:
             for k, array in zip(missing, computed, strict=True):
                 forces[k] = checked(array, len(structures[k]), stage, self.potential)
             with self._counting:
-                self.computed += len(missing)
+                self.computed += len(missing) if counted else 0
             for k in missing:
                 self.store.save("forces", keys[k], {"forces": forces[k]}, {})
         return [forces[k] for k in range(len(structures))]
