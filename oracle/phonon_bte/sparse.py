@@ -53,6 +53,7 @@ _ROOT = 0.75
 """Power of the lifetimes whose means are taken. Arithmetic means make kappa too high, by 3 % on
 average, and geometric ones too low, by 6 %, of that of all points on 18x18x18 meshes (GaAs, AlSb,
 KH, GaP and CuI; docs/physics.md)."""
+_SAME = 1e-6  # 1/Å; distances that differ by less are equal
 _DRAWN = 20
 """Number of the other points at which lifetimes are computed. The ratio at one of them scatters by
 15 to 40 % (SrO, LiCl, RbCl, CdTe, CsF, RbH)."""
@@ -135,11 +136,25 @@ def drawn_points(
     total = contributions.sum()
     if not (usable(np.array([total])).all() and total > 0):
         return np.zeros(0, dtype=np.int64)
-    vectors = guess.points @ np.linalg.inv(np.asarray(phonons.primitive.cell)).T
-    order = np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")
+    order = _outwards(guess, phonons)
     marks = (np.arange(_DRAWN) + 0.5) / _DRAWN * total
     at = np.searchsorted(np.cumsum(contributions[order]), marks)
     return np.asarray(order[np.minimum(at, len(order) - 1)])
+
+
+def _outwards(transport: Transport, phonons: Phono3py) -> NDArray[np.int64]:
+    """Indices (n_q,) of the points from the zone centre outwards.
+
+    Points that are equally far from it are in the order of their numbers, since rounding, which
+    differs from run to run, must not decide which points are drawn.
+    """
+    vectors = transport.points @ np.linalg.inv(np.asarray(phonons.primitive.cell)).T
+    lengths = np.linalg.norm(vectors, axis=1)
+    by_length = np.argsort(lengths)
+    shells = np.empty(len(lengths), dtype=np.int64)
+    shells[by_length] = np.cumsum(np.diff(lengths[by_length], prepend=0.0) > _SAME)
+    a, b, c = np.rint(transport.points * transport.mesh).astype(int).T
+    return np.lexsort((c, b, a, shells))
 
 
 def ratio(

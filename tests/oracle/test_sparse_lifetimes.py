@@ -154,6 +154,21 @@ class TestModel:
         if excess > 1:
             assert (guess.mean < 0.9 * whole.mean).all()
 
+    def test_rounding_does_not_decide_which_points_are_drawn(self) -> None:
+        """In a cubic cell, many points are equally far from the zone centre."""
+        full = transport((8, 8, 8))
+        contributions = np.random.default_rng(1).uniform(size=full.mode_kappa.shape)
+        guess, part = replace(full, mode_kappa=contributions), part_of(full)
+        drawn = set()
+        for seed in range(8):
+            noise = np.random.default_rng(seed).normal(scale=1e-13, size=(3, 3))
+            phonons: Any = SimpleNamespace(
+                primitive=SimpleNamespace(cell=4.0 * np.eye(3) + noise),
+                primitive_symmetry=crystal().primitive_symmetry,
+            )
+            drawn.add(tuple(drawn_points(guess, part, phonons, SETTINGS).tolist()))
+        assert len(drawn) == 1
+
 
 @functools.cache
 def copper_gold() -> tuple[Phono3py, Any]:
