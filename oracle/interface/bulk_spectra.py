@@ -23,7 +23,7 @@ from oracle.potentials.table import weights_digest
 from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
-VERSION = 2
+VERSION = 3
 """To be raised when the spectra of the same crystal and settings would change."""
 _COARSE = 1.6  # ratio of the spacing of the mesh that serves to estimate errors
 _ABOVE = 1.05  # by which factor a dense mesh may exceed the highest frequency of the gate's mesh

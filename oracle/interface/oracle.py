@@ -34,7 +34,7 @@ from oracle.runtime.errors import OracleError
 if TYPE_CHECKING:
     from oracle.phonons.relax import Relaxed
 
-VERSION = 3
+VERSION = 4
 """To be raised when the numbers of the same interface and settings would change."""
 Fidelity = Literal["overlap", "mismatch"]
 Array = NDArray[np.float64]

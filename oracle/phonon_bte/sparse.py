@@ -42,6 +42,7 @@ from oracle.phonon_bte.conductivity import (
     in_full,
     symmetrised,
 )
+from oracle.phonon_bte.sampling import Sample, ratio_of_others, systematic_sample
 from oracle.phonons.settings import PhononSettings
 
 Array = NDArray[np.float64]
@@ -54,9 +55,9 @@ _ROOT = 0.75
 average, and geometric ones too low, by 6 %, of that of all points on 18x18x18 meshes (GaAs, AlSb,
 KH, GaP and CuI; docs/physics.md)."""
 _SAME = 1e-6  # 1/Å; distances that differ by less are equal
-_DRAWN = 20
-"""Number of the other points at which lifetimes are computed. The ratio at one of them scatters by
-15 to 40 % (SrO, LiCl, RbCl, CdTe, CsF, RbH)."""
+_DRAWN = 24
+"""Number of the other points at which lifetimes are computed. Ratios at single points scatter by 15
+to 43 % (nine binaries), and kappa by 1 to 4 %, that of RbH by 6 % (docs/physics.md)."""
 
 
 def sparse_conductivity(
@@ -106,40 +107,56 @@ def _corrected(
 ) -> Transport:
     """Transport at all irreducible points, from that at some of them and at a few more."""
     guess = completed(part, phonons, dynamics, settings)
-    drawn = drawn_points(guess, part, phonons, settings)
-    if not len(drawn):
+    sample = drawn(guess, part, phonons, settings)
+    if not len(sample.points):
         return guess
-    at = points_by_number(guess.points[np.unique(drawn)], part.mesh, phonons) >= 0
+    at = points_by_number(guess.points[sample.points], part.mesh, phonons) >= 0
     isotope = part.isotope_linewidths is not None
     more = conductivity(
         phonons, settings, part.mesh, coherence=False, isotope=isotope, checked=False, at=at
     )
-    both = joined(part, more)
+    return corrected(guess, joined(part, more), sample, phonons, dynamics, settings)
+
+
+def corrected(
+    guess: Transport,
+    both: Transport,
+    sample: Sample,
+    phonons: Phono3py,
+    dynamics: Phonopy,
+    settings: PhononSettings,
+) -> Transport:
+    """Transport at all irreducible points, interpolated lifetimes times the ratio of the drawn.
+
+    Args:
+        guess: without the drawn points.
+        both: at points for which lifetimes are computed, the drawn ones among them.
+        sample: which points of the guess were drawn.
+        phonons: as for `completed`, like the following arguments.
+        dynamics: gives frequencies and velocities.
+        settings: of the oracle.
+    """
     exact = completed(both, phonons, dynamics, settings)
-    factor, error = ratio(guess, exact, drawn, settings)
-    found = completed(both, phonons, dynamics, settings, factor=factor)
-    interpolated_part = 1.0 - computed_share(found, both, phonons)
-    return replace(found, interpolation_error=error * interpolated_part)
+    given, found = (one.mode_kappa.sum(axis=2)[:, sample.points] for one in (guess, exact))
+    factor, error = ratio_of_others(given, found, sample)
+    result = completed(both, phonons, dynamics, settings, factor=factor)
+    total = result.mode_kappa.sum(axis=(1, 2))
+    relative = np.divide(error, total, where=total > 0, out=np.zeros(total.shape))
+    return replace(result, interpolation_error=relative)
 
 
-def drawn_points(
-    guess: Transport, part: Transport, phonons: Phono3py, settings: PhononSettings
-) -> NDArray[np.int64]:
-    """Indices of points of the guess that are to be computed as well, some perhaps repeatedly.
+def drawn(guess: Transport, part: Transport, phonons: Phono3py, settings: PhononSettings) -> Sample:
+    """Points of the guess that are to be computed as well.
 
     They are a systematic sample of those that are not in `part`, in the order of their distance
     from the zone centre, each with a probability in proportion to what it contributes to kappa at
     the reference temperature.
     """
-    known = _among(guess, part, phonons)
-    contributions = np.where(known, 0.0, _reference(guess, settings))
-    total = contributions.sum()
-    if not (usable(np.array([total])).all() and total > 0):
-        return np.zeros(0, dtype=np.int64)
-    order = _outwards(guess, phonons)
-    marks = (np.arange(_DRAWN) + 0.5) / _DRAWN * total
-    at = np.searchsorted(np.cumsum(contributions[order]), marks)
-    return np.asarray(order[np.minimum(at, len(order) - 1)])
+    at = settings.temperatures.index(settings.reference)
+    contributions = np.where(_among(guess, part, phonons), 0.0, guess.mode_kappa[at].sum(axis=1))
+    if not (usable(np.array([contributions.sum()])).all() and (contributions >= 0).all()):
+        return Sample(np.zeros(0, dtype=np.int64), np.zeros(0))
+    return systematic_sample(contributions, _DRAWN, _outwards(guess, phonons))
 
 
 def _outwards(transport: Transport, phonons: Phono3py) -> NDArray[np.int64]:
@@ -157,46 +174,10 @@ def _outwards(transport: Transport, phonons: Phono3py) -> NDArray[np.int64]:
     return np.lexsort((c, b, a, shells))
 
 
-def ratio(
-    guess: Transport, exact: Transport, drawn: NDArray[np.int64], settings: PhononSettings
-) -> tuple[Array, Array]:
-    """What exact lifetimes give, by what guessed ones do, at the drawn points.
-
-    Returns:
-        The ratio (n_temperatures,), and its relative standard error if the points were independent
-        (W. G. Cochran, Sampling Techniques, section 6.3).
-    """
-    probability = _reference(guess, settings)[drawn]
-    given, found = (one.mode_kappa.sum(axis=2)[:, drawn] / probability for one in (guess, exact))
-    means = given.mean(axis=1), found.mean(axis=1)
-    possible = usable(means[0]) & usable(means[1])
-    factor = np.divide(means[1], means[0], where=possible, out=np.ones(possible.shape))
-    rest = found - factor[:, None] * given
-    scatter = np.sqrt(np.square(rest).sum(axis=1) / (len(drawn) - 1) / len(drawn))
-    error = np.divide(scatter, means[1], where=possible, out=np.zeros(possible.shape))
-    return factor, error
-
-
-def computed_share(found: Transport, part: Transport, phonons: Phono3py) -> Array:
-    """Share (n_temperatures,) of kappa that belongs to points whose lifetimes are computed."""
-    known = _among(found, part, phonons)
-    by_point = found.mode_kappa.sum(axis=2)
-    total = by_point.sum(axis=1)
-    return np.divide(
-        by_point[:, known].sum(axis=1), total, where=total > 0, out=np.ones(total.shape)
-    )
-
-
 def _among(whole: Transport, part: Transport, phonons: Phono3py) -> NDArray[np.bool_]:
     """Which points (n_q,) of the whole are equivalent to one of the part, on the same mesh."""
     numbers = np.rint(whole.points * whole.mesh).astype(int) % whole.mesh
     return np.asarray(points_by_number(part.points, part.mesh, phonons)[tuple(numbers.T)] >= 0)
-
-
-def _reference(transport: Transport, settings: PhononSettings) -> Array:
-    """Contributions (n_q,) of the points to kappa at the reference temperature, W/m/K."""
-    at = settings.temperatures.index(settings.reference)
-    return np.asarray(transport.mode_kappa[at].sum(axis=1))
 
 
 def joined(one: Transport, other: Transport) -> Transport:

@@ -25,9 +25,10 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
-_VERSION = 3
+_VERSION = 4
 """Part of the key of stored relaxations; to be raised when the same settings would give another
 structure, verdict or caution."""
+_DECIMALS = 10  # of cells (Å) and positions (fractional); symmetry is kept far beyond _SYMPREC
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,8 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
             f"expected {settings.relax_fmax:g}: raise relax_steps or relax_fmax",
         )
     return Relaxed(
-        cell=atoms.cell.array,
-        positions=_wrapped(atoms.get_scaled_positions(wrap=False)),
+        cell=np.round(atoms.cell.array, _DECIMALS) + 0.0,  # no -0.0
+        positions=without_noise(atoms.get_scaled_positions(wrap=False)),
         symbols=tuple(atoms.get_chemical_symbols()),
         energy_per_atom=energy,
         steps=optimizer.nsteps + 1,
@@ -173,10 +174,13 @@ def _relax(crystal: Crystal, settings: PhononSettings, field: ForceField) -> Rel
     )
 
 
-def _wrapped(positions: Array) -> Array:
-    """Fractional coordinates in [0, 1); slightly negative ones become 0, not almost 1."""
-    wrapped = positions % 1.0
-    return np.where(wrapped > 1.0 - 1e-9, 0.0, wrapped)
+def without_noise(positions: Array) -> Array:
+    """Fractional coordinates in [0, 1); slightly negative ones become 0, not almost 1.
+
+    They are rounded, because special ones such as 1/2 decide on the order of the atoms in
+    supercells: 0.5000000000000001 would be another order, with other random displacements.
+    """
+    return np.asarray(np.round(positions % 1.0, _DECIMALS) % 1.0)
 
 
 def _cautions(

@@ -12,6 +12,7 @@ taken.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ Integers = NDArray[np.int64]
 _DENSEST = np.sqrt(2)
 """Cubed shortest vector over volume of a lattice is at most this (face-centred cubic; Gauss)."""
 _ROUNDED = 3  # digits of Å to which lengths are compared
+_EQUAL = 1e-5  # Å; lengths that differ by less are equal
 _SHELLS = 1.001  # relative; vectors up to here count as equally short
 _CHUNK = 20_000  # sublattices looked at together
 _TOGETHER = 1_000_000  # pairs of a sublattice and a vector looked at together
@@ -143,11 +145,35 @@ def _best(cell: Array, group: Integers, points: _Points, multiplicity: int) -> S
     if best is None:
         return None
     (_, images), distance, form = best
+    return Sublattice(_reduced(form, cell), distance, -images)
+
+
+def _reduced(form: Integers, cell: Array) -> Integers:
+    """Shortest vectors (3, 3) of a sublattice in primitive ones, as rows, determinant positive.
+
+    Many are equally short in a symmetric crystal. Which are taken follows from their integers, and
+    not from how their lengths are rounded, which differs from run to run: the order of the atoms
+    depends on it, and so do the random displacements of each.
+
+    Args:
+        form: (3, 3), rows: vectors of the sublattice in primitive ones.
+        cell: (3, 3), row vectors of the primitive cell, Å.
+    """
     reduced, _ = minkowski_reduce(form @ cell)
-    matrix = np.rint(reduced @ np.linalg.inv(cell)).astype(np.int64)
-    if np.linalg.det(matrix) < 0:
-        matrix = -matrix
-    return Sublattice(matrix, distance, -images)
+    longest = float(np.linalg.norm(reduced, axis=1).max())
+    points = _Points.within(reduced, longest * _SHELLS)
+    turned = np.rint(points.indices @ reduced @ np.linalg.inv(cell)).astype(np.int64)
+    first = turned[np.arange(len(turned)), np.argmax(turned != 0, axis=1)]
+    turned *= np.sign(first)[:, None]
+    shells = np.cumsum(np.diff(points.lengths, prepend=points.lengths[0]) > _EQUAL)
+    order = np.lexsort((*-turned.T[::-1], np.abs(turned).sum(axis=1), shells))
+    determinant = round(abs(float(np.linalg.det(form))))
+    for rows in itertools.combinations(turned[order], 3):
+        matrix = np.array(rows)
+        found = round(float(np.linalg.det(matrix)))
+        if abs(found) == determinant:
+            return matrix if found > 0 else matrix[[1, 0, 2]]
+    raise AssertionError("three shortest vectors of a lattice are a basis of it")
 
 
 def _hermite_forms(determinant: int) -> Iterator[Integers]:

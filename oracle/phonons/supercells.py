@@ -20,7 +20,7 @@ from phonopy.structure.cells import Primitive, Supercell, get_primitive, guess_p
 from phonopy.structure.symmetry import Symmetry
 
 from oracle.phonons.atomic_data import phonopy_cell
-from oracle.phonons.relax import Relaxed
+from oracle.phonons.relax import Relaxed, without_noise
 from oracle.phonons.settings import BornCharges, Matrix, PhononSettings
 from oracle.phonons.supercell_choice import symmetric_supercell
 from oracle.phonons.symmetry_at_once import symmetry_at_once
@@ -72,7 +72,7 @@ def phonons3(
     if abs(np.linalg.det(fc2)) < abs(np.linalg.det(fc3)) and settings.fc2_supercell is None:
         fc2 = fc3
     phonons = Phono3py(
-        phonopy_cell(primitive.cell, primitive.scaled_positions, primitive.symbols),
+        phonopy_cell(primitive.cell, without_noise(primitive.scaled_positions), primitive.symbols),
         supercell_matrix=fc3,
         phonon_supercell_matrix=fc2 if second else None,
         primitive_matrix=np.eye(3),

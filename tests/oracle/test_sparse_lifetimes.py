@@ -20,9 +20,9 @@ from oracle.phonon_bte.between_points import carries_heat, with_all_waves
 from oracle.phonon_bte.conductivity import Transport, conductivity, is_computed
 from oracle.phonon_bte.sparse import (
     completed,
-    drawn_points,
+    corrected,
+    drawn,
     joined,
-    ratio,
     sparse_conductivity,
 )
 from oracle.phonons.atomic_data import phonopy_cell
@@ -140,15 +140,13 @@ class TestModel:
         full = replace(full, linewidths=widths)
         part, phonons = part_of(full), model_phonons()
         guess = completed(part, phonons, crystal(), SETTINGS)
-        drawn = drawn_points(guess, part, phonons, SETTINGS)
+        sample = drawn(guess, part, phonons, SETTINGS)
         numbers = np.rint(guess.points * mesh).astype(int)
-        assert not is_computed(numbers[drawn], mesh, 2).any()
-        more = some_of(full, guess.points[np.unique(drawn)])
-        exact = completed(joined(part, more), phonons, crystal(), SETTINGS)
-        factor, error = ratio(guess, exact, drawn, SETTINGS)
-        np.testing.assert_allclose(factor, excess, rtol=0.02)
-        assert (error < 0.02).all()
-        found = completed(joined(part, more), phonons, crystal(), SETTINGS, factor=factor)
+        assert not is_computed(numbers[sample.points], mesh, 2).any()
+        more = some_of(full, guess.points[sample.points])
+        found = corrected(guess, joined(part, more), sample, phonons, crystal(), SETTINGS)
+        assert found.interpolation_error is not None
+        assert (found.interpolation_error < 0.02).all()
         whole = completed(full, phonons, crystal(), SETTINGS)
         np.testing.assert_allclose(found.mean, whole.mean, rtol=0.02)
         if excess > 1:
@@ -159,15 +157,15 @@ class TestModel:
         full = transport((8, 8, 8))
         contributions = np.random.default_rng(1).uniform(size=full.mode_kappa.shape)
         guess, part = replace(full, mode_kappa=contributions), part_of(full)
-        drawn = set()
+        samples = set()
         for seed in range(8):
             noise = np.random.default_rng(seed).normal(scale=1e-13, size=(3, 3))
             phonons: Any = SimpleNamespace(
                 primitive=SimpleNamespace(cell=4.0 * np.eye(3) + noise),
                 primitive_symmetry=crystal().primitive_symmetry,
             )
-            drawn.add(tuple(drawn_points(guess, part, phonons, SETTINGS).tolist()))
-        assert len(drawn) == 1
+            samples.add(tuple(drawn(guess, part, phonons, SETTINGS).points.tolist()))
+        assert len(samples) == 1
 
 
 @functools.cache
