@@ -13,6 +13,7 @@ from phonopy.phonon.grid import get_ir_grid_points
 from oracle.formulas.changes import HEAVY
 from oracle.materials.reciprocal import Mesh
 from oracle.phonon_bte.degenerate import averages_at_once
+from oracle.phonon_bte.interaction import interactions_by_transform
 from oracle.phonon_bte.shortest import triples_at_once
 from oracle.phonons.atomic_data import mass_variances
 from oracle.phonons.settings import PhononSettings
@@ -93,6 +94,7 @@ class Transport:
         return np.trace(self.kappa, axis1=1, axis2=2) / 3
 
 
+@interactions_by_transform()
 @averages_at_once()
 @triples_at_once()
 def conductivity(

@@ -1,9 +1,9 @@
-"""Averages over degenerate modes in phono3py's isotope scattering, for all wave vectors at once.
+"""Averages over degenerate modes in phono3py, for all wave vectors or triples of them at once.
 
-phono3py 4.10 takes these averages in a Python loop over wave vectors, and does so again for each
-irreducible one: 85,000 calls on an 11x11x11 mesh, a fifth of the time of an evaluation. The
-function that it calls can take all averages in one call if the bands of all wave vectors are
-numbered consecutively.
+phono3py 4.10 takes these averages in Python loops over wave vectors and triples, and does so again
+for each irreducible wave vector: 85,000 calls for scattering by isotopes on an 11x11x11 mesh, a
+fifth of the time of an evaluation. The function that it calls can take all averages in one call if
+the bands of all wave vectors are numbered consecutively.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 from phono3py.other.isotope import Isotope
 from phono3py.phonon.degeneracy import average_over_degenerate_sets
+from phono3py.phonon3 import triplets as triples
 
 Array = NDArray[np.float64]
 
 
 @contextmanager
 def averages_at_once() -> Iterator[None]:
-    """Make phono3py's isotope scattering take all averages at once; its numbers do not change."""
-    original = Isotope._finalize_integration_weights
+    """Make phono3py take all averages at once; its numbers do not change."""
+    of_isotopes = Isotope._finalize_integration_weights
+    of_triples = triples._average_weights_over_degenerate_sets
     Isotope._finalize_integration_weights = _finalized
+    triples._average_weights_over_degenerate_sets = _average_of_triples
     try:
         yield
     finally:
-        Isotope._finalize_integration_weights = original
+        Isotope._finalize_integration_weights = of_isotopes
+        triples._average_weights_over_degenerate_sets = of_triples
 
 
 def averaged(weights: Array, degenerate_ids: NDArray[np.int64]) -> Array:
@@ -56,3 +60,31 @@ def _finalized(isotope: Any, weights: Array) -> Array:
     if isotope._average_over_initial_bands():
         weights = average_over_degenerate_sets(weights, ids[isotope._grid_point], 1)
     return averaged(weights, ids[isotope._grid_points])
+
+
+def _average_of_triples(
+    weights: Array,
+    vanishing: NDArray[np.byte] | None,
+    triples: NDArray[np.int64],
+    degenerate_ids: NDArray[np.int64],
+) -> None:
+    """Replaces phono3py's function `_average_weights_over_degenerate_sets`, in place.
+
+    Args:
+        weights: (2 or 3, n_triples, n_bands0, n_bands, n_bands).
+        vanishing: (n_triples, n_bands0, n_bands, n_bands), 1 where all weights vanish, or None.
+        triples: (n_triples, 3), points of the mesh.
+        degenerate_ids: (n_q, n_bands), the first band of the degenerate set of each band.
+    """
+    kinds, _, n_bands0, n_bands, _ = weights.shape
+    for axis, points in ((3, triples[:, 1]), (4, triples[:, 2])):
+        ids = degenerate_ids[points]
+        some = np.flatnonzero((ids != np.arange(n_bands)).any(axis=1))
+        if not len(some):
+            continue
+        part = np.swapaxes(weights[:, some], axis, 4)
+        rows = part.swapaxes(0, 1).reshape(len(some), -1, n_bands)
+        means = averaged(rows, ids[some]).reshape(len(some), kinds, n_bands0, n_bands, n_bands)
+        weights[:, some] = np.swapaxes(means.swapaxes(0, 1), axis, 4)
+    if vanishing is not None:
+        vanishing &= (weights == 0).all(axis=0)

@@ -55,7 +55,7 @@ _ROOT = 0.75
 average, and geometric ones too low, by 6 %, of that of all points on 18x18x18 meshes (GaAs, AlSb,
 KH, GaP and CuI; docs/physics.md)."""
 _SAME = 1e-6  # 1/Å; distances that differ by less are equal
-_DRAWN = 24
+_DRAWN = 36
 """Number of the other points at which lifetimes are computed. Ratios at single points scatter by 15
 to 43 % (nine binaries), and kappa by 1 to 4 %, that of RbH by 6 % (docs/physics.md)."""
 

@@ -19,10 +19,11 @@ RELEASES = ("3.2.",)
 def dpa4(path: Path) -> Calculator:
     """DPA4 from a file of weights.
 
-    Forces are single precision: they repeat to the bit on one machine.
+    Forces are single precision. They repeat to the bit within a process, and within 1e-7 eV/Å from
+    one to the next, since the order in which the matrix library adds depends on where arrays lie.
 
     Raises:
-        SetupError: another release of deepmd-kit is release.
+        SetupError: another release of deepmd-kit is installed.
     """
     _skip_compiled_operators()
     with warnings.catch_warnings():

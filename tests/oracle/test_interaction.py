@@ -1,0 +1,158 @@
+"""Strengths of three-phonon processes by Fourier transform are those of phono3py."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from numpy.typing import NDArray
+from phono3py import Phono3py
+from phono3py.phonon3.interaction import Interaction
+
+from oracle.phonon_bte import interaction
+from oracle.phonon_bte.conductivity import conductivity
+from oracle.phonon_bte.degenerate import averages_at_once
+from oracle.phonon_bte.interaction import interactions_by_transform, is_transformed
+from oracle.phonons.atomic_data import phonopy_cell
+from oracle.phonons.settings import PhononSettings
+from oracle.phonons.supercells import as_atoms
+
+Array = NDArray[np.float64]
+Mesh = tuple[int, int, int]
+SETTINGS = PhononSettings(coherence=False, isotope=True)
+POLAR = {
+    "born": np.array([0.7 * np.eye(3), -0.7 * np.eye(3)]),
+    "dielectric": 2.5 * np.eye(3),
+    "factor": 14.4,
+}
+
+
+def _alloy(symbols: str, places: list[tuple[float, ...]], cell: list[float]) -> Atoms:
+    return Atoms(symbols, scaled_positions=places, cell=cell, pbc=True)
+
+
+CRYSTALS: dict[str, tuple[Atoms, list[list[int]], Mesh]] = {
+    "cubic": (
+        _alloy("AuCu3", [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)], [3.79] * 3),
+        [[2, 0, 0], [0, 2, 0], [0, 0, 2]],
+        (4, 4, 4),
+    ),
+    "face-centred": (bulk("Cu", "fcc", a=3.6), [[-2, 2, 2], [2, -2, 2], [2, 2, -2]], (4, 4, 4)),
+    "hexagonal": (
+        bulk("Cu", "hcp", a=2.55, c=4.16),
+        [[3, 0, 0], [0, 3, 0], [0, 0, 2]],
+        (5, 5, 4),
+    ),
+    "polar": (
+        _alloy("AuCu", [(0, 0, 0), (0.5, 0.5, 0.5)], [2.8, 2.8, 3.6]),
+        [[2, 0, 0], [0, 3, 0], [0, 0, 2]],  # breaks the symmetry
+        (4, 4, 3),
+    ),
+}
+
+
+@functools.cache
+def _phonons(name: str) -> Phono3py:
+    """With third-order force constants by effective medium theory."""
+    atoms, supercell, _ = CRYSTALS[name]
+    cell = phonopy_cell(atoms.cell.array, atoms.get_scaled_positions(), list(atoms.symbols))
+    phonons = Phono3py(cell, supercell_matrix=supercell, primitive_matrix=np.eye(3), log_level=0)
+    phonons.generate_displacements()
+
+    def forces(one: Any) -> Array:
+        displaced = as_atoms(one)
+        displaced.calc = EMT()
+        return np.asarray(displaced.get_forces())
+
+    phonons.forces = np.array([forces(one) for one in phonons.supercells_with_displacements])
+    phonons.produce_fc3()
+    phonons.symmetrize_fc3()
+    phonons.symmetrize_fc2()
+    if name == "polar":
+        phonons.nac_params = POLAR
+    return phonons
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_strengths_are_those_of_every_triple_by_itself(name: str) -> None:
+    phonons, mesh = _phonons(name), CRYSTALS[name][2]
+    phonons.mesh_numbers = list(mesh)
+    phonons.init_phph_interaction(average_degenerate_weights=True, exclude_gamma_acoustic=True)
+    strengths = phonons.phph_interaction
+    strengths.run_phonon_solver()
+    assert is_transformed(strengths)
+    grid = phonons.grid
+    for point in np.random.default_rng(1).choice(np.prod(mesh), 6, replace=False):
+        strengths.set_grid_point(int(grid.grg2bzg[point]))
+        strengths.run()
+        expected = strengths.interaction_strength.copy()
+        with interactions_by_transform():
+            strengths.run()
+        found = strengths.interaction_strength
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-11 * expected.max())
+        assert expected.max() > 0
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+@pytest.mark.parametrize("transport", ["rta", "lbte"])
+def test_lifetimes_are_those_of_phono3py(
+    name: str, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phonons, mesh = _phonons(name), CRYSTALS[name][2]
+    settings = SETTINGS.model_copy(update={"transport": transport})
+    found = conductivity(phonons, settings, mesh, checked=False)
+    used = []
+    monkeypatch.setattr(interaction, "is_transformed", lambda _: used.append(1))
+    expected = conductivity(phonons, settings, mesh, checked=False)
+    assert used
+    np.testing.assert_allclose(found.linewidths, expected.linewidths, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(found.particle, expected.particle, rtol=1e-6, atol=1e-9)
+
+
+def test_averages_of_triples_are_those_of_phono3py() -> None:
+    from phono3py.phonon3 import triplets
+
+    rng = np.random.default_rng(2)
+    weights = rng.uniform(size=(2, 7, 3, 6, 6))
+    weights[:, 2, :, 1:3, 3] = 0.0
+    ids = np.array([[0, 0, 2, 3, 4, 4], [0, 1, 2, 3, 4, 5], [0, 0, 0, 3, 3, 3], [0, 1, 1, 3, 4, 5]])
+    chosen = rng.integers(0, 4, size=(7, 3))
+    expected, found = weights.copy(), weights.copy()
+    marks = [(weights == 0).all(axis=0).astype("byte") for _ in range(2)]
+    triplets._average_weights_over_degenerate_sets(expected, marks[0], chosen, ids)
+    with averages_at_once():
+        triplets._average_weights_over_degenerate_sets(found, marks[1], chosen, ids)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_array_equal(marks[1], marks[0])
+
+
+def test_other_settings_are_left_to_phono3py() -> None:
+    phonons = _phonons("face-centred")
+    phonons.mesh_numbers = [4, 4, 4]
+    for averaged, symmetrised in ((False, False), (True, True)):
+        phonons._make_r0_average = averaged
+        try:
+            phonons.init_phph_interaction(symmetrize_fc3q=symmetrised)
+            strengths = phonons.phph_interaction
+            assert not is_transformed(strengths)
+            strengths.run_phonon_solver()
+            strengths.set_grid_point(1)
+            strengths.run()
+            expected = strengths.interaction_strength.copy()
+            with interactions_by_transform():
+                strengths.run()
+            np.testing.assert_array_equal(strengths.interaction_strength, expected)
+        finally:
+            phonons._make_r0_average = True
+
+
+def test_phono3py_is_as_before_outside() -> None:
+    original = Interaction._run_rust
+    with interactions_by_transform():
+        assert Interaction._run_rust is not original
+    assert Interaction._run_rust is original
