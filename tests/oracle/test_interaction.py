@@ -45,12 +45,12 @@ CRYSTALS: dict[str, tuple[Atoms, list[list[int]], Mesh]] = {
     "face-centred": (bulk("Cu", "fcc", a=3.6), [[-2, 2, 2], [2, -2, 2], [2, 2, -2]], (4, 4, 4)),
     "hexagonal": (
         bulk("Cu", "hcp", a=2.55, c=4.16),
-        [[3, 0, 0], [0, 3, 0], [0, 0, 2]],
+        [[3, 0, 0], [0, 3, 0], [0, 0, 1]],
         (5, 5, 4),
     ),
     "polar": (
         _alloy("AuCu", [(0, 0, 0), (0.5, 0.5, 0.5)], [2.8, 2.8, 3.6]),
-        [[2, 0, 0], [0, 3, 0], [0, 0, 2]],  # breaks the symmetry
+        [[2, 0, 0], [0, 1, 0], [0, 0, 2]],  # breaks the symmetry
         (4, 4, 3),
     ),
 }
@@ -98,8 +98,9 @@ def test_strengths_are_those_of_every_triple_by_itself(name: str) -> None:
         assert expected.max() > 0
 
 
-@pytest.mark.parametrize("name", CRYSTALS)
-@pytest.mark.parametrize("transport", ["rta", "lbte"])
+@pytest.mark.parametrize(
+    ("name", "transport"), [*((name, "rta") for name in CRYSTALS), ("face-centred", "lbte")]
+)
 def test_lifetimes_are_those_of_phono3py(
     name: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
