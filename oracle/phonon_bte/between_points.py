@@ -7,6 +7,10 @@ of scattering cost n⁶, and frequencies n³. Frequencies and velocities are the
 mesh that is `DENSER` times as dense, and lifetimes are interpolated there. What is still left out
 falls as 1/n, or faster where boundaries scatter long waves, and is added by extrapolation
 (Esfarjani, Chen and Stokes, Phys. Rev. B 84, 085204 (2011), extrapolate kappa linearly in 1/n).
+
+Only the surroundings of the zone centre, where contributions rise steeply, are taken from the dense
+mesh. Elsewhere they are periodic and finite, so that the sum over the mesh is as good an integral,
+and is free of the bias of interpolation, which passes over the valleys between sharp peaks.
 """
 
 from __future__ import annotations
@@ -33,6 +37,9 @@ DENSER = 3
 """Points of the dense mesh per point of the mesh, along each vector."""
 LONG_WAVES = 2.0
 """Power of the frequency with which lifetimes of the longest waves fall."""
+_WINDOW = (1.0, 2.0)
+"""Distances from the zone centre, in spacings of the mesh, up to which the dense mesh counts fully,
+and beyond which it does not count (docs/physics.md)."""
 _LEAST = 1e-6  # W/m/K; smaller particle parts are rounding
 VANISHING = 0.02  # THz; modes below are those of the zone centre, or noise beside it
 _UNSCATTERED = 1e-10  # of the largest linewidth; smaller ones are rounding
@@ -140,7 +147,7 @@ def with_all_waves(
     dense_mesh = (a, b, c)
     dense = interpolated(smooth, transport.mesh, dense_mesh, dynamics, settings)
     single = dense.kappa(settings.temperatures, float(phonons.primitive.volume))
-    fine, gain = _gain(transport, phonons, settings, single)
+    fine, gain = _gain(transport, phonons, settings, dense, dense_mesh)
     left_out = _left_out(thirds(single), dense.numbers)
     particle = transport.particle + (1 + left_out)[:, None, None] * gain
     share = thirds(particle) / thirds(fine)
@@ -194,21 +201,47 @@ def particle_on(
             f"got mesh {transport.mesh}; expected one with the symmetry of the crystal"
         )
     other = interpolated(smooth, transport.mesh, mesh, dynamics, settings)
-    single = other.kappa(settings.temperatures, float(phonons.primitive.volume))
-    return transport.particle + _gain(transport, phonons, settings, single)[1]
+    return transport.particle + _gain(transport, phonons, settings, other, mesh)[1]
 
 
 def _gain(
-    transport: Transport, phonons: Phono3py, settings: PhononSettings, single: Array
+    transport: Transport, phonons: Phono3py, settings: PhononSettings, other: Modes, mesh: Mesh
 ) -> tuple[Array, Array]:
-    """Sum over other modes (n_temperatures, n_q, n_bands, 3, 3), and what it has over the mesh.
+    """Sum over the modes of another mesh, and what it has over the mesh around the zone centre.
 
     Both (n_temperatures, 3, 3); the latter is scaled from relaxation times to the full solution.
     """
-    given = modes_of(transport).kappa(settings.temperatures, float(phonons.primitive.volume))
-    fine, coarse = (symmetrised(phonons, modes.sum(axis=(1, 2))) for modes in (single, given))
+    volume, given = float(phonons.primitive.volume), modes_of(transport)
+    basis = np.linalg.inv(np.asarray(phonons.primitive.cell))
+    lengths = np.linalg.norm(basis, axis=0)
+    spacing = max(float((lengths / one).max()) for one in (transport.mesh, mesh))
+    by_point = [modes.kappa(settings.temperatures, volume).sum(axis=2) for modes in (other, given)]
+    around = [
+        np.einsum("q,tqij->tij", window(modes.numbers / one, basis, spacing), values)
+        for modes, one, values in zip((other, given), (mesh, transport.mesh), by_point, strict=True)
+    ]
+    fine, coarse = (symmetrised(phonons, values.sum(axis=1)) for values in by_point)
     ratio = thirds(transport.particle) / thirds(coarse)
-    return fine, ratio[:, None, None] * (fine - coarse)
+    return fine, ratio[:, None, None] * symmetrised(phonons, around[0] - around[1])
+
+
+def window(points: Array, basis: Array, spacing: float) -> Array:
+    """How much (n_q,) of each point counts as being around the zone centre.
+
+    It is 1 and 0 within and beyond `_WINDOW`, and half a period of a cosine in between, since a
+    sharp edge would make sums depend on which points lie within.
+
+    Args:
+        points: (n_q, 3), in reduced coordinates, those next to the zone centre.
+        basis: (3, 3), reciprocal vectors as columns, 1/Å.
+        spacing: of the mesh, 1/Å.
+    """
+    images = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    distances = np.linalg.norm((points[:, None] + images) @ basis.T, axis=2).min(axis=1) / spacing
+    inner, outer = _WINDOW
+    return np.asarray(
+        (1 + np.cos(np.pi * np.clip((distances - inner) / (outer - inner), 0, 1))) / 2
+    )
 
 
 def _left_out(kappa: Array, numbers: NDArray[np.int64]) -> Array:

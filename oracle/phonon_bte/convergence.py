@@ -1,4 +1,4 @@
-"""How the conductivity depends on the mesh of q points."""
+"""How the conductivity depends on the mesh of q points, and on the second-order supercell."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from phono3py import Phono3py
 from phonopy import Phonopy
 
-from oracle.formulas.changes import change
+from oracle.formulas.changes import change, usable
 from oracle.materials.reciprocal import Mesh, coarsened, refined
 from oracle.phonon_bte.between_points import carries_heat, with_all_waves
 from oracle.phonon_bte.conductivity import Transport, conductivity
 from oracle.phonon_bte.sparse import sparse_conductivity
 from oracle.phonons.doubts import Doubt
 from oracle.phonons.settings import PhononSettings
+from oracle.phonons.supercells import set_constants
+from oracle.phonons.third_order import ThirdOrder
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 
@@ -181,6 +183,34 @@ def error(
     error = np.hypot(share * np.sqrt(np.mean(np.square(changes), axis=0)), added)
     interpolated = solved.on_mesh.interpolation_error
     return error if interpolated is None else np.hypot(error, interpolated)
+
+
+def cell_error(
+    small: Phono3py, phonons: Phono3py, third: ThirdOrder, settings: PhononSettings, mesh: Mesh
+) -> Array:
+    """Relative standard error (n_temperatures,) because second-order constants end at their cell.
+
+    With the second-order constants of the third-order supercell in their place, kappa changes on
+    the coarse mesh; the share of this change that is taken is the number of atoms of the smaller
+    cell over that of the larger one (docs/physics.md compares it with cells of 1000 atoms). Where
+    either conductivity is not determined, as it is not in the cold on a coarse mesh, it is 0.
+
+    Args:
+        small: phono3py's description without a second-order supercell; its constants are replaced.
+        phonons: with one.
+        third: third-order force constants, and second-order ones in the same supercell.
+        settings: of the oracle.
+        mesh: on which third-order force constants were judged.
+
+    Raises:
+        OracleError: stage ``bte``; out of memory.
+    """
+    small.nac_params = phonons.nac_params
+    set_constants(small, third.fc2, third.scattering)
+    found = Judge(settings, mesh)(small)
+    known = usable(found) & usable(third.kappa)
+    share = len(small.supercell) / len(phonons.phonon_supercell)
+    return np.where(known, share * np.abs(change(found, third.kappa)), 0.0)
 
 
 def beyond_the_mesh(solved: Solution, temperatures: Sequence[float]) -> Doubt:

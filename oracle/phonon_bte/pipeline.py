@@ -54,7 +54,7 @@ from oracle.runtime.errors import OracleError
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
 _JUDGING = 2.2  # relative spacing of the mesh on which fits are compared, by ratios of kappa
-_ROOM = 300.0  # K; scalars that depend on temperature are given at the one nearest to this
+_ROOM = 300.0  # K; scalars are given at the temperature nearest to this
 _EXCESS = 0.1  # e per atom; beyond it phonopy warns, too
 _GRUNEISEN_MESH = (4, 4, 4)
 
@@ -245,10 +245,13 @@ class Pipeline:
         solution = self._timed("bte", lambda: self._solve(crystal, mesh))
         solved = solution.of_all_waves
         self.artefacts["kappa"] = kappa_files.write_kappa(self.folder, solution, settings)
-        mesh_error = convergence.error(solution, phonons, crystal.dynamics, settings)
-        parts = {"third-order force constants": third.error, "the mesh": mesh_error}
-        error = np.hypot(third.error, mesh_error)
-        self.provenance |= transport_record(relaxed, phonons, third, solution, error)
+        parts = {
+            "third-order force constants": third.error,
+            "the mesh": convergence.error(solution, phonons, crystal.dynamics, settings),
+            "the supercell": convergence.cell_error(small, phonons, third, settings, judging),
+        }
+        error = np.asarray(np.linalg.norm(list(parts.values()), axis=0))
+        self.provenance |= transport_record(relaxed, phonons, third, solution, parts, error)
         self.provenance["reference_temperature"] = settings.reference
         properties = properties | conductive_properties(solved, error, settings.temperatures)
         if settings.full_solution and settings.transport == "rta":
@@ -268,11 +271,11 @@ class Pipeline:
             scale=third.scale, large=self.forces.context.keep_large,
         )  # fmt: skip
         self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
-        doubts = self._cautions(
-            crystal.stability, unexplained, error,
+        more = (
             convergence.beyond_the_mesh(solution, settings.temperatures),
-            room.doubt(settings.temperatures), parts=parts,
-        )  # fmt: skip
+            room.doubt(settings.temperatures),
+        )
+        doubts = self._cautions(crystal.stability, unexplained, error, *more, parts=parts)
         return Result(
             "bte",
             lambda **r: Measured(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,16 @@ from oracle.phonons.relax import Relaxed
 from oracle.phonons.third_order import ThirdOrder
 
 Array = NDArray[np.float64]
+_KEYS = {"third-order force constants": "fc3", "the mesh": "mesh", "the supercell": "supercell"}
 
 
 def transport_record(
-    relaxed: Relaxed, phonons: Phono3py, third: ThirdOrder, solution: Solution, error: Array
+    relaxed: Relaxed,
+    phonons: Phono3py,
+    third: ThirdOrder,
+    solution: Solution,
+    parts: Mapping[str, Array],
+    error: Array,
 ) -> dict[str, Any]:
     """Supercells, mesh and errors for the provenance, as JSON.
 
@@ -28,7 +35,8 @@ def transport_record(
         phonons: with the supercells of both orders.
         third: third-order force constants and their error.
         solution: of the Boltzmann equation.
-        error: (n_temperatures,), relative standard errors of kappa.
+        parts: (n_temperatures,) each, relative standard errors of kappa by their source.
+        error: (n_temperatures,), all of them.
     """
     cells = (phonons.supercell_matrix, phonons.phonon_supercell_matrix)
     fc3, fc2 = (
@@ -42,7 +50,10 @@ def transport_record(
         "fc3_cutoff": third.cutoff,
         "fc3_constants": third.constants,
         "fc3_supercells": third.supercells,
-        "relative_error": {"fc3": one_or_all(third.error), "total": one_or_all(error)},
+        "relative_error": {
+            **{_KEYS[name]: one_or_all(part) for name, part in parts.items()},
+            "total": one_or_all(error),
+        },
     }
 
 
