@@ -32,6 +32,9 @@ SPARSE_SHARE = 0.25
 points that have lifetimes of their own."""
 OF_THE_REST = 0.2
 """Relative standard error of what the modes between the points of the mesh add."""
+OF_THE_CELL = 0.5
+"""Change from the second-order supercell to an infinite one, over that from the third-order one to
+it, in units of the ratio of their numbers of atoms; docs/physics.md."""
 _SMALL_CHANGES = 2
 _MOST = 0.5
 """Share of kappa that waves between the points carry above which they are said to; it is 0.2 for
@@ -191,9 +194,9 @@ def cell_error(
     """Relative standard error (n_temperatures,) because second-order constants end at their cell.
 
     With the second-order constants of the third-order supercell in their place, kappa changes on
-    the coarse mesh; the share of this change that is taken is the number of atoms of the smaller
-    cell over that of the larger one (docs/physics.md compares it with cells of 1000 atoms). Where
-    either conductivity is not determined, as it is not in the cold on a coarse mesh, it is 0.
+    the coarse mesh; `OF_THE_CELL` of this change is taken, times the number of atoms of the smaller
+    cell over that of the larger one. Where either conductivity is not determined, as it is not in
+    the cold on a coarse mesh, it is 0.
 
     Args:
         small: phono3py's description without a second-order supercell; its constants are replaced.
@@ -209,7 +212,7 @@ def cell_error(
     set_constants(small, third.fc2, third.scattering)
     found = Judge(settings, mesh)(small)
     known = usable(found) & usable(third.kappa)
-    share = len(small.supercell) / len(phonons.phonon_supercell)
+    share = OF_THE_CELL * len(small.supercell) / len(phonons.phonon_supercell)
     return np.where(known, share * np.abs(change(found, third.kappa)), 0.0)
 
 
