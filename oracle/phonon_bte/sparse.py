@@ -57,7 +57,7 @@ KH, GaP and CuI; docs/physics.md)."""
 _SAME = 1e-6  # 1/Å; distances that differ by less are equal
 _DRAWN = 36
 """Number of the other points at which lifetimes are computed. Ratios at single points scatter by 15
-to 43 % (nine binaries), and kappa by 1 to 4 %, that of RbH by 6 % (docs/physics.md)."""
+to 43 % (nine binaries), and kappa by 1 to 2 %, that of RbH and LiCl by 4 % (docs/physics.md)."""
 
 
 def sparse_conductivity(
