@@ -81,7 +81,7 @@ def test_its_tensor_is_that_of_the_solution_by_itself(alloy: Crystal, workdir: P
         np.array(e.properties[n].value) for e, n in ((both, "kappa_lbte"), (alone, "kappa"))
     )
     # The two may choose other amplitudes for the fit, and differ in the waves between the points.
-    np.testing.assert_allclose(given, other, rtol=0.05, atol=1e-6)
+    np.testing.assert_allclose(given, other, rtol=0.08, atol=1e-6)
     assert given[0, 2, 2] != pytest.approx(given[0, 0, 0], rel=0.02)
     np.testing.assert_allclose(given[:, 0, 0], given[:, 1, 1], rtol=1e-6)
     # It is turned into the frame of a file as kappa is.
