@@ -22,6 +22,7 @@ from oracle.runtime.errors import OracleError
 Array = NDArray[np.float64]
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # phono3py's order of tensors
 _ANGSTROM_PER_MICRON = 1e4
+_CONDUCTS = 1e-9  # of the largest principal value of kappa; smaller ones are rounding
 
 
 @dataclass(frozen=True)
@@ -301,9 +302,14 @@ def in_full(phonons: Phono3py, particle: Array, single: Array, full: Array) -> A
     Args:
         phonons: gives the point group.
         particle: in the relaxation-time approximation.
-        single: the same on the other mesh, invertible.
+        single: the same on the other mesh. Where some direction does not conduct there, as across
+            layers on a mesh of one point along an axis, the ratio of the traces is applied.
         full: the full solution on the other mesh.
     """
+    values = np.linalg.eigvalsh(single)
+    if (values[:, 0] <= _CONDUCTS * values[:, -1]).any():
+        traces = np.trace(full, axis1=1, axis2=2) / np.trace(single, axis1=1, axis2=2)
+        return symmetrised(phonons, traces[:, None, None] * particle)
     found = full @ np.linalg.inv(single) @ particle
     return symmetrised(phonons, (found + np.swapaxes(found, 1, 2)) / 2)
 

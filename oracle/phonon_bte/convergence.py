@@ -35,6 +35,9 @@ OF_THE_REST = 0.2
 OF_THE_CELL = 0.5
 """Change from the second-order supercell to an infinite one, over that from the third-order one to
 it, in units of the ratio of their numbers of atoms; docs/physics.md."""
+ALIKE = 0.05
+"""Relative standard error where supercells of both orders are alike in size. It is 1 to 6 % with
+432 atoms in second order (docs/physics.md), and may be larger."""
 _SMALL_CHANGES = 2
 _MOST = 0.5
 """Share of kappa that waves between the points carry above which they are said to; it is 0.2 for
@@ -196,11 +199,12 @@ def cell_error(
     With the second-order constants of the third-order supercell in their place, kappa changes on
     the coarse mesh; `OF_THE_CELL` of this change is taken, times the number of atoms of the smaller
     cell over that of the larger one. Where either conductivity is not determined, as it is not in
-    the cold on a coarse mesh, it is 0.
+    the cold on a coarse mesh, it is 0. Where both cells are alike in size, or the constants belong
+    to other temperatures, nothing is learned from them, and it is `ALIKE`.
 
     Args:
         small: phono3py's description without a second-order supercell; its constants are replaced.
-        phonons: with one.
+        phonons: with one, and with the force constants of the answer.
         third: third-order force constants, and second-order ones in the same supercell.
         settings: of the oracle.
         mesh: on which third-order force constants were judged.
@@ -208,12 +212,16 @@ def cell_error(
     Raises:
         OracleError: stage ``bte``; out of memory.
     """
+    sizes = sorted(len(cell) for cell in (small.supercell, phonons.phonon_supercell))
+    at_rest = settings.force_constants == "finite-difference"
+    if 2 * sizes[0] > sizes[1] or (at_rest and settings.finite_temperature is not None):
+        return np.full(len(settings.temperatures), ALIKE)
     small.nac_params = phonons.nac_params
     set_constants(small, third.fc2, third.scattering)
-    found = Judge(settings, mesh)(small)
-    known = usable(found) & usable(third.kappa)
-    share = OF_THE_CELL * len(small.supercell) / len(phonons.phonon_supercell)
-    return np.where(known, share * np.abs(change(found, third.kappa)), 0.0)
+    found, reference = (Judge(settings, mesh)(one) for one in (small, phonons))
+    known = usable(found) & usable(reference)
+    share = OF_THE_CELL * sizes[0] / sizes[1]
+    return np.where(known, share * np.abs(change(found, reference)), 0.0)
 
 
 def beyond_the_mesh(solved: Solution, temperatures: Sequence[float]) -> Doubt:

@@ -19,6 +19,7 @@ from phono3py.phonon.degeneracy import average_over_degenerate_sets
 from phono3py.phonon3 import triplets as triples
 
 Array = NDArray[np.float64]
+_AT_ONCE = 50_000_000  # bytes of weights that are averaged together, which takes four times as many
 
 
 @contextmanager
@@ -82,9 +83,11 @@ def _average_of_triples(
         some = np.flatnonzero((ids != np.arange(n_bands)).any(axis=1))
         if not len(some):
             continue
-        part = np.swapaxes(weights[:, some], axis, 4)
-        rows = part.swapaxes(0, 1).reshape(len(some), -1, n_bands)
-        means = averaged(rows, ids[some]).reshape(len(some), kinds, n_bands0, n_bands, n_bands)
-        weights[:, some] = np.swapaxes(means.swapaxes(0, 1), axis, 4)
+        per_triple = weights[:, 0].nbytes
+        for few in np.array_split(some, 1 + len(some) * per_triple // _AT_ONCE):
+            part = np.swapaxes(weights[:, few], axis, 4)
+            rows = part.swapaxes(0, 1).reshape(len(few), -1, n_bands)
+            means = averaged(rows, ids[few]).reshape(len(few), kinds, n_bands0, n_bands, n_bands)
+            weights[:, few] = np.swapaxes(means.swapaxes(0, 1), axis, 4)
     if vanishing is not None:
         vanishing &= (weights == 0).all(axis=0)

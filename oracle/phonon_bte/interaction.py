@@ -33,8 +33,8 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 Integers = NDArray[np.int64]
 _MOST_BYTES = 1e9
-"""Memory for the strengths and weights of one wave vector, beyond which phono3py does without."""
-_MOST_TERMS = 3_000_000  # pairs of atoms and images; each takes 0.2 kB
+"""Memory for what one wave vector needs, beyond which phono3py does with less."""
+_PER_TERM = 700  # bytes for each pair of atoms and images, while they are collected
 _IS_INTEGER = 1e-3  # lattice vectors follow from positions that are symmetric within 1e-5 Å
 
 
@@ -66,19 +66,25 @@ def interactions_by_transform() -> Iterator[None]:
 
 
 def is_transformed(interaction: Any) -> bool:
-    """Whether this module serves a case: a plain mesh, the usual settings and enough memory."""
+    """Whether this module serves a case: a plain mesh, the usual settings and enough memory.
+
+    On meshes with fewer triples than the crystal has bands, nothing is gained.
+    """
     grid, multiplicities = interaction.bz_grid, interaction._multi[:, :, 0]
-    triples = np.prod(grid.D_diag) / 2 + 1
-    bands = 3 * len(interaction.primitive)
+    points, bands = float(np.prod(grid.D_diag)), 3 * len(interaction.primitive)
+    triples = points / 2 + 1
     images = multiplicities.sum(axis=0)
+    differences = min(points, 8.0 * images.max() / len(interaction.primitive))
     return bool(
         interaction.make_r0_average
         and not interaction.symmetrize_fc3q
         and interaction.constant_averaged_interaction is None
         and len(interaction.band_indices) == bands
         and np.array_equal(grid.Q, np.eye(3))
+        and triples >= bands
         and 4 * 8 * triples * bands**3 < _MOST_BYTES
-        and 3 * np.square(images).sum() < _MOST_TERMS
+        and 3 * 16 * differences * bands**3 < _MOST_BYTES
+        and 3 * _PER_TERM * np.square(images).sum() < 2 * _MOST_BYTES
     )
 
 

@@ -70,7 +70,8 @@ def systematic_sample(contributions: Array, number: int, order: NDArray[np.int64
         order: (n_points,), indices of the points.
     """
     probabilities = inclusion_probabilities(contributions, number)
-    reached = np.cumsum(probabilities[order])
+    # Rounding must not give both marks around a certain point to it.
+    reached = np.round(np.cumsum(probabilities[order]), 9)
     marks = np.arange(round(float(reached[-1]))) + 0.5
     points = order[np.searchsorted(reached, marks)]
     return Sample(points, np.maximum(1.0 / probabilities[points] - 1.0, 0.0))

@@ -10,7 +10,7 @@ What is interpolated is biased: it makes kappa 4 to 28 % too high for rocksalts 
 CdTe, since lifetimes have peaks and edges between the points. It therefore serves as a control
 variate (Hammersley and Handscomb, Monte Carlo Methods, section 5.5): lifetimes are computed
 at some of the other points as well, and all that are interpolated are multiplied by the ratio that
-is found there, which is unbiased however poor the interpolation is.
+is found there. Over all draws this is unbiased, however poor the interpolation is.
 """
 
 from __future__ import annotations

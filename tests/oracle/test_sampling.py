@@ -39,6 +39,13 @@ def test_each_point_is_drawn_once_and_the_largest_are_certain(
         assert represented == pytest.approx(possible)
 
 
+def test_rounding_does_not_draw_a_point_twice() -> None:
+    """The running sum comes to 15.499999999999998 before a point that is certain."""
+    contributions = np.array([1.0, 4, 5, 2, 5, 5, 4, 3])
+    sample = systematic_sample(contributions, 6, np.arange(8))
+    assert len(set(sample.points.tolist())) == 6
+
+
 @pytest.mark.parametrize("number", [12, 24])
 def test_the_sum_is_unbiased_although_large_guesses_are_too_large(number: int) -> None:
     """Points of a large guess are drawn more often, and are not like the others."""
