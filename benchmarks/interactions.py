@@ -10,6 +10,7 @@ force constants. Scattering by isotopes, whose cost is the same in both, is left
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -17,6 +18,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+os.environ["RAYON_NUM_THREADS"] = "1"  # read when phono3py is loaded
 
 import numpy as np
 import phono3py
