@@ -16,6 +16,7 @@ from oracle.phonon_bte.between_points import carries_heat, with_all_waves
 from oracle.phonon_bte.conductivity import Transport, conductivity
 from oracle.phonon_bte.sparse import sparse_conductivity
 from oracle.phonons.doubts import Doubt
+from oracle.phonons.second_order import Harmonic
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.supercells import set_constants
 from oracle.phonons.third_order import ThirdOrder
@@ -222,6 +223,34 @@ def cell_error(
     known = usable(found) & usable(reference)
     share = OF_THE_CELL * sizes[0] / sizes[1]
     return np.where(known, share * np.abs(change(found, reference)), 0.0)
+
+
+def errors(
+    solved: Solution,
+    crystal: Harmonic,
+    small: Phono3py,
+    third: ThirdOrder,
+    settings: PhononSettings,
+    mesh: Mesh,
+) -> dict[str, Array]:
+    """Relative standard errors (n_temperatures,) of kappa, by what they are due to.
+
+    Args:
+        solved: the answer.
+        crystal: with the force constants of the answer.
+        small: as for `cell_error`, like the following arguments.
+        third: third-order force constants and their error.
+        settings: of the oracle.
+        mesh: on which third-order force constants were judged.
+
+    Raises:
+        OracleError: stage ``bte``; out of memory.
+    """
+    return {
+        "third-order force constants": third.error,
+        "the mesh": error(solved, crystal.phonons, crystal.dynamics, settings),
+        "the supercell": cell_error(small, crystal.phonons, third, settings, mesh),
+    }
 
 
 def beyond_the_mesh(solved: Solution, temperatures: Sequence[float]) -> Doubt:

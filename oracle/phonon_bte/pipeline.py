@@ -245,11 +245,7 @@ class Pipeline:
         solution = self._timed("bte", lambda: self._solve(crystal, mesh))
         solved = solution.of_all_waves
         self.artefacts["kappa"] = kappa_files.write_kappa(self.folder, solution, settings)
-        parts = {
-            "third-order force constants": third.error,
-            "the mesh": convergence.error(solution, phonons, crystal.dynamics, settings),
-            "the supercell": convergence.cell_error(small, phonons, third, settings, judging),
-        }
+        parts = convergence.errors(solution, crystal, small, third, settings, judging)
         error = np.asarray(np.linalg.norm(list(parts.values()), axis=0))
         self.provenance |= transport_record(relaxed, phonons, third, solution, parts, error)
         self.provenance["reference_temperature"] = settings.reference
