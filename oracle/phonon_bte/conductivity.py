@@ -14,6 +14,7 @@ from oracle.formulas.changes import HEAVY
 from oracle.materials.reciprocal import Mesh
 from oracle.phonon_bte.degenerate import averages_at_once
 from oracle.phonon_bte.interaction import interactions_by_transform
+from oracle.phonon_bte.isotopes import isotopes_by_stars
 from oracle.phonon_bte.shortest import triples_at_once
 from oracle.phonons.atomic_data import mass_variances
 from oracle.phonons.settings import PhononSettings
@@ -96,6 +97,7 @@ class Transport:
 
 
 @interactions_by_transform()
+@isotopes_by_stars()
 @averages_at_once()
 @triples_at_once()
 def conductivity(

@@ -2,85 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
 import pytest
-from ase import Atoms
-from ase.build import bulk
-from ase.calculators.emt import EMT
-from numpy.typing import NDArray
-from phono3py import Phono3py
 from phono3py.phonon3.interaction import Interaction
 
 from oracle.phonon_bte import interaction
 from oracle.phonon_bte.conductivity import conductivity
 from oracle.phonon_bte.degenerate import averages_at_once
 from oracle.phonon_bte.interaction import interactions_by_transform, is_transformed
-from oracle.phonons.atomic_data import phonopy_cell
 from oracle.phonons.settings import PhononSettings
-from oracle.phonons.supercells import as_atoms
+from tests.oracle.emt_crystals import CRYSTALS, emt_phonons
 
-Array = NDArray[np.float64]
-Mesh = tuple[int, int, int]
 SETTINGS = PhononSettings(coherence=False, isotope=True)
-POLAR = {
-    "born": np.array([0.7 * np.eye(3), -0.7 * np.eye(3)]),
-    "dielectric": 2.5 * np.eye(3),
-    "factor": 14.4,
-}
-
-
-def _alloy(symbols: str, places: list[tuple[float, ...]], cell: list[float]) -> Atoms:
-    return Atoms(symbols, scaled_positions=places, cell=cell, pbc=True)
-
-
-CRYSTALS: dict[str, tuple[Atoms, list[list[int]], Mesh]] = {
-    "cubic": (
-        _alloy("AuCu3", [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)], [3.79] * 3),
-        [[2, 0, 0], [0, 2, 0], [0, 0, 2]],
-        (4, 4, 4),
-    ),
-    "face-centred": (bulk("Cu", "fcc", a=3.6), [[-2, 2, 2], [2, -2, 2], [2, 2, -2]], (4, 4, 4)),
-    "hexagonal": (
-        bulk("Cu", "hcp", a=2.55, c=4.16),
-        [[3, 0, 0], [0, 3, 0], [0, 0, 1]],
-        (5, 5, 4),
-    ),
-    "polar": (
-        _alloy("AuCu", [(0, 0, 0), (0.5, 0.5, 0.5)], [2.8, 2.8, 3.6]),
-        [[2, 0, 0], [0, 1, 0], [0, 0, 2]],  # breaks the symmetry
-        (4, 4, 3),
-    ),
-}
-
-
-@functools.cache
-def _phonons(name: str) -> Phono3py:
-    """With third-order force constants by effective medium theory."""
-    atoms, supercell, _ = CRYSTALS[name]
-    cell = phonopy_cell(atoms.cell.array, atoms.get_scaled_positions(), list(atoms.symbols))
-    phonons = Phono3py(cell, supercell_matrix=supercell, primitive_matrix=np.eye(3), log_level=0)
-    phonons.generate_displacements()
-
-    def forces(one: Any) -> Array:
-        displaced = as_atoms(one)
-        displaced.calc = EMT()
-        return np.asarray(displaced.get_forces())
-
-    phonons.forces = np.array([forces(one) for one in phonons.supercells_with_displacements])
-    phonons.produce_fc3()
-    phonons.symmetrize_fc3()
-    phonons.symmetrize_fc2()
-    if name == "polar":
-        phonons.nac_params = POLAR
-    return phonons
 
 
 @pytest.mark.parametrize("name", CRYSTALS)
 def test_strengths_are_those_of_every_triple_by_itself(name: str) -> None:
-    phonons, mesh = _phonons(name), CRYSTALS[name][2]
+    phonons, mesh = emt_phonons(name), CRYSTALS[name][2]
     phonons.mesh_numbers = list(mesh)
     phonons.init_phph_interaction(average_degenerate_weights=True, exclude_gamma_acoustic=True)
     strengths = phonons.phph_interaction
@@ -104,7 +42,7 @@ def test_strengths_are_those_of_every_triple_by_itself(name: str) -> None:
 def test_lifetimes_are_those_of_phono3py(
     name: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    phonons, mesh = _phonons(name), CRYSTALS[name][2]
+    phonons, mesh = emt_phonons(name), CRYSTALS[name][2]
     settings = SETTINGS.model_copy(update={"transport": transport})
     found = conductivity(phonons, settings, mesh, checked=False)
     used = []
@@ -133,7 +71,7 @@ def test_averages_of_triples_are_those_of_phono3py() -> None:
 
 
 def test_other_settings_are_left_to_phono3py() -> None:
-    phonons = _phonons("face-centred")
+    phonons = emt_phonons("face-centred")
     phonons.mesh_numbers = [4, 4, 4]
     for averaged, symmetrised in ((False, False), (True, True)):
         phonons._make_r0_average = averaged
