@@ -189,10 +189,10 @@ class PhononSettings(BaseModel):
     """Spacing of the mesh where `mesh` is not given, 1/Å (2π included). Lifetimes are computed at
     every second point along each vector and interpolated in between; the full solution of the
     Boltzmann equation takes these points only."""
-    mesh_effort: float = Field(8e6, gt=0)
+    mesh_effort: float = Field(16e6, gt=0)
     """Largest number of triplets of q points times the cubed number of bands, per atom of the
-    primitive cell, above which a mesh that is not given is made coarser; a million costs about a
-    second on one core."""
+    primitive cell, above which a mesh that is not given is made coarser; a million costs about half
+    a second on one core for cubic crystals, and a second for hexagonal ones."""
     bands: bool = True
     """Whether a band structure and a density of states are written for plots."""
 
