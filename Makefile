@@ -55,7 +55,7 @@ demo: install  ## Run a real campaign: at most 10 minutes on 2 cores.
 	$(BIN)/phonoscout launch configs/quickstart.yaml --home "$(DEMO_HOME)"
 
 test: install-test check  ## Run linters, types, import rules and all tests but the slow ones.
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: install-test  ## Run the slow tests: long physics.
 	$(BIN)/python -m pytest -m slow

@@ -33,6 +33,7 @@ from oracle.phonons.settings import PhononSettings
 from oracle.potentials.forces import ForceField
 from oracle.runtime.context import Context
 from oracle.runtime.stages import StageStore
+from orchestrator.healing.trusted import TRUSTED
 from surrogate.healing.committee import softening
 from surrogate.healing.fine_tuning import heal
 from surrogate.healing.fine_tuning_settings import FineTuningSettings
@@ -49,12 +50,6 @@ POOL = {
     "zincblende": "ZnS GaP InSb CdTe AlSb CuCl GaN BP",
     "antifluorite": "OLi SNa SeK",
 }
-TRUSTED = {
-    "rocksalt": "KCl NaBr LiCl MgS CaSe SrO RbBr",
-    "zincblende": "ZnSe GaAs InP CdS AlP",
-    "antifluorite": "SLi ONa SeNa SK",
-}
-"""Replay materials, which are also the references of latent distances."""
 TAUGHT = (
     "TiNiSn ZrCoSb HfNiSn NbCoSn VFeSb TaFeSb ZrNiPb TiCoBi YNiSb TiNiGe "
     "TaCoSn ZrCoBi VCoSn TaCoGe HfCoBi HfNiPb ZrNiGe VCoGe ScNiBi NbFeBi"

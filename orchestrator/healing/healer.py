@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -16,15 +16,13 @@ from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from oracle.potentials.dft_settings import Potential
 from orchestrator.assembly.oracles import build_oracles
-from orchestrator.calls.healing_calls import (
+from orchestrator.calls.healing_calls import fine_tune, hunt, label_one
+from orchestrator.calls.healing_requests import (
     FineTuneAnswer,
     FineTuneRequest,
     HuntRequest,
     LabelRequest,
     Surroundings,
-    fine_tune,
-    hunt,
-    label_one,
 )
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
@@ -32,10 +30,12 @@ from orchestrator.campaign.ranking import leaders
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.healing_settings import DftSettings
 from orchestrator.executors.protocol import Answer, CallContext, Executor, Request
+from orchestrator.healing.trusted import trusted_crystals
 from orchestrator.store.rows import NewForceLabel
 from surrogate.healing.force_labels import ForceLabel
 
 _SHUFFLE_STREAM = 5  # stage number of the random stream
+_HALF = 4  # rank at which a candidate's squared error weighs half as much as that of the best
 _LISTED = 20_000  # most materials from which audits and replay materials are drawn
 
 
@@ -122,6 +122,8 @@ class Healer:
             audits=tuple(_crystal(audit.material) for audit in audits),
             # Other weights relax a crystal to another cell, so that its supercells differ too.
             suffix=f"-w{campaign.state.generation}" if campaign.state.generation else "",
+            importance=self._importance(list(assessed)),
+            trusted=trusted_crystals(),
         )
         answer = self._answer(hunt, request)
         plans = [
@@ -167,6 +169,19 @@ class Healer:
         )
         usable = ((name, crystal) for name, crystal in crystals if crystal.digest not in refused)
         return dict(itertools.islice(usable, campaign.config.dft.materials))
+
+    def _importance(self, names: Sequence[str]) -> tuple[float, ...]:
+        """Weights of candidates' squared errors: 1 for the best, 1/2 a few ranks further on.
+
+        What is no leader, because it is unstable or beyond the limits, may be so by an error of the
+        potential, and counts as a leader in the middle of the list.
+        """
+        best = [
+            row.label.candidate for row in leaders(self.campaign.state, self.campaign.objective)
+        ]
+        ranks = {name: rank for rank, name in enumerate(best)}
+        middle = len(best) / 2
+        return tuple(1.0 / (1.0 + ranks.get(name, middle) / _HALF) for name in names)
 
     def _disputed(self) -> list[str]:
         """Leaders, by candidate id, with which a second potential disagrees; the best first."""

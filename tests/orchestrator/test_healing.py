@@ -19,7 +19,7 @@ from oracle.materials.crystal import Crystal
 from orchestrator.assembly import prepared
 from orchestrator.assembly.oracles import build_oracle
 from orchestrator.calls import healing_calls, oracle_calls
-from orchestrator.calls.healing_calls import (
+from orchestrator.calls.healing_requests import (
     FineTuneAnswer,
     FineTuneRequest,
     HuntAnswer,
@@ -80,6 +80,7 @@ class Workers:
         self.accept = accept
         self.after = after
         self.asked: list[str] = []
+        self.hunts: list[HuntRequest] = []
 
     def _count(self, what: str) -> None:
         self.asked.append(what)
@@ -104,6 +105,7 @@ class Workers:
 
     def hunt(self, request: HuntRequest, context: CallContext) -> HuntAnswer:
         self._count("hunt")
+        self.hunts.append(request)
 
         def wanted(crystal: Crystal, purpose: Literal["hole", "audit"]) -> WantedLabel:
             name = f"{crystal.formula}-{crystal.digest[:6]}-0{request.suffix}"
@@ -211,6 +213,23 @@ def test_accepted_weights_take_over(run: Callable[..., tuple[Campaign, Workers]]
     assert len({t.plan.method for t in state.objective_trials()}) == 3
     assert state.methods["bte"] == state.trials[max(state.trials)].plan.method
     assert len(workers.asked) == 10 + 2 * (1 + 3 + 1)
+
+
+def test_better_candidates_are_worth_more_labels(
+    run: Callable[..., tuple[Campaign, Workers]],
+) -> None:
+    campaign, workers = run(accept=False)
+    request = workers.hunts[-1]
+    assert request.trusted
+    weights = dict(zip((c.digest for c in request.materials), request.importance, strict=True))
+    state = campaign.state
+    values = {
+        trial.plan.digest: float(_numbers(trial.plan.digest, 0).uniform(1.0, 9.0))
+        for trial in state.objective_trials()
+    }
+    by_weight = sorted(weights, key=lambda digest: -weights[digest])
+    assert by_weight == sorted(weights, key=lambda digest: values[digest])  # the lowest is best
+    assert len(set(weights.values())) == len(weights) > 1
 
 
 def test_best_lists_present_weights_first_and_marks_the_others(

@@ -11,7 +11,7 @@ from agents.holes.supercell_pool import SupercellPoolSettings
 from oracle.materials.crystal import Crystal
 from oracle.potentials.dft_settings import GpawSettings
 from orchestrator.calls import healing_calls
-from orchestrator.calls.healing_calls import LabelRequest, Surroundings
+from orchestrator.calls.healing_requests import LabelRequest, Surroundings
 from orchestrator.executors.protocol import CallContext
 
 

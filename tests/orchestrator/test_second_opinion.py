@@ -36,7 +36,7 @@ from orchestrator.assembly import prepared
 from orchestrator.assembly.notes import campaign_notes
 from orchestrator.assembly.oracles import build_oracle, confirming
 from orchestrator.calls import healing_calls, oracle_calls
-from orchestrator.calls.healing_calls import HuntAnswer, HuntRequest
+from orchestrator.calls.healing_requests import HuntAnswer, HuntRequest
 from orchestrator.calls.oracle_calls import EvaluationRequest, PreflightRequest
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.campaign import Campaign
