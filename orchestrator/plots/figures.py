@@ -11,7 +11,9 @@ import numpy as np
 
 from agents.contract.objective import Objective
 from oracle.contract.evaluation import Measured, quantity_of, scalar, unit_of
+from oracle.contract.property_table import names_of
 from oracle.materials.superlattice import Superlattice
+from orchestrator.assembly.budgets import budget_of
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import Ranked, ranking
 from orchestrator.campaign.state import Trial
@@ -105,7 +107,14 @@ def _trial_point(campaign: Campaign, trial: Trial, rows: dict[str, Ranked]) -> T
     current = trial.outcome if label is None else label.evaluation
     value, std = campaign.objective.value(current) or (None, None)
     row = rows.get(trial.plan.candidate)
-    return TrialPoint(_label(trial), value, std, _standing(row), row.rank if row else None)
+    interval = None
+    if value is not None and campaign.objective.property in names_of("kappa"):
+        # Only the labels of a space of prototypes are families; those of a pool are the user's.
+        family = trial.plan.label if campaign.config.space.kind == "prototypes" else None
+        budget = budget_of(current, value, std, family)
+        interval = None if budget is None else budget.interval_90
+    rank = row.rank if row else None
+    return TrialPoint(_label(trial), value, std, _standing(row), rank, interval)
 
 
 def _standing(row: Ranked | None) -> Standing:

@@ -148,6 +148,7 @@ def _draw(axes: Axes, trace: Any) -> None:
     style = {
         "linestyle": _DASHES[trace.line.dash] if "lines" in mode else "",
         "linewidth": trace.line.width or 1.5,
+        "solid_capstyle": "butt",  # else lines end beyond their points
         "drawstyle": _STEPS.get(trace.line.shape, "default"),
         "marker": _SYMBOLS[trace.marker.symbol] if "markers" in mode else "",
         "markersize": (trace.marker.size or 6) * 0.75,

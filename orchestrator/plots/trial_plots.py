@@ -9,13 +9,16 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from orchestrator.plots.error_bars import Point, axis_of, bars, mark_cuts
+from orchestrator.plots.error_bars import Axis, Point, axis_of, bars, mark_cuts
 from orchestrator.plots.plots import BLUE, GREY, ORANGE, RED, look
 
 Standing = Literal["confirmed", "measured", "outside", "stale"]
 _LOG_SPAN = 8.0  # ratio of largest to smallest value from which an axis is logarithmic
 _COUNTED = 15  # maximum number of ticks
 _BELOW = 0.12  # axis added for the marks of trials without a value, relative to its span
+_PALE = "#d5d9e0"
+INTERVAL = "90 % interval"
+"""Legend entry of the intervals, which hold the errors of potential and functional."""
 _DRAWN: dict[Standing, tuple[str, str, str]] = {
     "confirmed": ("confirmed", BLUE, "circle"),
     "measured": ("measured", BLUE, "circle-open"),
@@ -37,6 +40,7 @@ class TrialPoint:
         standing: whether the value is confirmed, only measured, outside the constraints, or from
             earlier weights of the potential.
         rank: place in the table of the best, from 1; None if it is not in the table.
+        interval: ends of the 90 % interval with the errors of potential and functional, or None.
     """
 
     label: str
@@ -44,6 +48,7 @@ class TrialPoint:
     std: float | None = None
     standing: Standing = "measured"
     rank: int | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,13 @@ def best_so_far(
     ]
     points = [p for _, _, p in with_value] + ([] if target is None else [Point(target)])
     log = is_wide([p.value for p in points])
-    axis = axis_of(points, log=log) if with_value else None
+    intervals = [Point(t.value, *t.interval) for t in trials if t.value and t.interval]
+    axis = axis_of([*points, *intervals], log=log) if with_value else None
     below = 0.0
     if axis is not None and len(with_value) < len(trials):
         below, axis = axis.widened_below(_BELOW)
+    if axis is not None:
+        _draw_intervals(figure, trials, axis)
     for standing, (name, colour, symbol) in _DRAWN.items():
         chosen = [(n, t, p) for n, t, p in with_value if t.standing == standing]
         if chosen and axis is not None:
@@ -120,6 +128,20 @@ def best_so_far(
     figure.update_xaxes(range=[0.5, max(len(trials), 1) + 0.5])
     figure.update_xaxes(dtick=_step(len(trials)))
     return figure
+
+
+def _draw_intervals(figure: go.Figure, trials: Sequence[TrialPoint], axis: Axis) -> None:
+    """Draw the 90 % intervals behind all else, up to the ends of the axis."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for n, trial in enumerate(trials, start=1):
+        if trial.interval is not None:
+            low, high = trial.interval
+            x += [n, n, None]
+            y += [max(low, axis.low), min(high, axis.high), None]
+    if x:
+        line = {"color": _PALE, "width": 6}
+        figure.add_scatter(x=x, y=y, mode="lines", name=INTERVAL, line=line, hoverinfo="skip")
 
 
 def _step(trials: int) -> int:

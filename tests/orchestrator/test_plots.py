@@ -14,15 +14,21 @@ from matplotlib.image import imread
 from orchestrator.plots.error_bars import CUT, Point, axis_of, bars
 from orchestrator.plots.plot_files import write_figures
 from orchestrator.plots.plots import Bands, bands_and_dos, cumulative_kappa
-from orchestrator.plots.trial_plots import ParityPoint, TrialPoint, best_so_far, parity
+from orchestrator.plots.trial_plots import (
+    INTERVAL,
+    ParityPoint,
+    TrialPoint,
+    best_so_far,
+    parity,
+)
 
 QUANTITY = "kappa at 300 K (W/m/K)"
 TRIALS = [
     TrialPoint("a", 30.0, 2.0, "measured", 4),
     TrialPoint("b", None),
     TrialPoint("c", 1.0, 0.1, "outside", 5),
-    TrialPoint("d", 3.0, 0.2, "confirmed", 1),
-    TrialPoint("e", 100.0, None, "confirmed", 2),
+    TrialPoint("d", 3.0, 0.2, "confirmed", 1, (2.1, 4.4)),
+    TrialPoint("e", 100.0, None, "confirmed", 2, (60.0, 170.0)),
     TrialPoint("f", 0.4, 0.2, "measured", 3),
 ]
 
@@ -60,6 +66,24 @@ def figures() -> dict[str, go.Figure]:
         "bands": bands_and_dos(one_band(), *dos(), title="NaCl"),
         "cumulative": cumulative_kappa(x, 7 * x / 8, temperature=300.0, title="NaCl"),
     }
+
+
+def test_intervals_stand_behind_the_values() -> None:
+    figure = best_so_far(TRIALS, quantity=QUANTITY)
+    assert figure.data[0].name == INTERVAL
+    assert list(zip(figure.data[0].x, figure.data[0].y, strict=True)) == [
+        *[(4, 2.1), (4, 4.4), (None, None)],
+        *[(5, 60.0), (5, 170.0), (None, None)],
+    ]
+    without = best_so_far([TrialPoint("a", 2.0, 0.1), TrialPoint("b", 3.0)], quantity=QUANTITY)
+    assert INTERVAL not in [t.name for t in without.data]
+
+
+def test_an_interval_ends_with_the_axis() -> None:
+    trials = [TrialPoint("a", 2.0, 0.1, interval=(1e-3, 1e4)), TrialPoint("b", 30.0)]
+    figure = best_so_far(trials, quantity=QUANTITY)
+    low, high = (10**end for end in figure.layout.yaxis.range)
+    assert figure.data[0].y[:2] == pytest.approx((low, high))
 
 
 def test_the_line_ends_at_rank_1_whatever_the_values() -> None:
