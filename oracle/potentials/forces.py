@@ -29,7 +29,7 @@ from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, in_words, is_of_the_machine
 from oracle.runtime.memory import keep_freed_memory
 from oracle.runtime.stages import StageStore
-from oracle.runtime.threads import one_thread, set_torch_threads
+from oracle.runtime.threads import set_torch_threads, torch_threads
 
 Array = NDArray[np.float64]
 _TOGETHER = 450  # atoms in all threads; DPA4 takes 2 GiB for 432 atoms of NaCl, 7 for those of BeO
@@ -74,7 +74,7 @@ class ForceField:
         Raises:
             OracleError: the calculator fails, or does not return finite forces.
         """
-        with self._one_thread_and_quiet():
+        with self._quiet(self._threads_of([atoms])):
             return self._several([atoms], stage)[0]
 
     def at_rest(self, cell: Atoms, stage: str) -> Array:
@@ -89,7 +89,7 @@ class ForceField:
         Raises:
             OracleError: as for `forces`.
         """
-        with self._one_thread_and_quiet():
+        with self._quiet():
             return self._several([cell], stage, counted=False)[0]
 
     def many(
@@ -98,9 +98,10 @@ class ForceField:
         """Forces (n_structures, n_atoms, 3) in eV/Å of structures of equal size.
 
         As many are computed at once as the context has threads, each on one thread, so that
-        results do not depend on their number, unless they would take too much memory. Potentials
-        whose calculators cannot be copied take one after the other. On a GPU one pass computes
-        several, see `oracle.potentials.batched_forces`.
+        results do not depend on their number. Large ones, which would take too much memory, are
+        computed one after the other with all threads, as are those of potentials whose calculators
+        cannot be copied, with one. On a GPU one pass computes several, see
+        `oracle.potentials.batched_forces`.
 
         Args:
             structures: periodic, all with the same number of atoms.
@@ -110,7 +111,7 @@ class ForceField:
         Raises:
             OracleError: as for `forces`; forces finished before it stay in the store.
         """
-        with self._one_thread_and_quiet():
+        with self._quiet(self._threads_of(structures)):
             size = self._structures_per_pass(structures)
             if size > 1:
                 groups = (
@@ -205,18 +206,23 @@ class ForceField:
     def attached(self, atoms: Atoms, stage: str) -> Iterator[Atoms]:
         """A copy of the atoms with the calculator, whose exceptions become an `OracleError`."""
         ready = atoms.copy()
-        with self._one_thread_and_quiet(), self._explained(atoms, stage):
+        with self._quiet(), self._explained(atoms, stage):
             ready.calc = calculator(self.potential)
             yield ready
 
-    @contextlib.contextmanager
-    def _one_thread_and_quiet(self) -> Iterator[None]:
-        """Compute on one thread, and suppress what potentials print on stdout.
+    def _threads_of(self, structures: Sequence[Atoms]) -> int:
+        """Threads that compute one structure: all of the context if it is large, else one.
 
-        The rounding of sums would depend on how they are divided among threads.
+        The rounding of sums depends on how they are divided among threads, by which forces differ
+        by about 1e-7 eV/Å, as they do from one process to the next.
         """
+        return self.context.threads if _fitting(structures) < 2 else 1
+
+    @contextlib.contextmanager
+    def _quiet(self, threads: int = 1) -> Iterator[None]:
+        """Compute on so many threads, and suppress what potentials print on stdout."""
         keep_freed_memory()
-        with contextlib.redirect_stdout(io.StringIO()), one_thread():
+        with contextlib.redirect_stdout(io.StringIO()), torch_threads(threads):
             yield
 
     @contextlib.contextmanager

@@ -48,13 +48,18 @@ def set_torch_threads(threads: int) -> int:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Give torch one thread inside the block, and as many as before outside."""
-    before = set_torch_threads(1)
+def torch_threads(threads: int) -> Iterator[None]:
+    """Give torch so many threads inside the block, and as many as before outside."""
+    before = set_torch_threads(threads)
     try:
         yield
     finally:
         set_torch_threads(before)
+
+
+def one_thread() -> contextlib.AbstractContextManager[None]:
+    """Give torch one thread inside the block, and as many as before outside."""
+    return torch_threads(1)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 
+from oracle.potentials import forces
 from oracle.potentials.batched_forces import forces_at_once
 from oracle.potentials.forces import ForceField
 from oracle.potentials.table import calculator
@@ -83,6 +86,23 @@ def test_threads_change_nothing(tmp_path: Path) -> None:
     one = _field(tmp_path / "one", "7net-0", None).many(cells, "fc3")
     two = _field(tmp_path / "two", "7net-0", None, threads=2).many(cells, "fc3")
     np.testing.assert_array_equal(two, one)
+
+
+def test_large_structures_take_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several at once would take too much memory; their forces differ by rounding only."""
+    cells, used = _shaken(2), []
+    expected = _field(tmp_path / "one", "7net-0", None).many(cells, "fc3")
+    monkeypatch.setattr(forces, "_TOGETHER", len(cells[0]))
+    computed = forces.ForceField._computed
+
+    def counted(field: ForceField, structures: list[Atoms]) -> list[Any]:
+        used.append(torch.get_num_threads())
+        return list(computed(field, structures))
+
+    monkeypatch.setattr(forces.ForceField, "_computed", counted)
+    found = _field(tmp_path / "large", "7net-0", None, threads=2).many(cells, "fc3")
+    assert used == [2, 2]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 def test_an_unknown_element_in_a_pass_is_named(tmp_path: Path) -> None:
