@@ -30,12 +30,12 @@ $(VENV)/.torch: | $(BIN)/python
 	touch $@
 
 $(VENV)/.run: pyproject.toml constraints.txt $(VENV)/.torch
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals]"
 	-$(BIN)/phonoscout potentials fetch dpa4-neo-0704 > /dev/null # the default potential
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,test]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals,test]"
 	touch $@
 
 # GPAW is built from source and needs system libraries; root is needed only if they are missing.
@@ -43,7 +43,7 @@ $(VENV)/.dft: $(VENV)/.run
 	if command -v apt-get >/dev/null && ! dpkg -s $(DFT_APT) >/dev/null 2>&1; then \
 	    if [ "$$(id -u)" = 0 ]; then apt-get install -y $(DFT_APT); \
 	    else sudo apt-get install -y $(DFT_APT); fi; fi
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,dft]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals,dft]"
 	touch $@
 
 install: $(VENV)/.run  ## Install phonoscout, with the potentials whose packages contain weights.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -95,6 +96,58 @@ class PrototypeSpaceSettings(Settings):
         return self
 
 
+class CrystalSpaceSettings(Settings):
+    """All crystals of some elements, of which nobody has made a list."""
+
+    kind: Literal["crystals"] = "crystals"
+    elements: tuple[Symbol, ...] = Field(min_length=1)
+    exclude_elements: tuple[Symbol, ...] = ()
+    components: tuple[int, int] = (2, 3)
+    """Smallest and largest number of different elements in a crystal."""
+    max_atoms: int = Field(default=10, ge=1)
+    """Largest number of atoms in the primitive cell."""
+    space_groups: tuple[Annotated[int, Field(ge=1, le=230)], ...] | None = Field(None, min_length=1)
+    """By number; the default is all from 3 on."""
+    forbidden: tuple[tuple[Symbol, ...], ...] = ()
+    """Elements that may not occur together, each combination as a list."""
+    oxidation_states: Literal["common", "any", "none"] = "common"
+    """As for prototypes; with ``none``, charges need not cancel."""
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The elements, each once, in their order."""
+        return tuple(s for s in dict.fromkeys(self.elements) if s not in self.exclude_elements)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The numbers of the space groups."""
+        return tuple(range(3, 231)) if self.space_groups is None else self.space_groups
+
+    def forbids(self, elements: Iterable[str]) -> bool:
+        """Whether elements include a combination that is forbidden."""
+        present = set(elements)
+        return any(present.issuperset(combination) for combination in self.forbidden)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CrystalSpaceSettings:
+        fewest, most = self.components
+        if not self.allowed:
+            raise ValueError("exclude_elements leaves nothing of elements")
+        if not 1 <= fewest <= most:
+            raise ValueError(
+                f"components: given {[fewest, most]}; expected a smallest and a largest number of "
+                "elements, such as [2, 3]"
+            )
+        if fewest > len(self.allowed):
+            raise ValueError(
+                f"components: given at least {fewest} for {len(self.allowed)} elements; give more "
+                "elements or fewer components"
+            )
+        if fewest > self.max_atoms:
+            raise ValueError(f"max_atoms: given {self.max_atoms} for {fewest} components")
+        return self
+
+
 class PoolSpaceSettings(Settings):
     """The user's own list: a folder of CIF or POSCAR files, an ASE database, or JSON lines."""
 
@@ -185,7 +238,11 @@ class InterfaceSpaceSettings(Settings):
 
 
 NamedSpaceSettings = Annotated[
-    PrototypeSpaceSettings | PoolSpaceSettings | SuperlatticeSpaceSettings | InterfaceSpaceSettings,
+    PrototypeSpaceSettings
+    | CrystalSpaceSettings
+    | PoolSpaceSettings
+    | SuperlatticeSpaceSettings
+    | InterfaceSpaceSettings,
     Field(discriminator="kind"),
 ]
 

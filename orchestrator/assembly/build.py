@@ -18,6 +18,7 @@ from agents.proposers.random_agent import RandomProposer
 from agents.proposers.settings import AgentSettings, OwnAgentSettings
 from agents.proposers.substitution import SubstitutionProposer
 from agents.proposers.tree_search import TreeSearchProposer
+from agents.spaces.crystal_space import CrystalSpace
 from agents.spaces.interface_space import interface_space
 from agents.spaces.pool import PoolSpace
 from agents.spaces.prototypes import PrototypeSpace
@@ -50,6 +51,7 @@ from surrogate.models.sequence_process import SequenceProcess
 
 SPACES: dict[str, Callable[[Any, Path | None], Space]] = {
     "prototypes": lambda settings, cache: PrototypeSpace(settings),
+    "crystals": lambda settings, cache: CrystalSpace(settings),
     "pool": PoolSpace,
     "superlattice": lambda settings, cache: superlattice_space(settings),
     "interface": interface_space,

@@ -95,6 +95,7 @@ KINDS: dict[str, KindRules] = {
 """Profiles by the `kind` of the material."""
 OF_SPACE: Mapping[str, str] = {
     "prototypes": "crystal",
+    "crystals": "crystal",
     "superlattice": "superlattice",
     "interface": "interface",
 }

@@ -1,0 +1,166 @@
+"""The open space of all crystals of some elements, up to a number of atoms."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from agents.chemistry.chemistry import dissimilarity, electronegativity
+from agents.chemistry.duplicates import overlap
+from agents.spaces.base import BaseSpace
+from agents.spaces.random_crystals import compositions_by_elements, drawn, is_neutral, sized
+from agents.spaces.settings import CrystalSpaceSettings
+from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from oracle.runtime.errors import SetupError
+
+_SAMPLED = 256  # crystals that surrogates predict, beside those of a local search
+_DRAWS = 40  # draws for each crystal that is wanted, before fewer are returned
+_NEAREST = 24  # neighbours of a crystal
+_REMEMBERED = 20_000  # crystals of which it is known whether they belong to the space
+
+
+class CrystalSpace(BaseSpace):
+    """All crystals of some elements, which nobody has listed.
+
+    Members are drawn with random positions on Wyckoff sites; neighbours have an element replaced by
+    a similar one.
+
+    Args:
+        settings: elements, sizes, space groups, and what is forbidden.
+
+    Raises:
+        ValueError: no neutral composition, or no crystal of any in these space groups.
+        SetupError: pyxtal is missing.
+    """
+
+    def __init__(self, settings: CrystalSpaceSettings) -> None:
+        if importlib.util.find_spec("pyxtal") is None:
+            raise SetupError("kind crystals needs pyxtal: pip install 'phonoscout[crystals]'")
+        compositions_by_elements(settings)
+        self._settings = settings
+        self._known: dict[str, bool] = {}
+        self._near: dict[str, list[Material]] = {}
+        if not self.sample(1, np.random.default_rng(0)):
+            raise ValueError(
+                f"no crystal of at most {settings.max_atoms} atoms of "
+                f"{', '.join(settings.allowed)} was found in the space groups "
+                f"{', '.join(map(str, settings.groups))}; allow more atoms or other groups"
+            )
+
+    @property
+    def size(self) -> None:
+        """It is unbounded."""
+        return None
+
+    def __contains__(self, material: object) -> bool:
+        if not isinstance(material, Crystal):
+            return False
+        digest = material.digest
+        if digest not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[digest] = self._allows(material)
+        return self._known[digest]
+
+    def _allows(self, crystal: Crystal) -> bool:
+        settings, elements = self._settings, sorted(set(crystal.species))
+        fewest, most = settings.components
+        return (
+            fewest <= len(elements) <= most
+            and set(elements) <= set(settings.allowed)
+            and len(crystal.species) <= settings.max_atoms
+            and not settings.forbids(elements)
+            and is_neutral({s: crystal.species.count(s) for s in elements}, settings)
+            and crystal.spacegroup[1] in settings.groups
+            and overlap(crystal) is None
+        )
+
+    def __iter__(self) -> Iterator[Material]:
+        raise TypeError("the space kind: crystals is unbounded; draw from it with sample")
+
+    def listed(self, limit: int, rng: np.random.Generator) -> Sequence[Material]:
+        """A sample of its members."""
+        return self.sample(min(limit, _SAMPLED), rng)
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
+        """At most n distinct random crystals; fewer where they are hard to find."""
+        found: dict[str, Material] = {}
+        for crystal in itertools.islice(drawn(self._settings, rng), _DRAWS * n):
+            if len(found) == n:
+                break
+            if crystal is not None and crystal in self:
+                found.setdefault(crystal.digest, crystal)
+        return list(found.values())
+
+    def neighbours(self, material: Material) -> list[Material]:
+        """The same structure with one element replaced by another, the most similar ones first."""
+        if not isinstance(material, Crystal) or material not in self:
+            return []
+        if material.digest not in self._near:
+            if len(self._near) >= _REMEMBERED:
+                self._near.clear()
+            self._near[material.digest] = self._replaced(material)
+        return self._near[material.digest]
+
+    def _replaced(self, crystal: Crystal) -> list[Material]:
+        present = sorted(set(crystal.species))
+        swaps = sorted(
+            ((old, new) for old in present for new in self._settings.allowed if new not in present),
+            key=lambda swap: (dissimilarity(*swap), swap),
+        )
+        found: dict[str, Material] = {}
+        for old, new in swaps:
+            other = self._decorated(crystal, {old: new})
+            if other is not None and other.digest != crystal.digest:
+                found.setdefault(other.digest, other)
+            if len(found) == _NEAREST:
+                break
+        return list(found.values())
+
+    def crossings(
+        self, first: Material, second: Material, rng: np.random.Generator
+    ) -> list[Material]:
+        """The structure of either parent with elements of both, in random order."""
+        if not (isinstance(first, Crystal) and isinstance(second, Crystal)):
+            return []
+        if first not in self or second not in self:
+            return []
+        elements = sorted({*first.species, *second.species}, key=electronegativity)
+        found: dict[str, Material] = {}
+        for parent in (first, second):
+            own = sorted(set(parent.species), key=electronegativity)
+            for chosen in itertools.combinations(elements, len(own)):
+                child = self._decorated(parent, dict(zip(own, chosen, strict=True)))
+                if child is not None and child.digest not in (first.digest, second.digest):
+                    found.setdefault(child.digest, child)
+        children = list(found.values())
+        return [children[int(i)] for i in rng.permutation(len(children))]
+
+    def strained(self, material: Material) -> list[Material]:
+        """None: the oracle relaxes volumes, and no list has other members of a structure type."""
+        return []
+
+    def label(self, material: Material) -> str | None:
+        """The symbol of the space group."""
+        if isinstance(material, Crystal) and material in self:
+            return material.spacegroup[0]
+        return None
+
+    def _decorated(self, crystal: Crystal, elements: dict[str, str]) -> Crystal | None:
+        """The structure with other elements, at their volume, if it belongs to the space."""
+        settings = self._settings
+        species = [elements.get(symbol, symbol) for symbol in crystal.species]
+        # Before the symmetry is looked for, which takes a hundred times as long.
+        if settings.forbids(species) or not is_neutral(
+            {symbol: species.count(symbol) for symbol in sorted(set(species))}, settings
+        ):
+            return None
+        structure = crystal.structure()
+        for i, symbol in enumerate(species):
+            structure.replace(i, symbol)
+        other = sized(structure)
+        return other if other is not None and other in self else None

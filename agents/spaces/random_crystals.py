@@ -1,0 +1,147 @@
+"""Random crystals with a given space group: symmetric by construction, of the asked chemistry.
+
+A draw chooses elements, a charge-neutral composition, a space group, Wyckoff positions that hold
+the numbers of atoms, and free coordinates until the atoms fill the cell as in real crystals.
+The volume is the one that the bond lengths of neighbours ask for (Chu, Pham, Wolverton and Ong,
+Comput. Mater. Sci. 146, 184, 2018), as pymatgen predicts it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from ase.data import covalent_radii
+from pymatgen.core.composition import Composition
+from pymatgen.core.periodic_table import Element
+from pymatgen.core.structure import Structure
+
+from agents.chemistry.chemistry import neutral_charges
+from agents.spaces.settings import CrystalSpaceSettings
+from agents.spaces.wyckoff_sites import built, centring, random_lattice, random_sites
+from oracle.materials.crystal import Crystal
+from oracle.runtime.errors import OracleError
+
+_TRIES = 12  # space groups that are tried for a composition
+_PLACED = 30  # choices of free coordinates
+_FILLED, _USUAL = 0.2, 0.55
+"""Share of the volume within covalent radii: the least one, where the closest two atoms touch, and
+the usual one (5th and 50th percentile of the prototypes of AFLOW's library in pymatgen)."""
+
+
+def drawn(settings: CrystalSpaceSettings, rng: np.random.Generator) -> Iterator[Crystal | None]:
+    """Random crystals without end, None where atoms did not fit; not all belong to the space.
+
+    Args:
+        settings: elements, sizes and space groups of the crystals.
+        rng: source of all randomness.
+    """
+    choices = compositions_by_elements(settings)
+    sets = list(choices)
+    while True:
+        compositions = choices[sets[int(rng.integers(len(sets)))]]
+        counts = compositions[int(rng.integers(len(compositions)))]
+        for _ in range(_TRIES):
+            group = int(rng.choice(settings.groups))
+            placed = _placed(counts, group, settings.max_atoms, rng)
+            if placed is not None:
+                break
+        yield None if placed is None else sized(placed)
+
+
+@functools.lru_cache(maxsize=8)
+def compositions_by_elements(
+    settings: CrystalSpaceSettings,
+) -> dict[tuple[str, ...], list[dict[str, int]]]:
+    """All reduced compositions of the space, by their elements; elements without any are left out.
+
+    Raises:
+        ValueError: there is none.
+    """
+    fewest, most = settings.components
+    found: dict[tuple[str, ...], list[dict[str, int]]] = {}
+    for number in range(fewest, most + 1):
+        numbers = _reduced_counts(number, settings.max_atoms)
+        for elements in itertools.combinations(settings.allowed, number):
+            if settings.forbids(elements):
+                continue
+            counts = (dict(zip(elements, each, strict=True)) for each in numbers)
+            neutral = [each for each in counts if is_neutral(each, settings)]
+            if neutral:
+                found[elements] = neutral
+    if not found:
+        raise ValueError(
+            f"no composition of {fewest} to {most} of the elements {', '.join(settings.allowed)} "
+            f"is neutral within {settings.max_atoms} atoms and allowed; give more elements, or "
+            "oxidation_states: none"
+        )
+    return found
+
+
+def is_neutral(counts: dict[str, int], settings: CrystalSpaceSettings) -> bool:
+    """Whether the charges of a composition cancel, or need not."""
+    rule = settings.oxidation_states
+    return rule == "none" or neutral_charges(Composition(counts), rule) is not None
+
+
+def sized(structure: Structure) -> Crystal | None:
+    """The crystal at its predicted volume; None where no volume or no symmetry can be found."""
+    # The import reads a table of bond lengths.
+    from pymatgen.analysis.structure_prediction.volume_predictor import DLSVolumePredictor
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            predictor = DLSVolumePredictor()  # type: ignore[no-untyped-call]
+            return Crystal.from_structure(predictor.get_predicted_structure(structure))
+    except (OracleError, ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
+def _placed(
+    counts: dict[str, int], group: int, max_atoms: int, rng: np.random.Generator
+) -> Structure | None:
+    """Atoms placed at random, in a primitive cell of at most so many; None where it fails."""
+    formula_units = int(rng.integers(1, max_atoms // sum(counts.values()) + 1))
+    factor = formula_units * centring(group)
+    sites = random_sites({s: n * factor for s, n in counts.items()}, group, rng)
+    if sites is None:
+        return None
+    volume = factor * sum(n * _sphere(s) for s, n in counts.items()) / _USUAL
+    for _ in range(_PLACED):
+        free = [rng.random(3) for _ in sites]
+        structure = built(group, sites, random_lattice(group, rng).scale(volume), free)
+        if _is_possible(structure):
+            return structure
+    return None
+
+
+def _is_possible(structure: Structure) -> bool:
+    """Whether no two atoms are much closer than others, so that the rest would be empty."""
+    if len(structure) == 1:
+        return True
+    radii = np.array([covalent_radii[site.specie.Z] for site in structure])
+    distances = structure.distance_matrix
+    np.fill_diagonal(distances, min(structure.lattice.abc))
+    closest = float((distances / (radii[:, None] + radii[None, :])).min())
+    filled = sum(_sphere(site.specie.symbol) for site in structure) / structure.volume
+    return filled * closest**3 > _FILLED
+
+
+def _sphere(symbol: str) -> float:
+    """Volume within the covalent radius, Å³."""
+    return float(4 / 3 * np.pi * covalent_radii[Element(symbol).Z] ** 3)
+
+
+def _reduced_counts(number: int, most: int) -> Sequence[tuple[int, ...]]:
+    """Numbers of atoms of so many elements, at most `most` in all, without common divisor."""
+    each = range(1, most - number + 2)
+    return [
+        counts
+        for counts in itertools.product(each, repeat=number)
+        if sum(counts) <= most and math.gcd(*counts) == 1
+    ]

@@ -1,0 +1,183 @@
+"""The open space of crystals: of the asked chemistry and symmetry by construction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from pymatgen.core.composition import Composition
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+from agents.chemistry.chemistry import dissimilarity, neutral_charges
+from agents.chemistry.duplicates import overlap
+from agents.contract.protocol import Breeding, Space
+from agents.spaces.crystal_space import CrystalSpace
+from agents.spaces.settings import CrystalSpaceSettings
+from agents.spaces.wyckoff_sites import Site, built, positions, random_lattice, random_sites
+from oracle.materials.crystal import Crystal
+from oracle.materials.superlattice import Superlattice
+
+ELEMENTS = ("Li", "Na", "K", "Mg", "Ca", "Zn", "O", "S", "Se", "Cl", "Br")
+
+
+@pytest.fixture(scope="module")
+def space() -> CrystalSpace:
+    return CrystalSpace(
+        CrystalSpaceSettings(elements=ELEMENTS, max_atoms=8, forbidden=(("Li", "O"),))
+    )
+
+
+@pytest.fixture(scope="module")
+def members(space: CrystalSpace) -> list[Crystal]:
+    found = space.sample(30, np.random.default_rng(1))
+    return [one for one in found if isinstance(one, Crystal)]
+
+
+def test_is_a_space_with_crossover(space: CrystalSpace) -> None:
+    assert isinstance(space, Space)
+    assert isinstance(space, Breeding)
+    assert space.size is None
+    assert space.materials is None
+    with pytest.raises(TypeError, match="unbounded"):
+        iter(space)
+
+
+def test_draws_are_distinct_members_and_follow_from_the_seed(
+    space: CrystalSpace, members: list[Crystal]
+) -> None:
+    assert len({one.digest for one in members}) == len(members) == 30
+    assert all(one in space for one in members)
+    again = space.sample(30, np.random.default_rng(1))
+    assert [one.digest for one in again] == [one.digest for one in members]
+    assert len(space.listed(5, np.random.default_rng(2))) == 5
+
+
+def test_draws_are_of_the_asked_chemistry(members: list[Crystal]) -> None:
+    assert len({one.spacegroup[1] for one in members}) > 5
+    assert len({one.formula for one in members}) > 20
+    for crystal in members:
+        elements = set(crystal.species)
+        assert 2 <= len(elements) <= 3
+        assert elements <= set(ELEMENTS)
+        assert not {"Li", "O"} <= elements
+        assert len(crystal.species) <= 8
+        assert neutral_charges(Composition("".join(crystal.species))) is not None
+        assert overlap(crystal) is None
+
+
+def test_neighbours_have_one_similar_element(space: CrystalSpace, members: list[Crystal]) -> None:
+    some = 0
+    for crystal in members[:8]:
+        near = [one for one in space.neighbours(crystal) if isinstance(one, Crystal)]
+        assert all(one in space for one in near)
+        assert crystal.digest not in {one.digest for one in near}
+        changes = [set(one.species) ^ set(crystal.species) for one in near]
+        assert all(len(change) == 2 for change in changes)
+        steps = [dissimilarity(*sorted(change)) for change in changes]
+        assert steps == sorted(steps)
+        some += len(near)
+    assert some > 8
+
+
+def test_crossings_have_elements_of_both(space: CrystalSpace, members: list[Crystal]) -> None:
+    some = 0
+    for first, second in zip(members[:8], members[8:16], strict=True):
+        children = space.crossings(first, second, np.random.default_rng(0))
+        assert all(child in space for child in children)
+        for child in children:
+            assert isinstance(child, Crystal)
+            assert set(child.species) <= {*first.species, *second.species}
+        some += len(children)
+    assert some > 4
+    assert space.strained(members[0]) == []
+
+
+def test_strangers(space: CrystalSpace, members: list[Crystal]) -> None:
+    sequence = Superlattice(sequence="not-a-member")
+    forbidden = Crystal(
+        lattice=((2.0, 0.0, 2.0), (2.0, 2.0, 0.0), (0.0, 2.0, 2.0)),
+        species=("Cs", "I"),
+        positions=((0.0, 0.0, 0.0), (0.5, 0.5, 0.5)),
+    )
+    for stranger in (sequence, forbidden):
+        assert stranger not in space
+        assert space.neighbours(stranger) == []
+        assert space.label(stranger) is None
+        assert space.crossings(stranger, members[0], np.random.default_rng(0)) == []
+    assert space.label(members[0]) == members[0].spacegroup[0]
+
+
+def test_asked_space_groups_only() -> None:
+    cubic = CrystalSpace(
+        CrystalSpaceSettings(elements=("Na", "Cl", "K"), max_atoms=6, space_groups=(216, 221, 225))
+    )
+    drawn = cubic.sample(4, np.random.default_rng(0))
+    assert drawn
+    for crystal in drawn:
+        assert isinstance(crystal, Crystal)
+        assert crystal.spacegroup[1] in (216, 221, 225)
+
+
+def test_metals_need_no_charges() -> None:
+    space = CrystalSpace(
+        CrystalSpaceSettings(elements=("Cu", "Au"), max_atoms=4, oxidation_states="none")
+    )
+    assert {one.formula for one in space.sample(8, np.random.default_rng(0))} >= {"CuAu"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"elements": []}, "at least 1 item"),
+        ({"elements": ["Na"], "exclude_elements": ["Na"]}, "leaves nothing"),
+        ({"elements": ["Na", "Cl"], "components": [3, 2]}, "smallest and a largest"),
+        ({"elements": ["Na", "Cl"], "components": [3, 3]}, "give more elements"),
+        ({"elements": ["Na", "Cl"], "space_groups": [231]}, "less than or equal to 230"),
+        ({"elements": ["Na", "Cl"], "space_groups": []}, "at least 1 item"),
+        ({"elements": ["Na", "Xx"]}, "not an element"),
+    ],
+)
+def test_settings_that_cannot_be(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        CrystalSpaceSettings.model_validate(given)
+
+
+def test_no_neutral_composition() -> None:
+    with pytest.raises(ValueError, match="no composition of 2 to 3 .* oxidation_states: none"):
+        CrystalSpace(CrystalSpaceSettings(elements=("Na", "K")))
+
+
+def test_a_space_group_without_the_wanted_positions() -> None:
+    """The smallest sites of Ia-3d hold 8 atoms of the primitive cell."""
+    with pytest.raises(ValueError, match="no crystal of at most 4 atoms .* groups 230; allow more"):
+        CrystalSpace(CrystalSpaceSettings(elements=("Na", "Cl"), max_atoms=4, space_groups=(230,)))
+
+
+@given(st.integers(1, 230), st.integers(0, 2**31))
+@settings(max_examples=40, deadline=None)
+def test_the_general_position_has_the_symmetry_of_its_group(group: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lattice = random_lattice(group, rng).scale(20.0 * positions(group)[0].multiplicity)
+    structure = built(group, [Site("Na", 0)], lattice, [rng.uniform(0.03, 0.22, 3)])
+    found = SpacegroupAnalyzer(structure, symprec=1e-4)
+    operations = found.get_symmetry_operations()
+    assert len(operations) % len(positions(group)[0].rotations) == 0  # the group, or one above it
+
+
+@given(st.integers(1, 230), st.integers(1, 3), st.integers(0, 2**31))
+@settings(max_examples=40, deadline=None)
+def test_sites_hold_the_numbers_of_atoms(group: int, units: int, seed: int) -> None:
+    rng, counts = np.random.default_rng(seed), {"Na": 4 * units, "Cl": 8 * units}
+    sites = random_sites(counts, group, rng)
+    if sites is None:
+        return
+    table = positions(group)
+    for element, wanted in counts.items():
+        held = [table[s.position].multiplicity for s in sites if s.element == element]
+        assert sum(held) == wanted
+    fixed = [s.position for s in sites if table[s.position].freedom == 0]
+    assert len(fixed) == len(set(fixed))
