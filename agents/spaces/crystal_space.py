@@ -17,8 +17,8 @@ from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from oracle.runtime.errors import SetupError
 
-_SAMPLED = 256  # crystals that surrogates predict, beside those of a local search
-_DRAWS = 40  # draws for each crystal that is wanted, before fewer are returned
+_SAMPLED = 128  # crystals that surrogates predict, beside those of a local search
+_DRAWS = 150  # draws in vain, in a row, after which a sample ends
 _NEAREST = 24  # neighbours of a crystal
 _REMEMBERED = 20_000  # crystals of which it is known whether they belong to the space
 
@@ -89,11 +89,14 @@ class CrystalSpace(BaseSpace):
     def sample(self, n: int, rng: np.random.Generator) -> list[Material]:
         """At most n distinct random crystals; fewer where they are hard to find."""
         found: dict[str, Material] = {}
-        for crystal in itertools.islice(drawn(self._settings, rng), _DRAWS * n):
-            if len(found) == n:
+        in_vain = 0
+        for crystal in drawn(self._settings, rng):
+            if len(found) == n or in_vain == _DRAWS:
                 break
-            if crystal is not None and crystal in self:
-                found.setdefault(crystal.digest, crystal)
+            is_new = crystal is not None and crystal in self and crystal.digest not in found
+            in_vain = 0 if is_new else in_vain + 1
+            if crystal is not None and is_new:
+                found[crystal.digest] = crystal
         return list(found.values())
 
     def neighbours(self, material: Material) -> list[Material]:

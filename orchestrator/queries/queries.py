@@ -117,7 +117,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
     )
     screened = campaign.state.screened.get(label.candidate, {})
     is_kappa = campaign.objective.property in names_of("kappa")
-    # Only the labels of a space of prototypes are families; those of a pool are the user's words.
+    # Labels of a space of prototypes are families; those of a pool are the user's words.
     guessed = _guesses(campaign)
     family = first.label if guessed else None
     cautions = caution(evaluation, campaign.objective.temperature)
@@ -153,7 +153,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
 
 def _guesses(campaign: Campaign) -> bool:
     """Whether lattice parameters of a campaign's crystals are guesses of this program."""
-    return campaign.config.space.kind == "prototypes"
+    return campaign.config.space.kind in ("prototypes", "crystals")
 
 
 def _in_full(objective: Objective, evaluation: Outcome) -> float | None:

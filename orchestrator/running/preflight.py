@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 from agents.contract.protocol import Space
 from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
 from oracle.potentials.dft_settings import Potential
 from orchestrator.assembly.build import kind_of, surrogate_settings
 from orchestrator.calls.oracle_calls import PreflightRequest, try_potentials
@@ -16,6 +19,7 @@ from orchestrator.config.kinds import KINDS
 from orchestrator.executors.protocol import CallFailed, Executor
 
 _EXAMINED = 200  # first materials and crystals of the space, of which the smallest are tried
+_DRAWN = 16  # materials, where the space is unbounded
 _TRIED = 4  # crystals
 
 
@@ -58,11 +62,15 @@ def _feature_potentials(config: CampaignConfig, space: Space) -> list[str]:
 
 
 def _small_crystals(space: Space) -> list[Crystal]:
-    """The smallest among the first crystals of a space; layers and pairs give their crystals."""
+    """The smallest among some crystals of a space; layers and pairs give their crystals."""
     crystals = {c.digest: c for c in itertools.islice(_crystals(space), _EXAMINED)}
     return sorted(crystals.values(), key=lambda crystal: len(crystal.species))[:_TRIED]
 
 
 def _crystals(space: Space) -> Iterator[Crystal]:
-    for material in itertools.islice(iter(space), _EXAMINED):
+    if space.size is None:
+        some: Iterable[Material] = space.sample(_DRAWN, np.random.default_rng(0))
+    else:
+        some = itertools.islice(iter(space), _EXAMINED)
+    for material in some:
         yield from material.ingredients()

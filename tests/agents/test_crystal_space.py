@@ -147,13 +147,13 @@ def test_settings_that_cannot_be(given: dict[str, Any], message: str) -> None:
 
 
 def test_no_neutral_composition() -> None:
-    with pytest.raises(ValueError, match="no composition of 2 to 3 .* oxidation_states: none"):
+    with pytest.raises(ValueError, match=r"no composition of 2 to 3 .* oxidation_states: none"):
         CrystalSpace(CrystalSpaceSettings(elements=("Na", "K")))
 
 
 def test_a_space_group_without_the_wanted_positions() -> None:
     """The smallest sites of Ia-3d hold 8 atoms of the primitive cell."""
-    with pytest.raises(ValueError, match="no crystal of at most 4 atoms .* groups 230; allow more"):
+    with pytest.raises(ValueError, match=r"no crystal of at most 4 atoms .* groups 230; allow"):
         CrystalSpace(CrystalSpaceSettings(elements=("Na", "Cl"), max_atoms=4, space_groups=(230,)))
 
 

@@ -1,0 +1,91 @@
+"""A campaign in the open space of crystals, which nobody has listed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from oracle.contract.evaluation import Measured, Quantity
+from oracle.materials.crystal import Crystal
+from orchestrator.assembly import prepared
+from orchestrator.assembly.build import build_space
+from orchestrator.assembly.oracles import build_oracle
+from orchestrator.calls import oracle_calls
+from orchestrator.calls.oracle_calls import EvaluationRequest
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.config.loading import load_config
+from orchestrator.executors.protocol import CallContext
+from orchestrator.queries.queries import best
+from orchestrator.running import runner
+from orchestrator.store.store import Store
+
+CONFIG = {
+    "name": "alloys",
+    "seed": 3,
+    "space": {
+        "kind": "crystals",
+        "elements": ["Cu", "Ag", "Au", "Pd"],
+        "components": [1, 2],
+        "max_atoms": 2,
+        "space_groups": [123, 139, 194, 221, 225, 229],
+        "oxidation_states": "none",
+    },
+    "objective": {"property": "kappa", "temperature": 300, "goal": "minimize"},
+    "agents": [{"kind": "random"}, {"kind": "substitution"}, {"kind": "bayesian"}],
+    "surrogate": {"kind": "random-forest"},
+    "oracle": {
+        "kind": "phonon-bte",
+        "calculator": "ase.calculators.emt:EMT",
+    },
+    "confirmation": {"leaders": 0},
+    "budget": {"batch": 4, "oracle_calls": 8},
+    "executor": {"kind": "serial"},
+    "tracking": {"enabled": False},
+}
+
+
+def _evaluated(request: EvaluationRequest, context: CallContext) -> Measured:
+    """The lighter the atoms, the higher kappa."""
+    crystal = request.material
+    assert isinstance(crystal, Crystal)
+    value = 100.0 / crystal.structure().composition.weight * len(crystal.species)
+    return Measured(
+        material=crystal,
+        fidelity="bte",
+        method=build_oracle(request.oracle, request.fidelity).method_digest,
+        cost_s=1.0,
+        stage="bte",
+        temperature=(300.0,),
+        properties={"kappa": Quantity(value=[value], unit="W/m/K", per_temperature=True)},
+    )
+
+
+def test_agents_find_crystals_that_nobody_listed(
+    tmp_path: Path, stand_in: Callable[[Any, Any], None]
+) -> None:
+    stand_in(oracle_calls.evaluate, _evaluated)
+    path = tmp_path / "alloys.yaml"
+    path.write_text(yaml.safe_dump(CONFIG))
+    config = load_config(path)
+    store = Store(tmp_path / "home")
+    runner.create(store, prepared.prepare(config))
+    runner.run_campaign(store, "alloys", console=Console(file=io.StringIO()))
+    campaign = Campaign(store, "alloys")
+    trials = campaign.state.objective_trials()
+    assert len(trials) == 8
+    space = build_space(config.space)
+    for trial in trials:
+        material = store.candidate(trial.plan.candidate).material
+        assert isinstance(material, Crystal)
+        assert material in space
+    assert len({trial.plan.digest for trial in trials}) == 8
+    rows = best(store, "alloys", 50)
+    assert len(rows) == 8
+    groups = {"P4/mmm", "I4/mmm", "P6_3/mmc", "Pm-3m", "Fm-3m", "Im-3m"}
+    assert {row["label"] for row in rows} <= groups
+    assert rows[0]["formula"] == "Au"  # the heaviest
