@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from agents.chemistry.chemistry import dissimilarity, electronegativity
 from agents.chemistry.duplicates import overlap
 from agents.spaces.base import BaseSpace
-from agents.spaces.random_crystals import compositions_by_elements, drawn, is_neutral, sized
+from agents.spaces.random_crystals import check_compositions, drawn, is_neutral, sized
 from agents.spaces.settings import CrystalSpaceSettings
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
@@ -20,6 +21,11 @@ from oracle.runtime.errors import SetupError
 _SAMPLED = 128  # crystals that surrogates predict, beside those of a local search
 _DRAWS = 150  # draws in vain, in a row, after which a sample ends
 _NEAREST = 24  # neighbours of a crystal
+_MIRRORED = (
+    *((76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172)),
+    *((178, 179), (180, 181), (212, 213)),
+)
+"""Space groups that are mirror images of each other; the canonical form of a crystal has either."""
 _REMEMBERED = 20_000  # crystals of which it is known whether they belong to the space
 
 
@@ -40,8 +46,10 @@ class CrystalSpace(BaseSpace):
     def __init__(self, settings: CrystalSpaceSettings) -> None:
         if importlib.util.find_spec("pyxtal") is None:
             raise SetupError("kind crystals needs pyxtal: pip install 'phonoscout[crystals]'")
-        compositions_by_elements(settings)
+        check_compositions(settings)
         self._settings = settings
+        mirrored = (pair for pair in _MIRRORED if set(pair) & set(settings.groups))
+        self._groups = {*settings.groups, *itertools.chain.from_iterable(mirrored)}
         self._known: dict[str, bool] = {}
         self._near: dict[str, list[Material]] = {}
         if not self.sample(1, np.random.default_rng(0)):
@@ -75,7 +83,7 @@ class CrystalSpace(BaseSpace):
             and len(crystal.species) <= settings.max_atoms
             and not settings.forbids(elements)
             and is_neutral({s: crystal.species.count(s) for s in elements}, settings)
-            and crystal.spacegroup[1] in settings.groups
+            and crystal.spacegroup[1] in self._groups
             and overlap(crystal) is None
         )
 
@@ -132,10 +140,10 @@ class CrystalSpace(BaseSpace):
             return []
         if first not in self or second not in self:
             return []
-        elements = sorted({*first.species, *second.species}, key=electronegativity)
+        elements = _by_electronegativity({*first.species, *second.species})
         found: dict[str, Material] = {}
         for parent in (first, second):
-            own = sorted(set(parent.species), key=electronegativity)
+            own = _by_electronegativity(set(parent.species))
             for chosen in itertools.combinations(elements, len(own)):
                 child = self._decorated(parent, dict(zip(own, chosen, strict=True)))
                 if child is not None and child.digest not in (first.digest, second.digest):
@@ -167,3 +175,9 @@ class CrystalSpace(BaseSpace):
             structure.replace(i, symbol)
         other = sized(structure)
         return other if other is not None and other in self else None
+
+
+def _by_electronegativity(elements: Iterable[str]) -> list[str]:
+    """Elements in one order only, also where values are equal or missing."""
+    values = {symbol: electronegativity(symbol) for symbol in elements}
+    return sorted(values, key=lambda s: (math.isnan(values[s]), np.nan_to_num(values[s]), s))

@@ -13,6 +13,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from ase.data import covalent_radii
@@ -40,46 +41,56 @@ def drawn(settings: CrystalSpaceSettings, rng: np.random.Generator) -> Iterator[
         settings: elements, sizes and space groups of the crystals.
         rng: source of all randomness.
     """
-    choices = compositions_by_elements(settings)
-    sets = list(choices)
     while True:
-        compositions = choices[sets[int(rng.integers(len(sets)))]]
-        counts = compositions[int(rng.integers(len(compositions)))]
-        for _ in range(_TRIES):
+        chosen = _some_composition(settings, rng)
+        placed = None
+        for _ in range(_TRIES if chosen else 0):
             group = int(rng.choice(settings.groups))
-            placed = _placed(counts, group, settings.max_atoms, rng)
+            placed = _placed(chosen, group, settings.max_atoms, rng)
             if placed is not None:
                 break
         yield None if placed is None else sized(placed)
 
 
-@functools.lru_cache(maxsize=8)
-def compositions_by_elements(
-    settings: CrystalSpaceSettings,
-) -> dict[tuple[str, ...], list[dict[str, int]]]:
-    """All reduced compositions of the space, by their elements; elements without any are left out.
+def check_compositions(settings: CrystalSpaceSettings) -> None:
+    """See that there is a composition.
 
     Raises:
         ValueError: there is none.
     """
     fewest, most = settings.components
-    found: dict[tuple[str, ...], list[dict[str, int]]] = {}
-    for number in range(fewest, most + 1):
-        numbers = _reduced_counts(number, settings.max_atoms)
-        for elements in itertools.combinations(settings.allowed, number):
-            if settings.forbids(elements):
-                continue
-            counts = (dict(zip(elements, each, strict=True)) for each in numbers)
-            neutral = [each for each in counts if is_neutral(each, settings)]
-            if neutral:
-                found[elements] = neutral
-    if not found:
+    sets = itertools.chain.from_iterable(
+        itertools.combinations(settings.allowed, number) for number in range(fewest, most + 1)
+    )
+    if not any(compositions(elements, settings) for elements in sets):
         raise ValueError(
             f"no composition of {fewest} to {most} of the elements {', '.join(settings.allowed)} "
             f"is neutral within {settings.max_atoms} atoms and allowed; give more elements, or "
             "oxidation_states: none"
         )
-    return found
+
+
+def _some_composition(settings: CrystalSpaceSettings, rng: np.random.Generator) -> dict[str, int]:
+    """Atoms of each element in a formula unit; empty where the elements drawn allow none."""
+    fewest, most = settings.components
+    number = int(rng.integers(fewest, min(most, len(settings.allowed)) + 1))
+    drawn = np.sort(rng.choice(len(settings.allowed), number, replace=False))
+    possible = compositions(tuple(settings.allowed[int(i)] for i in drawn), settings)
+    return possible[int(rng.integers(len(possible)))] if possible else {}
+
+
+@functools.lru_cache(maxsize=20_000)
+def compositions(
+    elements: tuple[str, ...], settings: CrystalSpaceSettings
+) -> tuple[dict[str, int], ...]:
+    """All reduced compositions of exactly these elements that the space allows."""
+    if settings.forbids(elements) or len(elements) > settings.max_atoms:
+        return ()
+    counts = (
+        dict(zip(elements, each, strict=True))
+        for each in _reduced_counts(len(elements), settings.max_atoms)
+    )
+    return tuple(each for each in counts if is_neutral(each, settings))
 
 
 def is_neutral(counts: dict[str, int], settings: CrystalSpaceSettings) -> bool:
@@ -89,15 +100,26 @@ def is_neutral(counts: dict[str, int], settings: CrystalSpaceSettings) -> bool:
 
 
 def sized(structure: Structure) -> Crystal | None:
-    """The crystal at its predicted volume; None where no volume or no symmetry can be found."""
+    """The crystal at its predicted volume, which does not depend on the one it has.
+
+    None where no volume or no symmetry can be found, or most of the cell would be empty.
+    """
     # The import reads a table of bond lengths.
     from pymatgen.analysis.structure_prediction.volume_predictor import DLSVolumePredictor
 
+    spheres = sum(_sphere(site.specie.symbol) for site in structure)
+    usual = structure.copy()
+    usual.scale_lattice(spheres / _USUAL)
+    unlimited: dict[str, Any] = {"min_scaling": None, "max_scaling": None}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            predictor = DLSVolumePredictor()  # type: ignore[no-untyped-call]
-            return Crystal.from_structure(predictor.get_predicted_structure(structure))
+            predictor = DLSVolumePredictor(**unlimited)  # type: ignore[no-untyped-call]
+            volume = float(predictor.predict(usual))
+            if spheres / volume < _FILLED / 2:
+                return None
+            usual.scale_lattice(volume)
+            return Crystal.from_structure(usual)
     except (OracleError, ValueError, KeyError, IndexError, TypeError):
         return None
 

@@ -24,6 +24,7 @@ Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm E
 Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np  Pu Am Cm Bk Cf Es
 Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 """
+_LAWRENCIUM = 103  # its atomic number
 PROTOTYPE_NAMES = (
     "rocksalt",
     "cscl",
@@ -107,8 +108,8 @@ class CrystalSpaceSettings(Settings):
     max_atoms: int = Field(default=10, ge=1)
     """Largest number of atoms in the primitive cell."""
     space_groups: tuple[Annotated[int, Field(ge=1, le=230)], ...] | None = Field(None, min_length=1)
-    """By number; the default is all from 3 on."""
-    forbidden: tuple[tuple[Symbol, ...], ...] = ()
+    """By number; the default is all from 3 on. With a chiral group goes its mirror image."""
+    forbidden: tuple[Annotated[tuple[Symbol, ...], Field(min_length=1)], ...] = ()
     """Elements that may not occur together, each combination as a list."""
     oxidation_states: Literal["common", "any", "none"] = "common"
     """As for prototypes; with ``none``, charges need not cancel."""
@@ -133,6 +134,12 @@ class CrystalSpaceSettings(Settings):
         fewest, most = self.components
         if not self.allowed:
             raise ValueError("exclude_elements leaves nothing of elements")
+        heavy = set(self.allowed) & set(_SYMBOLS.split()[_LAWRENCIUM:])
+        if heavy:
+            raise ValueError(
+                f"elements: given {', '.join(sorted(heavy))}, of which too little is known; "
+                "expected elements up to Lr"
+            )
         if not 1 <= fewest <= most:
             raise ValueError(
                 f"components: given {[fewest, most]}; expected a smallest and a largest number of "

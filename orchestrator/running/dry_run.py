@@ -6,6 +6,8 @@ import math
 import os
 from typing import Any
 
+import numpy as np
+
 from oracle.energetics.speed import seconds_of_64_atoms
 from oracle.potentials.table import POTENTIALS
 from orchestrator.assembly.build import surrogate_settings
@@ -138,6 +140,7 @@ def _parallel(
     config: CampaignConfig, prepared: Prepared, prices: CallPrices, calls: int, confirmations: int
 ) -> dict[str, float]:
     """Core seconds of the work that is done in workers, by kind of work."""
+    rounds = -(-calls // config.budget.batch)
     # Each worker prepares the layers for itself; force constants of crystals are shared.
     preparing = min(_workers(config), config.budget.batch) if prices.each_worker else 1
     confirming = prices.confirmation_once_s * preparing + prices.confirmation_s * confirmations
@@ -151,15 +154,17 @@ def _parallel(
         share = config.budget.cheap_share * prices.call_s * calls
         seconds["cheaper_fidelities"] = max(share, first) if config.budget.cheap_share else 0.0
     seconds["screening"] = prices.constraint_s * calls * _CHECKED
-    seconds["features"] = prices.feature_s * _with_features(config, prepared)
+    seconds["features"] = prices.feature_s * _with_features(config, prepared, rounds)
     if config.dft.heals:
         seconds |= prices.healing
     return {name: value for name, value in seconds.items() if value}
 
 
-def _with_features(config: CampaignConfig, prepared: Prepared) -> int:
+def _with_features(config: CampaignConfig, prepared: Prepared, rounds: int) -> int:
     """Number of crystals for which features are computed."""
-    size = prepared.space.size or config.selection.pool_limit
+    space, limit = prepared.space, config.selection.pool_limit
+    # Of an unbounded space, a few more are predicted than are drawn, in every round.
+    size = space.size or len(space.listed(limit, np.random.default_rng(0))) * rounds
     if prepared.space.reading.crystals:
         return prepared.space.reading.crystals
     if surrogate_settings(config, prepared.space).features == "none":

@@ -27,6 +27,7 @@ from oracle.replay.settings import ReplaySettings
 from oracle.runtime.threads import one_thread
 from orchestrator.assembly.prepared import Prepared
 from orchestrator.config.config import CampaignConfig
+from orchestrator.healing.trusted import trusted_crystals
 from orchestrator.rounds.constraint_gate import constraints_of
 
 _EXAMINED = 300  # materials of which the most frequent kinds are found
@@ -220,11 +221,12 @@ def _healing(
     forces_s = cell_s * atoms / cells
     hunts = -(-settings.max_labels // settings.per_round)
     label_s = forces_s * 2 if isinstance(settings.engine, str) else _DFT_LABEL
+    relaxed = settings.materials + len(trusted_crystals())
     force_calls = settings.materials * settings.copies * (1 + len(settings.committee))
     labels = [min(settings.max_labels, settings.per_round * k) for k in range(1, hunts + 1)]
     steps = sum(settings.epochs * _ALL_EPOCHS * (n + settings.replay) for n in labels)
     return {
-        "hole_hunts": hunts * (force_calls * forces_s + settings.materials * _RELAXED * cell_s),
+        "hole_hunts": hunts * (force_calls * forces_s + relaxed * _RELAXED * cell_s),
         "labels": settings.max_labels * label_s,
         "fine_tuning": steps * _BACKWARD * forces_s,
     }

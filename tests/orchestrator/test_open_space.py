@@ -88,4 +88,4 @@ def test_agents_find_crystals_that_nobody_listed(
     assert len(rows) == 8
     groups = {"P4/mmm", "I4/mmm", "P6_3/mmc", "Pm-3m", "Fm-3m", "Im-3m"}
     assert {row["label"] for row in rows} <= groups
-    assert rows[0]["formula"] == "Au"  # the heaviest
+    assert "Au" in rows[0]["formula"]  # the heaviest
