@@ -92,7 +92,9 @@ def test_phono3py_goes_on_from_the_files_and_gets_the_same(
         return fit, scale, *others
 
     monkeypatch.setattr(third_order, "_fit_with_error", scaled)
-    evaluation = _measured(settings, tmp_path, large=True)
+    # phono3py's scattering by isotopes depends on rounding (`oracle.phonon_bte.isotopes`).
+    pure = settings.model_copy(update={"isotope": False})
+    evaluation = _measured(pure, tmp_path, large=True)
     paths = {name: tmp_path / path for name, path in evaluation.artefacts.items()}
     phonons = phono3py.load(
         paths["phono3py"],
@@ -102,7 +104,7 @@ def test_phono3py_goes_on_from_the_files_and_gets_the_same(
     )
     phonons.mesh_numbers = [6, 6, 6]
     phonons.init_phph_interaction(average_degenerate_weights=True)
-    phonons.run_thermal_conductivity(temperatures=[20.0], is_isotope=True)
+    phonons.run_thermal_conductivity(temperatures=[20.0])
     again = np.asarray(phonons.thermal_conductivity.kappa)[0, 0, :3]
     with h5py.File(paths["kappa"]) as file:
         mesh, ours = file["kappa_on_mesh"][0, :3], file["kappa"][0, :3]
