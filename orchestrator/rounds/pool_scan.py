@@ -67,11 +67,12 @@ def narrowed(
     cache: Path,
     rng: np.random.Generator,
 ) -> Space:
-    """A large space with a shortlist, on which all later decisions are based; or a small space.
+    """A space with a shortlist, on which all later decisions are based; or a small space.
 
     Args:
-        space: any; a small one, an unlimited one, or one without a list of its members is returned
-            as it is.
+        space: any; a small one, or one that has a size but no list of its members, is returned as
+            it is. Of an unbounded one, the shortlist is a sample, so that all stages of a round
+            predict the same members.
         executor: screens the space.
         recipe: determines the surrogate; materials with a label are not put on the shortlist.
         objective: what is sought.
@@ -79,7 +80,9 @@ def narrowed(
         cache: folder of features and recipes.
         rng: draws the random part of the shortlist.
     """
-    if space.size is None or space.size <= settings.pool_limit or settings.shortlist == 0:
+    if space.size is None:
+        return Narrowed(space, space.listed(settings.pool_limit, rng))
+    if space.size <= settings.pool_limit or settings.shortlist == 0:
         return space
     materials = space.materials
     if materials is None:  # it may have far too many members to be listed

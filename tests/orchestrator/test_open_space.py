@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from rich.console import Console
 
+from agents.selection.settings import SelectionSettings
+from agents.spaces.crystal_space import CrystalSpace
+from agents.spaces.settings import CrystalSpaceSettings
 from oracle.contract.evaluation import Measured, Quantity
 from oracle.materials.crystal import Crystal
 from orchestrator.assembly import prepared
@@ -21,6 +25,7 @@ from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.loading import load_config
 from orchestrator.executors.protocol import CallContext
 from orchestrator.queries.queries import best
+from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.running import runner
 from orchestrator.store.store import Store
 
@@ -63,6 +68,23 @@ def _evaluated(request: EvaluationRequest, context: CallContext) -> Measured:
         temperature=(300.0,),
         properties={"kappa": Quantity(value=[value], unit="W/m/K", per_temperature=True)},
     )
+
+
+def test_all_stages_of_a_round_predict_the_same_draws() -> None:
+    space = CrystalSpace(CrystalSpaceSettings.model_validate(CONFIG["space"]))
+    asked: list[int] = []
+
+    class Drawing:
+        size, materials = None, None
+
+        def listed(self, limit: int, rng: np.random.Generator) -> Any:
+            asked.append(limit)
+            return space.listed(4, rng)
+
+    arguments: dict[str, Any] = {"settings": SelectionSettings(), "cache": Path()}
+    one = narrowed(Drawing(), None, None, None, rng=np.random.default_rng(1), **arguments)  # type: ignore[arg-type]
+    assert one.listed(100, np.random.default_rng(2)) is one.listed(9, np.random.default_rng(3))
+    assert len(asked) == 1
 
 
 def test_agents_find_crystals_that_nobody_listed(
