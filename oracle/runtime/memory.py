@@ -20,8 +20,8 @@ def keep_freed_memory() -> bool:
     block to the system at once, and the system clears each page before its next use, which takes
     longer than the arithmetic: without this, forces of SevenNet-l3i5 on 512 atoms take 2.4 times as
     long (benchmarks/README.md). Torch, unless it has allocated before, asks for large pages, of
-    which far fewer need clearing: with them the first forces of 432 atoms by DPA4 take a sixth less
-    time. Numbers do not change.
+    which far fewer need clearing: with them the first forces of 432 atoms by DPA4 take 4.5 s for
+    5.3 s. Numbers do not change.
 
     Returns:
         Whether the C library has these settings; if not, those of torch remain.

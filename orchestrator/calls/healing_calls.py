@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.holes.hole_assessment import assess
+from agents.holes.hole_assessment import Assessment, assess
 from agents.holes.supercell_pool import PoolEntry, SupercellPoolSettings, supercell_pool
 from oracle.materials.crystal import Crystal
 from oracle.potentials.dft_magnetism import check_magnetism
@@ -80,8 +80,23 @@ def hunt(request: HuntRequest, context: CallContext) -> HuntAnswer:
         )
         for hole in hole_hunt.wanted
     ]
-    sizes = assessment.sizes
-    audit_labels = [
+    # Without holes there is nothing to audit.
+    audit_labels = _audit_labels(request, assessment, audits) if holes else []
+    return HuntAnswer(
+        cost_s=_since(began),
+        labels=(*holes, *audit_labels),
+        pool=len(pool),
+        expected=hole_hunt.before,
+        remaining=hole_hunt.after,
+    )
+
+
+def _audit_labels(
+    request: HuntRequest, assessment: Assessment, audits: Sequence[PoolEntry]
+) -> list[WantedLabel]:
+    """Labels of the audit supercells, which stand last in the assessment."""
+    sizes, before = assessment.sizes, len(assessment.entries) - len(audits)
+    return [
         _wanted(
             entry,
             request.suffix,
@@ -89,15 +104,8 @@ def hunt(request: HuntRequest, context: CallContext) -> HuntAnswer:
             errors=(sizes.force_error[k], sizes.kappa_error[k]),
             reason="drawn at random, to check that new weights are no worse elsewhere",
         )
-        for k, entry in enumerate(audits, start=len(pool))
+        for k, entry in enumerate(audits, start=before)
     ]
-    return HuntAnswer(
-        cost_s=_since(began),
-        labels=(*holes, *audit_labels) if holes else (),  # without holes there is nothing to audit
-        pool=len(pool),
-        expected=hole_hunt.before,
-        remaining=hole_hunt.after,
-    )
 
 
 def label_one(request: LabelRequest, context: CallContext) -> LabelAnswer:
