@@ -96,6 +96,7 @@ class InterfaceSettings(BaseModel):
             fc3_length=self.fc2_length,  # a longer one would widen the second-order supercell
             fc3_atoms=self.fc2_atoms,
             displacement=self.displacement,
+            fitted_charges=False,
             stability_tolerance=self.stability_tolerance,
             stability_spacing=self.stability_spacing,
             bands=False,

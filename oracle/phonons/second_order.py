@@ -9,8 +9,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
+from phonopy import Phonopy
 
 from oracle.phonons import harmonic, supercells
+from oracle.phonons.dipoles import Dipoles, fitted_dipoles
 from oracle.phonons.harmonic import Stability
 from oracle.phonons.relax import Relaxed
 from oracle.phonons.settings import PhononSettings
@@ -38,6 +40,8 @@ class Harmonic:
         dynamics: a Phonopy object with these force constants.
         stability: of its modes.
         rest_force: largest force on an atom at rest, eV/Å, which was subtracted.
+        dipoles: found in the force constants, whose interaction is not cut off at the supercell;
+            None where there are none, they were not asked for, or charges are given.
     """
 
     phonons: Phono3py
@@ -45,6 +49,7 @@ class Harmonic:
     dynamics: Any
     stability: Stability
     rest_force: float = 0.0
+    dipoles: Dipoles | None = None
 
 
 def second_order(
@@ -58,7 +63,7 @@ def second_order(
         relaxed: the conventional cell.
         settings: of the oracle.
         forces: computes and stores forces.
-        timed: runs the stages ``fc2`` and ``stability``.
+        timed: runs the stages ``fc2``, ``dipoles`` and ``stability``.
 
     Raises:
         OracleError: a stage cannot be completed.
@@ -82,18 +87,18 @@ def gated(relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed:
         return supercells.second_order(phonons, computed), largest
 
     fc2, largest = timed("fc2", constants)
-    return replace(judged(phonons, fc2, settings, timed), rest_force=largest)
+    dipoles = None
+    if settings.fitted_charges and settings.born is None:
+        dipoles = timed("dipoles", lambda: fitted_dipoles(_dynamics(phonons, fc2)))
+    if dipoles is not None:
+        phonons.nac_params = dipoles.parameters
+    crystal = judged(phonons, fc2, settings, timed)
+    return replace(crystal, rest_force=largest, dipoles=dipoles)
 
 
 def judged(phonons: Phono3py, fc2: Array, settings: PhononSettings, timed: Timed) -> Harmonic:
     """The stability of a crystal with given force constants (compact, eV/Å²)."""
-    dynamics = harmonic.dynamics(
-        phonons.unitcell,
-        phonons.phonon_supercell_matrix,
-        phonons.phonon_primitive,
-        fc2,
-        phonons.nac_params,
-    )
+    dynamics = _dynamics(phonons, fc2)
     stability = timed(
         "stability",
         lambda: harmonic.stability(
@@ -101,6 +106,16 @@ def judged(phonons: Phono3py, fc2: Array, settings: PhononSettings, timed: Timed
         ),
     )
     return Harmonic(phonons, fc2, dynamics, stability)
+
+
+def _dynamics(phonons: Phono3py, fc2: Array) -> Phonopy:
+    return harmonic.dynamics(
+        phonons.unitcell,
+        phonons.phonon_supercell_matrix,
+        phonons.phonon_primitive,
+        fc2,
+        phonons.nac_params,
+    )
 
 
 def _interpolated(stability: Stability, settings: PhononSettings) -> bool:

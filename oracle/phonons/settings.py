@@ -152,6 +152,9 @@ class PhononSettings(BaseModel):
     crystal, which `phonoscout evaluate` reads from a file ``BORN`` beside the structure, or
     settings of Quantum ESPRESSO (``{engine: espresso, ...}``), whose ph.x computes them for each
     crystal, even where forces come from another potential."""
+    fitted_charges: bool = True
+    """Whether, without `born`, the interaction of dipoles is found in the force constants and not
+    cut off at the supercell (`oracle.phonons.dipoles`)."""
 
     stability_tolerance: float = Field(0.1, ge=0)
     """Largest imaginary frequency that counts as numerical noise of acoustic modes, THz."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from numpy.typing import NDArray
 from phono3py import Phono3py
 from phono3py.file_IO import write_fc2_to_hdf5, write_fc3_to_hdf5
@@ -20,6 +20,7 @@ from phonopy.structure.cells import Primitive, Supercell, get_primitive, guess_p
 from phonopy.structure.symmetry import Symmetry
 
 from oracle.phonons.atomic_data import phonopy_cell
+from oracle.phonons.dipoles import COULOMB
 from oracle.phonons.relax import Relaxed, without_noise
 from oracle.phonons.settings import BornCharges, Matrix, PhononSettings
 from oracle.phonons.supercell_choice import symmetric_supercell
@@ -28,7 +29,6 @@ from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric up to rounding
-_COULOMB = units.Hartree * units.Bohr  # e² / 4 π ε0, eV Å
 
 
 @symmetry_at_once()
@@ -116,7 +116,7 @@ def _polar(primitive: Primitive, born: BornCharges) -> dict[str, Any]:
     return {
         "born": np.array(born.charges)[primitive.p2s_map],
         "dielectric": np.array(born.dielectric),
-        "factor": _COULOMB,
+        "factor": COULOMB,
     }
 
 
