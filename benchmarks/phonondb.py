@@ -4,8 +4,8 @@
     python benchmarks/phonondb.py DATA --calculator dpa4-neo-0704 --against dft --all
 
 DATA is the folder with ``phonondb_pbe_part.csv`` and ``.extxyz``: structures, supercells and meshes
-of PhononDB-PBE (A. Togo), kappa at 300 K by density functional theory without the non-analytic
-term, and with SevenNet-l3i5 as the maintainers of Matbench Discovery computed it by finite
+of PhononDB-PBE (A. Togo), kappa at 300 K by density functional theory with and without the
+non-analytic term, and without it with SevenNet-l3i5 as the maintainers of Matbench Discovery computed it by finite
 differences. Here the default adaptive scheme is used on the same supercells and mesh; with
 ``--own-mesh`` on the same supercells and the mesh that the project chooses by itself, of which it
 is then found what the mesh of the table would give (`particle_on`), since the table lacks the waves
@@ -49,7 +49,8 @@ from oracle.runtime.context import Context
 _CUBIC = 195  # space groups from here on
 _REFERENCES = {
     "7net-l3i5": "kappa300_SevenNet_l3i5_W_mK",
-    "dft": "kappa300_PBE_noNAC_W_mK",
+    "dft": "kappa300_PBE_NAC_W_mK",
+    "dft-without-dipoles": "kappa300_PBE_noNAC_W_mK",
 }
 
 
@@ -84,6 +85,7 @@ def settings_for(
     chosen: dict[str, Any] = {"calculator": calculator, "bands": False}
     if cells:
         chosen |= {
+            "fitted_charges": False,
             "fc2_supercell": np.asarray(atoms.info["fc2_supercell"]).tolist(),
             "fc3_supercell": np.asarray(atoms.info["fc3_supercell"]).tolist(),
         }

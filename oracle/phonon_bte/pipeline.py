@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,6 +118,8 @@ class Pipeline:
             static = gated(relaxed, self.settings.sampled(), self.forces, self._timed)
             crystal = self._effective(relaxed, static)
         self._doubts += broken_symmetry(crystal.rest_force)
+        if crystal.dipoles is not None:
+            self.provenance["dipoles"] = crystal.dipoles.record()
         stability = crystal.stability
         properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()
         plots = self._bands(crystal.dynamics) if self.settings.bands else {}
@@ -217,7 +219,8 @@ class Pipeline:
         self._doubts += effective.doubts(static.stability, temperature)
         # Third-order finite differences are computed with displacements of the same amplitude.
         self.settings = settings.model_copy(update={"displacement": min(effective.amplitude, 0.2)})
-        return judged(static.phonons, effective.fc2, settings, self._timed)
+        crystal = judged(static.phonons, effective.fc2, settings, self._timed)
+        return replace(crystal, dipoles=static.dipoles)
 
     def _conduct(
         self,
