@@ -36,7 +36,7 @@ COULOMB = units.Hartree * units.Bohr  # e² / 4 π ε0, eV Å
 _FAR = 0.5  # of the largest distance in the supercell; nearer atoms interact in other ways, too
 _DECAY = 3.0  # power of the distance with which pairs are weighted, so that all shells count
 _EXPLAINED = 0.5  # share of the far force constants below which they are not those of dipoles
-_EWALD = 3.6  # erfc(3.6) is 4e-7
+_EWALD = 4.0  # erfc(4) is 2e-8
 _INVARIANT = 1e-8  # relative singular value below which an average over the group vanishes
 
 

@@ -1,0 +1,166 @@
+"""Effective charges that are found in force constants, against point charges by another library."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+from ase.spacegroup import crystal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from phonopy import Phonopy
+from pymatgen.analysis.ewald import EwaldSummation
+from pymatgen.core.structure import Structure
+
+from oracle.phonons.atomic_data import phonopy_cell
+from oracle.phonons.dipoles import COULOMB, dipole_sums, fitted_dipoles
+from oracle.phonons.supercells import as_atoms
+
+Array = NDArray[np.float64]
+STEP = 0.01  # Å
+CHARGES = {"Na": 1.0, "Cl": -1.0, "Zn": 1.6, "S": -1.6, "Mg": 1.4, "F": -0.7}
+CRYSTALS = {
+    "rocksalt": bulk("NaCl", "rocksalt", a=5.6),
+    "wurtzite": bulk("ZnS", "wurtzite", a=3.82, c=6.26),
+    "rutile": crystal(
+        ("Mg", "F"),
+        [(0, 0, 0), (0.305, 0.305, 0)],
+        spacegroup=136,
+        cellpar=[4.6, 4.6, 3.05] + [90] * 3,
+    ),
+}
+CELLS = {
+    "rocksalt": ([[-2, 2, 2], [2, -2, 2], [2, 2, -2]], [[4, 0, 0], [0, 4, 0], [0, 0, 4]]),
+    "wurtzite": ([[3, 0, 0], [0, 3, 0], [0, 0, 2]], [[4, 0, 0], [0, 4, 0], [0, 0, 2]]),
+    "rutile": ([[2, 0, 0], [0, 2, 0], [0, 0, 3]], [[3, 0, 0], [0, 3, 0], [0, 0, 3]]),
+}
+
+
+def _coulomb(atoms: Atoms) -> Array:
+    """Forces of point charges (n, 3), without a macroscopic field, eV/Å."""
+    structure = Structure(
+        atoms.cell.array, atoms.get_chemical_symbols(), atoms.get_scaled_positions()
+    )
+    structure.add_oxidation_state_by_site([CHARGES[s] for s in atoms.symbols])
+    return np.asarray(EwaldSummation(structure, compute_forces=True, acc_factor=12).forces)
+
+
+def _attraction(atoms: Atoms, length: float) -> Array:
+    """Forces (n, 3) between atoms that are less than 1.35 lengths of a bond apart, eV/Å."""
+    moved = atoms.copy()
+    moved.calc = LennardJones(
+        sigma=length / 2 ** (1 / 6), epsilon=0.5, ro=1.1 * length, rc=1.35 * length, smooth=True
+    )
+    return np.asarray(moved.get_forces())
+
+
+@functools.cache
+def _phonons(name: str, which: int = 0, *, charged: bool = True) -> Phonopy:
+    """Atoms that attract their neighbours, with charges or without."""
+    atoms = CRYSTALS[name]
+    cell = phonopy_cell(atoms.cell.array, atoms.get_scaled_positions(), list(atoms.symbols))
+    made = Phonopy(
+        cell, supercell_matrix=CELLS[name][which], primitive_matrix=np.eye(3), log_level=0
+    )
+    made.generate_displacements(distance=STEP)
+    distances = (atoms * (2, 2, 2)).get_all_distances(mic=True)
+    length = float(distances[distances > 0].min())
+    forces = []
+    for supercell in made.supercells_with_displacements:
+        moved = as_atoms(supercell)
+        forces.append(_attraction(moved, length) + (_coulomb(moved) if charged else 0.0))
+    made.forces = forces
+    made.produce_force_constants(calculate_full_force_constants=False)
+    made.symmetrize_force_constants()
+    return made
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_charges_are_found(name: str) -> None:
+    found = fitted_dipoles(_phonons(name))
+    assert found is not None
+    expected = np.array([CHARGES[s] for s in CRYSTALS[name].symbols])
+    sign = np.sign(found.charges[0, 0, 0] * expected[0])
+    np.testing.assert_allclose(sign * found.charges, expected[:, None, None] * np.eye(3), atol=1e-4)
+    np.testing.assert_allclose(found.dielectric, np.eye(3), atol=1e-4)
+    assert np.linalg.det(found.dielectric) == pytest.approx(1.0)
+    assert found.explained > 0.999
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_modes_between_commensurate_points_do_not_depend_on_the_supercell(name: str) -> None:
+    def frequencies(which: int, *, dipoles: bool) -> Array:
+        phonons = _phonons(name, which)
+        found = fitted_dipoles(phonons)
+        assert found is not None
+        made = Phonopy(
+            phonons.unitcell, phonons.supercell_matrix, primitive_matrix=np.eye(3), log_level=0
+        )
+        made.force_constants = phonons.force_constants
+        if dipoles:
+            made.nac_params = found.parameters
+        made.run_mesh([7, 7, 7], is_gamma_center=False)
+        return np.asarray(made.mesh.frequencies)
+
+    def difference(*, dipoles: bool) -> float:
+        one, other = (frequencies(which, dipoles=dipoles) for which in (0, 1))
+        return float(np.sqrt(np.mean((one - other) ** 2) / np.mean(one**2)))
+
+    assert difference(dipoles=True) < 0.15 * difference(dipoles=False)
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_crystals_without_charges_have_no_dipoles(name: str) -> None:
+    assert fitted_dipoles(_phonons(name, charged=False)) is None
+
+
+def test_symmetry_may_forbid_dipoles() -> None:
+    silicon = bulk("Si", "diamond", a=5.4)
+    cell = phonopy_cell(silicon.cell.array, silicon.get_scaled_positions(), ["Si", "Si"])
+    made = Phonopy(cell, supercell_matrix=2 * np.eye(3), primitive_matrix=np.eye(3), log_level=0)
+    made.force_constants = np.zeros((2, 16, 3, 3))
+    assert fitted_dipoles(made) is None
+
+
+class TestSums:
+    @pytest.mark.parametrize("number", [1, 7, 20])
+    def test_they_are_the_force_constants_of_point_charges(self, number: int) -> None:
+        atoms = CRYSTALS["wurtzite"] * (2, 2, 2)
+        forces = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions[0, 0] += sign * STEP
+            forces.append(_coulomb(moved)[number])
+        charges = CHARGES[atoms.symbols[0]] * CHARGES[atoms.symbols[number]]
+        vector = atoms.positions[number] - atoms.positions[0]
+        found = dipole_sums(vector[None], atoms.cell.array, np.eye(3))[0]
+        expected = -(forces[0] - forces[1]) / (2 * STEP)
+        np.testing.assert_allclose(charges * found[0], expected, atol=2e-4)
+
+    def test_at_the_centre_of_a_cube_they_are_lorentz_field(self) -> None:
+        found = dipole_sums(np.full((1, 3), 2.0), 4.0 * np.eye(3), np.eye(3))[0]
+        np.testing.assert_allclose(found, -4 * np.pi / 3 / 64 * COULOMB * np.eye(3), atol=1e-6)
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.integers(0, 2**32 - 1), st.floats(0.3, 3.0))
+    def test_the_mean_dielectric_constant_divides_them(self, seed: int, mean: float) -> None:
+        rng = np.random.default_rng(seed)
+        lattice = 4 * np.eye(3) + rng.uniform(-1, 1, (3, 3))
+        vector = rng.uniform(0.2, 0.8, (1, 3)) @ lattice
+        tensor = np.eye(3) + 0.3 * np.ones((3, 3))
+        np.testing.assert_allclose(
+            dipole_sums(vector, lattice, mean * tensor),
+            dipole_sums(vector, lattice, tensor) / mean,
+            atol=1e-6,
+        )
+        # The field of a dipole in the lattice does not depend on which image is nearest.
+        np.testing.assert_allclose(
+            dipole_sums(vector + lattice[1] - 2 * lattice[0], lattice, tensor),
+            dipole_sums(vector, lattice, tensor),
+            atol=1e-6,
+        )
