@@ -33,9 +33,10 @@ from scipy.special import erfc
 
 Array = NDArray[np.float64]
 COULOMB = units.Hartree * units.Bohr  # e² / 4 π ε0, eV Å
-_FAR = 0.5  # of the largest distance in the supercell; nearer atoms interact in other ways, too
-_DECAY = 3.0  # power of the distance with which pairs are weighted, so that all shells count
-_EXPLAINED = 0.5  # share of the far force constants below which they are not those of dipoles
+_FAR = 0.5  # of the largest distance in the supercell; nearer atoms interact in other ways, too,
+_NEAR = 5.0  # and always those within this distance, Å
+_ENOUGH = 4  # equations per unknown
+_EXPLAINED = 0.3  # share of the far force constants below which they are not those of dipoles
 _EWALD = 4.0  # erfc(4) is 2e-8
 _INVARIANT = 1e-8  # relative singular value below which an average over the group vanishes
 
@@ -77,13 +78,15 @@ def fitted_dipoles(phonons: Phonopy) -> Dipoles | None:
         phonons: with compact force constants, and without a non-analytic term.
 
     Returns:
-        None where symmetry forbids dipoles, or they explain less than half of the far force
-        constants, as in metals and covalent crystals.
+        None where symmetry forbids dipoles, where the supercell is too small to tell, or where
+        they explain little of the far force constants, as in metals and covalent crystals.
     """
     charges, strains = _allowed(phonons)
     if not len(charges):
         return None
     pairs = _far_pairs(phonons)
+    if 9 * len(pairs.vectors) < _ENOUGH * (len(charges) + len(strains)):
+        return None
     kernels: dict[bytes, Array] = {}
 
     def shape(parameters: Array) -> Array:
@@ -99,11 +102,11 @@ def fitted_dipoles(phonons: Phonopy) -> Dipoles | None:
         return np.asarray(left.swapaxes(1, 2) @ kernels[anisotropy] @ right)
 
     def residuals(parameters: Array) -> Array:
-        return np.ravel((modelled(parameters) - pairs.constants) * pairs.weights)
+        return np.ravel(modelled(parameters) - pairs.constants)
 
     start = np.concatenate([_first_guess(charges, pairs), np.zeros(len(strains))])
     found = least_squares(residuals, start, method="lm")
-    explained = 1.0 - 2.0 * found.cost / float(np.sum((pairs.constants * pairs.weights) ** 2))
+    explained = 1.0 - 2.0 * found.cost / float(np.sum(pairs.constants**2))
     if explained < _EXPLAINED:
         return None
     return Dipoles(
@@ -157,7 +160,6 @@ class _Pairs:
         first, second: (n,), numbers of the atoms in the primitive cell.
         vectors: (n, 3), from the first to the nearest image of the second, Å.
         constants: (n, 3, 3), force constants, eV/Å².
-        weights: (n, 1, 1).
         lattice: (3, 3), row vectors of the supercell, Å.
         alike: (n_atoms,), the first of the atoms that symmetry makes equivalent.
     """
@@ -166,7 +168,6 @@ class _Pairs:
     second: NDArray[np.int64]
     vectors: Array
     constants: Array
-    weights: Array
     lattice: Array
     alike: NDArray[np.int64]
 
@@ -181,14 +182,12 @@ def _far_pairs(phonons: Phonopy) -> _Pairs:
     members = np.tile(np.arange(len(supercell)), len(atoms))
     vectors = np.asarray(shortest)[where[members, first, 1]] @ primitive.cell
     distances = np.linalg.norm(vectors, axis=1)
-    far = distances > _FAR * distances.max()
-    weights = (distances[far] / distances.max()) ** _DECAY
+    far = distances > max(_FAR * distances.max(), _NEAR)
     return _Pairs(
         first=first[far],
         second=within[members[far]],
         vectors=vectors[far],
         constants=np.asarray(phonons.force_constants)[first[far], members[far]],
-        weights=weights[:, None, None],
         lattice=np.asarray(supercell.cell),
         alike=alike,
     )
@@ -225,14 +224,13 @@ def _first_guess(charges: Array, pairs: _Pairs) -> Array:
 
     The best products of scalar charges are a symmetric matrix, whose leading eigenvector is taken.
     """
-    kernel = dipole_sums(pairs.vectors, pairs.lattice, np.eye(3)) * pairs.weights
-    constants = pairs.constants * pairs.weights
+    kernel = dipole_sums(pairs.vectors, pairs.lattice, np.eye(3))
     sets = np.unique(pairs.alike)
     products = np.zeros((len(sets), len(sets)))
     for (i, a), (j, b) in itertools.product(enumerate(sets), repeat=2):
         both = (pairs.first == a) & (pairs.alike[pairs.second] == b)
         norm = float(np.sum(kernel[both] ** 2))
-        products[i, j] = np.sum(kernel[both] * constants[both]) / norm if norm else 0.0
+        products[i, j] = np.sum(kernel[both] * pairs.constants[both]) / norm if norm else 0.0
     values, vectors = np.linalg.eigh((products + products.T) / 2)
     scalars = vectors[:, -1] * np.sqrt(max(values[-1], 1e-6))
     of_atoms = scalars[np.searchsorted(sets, pairs.alike)][:, None, None] * np.eye(3)

@@ -16,6 +16,7 @@ from oracle.materials.crystal import Crystal
 from oracle.phonons import harmonic, supercells
 from oracle.phonons.finite_strain import LENGTHS, number_of_strains
 from oracle.phonons.relax import Relaxed
+from oracle.phonons.second_order import ionic
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.snapshots import AMPLITUDES, estimated_size
 
@@ -108,6 +109,8 @@ def harmonic_effort(relaxed: Relaxed, settings: PhononSettings, seconds: Seconds
     """Effort of relaxation, second-order force constants and what follows from them."""
     if settings.finite_temperature is not None:
         settings = settings.sampled()
+    elif ionic(relaxed.symbols):
+        settings = settings.narrowed() or settings
     phonons = supercells.phonons3(relaxed, settings, second=True)
     moved = supercells.second_order_displacements(phonons, settings.displacement)
     cell = Atoms(

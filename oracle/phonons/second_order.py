@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from phono3py import Phono3py
 from phonopy import Phonopy
+from pymatgen.core.periodic_table import Element
 
 from oracle.phonons import harmonic, supercells
 from oracle.phonons.dipoles import Dipoles, fitted_dipoles
@@ -20,6 +22,10 @@ from oracle.potentials.forces import ForceField
 
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
+_ONLY_DIPOLES = 0.9
+"""Share of the far force constants that dipoles explain, above which smaller supercells suffice."""
+_IONIC = 1.2
+"""Difference of electronegativities (Pauling) from which this is worth a try."""
 
 
 class Timed(Protocol):
@@ -51,13 +57,20 @@ class Harmonic:
     rest_force: float = 0.0
     dipoles: Dipoles | None = None
 
+    @property
+    def only_dipoles(self) -> bool:
+        """Whether almost nothing but dipoles interacts at a distance."""
+        return self.dipoles is not None and self.dipoles.explained > _ONLY_DIPOLES
+
 
 def second_order(
     relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed: Timed
 ) -> Harmonic:
     """Second-order force constants and stability.
 
-    They are computed again in a wider supercell if the instability may be due to the supercell.
+    A crystal of ions is first tried in a smaller supercell, which suffices if almost nothing but
+    dipoles interacts at a distance. Force constants are computed again in a wider supercell if the
+    instability may be due to the supercell.
 
     Args:
         relaxed: the conventional cell.
@@ -68,10 +81,23 @@ def second_order(
     Raises:
         OracleError: a stage cannot be completed.
     """
+    narrowed = settings.narrowed()
+    if narrowed is not None and ionic(relaxed.symbols):
+        tried = gated(relaxed, narrowed, forces, timed)
+        if tried.only_dipoles and not _interpolated(tried.stability, narrowed):
+            return tried
     harmonic_crystal = gated(relaxed, settings, forces, timed)
     if _interpolated(harmonic_crystal.stability, settings):
         return gated(relaxed, settings.widened(), forces, timed)
     return harmonic_crystal
+
+
+def ionic(symbols: Sequence[str]) -> bool:
+    """Whether the electronegativities of some elements in a crystal differ as those of ions do."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # noble gases have none
+        values = [float(Element(symbol).X) for symbol in set(symbols)]
+    return max(values) - min(values) > _IONIC
 
 
 def gated(relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed: Timed) -> Harmonic:

@@ -21,6 +21,8 @@ from oracle.runtime.temperatures import Temperature
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 _ROOM = 300.0  # K
 _WIDER = 1.3  # factor on the length of the supercell in which an instability is checked
+_NARROWER = 5 / 6  # factor on the length of the supercell of a crystal of ions
+_NARROWEST = 16.0  # Å; in narrower ones, too few atoms are far from each other
 _SAMPLED = 1 / 2  # factor on the length of the supercell that is sampled at a temperature
 _CONFIRMING = 1.2  # factor on the lengths of the supercells that confirm a leader
 
@@ -279,6 +281,18 @@ class PhononSettings(BaseModel):
                 "fc2_atoms": round(self.fc2_atoms * _WIDER**3),
             }
         )
+
+    def narrowed(self) -> PhononSettings | None:
+        """Settings with a smaller supercell, which suffices if dipoles reach beyond it.
+
+        None where none would be chosen, or it would be too small to find the dipoles.
+        """
+        length = self.fc2_length * _NARROWER
+        found = self.fitted_charges and self.born is None and self.fc2_supercell is None
+        if not found or self.finite_temperature is not None or length < _NARROWEST:
+            return None
+        atoms = round(self.fc2_atoms * _NARROWER**3)
+        return self.model_copy(update={"fc2_length": length, "fc2_atoms": atoms})
 
     def sampled(self) -> PhononSettings:
         """Settings with the second-order supercell of `finite_temperature`.
