@@ -35,6 +35,8 @@ class ChargesChoice:
 def take_choice(raw: dict[str, Any], folder: Path) -> ChargesChoice:
     """Remove ``born: PATH`` or ``born: none`` from raw settings, which accept only charges there.
 
+    ``none`` also leaves out the charges that force constants show, unless they are asked for.
+
     Args:
         raw: settings as given; changed in place.
         folder: folder of relative paths.
@@ -45,6 +47,7 @@ def take_choice(raw: dict[str, Any], folder: Path) -> ChargesChoice:
     born = raw.get("born")
     if born is False or (isinstance(born, str) and born.lower() == "none"):
         del raw["born"]
+        raw.setdefault("fitted_charges", False)
         return ChargesChoice(wanted=False)
     if not isinstance(born, str):
         return ChargesChoice()

@@ -20,6 +20,7 @@ STAGES = {
     "starting": "starting",
     "relax": "relaxing",
     "fc2": "second order",
+    "dipoles": "dipoles",
     "stability": "stability",
     "elasticity": "elasticity",
     "fc3": "third order",
