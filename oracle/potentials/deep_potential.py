@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import warnings
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from ase.calculators.calculator import Calculator
 
@@ -26,11 +30,30 @@ def dpa4(path: Path) -> Calculator:
         SetupError: another release of deepmd-kit is installed.
     """
     _skip_compiled_operators()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_compiler():
         warnings.simplefilter("ignore")
         from deepmd.calculator import DP
 
         return DP(str(path))
+
+
+@contextlib.contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Leave functions as they are that deepmd-kit and e3nn mark for torch's compiler on import.
+
+    One is to be compiled, for GPUs, and one never to be; DPA4 calls them as they are. The marks
+    alone import the compiler, which takes as long as all the rest of torch.
+    """
+    import torch
+
+    def as_it_is(function: Any = None, *_: Any, **__: Any) -> Any:
+        return function if function is not None else as_it_is
+
+    with (
+        mock.patch.object(torch, "compile", as_it_is),
+        mock.patch.object(torch.compiler, "disable", as_it_is),
+    ):
+        yield
 
 
 def _skip_compiled_operators() -> None:
