@@ -35,7 +35,7 @@ Generated; never edit it by hand. To regenerate it, measure each potential with
 `python benchmarks/phonondb.py DATA --calculator NAME --against dft --all --default --rows ROWS`,
 then run `{command}`.
 
-Reference: PhononDB-PBE (A. Togo), without the non-analytic term, on the mesh of its table.
+Reference: PhononDB-PBE (A. Togo), with the non-analytic term, on the mesh of its table.
 Settings: {settings}.
 {origin}
 Coverage of 90 % intervals (numerics and potential) on formulas that were left out, of all compounds

@@ -39,6 +39,9 @@ it, in units of the ratio of their numbers of atoms; docs/physics.md."""
 ALIKE = 0.05
 """Relative standard error where supercells of both orders are alike in size. It is 1 to 6 % with
 432 atoms in second order (docs/physics.md), and may be larger."""
+LEAST_OF_CELL = 0.01
+"""Relative standard error because of the second-order supercell where nothing shows a larger one:
+changes between cells of other shapes (docs/physics.md), which one coincidence may hide."""
 _SMALL_CHANGES = 2
 _MOST = 0.5
 """Share of kappa that waves between the points carry above which they are said to; it is 0.2 for
@@ -199,8 +202,8 @@ def cell_error(
 
     With the second-order constants of the third-order supercell in their place, kappa changes on
     the coarse mesh; `OF_THE_CELL` of this change is taken, times the number of atoms of the smaller
-    cell over that of the larger one. Where either conductivity is not determined, as it is not in
-    the cold on a coarse mesh, it is 0. Where both cells are alike in size, or the constants belong
+    cell over that of the larger one, but at least `LEAST_OF_CELL`, also where either conductivity
+    is not determined, as it is not in the cold on a coarse mesh. Where both cells are alike in size, or the constants belong
     to other temperatures, nothing is learned from them, and it is `ALIKE`.
 
     Args:
@@ -222,7 +225,8 @@ def cell_error(
     found, reference = (Judge(settings, mesh)(one) for one in (small, phonons))
     known = usable(found) & usable(reference)
     share = OF_THE_CELL * sizes[0] / sizes[1]
-    return np.where(known, share * np.abs(change(found, reference)), 0.0)
+    changes = np.where(known, share * np.abs(change(found, reference)), 0.0)
+    return np.maximum(changes, LEAST_OF_CELL)
 
 
 def errors(

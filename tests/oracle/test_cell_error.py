@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oracle.phonon_bte import convergence
-from oracle.phonon_bte.convergence import ALIKE, OF_THE_CELL, cell_error
+from oracle.phonon_bte.convergence import ALIKE, LEAST_OF_CELL, OF_THE_CELL, cell_error
 from oracle.phonons.settings import PhononSettings
 
 TWO = PhononSettings(temperatures=(50.0, 300.0))
@@ -51,13 +51,18 @@ def _error(third: int, second: int, settings: PhononSettings = TWO) -> Any:
 def test_it_is_a_share_of_the_change(judged: dict[int, Any], third: int, second: int) -> None:
     judged |= {50: [2.0, 1.1], 400: [1.0, 1.0]}
     np.testing.assert_allclose(
-        _error(third, second), OF_THE_CELL / 8 * np.log([2.0, 1.1]), rtol=1e-12
+        _error(third, second),
+        np.maximum(OF_THE_CELL / 8 * np.log([2.0, 1.1]), LEAST_OF_CELL),
+        rtol=1e-12,
     )
 
 
-def test_nothing_is_said_where_either_is_not_determined(judged: dict[int, Any]) -> None:
-    judged |= {50: [0.0, 1.1], 400: [1.0, np.inf]}
-    assert _error(50, 400).tolist() == [0.0, 0.0]
+@pytest.mark.parametrize("small", [[0.0, 1.1], [1.0, 1.0]])
+def test_it_is_never_less_than_what_shapes_of_cells_change(
+    judged: dict[int, Any], small: list[float]
+) -> None:
+    judged |= {50: small, 400: [1.0, np.inf if small[0] == 0 else 1.0]}
+    assert _error(50, 400).tolist() == [LEAST_OF_CELL, LEAST_OF_CELL]
 
 
 def test_cells_alike_in_size_do_not_make_it_small() -> None:
