@@ -5,14 +5,14 @@
 
 DATA is the folder with ``phonondb_pbe_part.csv`` and ``.extxyz``: structures, supercells and meshes
 of PhononDB-PBE (A. Togo), kappa at 300 K by density functional theory with and without the
-non-analytic term, and without it with SevenNet-l3i5 as the maintainers of Matbench Discovery computed it by finite
-differences. Here the default adaptive scheme is used on the same supercells and mesh; with
-``--own-mesh`` on the same supercells and the mesh that the project chooses by itself, of which it
-is then found what the mesh of the table would give (`particle_on`), since the table lacks the waves
-between the points of its meshes; with ``--default`` the supercells are the project's as well.
-Without ``--all`` only cubic compounds are computed, without a formula all of them, each some
-minutes. Measured rows are appended to ``--rows FILE`` (JSON lines), and compounds that stand there
-already are left out.
+non-analytic term, and without it with SevenNet-l3i5 as the maintainers of Matbench Discovery
+computed it by finite differences. Here the default adaptive scheme is used on the same supercells
+and mesh; with ``--own-mesh`` on the same supercells and the mesh that the project chooses by
+itself, of which it is then found what the mesh of the table would give (`particle_on`), since the
+table lacks the waves between the points of its meshes; with ``--default`` the supercells are the
+project's as well. Without ``--all`` only cubic compounds are computed, without a formula all of
+them, each some minutes. Measured rows are appended to ``--rows FILE`` (JSON lines), and compounds
+that stand there already are left out.
 """
 
 from __future__ import annotations

@@ -15,6 +15,13 @@ from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate
 
 
+class ProposerFailed(RuntimeError):
+    """A proposer has nothing to propose for a reason that people should know; one line.
+
+    The other agents of the campaign go on with its share.
+    """
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A proposed material and its origin.

@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from agents.contract.settings import Settings
+from oracle.runtime.local_inputs import Command
 from oracle.runtime.own_classes import NAMED, OWN, OwnSettings, branch_of
 
 
@@ -64,12 +65,27 @@ class TreeSearchSettings(Settings):
     """Weight of the exploration term, compared with mean ranks between 0 and 1."""
 
 
+class ExternalSettings(Settings):
+    """Crystals that a program writes, for instance a generative model."""
+
+    kind: Literal["external"] = "external"
+    command: Command
+    """What is run once per round, without a shell, in the folder where the campaign was launched.
+    Two arguments are added: the path of a request in JSON, and that of an empty folder for
+    structure files."""
+    number: int = Field(default=16, ge=1)
+    """Number of crystals that are asked for in each round; more if the batch needs more."""
+    time_limit: float = Field(default=600.0, gt=0)
+    """Longest time of one run, s."""
+
+
 NamedAgentSettings = Annotated[
     RandomSettings
     | SubstitutionSettings
     | EvolutionSettings
     | BayesianSettings
-    | TreeSearchSettings,
+    | TreeSearchSettings
+    | ExternalSettings,
     Field(discriminator="kind"),
 ]
 

@@ -203,8 +203,9 @@ def cell_error(
     With the second-order constants of the third-order supercell in their place, kappa changes on
     the coarse mesh; `OF_THE_CELL` of this change is taken, times the number of atoms of the smaller
     cell over that of the larger one, but at least `LEAST_OF_CELL`, also where either conductivity
-    is not determined, as it is not in the cold on a coarse mesh. Where both cells are alike in size, or the constants belong
-    to other temperatures, nothing is learned from them, and it is `ALIKE`.
+    is not determined, as it is not in the cold on a coarse mesh. Where both cells are alike in
+    size, or the constants belong to other temperatures, nothing is learned from them, and it is
+    `ALIKE`.
 
     Args:
         small: phono3py's description without a second-order supercell; its constants are replaced.

@@ -12,6 +12,7 @@ paths that a campaign has already, which may stay.
 from __future__ import annotations
 
 import re
+import shlex
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -100,6 +101,27 @@ def _import_path(text: str) -> str:
     return text
 
 
+def _command(text: str, info: ValidationInfo) -> str:
+    """A command line that can be taken apart, and did not come over HTTP.
+
+    Raises:
+        ValueError: it cannot, or did.
+    """
+    context = info.context or {}
+    if context.get("remote") and text not in context.get("known", ()):
+        raise ValueError(
+            f"{text!r} is a command, which is not taken over HTTP, because it runs code; launch "
+            "such a campaign from the command line or from Python"
+        )
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a command line ({error})") from error
+    if not parts:
+        raise ValueError("expected a program and its arguments")
+    return text
+
+
 def is_local_uri(text: str) -> bool:
     """Whether the URI of a store names a file or folder rather than a server."""
     scheme, separator, _ = text.partition(":")
@@ -136,6 +158,8 @@ PotentialName = Annotated[str, CodePath(), AfterValidator(_permitted)]
 """The name of a potential, or its import path."""
 ImportPath = Annotated[str, CodePath(), AfterValidator(_import_path), AfterValidator(_permitted)]
 """``package.module:name``."""
+Command = Annotated[str, CodePath(), AfterValidator(_command)]
+"""A program and its arguments, as on a command line; no shell is involved."""
 
 
 def marked(model: BaseModel, marker: type[M]) -> Iterator[tuple[str, Any, M]]:

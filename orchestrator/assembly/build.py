@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.contract.own_proposer import OwnProposer
 from agents.contract.protocol import Proposer, Space
+from agents.generators.external import ExternalProposer
 from agents.proposers.bayesian import BayesianProposer
 from agents.proposers.defaults import agent_names
 from agents.proposers.evolution import EvolutionProposer
@@ -63,6 +64,7 @@ PROPOSERS: dict[str, Callable[..., Proposer]] = {
     "evolution": EvolutionProposer,
     "bayesian": BayesianProposer,
     "tree-search": TreeSearchProposer,
+    "external": ExternalProposer,
 }
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "graph-ensemble": GraphEnsemble,
@@ -157,9 +159,9 @@ def build_proposers(config: CampaignConfig, fidelity: str, kind: str) -> dict[st
 
 
 def _proposer(settings: AgentSettings, name: str, common: Mapping[str, Any]) -> Proposer:
-    if not isinstance(settings, OwnAgentSettings):
-        return PROPOSERS[settings.kind](settings, name=name, **common)
     try:
+        if not isinstance(settings, OwnAgentSettings):
+            return PROPOSERS[settings.kind](settings, name=name, **common)
         own: Proposer = made(settings, Proposer, name=name, **common)
     except OracleError as error:
         raise ConfigError(f"agents: {error.message}") from error

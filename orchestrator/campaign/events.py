@@ -103,6 +103,8 @@ class RoundPlanned(_Event):
     """The constraint that each rejected candidate violates, by candidate id."""
     screened: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Energies that the constraint gate computed (eV/atom), by candidate id."""
+    notes: tuple[str, ...] = ()
+    """Why an agent had nothing to propose, for instance a generator that wrote no files."""
 
 
 class TrialStarted(_Event):

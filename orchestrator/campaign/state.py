@@ -269,6 +269,7 @@ def _plan(state: CampaignState, event: ev.RoundPlanned) -> None:
     state.trials |= {t.id: Trial(t, event.round) for t in event.trials}
     state.rejected |= event.rejected
     state.screened |= event.screened
+    state.notes += tuple(note for note in event.notes if note not in state.notes)
 
 
 def _extends(event: ev.Steered) -> bool:

@@ -66,7 +66,7 @@ KINDS: dict[str, KindRules] = {
         described="crystals",
         oracles=("phonon-bte", "replay"),
         surrogates=("graph-ensemble", *_DESCRIPTORS),
-        agents=(*_ANY_AGENT, "tree-search"),
+        agents=(*_ANY_AGENT, "tree-search", "external"),
         default_agents=(BayesianSettings(),),
         default_surrogate=lambda oracle: GraphEnsembleSettings(),
     ),

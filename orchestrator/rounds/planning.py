@@ -48,6 +48,7 @@ from orchestrator.rounds.low_fidelity import (
 )
 from orchestrator.rounds.physical_prior import physical_prior
 from orchestrator.rounds.pool_scan import narrowed
+from orchestrator.rounds.proposals import Choice, proposals
 from orchestrator.rounds.renewal import renewals
 from orchestrator.rounds.trial_plans import confirmation_trials, label_trials, opinion_trials
 from surrogate.contract.protocol import Calibration, Saving, Surrogate
@@ -71,16 +72,6 @@ class Plan:
     event: ev.RoundPlanned
     candidates: tuple[Candidate, ...]
     seconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """Candidates and queries of a round, its metrics, and reasons of rejection by candidate id."""
-
-    chosen: tuple[Selected, ...] = ()
-    queries: tuple[CandidateQuery, ...] = ()
-    metrics: dict[str, float] = field(default_factory=dict)
-    rejected: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,7 +140,7 @@ class Planner:
         """
         self._seconds = {}
         state, objective = campaign.state, campaign.objective
-        choice = _Choice()
+        choice = Choice()
         fidelity = state.objective_fidelity
         method = self.oracles[fidelity].method_digest
         again = self._again(state, objective, final=final)
@@ -177,6 +168,7 @@ class Planner:
             metrics=choice.metrics,
             rejected=choice.rejected,
             screened=self._gate.computed,
+            notes=choice.notes,
         )
         named = {trial.candidate for trial in trials} | choice.rejected.keys()
         candidates = [s.candidate for s in (*choice.chosen, *self._gate.rejected)]
@@ -204,7 +196,7 @@ class Planner:
         self._surrogate.save(path)
         return path
 
-    def _choose(self, state: CampaignState, objective: Objective) -> _Choice:
+    def _choose(self, state: CampaignState, objective: Objective) -> Choice:
         """The candidates and queries of the next round, apart from renewals and confirmations."""
         number = len(state.rounds) + 1
         with self._stage("fit"):
@@ -231,7 +223,7 @@ class Planner:
             )
             if precede_labels(state, self.config, queries):
                 self._gate.reset()
-                return _Choice(queries=tuple(queries), metrics=metrics)
+                return Choice(queries=tuple(queries), metrics=metrics)
             excluded = ruled_out_digests(state, objective, pool, trusts)
             metrics["ruled_out"] = float(len(excluded))
         if surrogate is None:
@@ -241,22 +233,20 @@ class Planner:
                     recipe, self.space, objective, self._selection, self._features
                 )
             situation = replace(situation, surrogate=prior, learned=False)
-        chosen, label_metrics, rejected = self._labels(situation, excluded)
+        choice = self._labels(situation, excluded)
+        metrics |= choice.metrics
         if surrogate is not None:
             pool = pool or self._pool_posterior(situation, surrogate)
-            label_metrics["regret_to_posterior"] = self._regret(pool, objective, number)
-        metrics |= label_metrics
-        if not chosen:
-            return _Choice(metrics=metrics, rejected=rejected)
+            metrics["regret_to_posterior"] = self._regret(pool, objective, number)
+        if not choice.chosen:
+            return replace(choice, metrics=metrics)
         queries += accompanying_queries(
-            state, self.config, trusts, chosen, self._gate.reserves, planned=queries
+            state, self.config, trusts, choice.chosen, self._gate.reserves, planned=queries
         )
-        return _Choice(tuple(chosen), tuple(queries), metrics, rejected)
+        return replace(choice, queries=tuple(queries), metrics=metrics)
 
-    def _labels(
-        self, situation: _Situation, excluded: frozenset[str]
-    ) -> tuple[list[Selected], dict[str, float], dict[str, str]]:
-        """Candidates to be labelled, metrics, and reasons of rejection by candidate id."""
+    def _labels(self, situation: _Situation, excluded: frozenset[str]) -> Choice:
+        """Candidates to be labelled."""
         state, objective, number = situation.state, situation.objective, situation.number
         count = self._room(state)
         evaluations, settings = state.evaluations(), self._selection
@@ -268,8 +258,9 @@ class Planner:
             half_life=settings.half_life,
         )
         with self._stage("propose"):
-            proposals = {
-                name: proposer.propose(
+            proposed = proposals(
+                self._proposers,
+                lambda agent, proposer: proposer.propose(
                     4 * count,
                     space=situation.space,
                     objective=objective,
@@ -277,9 +268,8 @@ class Planner:
                     pending=(),
                     surrogate=situation.surrogate,
                     rng=self._rng(number, _PROPOSE, agent),
-                )
-                for agent, (name, proposer) in enumerate(self._proposers.items())
-            }
+                ),
+            )
         with self._stage("select"):
             selection = select(
                 count,
@@ -291,7 +281,7 @@ class Planner:
                 pending=(),
                 surrogate=situation.surrogate,
                 fidelity=state.objective_fidelity,
-                proposals=proposals,
+                proposals=proposed.candidates,
                 shares=slots,
                 rng=self._rng(number, _SELECT, 0),
                 admit=self._admits(state),
@@ -303,9 +293,11 @@ class Planner:
         metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
         metrics |= {"rejected": float(len(rejected))}
         if situation.learned:
-            return chosen, metrics | _spreads(selection), rejected
+            metrics |= _spreads(selection)
+            return Choice(tuple(chosen), (), metrics, rejected, proposed.notes)
         # What physics says is no prediction of the surrogate, by which it could be calibrated.
-        return [Selected(one.candidate, one.purpose) for one in chosen], metrics, rejected
+        plain = tuple(Selected(one.candidate, one.purpose) for one in chosen)
+        return Choice(plain, (), metrics, rejected, proposed.notes)
 
     def _admits(self, state: CampaignState) -> Callable[[Material], bool]:
         return lambda material: self._gate.admits(material, state.rejected)

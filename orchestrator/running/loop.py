@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents.contract.objective import Objective
+from agents.contract.protocol import ProposerFailed
 from oracle.contract.evaluation import EVALUATION, Failed, Measured, Outcome, Unstable
 from oracle.runtime.own_classes import OwnCodeFailed, blamed_within
 from orchestrator.calls.oracle_calls import EvaluationRequest
@@ -85,7 +86,7 @@ class Loop:
                 try:
                     with blamed_within(config.space.kind):
                         plan = self.planner.plan(self.campaign, final=reason is not None)
-                except (CallFailed, OwnCodeFailed) as error:
+                except (CallFailed, OwnCodeFailed, ProposerFailed) as error:
                     return self._end("failed", f"planning a round: {error}")
                 if plan is None:
                     return self._finish(self._completion_reason(reason))

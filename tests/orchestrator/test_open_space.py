@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.loading import load_config
 from orchestrator.executors.protocol import CallContext
-from orchestrator.queries.queries import best
+from orchestrator.queries.queries import best, status
 from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.running import runner
 from orchestrator.store.store import Store
@@ -111,3 +113,52 @@ def test_agents_find_crystals_that_nobody_listed(
     groups = {"P4/mmm", "I4/mmm", "P6_3/mmc", "Pm-3m", "Fm-3m", "Im-3m"}
     assert {row["label"] for row in rows} <= groups
     assert "Au" in rows[0]["formula"]  # the heaviest
+
+
+def _generating(tmp_path: Path, text: str, agents: list[dict[str, Any]]) -> Campaign:
+    """A finished campaign, one agent of which is a program with this text."""
+    program = tmp_path / "generator.py"
+    program.write_text(f"import sys\nfrom pathlib import Path\nfolder = Path(sys.argv[-1])\n{text}")
+    command = shlex.join([sys.executable, str(program)])
+    external = {"kind": "external", "command": command, "time_limit": 60}
+    path = tmp_path / "alloys.yaml"
+    path.write_text(yaml.safe_dump(CONFIG | {"agents": [*agents, external]}))
+    store = Store(tmp_path / "home")
+    runner.create(store, prepared.prepare(load_config(path)))
+    runner.run_campaign(store, "alloys", console=Console(file=io.StringIO()))
+    return Campaign(store, "alloys")
+
+
+def test_a_generator_that_fails_leaves_its_share_to_others(
+    tmp_path: Path, stand_in: Callable[[Any, Any], None]
+) -> None:
+    stand_in(oracle_calls.evaluate, _evaluated)
+    campaign = _generating(tmp_path, "sys.exit('out of memory')", [{"kind": "random"}])
+    assert len(campaign.state.objective_trials()) == 8
+    (note,) = [note for note in campaign.state.notes if note.startswith("external: ")]
+    assert "ended with status 1 (out of memory)" in note
+    assert note in status(campaign.store, "alloys")["notes"]
+
+
+def test_what_a_generator_writes_is_measured(
+    tmp_path: Path, stand_in: Callable[[Any, Any], None]
+) -> None:
+    stand_in(oracle_calls.evaluate, _evaluated)
+    text = (
+        "from ase.build import bulk\nfrom ase.io import write\n"
+        "for metal in ('Cu', 'Ag', 'Au', 'Pd'):\n"
+        "    write(folder / f'{metal}.cif', bulk(metal, 'fcc', a=4.0))\n"
+    )
+    campaign = _generating(tmp_path, text, [{"kind": "random"}])
+    by = [trial.plan.agent for trial in campaign.state.objective_trials()]
+    assert "external" in by
+
+
+def test_without_another_agent_the_reason_ends_the_campaign(
+    tmp_path: Path, stand_in: Callable[[Any, Any], None]
+) -> None:
+    stand_in(oracle_calls.evaluate, _evaluated)
+    stopped = _generating(tmp_path, "", []).state.stopped
+    assert stopped is not None
+    assert stopped.state == "failed"
+    assert "planning a round: external: it wrote no files" in stopped.reason

@@ -1,0 +1,1 @@
+"""Generators of crystals that stand outside of this project."""

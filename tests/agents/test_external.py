@@ -1,0 +1,202 @@
+"""Crystals from a program outside of this project, whatever the program does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from agents.contract.objective import Objective
+from agents.contract.protocol import Candidate, ProposerFailed
+from agents.generators.external import ExternalProposer
+from agents.proposers.settings import ExternalSettings
+from agents.spaces.crystal_space import CrystalSpace
+from agents.spaces.settings import CrystalSpaceSettings
+from oracle.contract.evaluation import Measured, Outcome
+from oracle.materials.crystal import Crystal
+from oracle.runtime.errors import SetupError
+
+Measure = Callable[..., Measured]
+HEAD = """
+import json, pathlib, sys, time
+request, folder = json.load(open(sys.argv[-2])), pathlib.Path(sys.argv[-1])
+"""
+SALTS = """
+from pymatgen.core import Lattice, Structure
+def salt(symbols, a, kind="Fm-3m"):
+    return Structure.from_spacegroup(kind, Lattice.cubic(a), symbols, [[0, 0, 0], [0.5, 0.5, 0.5]])
+def write(name, structure):
+    (folder / name).write_text(structure.to(fmt="cif"))
+"""
+GOOD = (
+    HEAD
+    + SALTS
+    + """
+write("nacl.cif", salt(["Na", "Cl"], 5.6))
+write("kbr.cif", salt(["K", "Br"], 6.6))
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def space() -> CrystalSpace:
+    return CrystalSpace(CrystalSpaceSettings(elements=("Na", "K", "Cl", "Br"), max_atoms=8))
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[..., ExternalProposer]:
+    """Makes a proposer of the text of a program."""
+
+    def made(text: str, **settings: float) -> ExternalProposer:
+        file = tmp_path / "my generator.py"
+        file.write_text(text)
+        command = shlex.join([sys.executable, str(file)])
+        return ExternalProposer(ExternalSettings(command=command, **settings))
+
+    return made
+
+
+def _proposed(
+    proposer: ExternalProposer, space: CrystalSpace, n: int = 4, known: tuple[Outcome, ...] = ()
+) -> list[Candidate]:
+    return proposer.propose(
+        n,
+        space=space,
+        objective=Objective(),
+        evaluations=known,
+        pending=(),
+        surrogate=None,
+        rng=np.random.default_rng(5),
+    )
+
+
+def _salt(symbols: list[str], a: float) -> Crystal:
+    places = [[0, 0, 0], [0.5, 0.5, 0.5]]
+    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), symbols, places)
+    return Crystal.from_structure(structure)
+
+
+def test_what_it_writes_is_proposed(
+    program: Callable[..., ExternalProposer], space: CrystalSpace
+) -> None:
+    found = _proposed(program(GOOD), space)
+    assert [one.material.formula for one in found] == ["KBr", "NaCl"]
+    assert {one.agent for one in found} == {"external"}
+    assert len(_proposed(program(GOOD), space, n=1)) == 1
+    assert _proposed(program(GOOD), space, n=0) == []
+
+
+def test_it_is_told_what_is_sought_and_what_was_found(
+    program: Callable[..., ExternalProposer],
+    space: CrystalSpace,
+    measured: Measure,
+    tmp_path: Path,
+) -> None:
+    copy = tmp_path / "copy.json"
+    text = GOOD + f"\nopen({str(copy)!r}, 'w').write(json.dumps(request))"
+    known = measured(_salt(["Na", "Br"], 6.0))
+    _proposed(program(text, number=30), space, known=(known,))
+    request = json.loads(copy.read_text())
+    assert request["number"] == 30
+    assert 0 <= request["seed"] < 2**31
+    assert request["objective"]["property"] == "kappa"
+    assert request["objective"]["goal"] == "minimize"
+    (leader,) = request["leaders"]
+    told = Structure.from_str(leader["cif"], fmt="cif")
+    assert told.composition.reduced_formula == "NaBr"
+    assert leader["score"] == Objective().score_of(known)
+
+
+def test_known_crystals_are_not_proposed_again(
+    program: Callable[..., ExternalProposer], space: CrystalSpace, measured: Measure
+) -> None:
+    known = (measured(_salt(["Na", "Cl"], 5.6)),)
+    assert [one.material.formula for one in _proposed(program(GOOD), space, known=known)] == ["KBr"]
+    both = (*known, measured(_salt(["K", "Br"], 6.6)))
+    with pytest.raises(ProposerFailed, match=r"nothing new in 2 files: .* 2 are known"):
+        _proposed(program(GOOD), space, known=both)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "it wrote no files"),
+        ("(folder / 'a.cif').write_bytes(bytes(range(256)) * 9)", r"1 could not be read \(the fi"),
+        ("(folder / 'notes.txt').write_text('none')", "1 could not be read"),
+        ("(folder / 'big.cif').write_bytes(b'x' * 2**21)", r"big\.cif: larger than 1 MiB"),
+        ("(folder / 'a.cif').symlink_to('/etc/passwd')", r"a\.cif: larger .* or not a file"),
+        ("(folder / 'deep').mkdir(); (folder / 'deep' / 'a.cif').write_text('')", "not a file"),
+        ("sys.exit('no GPU was found')", r"ended with status 1 \(no GPU was found\)"),
+        ("1 / 0", r"ended with status 1 \(ZeroDivisionError: division by zero\)"),
+        (SALTS + "write('a.cif', salt(['Li', 'F'], 4.0))", "1 crystals are not of the space"),
+    ],
+)  # fmt: skip
+def test_why_nothing_is_proposed_is_said(
+    program: Callable[..., ExternalProposer], space: CrystalSpace, text: str, reason: str
+) -> None:
+    with pytest.raises(ProposerFailed, match=reason) as raised:
+        _proposed(program(HEAD + text), space)
+    assert str(raised.value).startswith("external: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_garbage_beside_crystals_does_no_harm(
+    program: Callable[..., ExternalProposer], space: CrystalSpace
+) -> None:
+    text = GOOD + "\n(folder / 'a.cif').write_text('data_\\n_cell_length_a nonsense')"
+    text += "\nfor i in range(20): write(f'again-{i}.cif', salt(['K', 'Br'], 6.6))"
+    assert len(_proposed(program(text), space)) == 2
+
+
+def test_only_so_many_files_are_read(
+    program: Callable[..., ExternalProposer], space: CrystalSpace
+) -> None:
+    many = HEAD + "for i in range(500): (folder / f'{i:03}.cif').write_text('nonsense')"
+    with pytest.raises(ProposerFailed, match="nothing new in 500 files: 8 could not be read"):
+        _proposed(program(many, number=2), space)
+
+
+def test_it_is_stopped_with_all_that_it_started(
+    program: Callable[..., ExternalProposer], space: CrystalSpace, tmp_path: Path
+) -> None:
+    beside = tmp_path / "pid"
+    child = "import os,time; open({!r},'w').write(str(os.getpid())); time.sleep(600)"
+    text = HEAD + (
+        "import subprocess\n"
+        f"subprocess.Popen([sys.executable, '-c', {child.format(str(beside))!r}])\n"
+        "time.sleep(600)"
+    )
+    began = time.monotonic()
+    with pytest.raises(ProposerFailed, match=r"stopped after 3 s, its time_limit"):
+        _proposed(program(text, time_limit=3), space)
+    assert time.monotonic() - began < 60
+    pid = int(beside.read_text())
+    for _ in range(100):
+        state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True)
+        if state.stdout.strip() in (b"", b"Z"):
+            return
+        time.sleep(0.1)
+    os.kill(pid, 9)
+    pytest.fail("a process that the program started is still running")
+
+
+def test_programs_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(SetupError, match="no-such-program is not a program that can be run"):
+        ExternalProposer(ExternalSettings(command="no-such-program --fast"))
+
+
+@pytest.mark.parametrize(("command", "reason"), [("", "a program"), ("a 'b", "not a command line")])
+def test_commands_that_cannot_be_taken_apart_are_refused(command: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        ExternalSettings(command=command)
