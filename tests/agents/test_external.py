@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -13,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
+import yaml
+from pydantic import TypeAdapter, ValidationError
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, ProposerFailed
 from agents.generators.external import ExternalProposer
-from agents.proposers.settings import ExternalSettings
+from agents.proposers.settings import AgentSettings, ExternalSettings
 from agents.spaces.crystal_space import CrystalSpace
 from agents.spaces.settings import CrystalSpaceSettings
 from oracle.contract.evaluation import Measured, Outcome
@@ -28,6 +30,7 @@ from oracle.materials.crystal import Crystal
 from oracle.runtime.errors import SetupError
 
 Measure = Callable[..., Measured]
+_AGENT: TypeAdapter[AgentSettings] = TypeAdapter(AgentSettings)
 HEAD = """
 import json, pathlib, sys, time
 request, folder = json.load(open(sys.argv[-2])), pathlib.Path(sys.argv[-1])
@@ -200,3 +203,24 @@ def test_programs_that_do_not_exist_are_refused() -> None:
 def test_commands_that_cannot_be_taken_apart_are_refused(command: str, reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         ExternalSettings(command=command)
+
+
+def test_the_program_of_the_page_swaps_elements(
+    program: Callable[..., ExternalProposer], space: CrystalSpace, measured: Measure
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+    (text,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (config,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    agents = [_AGENT.validate_python(raw) for raw in yaml.safe_load(config)["agents"]]
+    assert [agent.kind for agent in agents] == ["bayesian", "external"]
+    with pytest.raises(ProposerFailed, match="it wrote no files"):
+        _proposed(program(text), space)
+    cscl = Crystal.from_structure(
+        Structure.from_spacegroup("Pm-3m", Lattice.cubic(3.9), ["K", "Cl"], [[0] * 3, [0.5] * 3])
+    )
+    zincblende = Crystal.from_structure(
+        Structure.from_spacegroup("F-43m", Lattice.cubic(6.3), ["Na", "Br"], [[0] * 3, [0.25] * 3])
+    )
+    found = _proposed(program(text), space, n=3, known=(measured(cscl), measured(zincblende)))
+    assert len(found) == 3
+    assert {one.material.formula for one in found} <= {"KCl", "NaBr"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +19,12 @@ from phonopy import Phonopy
 from pymatgen.analysis.ewald import EwaldSummation
 from pymatgen.core.structure import Structure
 
+from oracle.phonons import second_order
 from oracle.phonons.atomic_data import phonopy_cell
-from oracle.phonons.dipoles import COULOMB, dipole_sums, fitted_dipoles
+from oracle.phonons.dipoles import COULOMB, Dipoles, dipole_sums, fitted_dipoles
+from oracle.phonons.harmonic import Stability
+from oracle.phonons.second_order import Harmonic
+from oracle.phonons.settings import PhononSettings
 from oracle.phonons.supercells import as_atoms
 
 Array = NDArray[np.float64]
@@ -164,3 +170,65 @@ class TestSums:
             dipole_sums(vector, lattice, tensor),
             atol=1e-6,
         )
+
+
+class TestChoiceOfTheSupercell:
+    """Crystals of ions have a smaller supercell of second order, if dipoles explain the rest."""
+
+    @staticmethod
+    def _tried(
+        monkeypatch: pytest.MonkeyPatch,
+        symbols: tuple[str, ...],
+        explained: dict[int, float | None],
+        *,
+        stable: bool = True,
+        **changes: Any,
+    ) -> list[int]:
+        """Numbers of atoms with which the second order was computed, the one used last."""
+        tried: list[int] = []
+
+        def gated(relaxed: Any, settings: PhononSettings, *_: Any) -> Harmonic:
+            tried.append(settings.fc2_atoms)
+            share = explained[settings.fc2_atoms]
+            found = share and Dipoles(np.zeros((2, 3, 3)), np.eye(3), share)
+            stability = Stability(0.0 if stable else -1.0, (0.0, 0.0, 0.0), 5.0, 0.0, stable)
+            return Harmonic(None, np.zeros(1), None, stability, dipoles=found)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(second_order, "gated", gated)
+        relaxed: Any = SimpleNamespace(symbols=symbols)
+        nothing: Any = None
+        settings = PhononSettings.model_validate(changes)
+        found = second_order.second_order(relaxed, settings, nothing, nothing)
+        assert found.only_dipoles == ((explained[tried[-1]] or 0) > 0.9)
+        return tried
+
+    def test_dipoles_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self._tried(monkeypatch, ("Na", "Cl"), {250: 0.95, 432: 0.95}) == [250]
+
+    @pytest.mark.parametrize("share", [None, 0.7])
+    def test_more_than_dipoles(self, monkeypatch: pytest.MonkeyPatch, share: float | None) -> None:
+        assert self._tried(monkeypatch, ("Na", "Cl"), {250: share, 432: 0.8}) == [250, 432]
+
+    def test_no_ions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self._tried(monkeypatch, ("Ga", "As"), {432: 0.4}) == [432]
+        assert self._tried(monkeypatch, ("Xe",), {432: None}) == [432]
+
+    def test_a_cell_that_may_make_it_unstable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        tried = self._tried(
+            monkeypatch, ("Na", "Cl"), {250: 0.95, 432: 0.95, 949: 0.95}, stable=False
+        )
+        assert tried == [250, 432, 949]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"fitted_charges": False},
+            {"fc2_supercell": (2, 2, 2)},
+            {"fc2_length": 12.0},
+            {"born": {"dielectric": np.eye(3).tolist(), "charges": [np.eye(3).tolist()]}},
+        ],
+    )
+    def test_what_was_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+    ) -> None:
+        assert self._tried(monkeypatch, ("Na", "Cl"), {432: 0.95}, **changes) == [432]
