@@ -85,7 +85,7 @@ def _proposed(
 
 
 def _salt(symbols: list[str], a: float) -> Crystal:
-    places = [[0, 0, 0], [0.5, 0.5, 0.5]]
+    places = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
     structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), symbols, places)
     return Crystal.from_structure(structure)
 

@@ -127,8 +127,10 @@ def test_charges_named_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert _given(folder, choice)[0].born is not None
     _, without = oracle_settings(None, ["born=none"])
     assert _given(folder, without)[0].born is None
-    assert not oracle_settings(None, ["born=none"])[0].fitted_charges
-    assert oracle_settings(None, ["born=none", "fitted_charges=true"])[0].fitted_charges
+    for more, expected in (((), False), (("fitted_charges=true",), True)):
+        none, _ = oracle_settings(None, ["born=none", *more])
+        assert isinstance(none, PhononSettings)
+        assert none.fitted_charges is expected
     (folder / "settings").mkdir()
     (folder / "settings" / "oracle.yaml").write_text("born: ../BORN\n")
     _, by_file = oracle_settings(folder / "settings" / "oracle.yaml", [])

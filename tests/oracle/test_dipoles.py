@@ -53,7 +53,7 @@ def _coulomb(atoms: Atoms) -> Array:
         atoms.cell.array, atoms.get_chemical_symbols(), atoms.get_scaled_positions()
     )
     structure.add_oxidation_state_by_site([CHARGES[s] for s in atoms.symbols])
-    return np.asarray(EwaldSummation(structure, compute_forces=True, acc_factor=12).forces)
+    return np.asarray(EwaldSummation(structure, compute_forces=True, acc_factor=12).forces)  # type: ignore[no-untyped-call]
 
 
 def _attraction(atoms: Atoms, length: float) -> Array:
