@@ -33,11 +33,11 @@ SPARSE_SHARE = 0.25
 points that have lifetimes of their own."""
 OF_THE_REST = 0.2
 """Relative standard error of what the modes between the points of the mesh add."""
-OF_THE_CELL = 0.5
+OF_THE_CELL = 0.25
 """Change from the second-order supercell to an infinite one, over that from the third-order one to
 it, in units of the ratio of their numbers of atoms; docs/physics.md."""
 ALIKE = 0.05
-"""Relative standard error where supercells of both orders are alike in size. It is 1 to 6 % with
+"""Relative standard error where supercells of both orders are alike in size. It is 0 to 3 % with
 432 atoms in second order (docs/physics.md), and may be larger."""
 LEAST_OF_CELL = 0.01
 """Relative standard error because of the second-order supercell where nothing shows a larger one:
