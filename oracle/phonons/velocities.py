@@ -11,13 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.derivative_dynmat import DerivativeOfDynamicalMatrix
-from phonopy.harmonic.dynamical_matrix import get_dynamical_matrices_at_qpoints
+from phonopy.harmonic.dynamical_matrix import (
+    DynamicalMatrixNAC,
+    get_dynamical_matrices_at_qpoints,
+)
 
 Array = NDArray[np.float64]
 _DEGENERATE = 1e-4  # THz, as in phonopy
 _STANDING = 1e-4  # THz; modes of lower frequency get no velocity, as in phonopy
 _DIRECTION = np.array([1.0, 2.0, 3.0]) / np.sqrt(14)
 """Cartesian direction along which degenerate modes are told apart, as in phonopy."""
+_STEP = 1e-5  # 1/Å; far shorter than what any supercell resolves, far longer than rounding
 _TOGETHER = 2_000_000  # elements of the dynamical matrices that are held at once
 
 
@@ -63,12 +67,28 @@ def _velocities(phonons: Phonopy, points: Array) -> Array:
 def _derivatives(phonons: Phonopy, points: Array) -> NDArray[np.complex128]:
     """Cartesian derivatives of the dynamical matrices (n_q, 3, n_bands, n_bands)."""
     dynamical = phonons.dynamical_matrix
+    if isinstance(dynamical, DynamicalMatrixNAC):
+        return _differences(phonons, points)
     derivative = DerivativeOfDynamicalMatrix(dynamical, lang=dynamical.lang)
     found = []
     for point in points:
         derivative.run(point)
         found.append(np.asarray(derivative.d_dynamical_matrix))
     return np.array(found)
+
+
+def _differences(phonons: Phonopy, points: Array) -> NDArray[np.complex128]:
+    """The same by central differences, where phonopy differentiates the dipoles' part slowly."""
+    cell = np.asarray(phonons.primitive.cell)
+    found = []
+    for axis in range(3):
+        step = _STEP * cell[:, axis]  # in reduced coordinates
+        ahead, behind = (
+            get_dynamical_matrices_at_qpoints(phonons.dynamical_matrix, points + sign * step)
+            for sign in (1, -1)
+        )
+        found.append((ahead - behind) / (2 * _STEP))
+    return np.stack(found, axis=1)
 
 
 def _told_apart(perturbation: NDArray[np.complex128], frequencies: Array) -> NDArray[np.complex128]:
