@@ -35,19 +35,33 @@ HEAD = """
 import json, pathlib, sys, time
 request, folder = json.load(open(sys.argv[-2])), pathlib.Path(sys.argv[-1])
 """
-SALTS = """
-from pymatgen.core import Lattice, Structure
-def salt(symbols, a, kind="Fm-3m"):
-    return Structure.from_spacegroup(kind, Lattice.cubic(a), symbols, [[0, 0, 0], [0.5, 0.5, 0.5]])
-def write(name, structure):
-    (folder / name).write_text(structure.to(fmt="cif"))
+
+
+def _salt(symbols: list[str], a: float) -> Crystal:
+    places = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
+    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), symbols, places)
+    return Crystal.from_structure(structure)
+
+
+CIFS = {
+    name: _salt(symbols, a).structure().to(fmt="cif")
+    for name, symbols, a in (
+        ("NaCl", ["Na", "Cl"], 5.6),
+        ("KBr", ["K", "Br"], 6.6),
+        ("LiF", ["Li", "F"], 4.0),
+    )
+}
+SALTS = f"""
+cifs = {CIFS!r}
+def write(name, formula):
+    (folder / name).write_text(cifs[formula])
 """
 GOOD = (
     HEAD
     + SALTS
     + """
-write("nacl.cif", salt(["Na", "Cl"], 5.6))
-write("kbr.cif", salt(["K", "Br"], 6.6))
+write("nacl.cif", "NaCl")
+write("kbr.cif", "KBr")
 """
 )
 
@@ -82,12 +96,6 @@ def _proposed(
         surrogate=None,
         rng=np.random.default_rng(5),
     )
-
-
-def _salt(symbols: list[str], a: float) -> Crystal:
-    places = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
-    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), symbols, places)
-    return Crystal.from_structure(structure)
 
 
 def test_what_it_writes_is_proposed(
@@ -142,7 +150,7 @@ def test_known_crystals_are_not_proposed_again(
         ("(folder / 'deep').mkdir(); (folder / 'deep' / 'a.cif').write_text('')", "not a file"),
         ("sys.exit('no GPU was found')", r"ended with status 1 \(no GPU was found\)"),
         ("1 / 0", r"ended with status 1 \(ZeroDivisionError: division by zero\)"),
-        (SALTS + "write('a.cif', salt(['Li', 'F'], 4.0))", "1 crystals are not of the space"),
+        (SALTS + "write('a.cif', 'LiF')", "1 crystals are not of the space"),
     ],
 )  # fmt: skip
 def test_why_nothing_is_proposed_is_said(
@@ -158,7 +166,7 @@ def test_garbage_beside_crystals_does_no_harm(
     program: Callable[..., ExternalProposer], space: CrystalSpace
 ) -> None:
     text = GOOD + "\n(folder / 'a.cif').write_text('data_\\n_cell_length_a nonsense')"
-    text += "\nfor i in range(20): write(f'again-{i}.cif', salt(['K', 'Br'], 6.6))"
+    text += "\nfor i in range(20): write(f'again-{i}.cif', 'KBr')"
     assert len(_proposed(program(text), space)) == 2
 
 
