@@ -2,20 +2,23 @@
 
 The program is started once per round, as a process of its own, with two files' names: a request in
 JSON, and an empty folder, into which it writes structure files (CIF, POSCAR, extended XYZ, ...).
-What it writes is checked as any input is, and only crystals of the space that are new are proposed.
+What it writes is copied and checked as any input is, and only crystals of the space that are new
+are proposed. What it proposes may differ when a round is planned again; a plan is recorded before
+anything of it is measured.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
+import re
 import shlex
 import shutil
-import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +34,17 @@ from agents.spaces.pool_files import Bad, Record, read_pool
 from oracle.contract.evaluation import Outcome
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
+from oracle.potentials import tether
 from oracle.runtime.errors import OracleError, SetupError
+from oracle.runtime.text_files import unpacked_name
 from surrogate.contract.protocol import Surrogate
 
 _LEADERS = 20  # measured crystals, best first, that the program is told of
-_LARGEST = 2**20  # bytes of one file
+_LARGEST = 2**16  # bytes of one file; the symmetry of a thousand atoms takes seconds to find
+_MOST_PRINTED = 2**26  # bytes
 _TAIL = 300  # characters of what the program printed, for an error
 _SEEDS = 2**31
+_POLL = 0.2  # s
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,11 @@ class ExternalProposer(BaseProposer):
         super().__init__(name, fidelity=fidelity, near_duplicates=near_duplicates)
         self._settings = settings
         program = shlex.split(settings.command)[0]
-        if shutil.which(program) is None:
+        relative = os.sep in program and not Path(program).is_absolute()
+        if relative or shutil.which(program) is None:
             raise SetupError(
-                f"command {settings.command!r}: {program} is not a program that can be "
-                "run here; give its full path"
+                f"command {settings.command!r}: {program} is not a program that can be run here; "
+                "give its full path"
             )
         self._output = _Output((), (), 0)
 
@@ -105,84 +113,91 @@ class ExternalProposer(BaseProposer):
             ProposerFailed: the program failed, took too long, or wrote nothing that is new.
         """
         self._output = _Output((), (), 0)
-        candidates = super().propose(
-            n,
-            space=space,
-            objective=objective,
-            evaluations=evaluations,
-            pending=pending,
-            surrogate=surrogate,
-            rng=rng,
-        )
+        try:
+            candidates = super().propose(
+                n,
+                space=space,
+                objective=objective,
+                evaluations=evaluations,
+                pending=pending,
+                surrogate=surrogate,
+                rng=rng,
+            )
+        except OSError as error:
+            raise self._failed(f"{type(error).__name__}: {error}") from error
         if n > 0 and not candidates:
-            raise ProposerFailed(f"{self.name}: {self._why_nothing(space)}")
+            raise self._failed(self._why_nothing(space))
         return candidates
 
     def _ideas(self, situation: Situation) -> Iterable[Idea]:
-        with tempfile.TemporaryDirectory(prefix="phonoscout-generator-") as scratch:
-            request, folder = Path(scratch) / "request.json", Path(scratch) / "structures"
+        with (
+            tempfile.TemporaryDirectory(prefix="phonoscout-", ignore_cleanup_errors=True) as work,
+            tempfile.TemporaryDirectory(prefix="phonoscout-") as copies,
+        ):
+            request, folder = Path(work) / "request.json", Path(work) / "structures"
             folder.mkdir()
+            made = folder.lstat().st_ino
             number = max(situation.n, self._settings.number)
             request.write_text(json.dumps(_request(situation, number)))
-            self._run(request, folder)
-            self._output = self._read(folder, 2 * number)
+            self._run([str(request), str(folder)], Path(work))
+            if folder.is_symlink() or not folder.is_dir() or folder.lstat().st_ino != made:
+                raise self._failed("the folder that it was given was replaced")
+            names = sorted(path.name for path in folder.iterdir())
+            bad = list(_copied(folder, names[: 2 * number], Path(copies)))
+            self._output = self._read(Path(copies), bad, len(names))
         materials = [record.material for record in self._output.records]
         # Distinct ones only, since a surrogate takes as long for each that is proposed again.
         distinct = {one.digest: Idea(one) for one in materials if one in situation.space}
         return ranked(list(distinct.values()), situation)
 
-    def _run(self, request: Path, folder: Path) -> None:
-        """Run the program in a process group of its own, all of which ends with it.
+    def _run(self, arguments: list[str], scratch: Path) -> None:
+        """Run the program, which ends with this process at the latest.
 
         Raises:
-            ProposerFailed: it cannot be started, fails, or exceeds its time.
+            ProposerFailed: it cannot be started, fails, prints without end, or exceeds its time.
         """
-        command = [*shlex.split(self._settings.command), str(request), str(folder)]
+        command = shlex.split(self._settings.command)
+        tethered = [sys.executable, "-I", str(Path(tether.__file__)), str(scratch), *command]
         with tempfile.TemporaryFile() as printed:
+            process = subprocess.Popen(
+                [*tethered, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+            )
             try:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise ProposerFailed(
-                    f"{self.name}: {command[0]} cannot be run ({error.strerror})"
-                ) from error
-            try:
-                status = process.wait(timeout=self._settings.time_limit)
-            except subprocess.TimeoutExpired as error:
-                raise ProposerFailed(
-                    f"{self.name}: {command[0]} was stopped after "
-                    f"{self._settings.time_limit:g} s, its time_limit"
-                ) from error
+                status = self._waited(process, printed)
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                if process.stdin is not None:
+                    process.stdin.close()  # which stops what still runs
                 process.wait()
             if status != 0:
-                raise ProposerFailed(
-                    f"{self.name}: {command[0]} ended with status {status}{_last_line(printed)}"
-                )
+                last = _last_line(printed)
+                raise self._failed(f"{command[0]} ended with status {status}{last}")
 
-    def _read(self, folder: Path, most: int) -> _Output:
-        """The crystals in a folder, of at most so many files, in the order of their names."""
-        number = len(list(folder.iterdir()))
-        bad = [
-            f"{file.name}: larger than {_LARGEST // 2**20} MiB, or not a file"
-            for file in _not_small(folder)
-        ]
-        files = sorted(folder.iterdir())
-        for file in files[most:]:
-            file.unlink()
+    def _waited(self, process: subprocess.Popen[bytes], printed: IO[bytes]) -> int:
+        limit, began = self._settings.time_limit, time.monotonic()
+        while True:
+            try:
+                return process.wait(timeout=_POLL)
+            except subprocess.TimeoutExpired as error:
+                if time.monotonic() - began > limit:
+                    raise self._failed(f"stopped after {limit:g} s, its time_limit") from error
+                if os.fstat(printed.fileno()).st_size > _MOST_PRINTED:
+                    reason = f"stopped, as it printed more than {_MOST_PRINTED // 2**20} MiB"
+                    raise self._failed(reason) from error
+
+    def _read(self, folder: Path, bad: list[str], number: int) -> _Output:
+        """The crystals in a folder, in the order of the files' names, as long as time allows."""
+        began = time.monotonic()
         records: list[Record] = []
-        for entry in _entries(folder) if files else ():
+        for entry in _entries(folder):
             if isinstance(entry, Bad):
                 bad.append(f"{entry.place}: {entry.reason}")
             elif isinstance(entry.material, Crystal):
                 records.append(entry)
+            if time.monotonic() - began > self._settings.time_limit:
+                break
         return _Output(tuple(records), tuple(bad), number)
 
     def _why_nothing(self, space: Space) -> str:
@@ -195,6 +210,11 @@ class ExternalProposer(BaseProposer):
             f"nothing new in {found.files} files: {len(found.bad)} could not be read{unread}, "
             f"{len(found.records) - inside} crystals are not of the space, {inside} are known"
         )
+
+    def _failed(self, reason: str) -> ProposerFailed:
+        """One line that can be printed, whatever the program called its files."""
+        clean = (c if c.isprintable() else repr(c)[1:-1] for c in f"{self.name}: {reason}")
+        return ProposerFailed("".join(clean))
 
 
 def _request(situation: Situation, number: int) -> dict[str, Any]:
@@ -217,28 +237,40 @@ def _request(situation: Situation, number: int) -> dict[str, Any]:
     }
 
 
-def _not_small(folder: Path) -> Iterator[Path]:
-    """Remove all entries of a folder that are not small files, and give their paths."""
-    for entry in sorted(folder.iterdir()):
-        if entry.is_symlink() or not entry.is_file() or entry.stat().st_size > _LARGEST:
-            yield entry
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+def _copied(folder: Path, names: Sequence[str], target: Path) -> Iterator[str]:
+    """Copy small files, and say of the others why they are not read.
+
+    They are opened without following links, and nothing is changed in the folder, since the program
+    may have put anything there.
+    """
+    for name in names:
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            yield f"{name}: not a file"
+        elif not name.isprintable():
+            yield f"{name}: a name with characters that cannot be printed"
+        elif unpacked_name(name) != name:
+            yield f"{name}: packed"
+        elif path.lstat().st_size > _LARGEST:
+            yield f"{name}: larger than {_LARGEST // 1024} KiB"
+        else:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with open(handle, "rb") as file:  # noqa: PTH123  # a file descriptor
+                (target / name).write_bytes(file.read(_LARGEST))
 
 
 def _entries(folder: Path) -> Iterator[Record | Bad]:
     try:
         yield from read_pool(folder)
-    except OracleError as error:  # no file is that of a structure
-        yield Bad(place=folder.name, reason=error.message)
+    except OracleError:
+        for file in sorted(folder.iterdir()):
+            yield Bad(place=file.name, reason="its name is not that of a structure file")
 
 
 def _last_line(printed: IO[bytes]) -> str:
     """The last line that a program printed, in brackets; nothing if it printed none."""
     printed.seek(0, os.SEEK_END)
     printed.seek(max(0, printed.tell() - 4 * _TAIL))
-    lines = printed.read().decode(errors="replace").split("\n")
+    lines = re.split(r"[\r\n]", printed.read().decode(errors="replace"))
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return f" ({last[-_TAIL:]})" if last else ""

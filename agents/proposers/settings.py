@@ -70,9 +70,9 @@ class ExternalSettings(Settings):
 
     kind: Literal["external"] = "external"
     command: Command
-    """What is run once per round, without a shell, in the folder where the campaign was launched.
-    Two arguments are added: the path of a request in JSON, and that of an empty folder for
-    structure files."""
+    """What is run once per round, without a shell and in a scratch folder, so that paths in it must
+    be full ones. Two arguments are added: the path of a request in JSON, and that of an empty
+    folder for structure files."""
     number: int = Field(default=16, ge=1)
     """Number of crystals that are asked for in each round; more if the batch needs more."""
     time_limit: float = Field(default=600.0, gt=0)

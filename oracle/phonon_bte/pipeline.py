@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -181,11 +181,12 @@ class Pipeline:
         )
 
     def _look_for_vacuum(self, relaxed: Relaxed) -> None:
-        """Add a caution for slabs and wires, whose kappa depends on the vacuum in the cell."""
+        """Caution about slabs and wires, whose kappa and dipoles are not those of a crystal."""
         vacuum = vacuum_of(Structure(relaxed.cell, list(relaxed.symbols), relaxed.positions))
         if vacuum is not None:
             self._doubts.append(vacuum.caution)
             self.provenance["vacuum"] = asdict(vacuum)
+            self.settings = self.settings.model_copy(update={"fitted_charges": False})
 
     def _charge(self, relaxed: Relaxed, engine: EspressoSettings) -> None:
         """Compute Born charges with a DFT program, for all stages that follow."""
@@ -219,8 +220,7 @@ class Pipeline:
         self._doubts += effective.doubts(static.stability, temperature)
         # Third-order finite differences are computed with displacements of the same amplitude.
         self.settings = settings.model_copy(update={"displacement": min(effective.amplitude, 0.2)})
-        crystal = judged(static.phonons, effective.fc2, settings, self._timed)
-        return replace(crystal, dipoles=static.dipoles)
+        return judged(static.phonons, effective.fc2, settings, self._timed, static.dipoles)
 
     def _conduct(
         self,

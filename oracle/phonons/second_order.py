@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +98,8 @@ def ionic(symbols: Sequence[str]) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # noble gases have none
         values = [float(Element(symbol).X) for symbol in set(symbols)]
-    return max(values) - min(values) > _IONIC
+    known = [value for value in values if not math.isnan(value)]
+    return len(known) > 1 and max(known) - min(known) > _IONIC
 
 
 def gated(relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed: Timed) -> Harmonic:
@@ -118,11 +120,16 @@ def gated(relaxed: Relaxed, settings: PhononSettings, forces: ForceField, timed:
         dipoles = timed("dipoles", lambda: fitted_dipoles(_dynamics(phonons, fc2)))
     if dipoles is not None:
         phonons.nac_params = dipoles.parameters
-    crystal = judged(phonons, fc2, settings, timed)
-    return replace(crystal, rest_force=largest, dipoles=dipoles)
+    return replace(judged(phonons, fc2, settings, timed, dipoles), rest_force=largest)
 
 
-def judged(phonons: Phono3py, fc2: Array, settings: PhononSettings, timed: Timed) -> Harmonic:
+def judged(
+    phonons: Phono3py,
+    fc2: Array,
+    settings: PhononSettings,
+    timed: Timed,
+    dipoles: Dipoles | None = None,
+) -> Harmonic:
     """The stability of a crystal with given force constants (compact, eV/Å²)."""
     dynamics = _dynamics(phonons, fc2)
     stability = timed(
@@ -131,7 +138,7 @@ def judged(phonons: Phono3py, fc2: Array, settings: PhononSettings, timed: Timed
             dynamics, settings.stability_tolerance, settings.stability_spacing
         ),
     )
-    return Harmonic(phonons, fc2, dynamics, stability)
+    return Harmonic(phonons, fc2, dynamics, stability, dipoles=dipoles)
 
 
 def _dynamics(phonons: Phono3py, fc2: Array) -> Phonopy:

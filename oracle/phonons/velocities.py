@@ -21,7 +21,7 @@ _DEGENERATE = 1e-4  # THz, as in phonopy
 _STANDING = 1e-4  # THz; modes of lower frequency get no velocity, as in phonopy
 _DIRECTION = np.array([1.0, 2.0, 3.0]) / np.sqrt(14)
 """Cartesian direction along which degenerate modes are told apart, as in phonopy."""
-_STEP = 1e-5  # 1/Å; far shorter than what any supercell resolves, far longer than rounding
+_STEP = 1e-6  # 1/Å; beside the zone centre, the dipoles' part varies as quickly as the direction
 _TOGETHER = 2_000_000  # elements of the dynamical matrices that are held at once
 
 

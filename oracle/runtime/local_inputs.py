@@ -5,8 +5,8 @@ paths are taken relative to the config file, pinned by their content and refused
 they are absolute; code is never taken over HTTP.
 
 What validation has to know stands in pydantic's context: ``base`` is the folder of relative paths,
-or None; ``remote`` is true for a config that came over HTTP; ``known`` holds the paths and import
-paths that a campaign has already, which may stay.
+or None; ``remote`` is true for a config that came over HTTP; ``known`` is a `Known` of what a
+campaign has already, which may stay.
 """
 
 from __future__ import annotations
@@ -50,6 +50,29 @@ class CodePath:
     """Marks a setting that may hold an import path, ``package.module:name``."""
 
 
+@dataclass(frozen=True)
+class CommandLine:
+    """Marks a setting that holds a command."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a campaign has already, each for itself: the name of a store is not a command."""
+
+    paths: frozenset[str] = frozenset()
+    code: frozenset[str] = frozenset()
+    commands: frozenset[str] = frozenset()
+
+    @staticmethod
+    def of(model: BaseModel) -> Known:
+        """All that a model names."""
+
+        def texts(mark: type[Any]) -> frozenset[str]:
+            return frozenset(str(value) for _, value, _ in marked(model, mark))
+
+        return Known(texts(InputPath), texts(CodePath), texts(CommandLine))
+
+
 def looks_like_a_file(text: str) -> bool:
     """Whether a text is the path of a file rather than a formula."""
     return "/" in text or Path(text).suffix != ""
@@ -61,6 +84,12 @@ def names_code(text: str) -> bool:
     return bool(colon) and family not in FAMILY_NAMES
 
 
+def _known(info: ValidationInfo) -> Known:
+    known = (info.context or {}).get("known", Known())
+    assert isinstance(known, Known)
+    return known
+
+
 def _placed(path: Path, info: ValidationInfo) -> Path:
     """The path, absolute where the context says what it is relative to.
 
@@ -68,7 +97,7 @@ def _placed(path: Path, info: ValidationInfo) -> Path:
         ValueError: a relative path over HTTP.
     """
     context = info.context or {}
-    strange = str(path) not in context.get("known", ())
+    strange = str(path) not in _known(info).paths
     if context.get("remote") and strange and not path.is_absolute():
         raise ValueError("an absolute path, since there is no config file it could be relative to")
     path = path.expanduser() if str(path).startswith("~") else path
@@ -87,7 +116,7 @@ def _permitted(text: str, info: ValidationInfo) -> str:
         ValueError: it does.
     """
     context = info.context or {}
-    if context.get("remote") and names_code(text) and text not in context.get("known", ()):
+    if context.get("remote") and names_code(text) and text not in _known(info).code:
         raise ValueError(
             f"{text!r} is an import path, which is not taken over HTTP, because it runs code; "
             "launch such a campaign from the command line or from Python"
@@ -108,7 +137,7 @@ def _command(text: str, info: ValidationInfo) -> str:
         ValueError: it cannot, or did.
     """
     context = info.context or {}
-    if context.get("remote") and text not in context.get("known", ()):
+    if context.get("remote") and text not in _known(info).commands:
         raise ValueError(
             f"{text!r} is a command, which is not taken over HTTP, because it runs code; launch "
             "such a campaign from the command line or from Python"
@@ -136,7 +165,7 @@ def _placed_uri(text: str, info: ValidationInfo) -> str:
         return text
     prefix = _LOCAL.match(text)
     path = Path(text[prefix.end() :] if prefix else text)
-    if (info.context or {}).get("known") and text in (info.context or {})["known"]:
+    if text in _known(info).paths:
         return text
     placed = _placed(path, info)
     if placed == path:
@@ -158,7 +187,7 @@ PotentialName = Annotated[str, CodePath(), AfterValidator(_permitted)]
 """The name of a potential, or its import path."""
 ImportPath = Annotated[str, CodePath(), AfterValidator(_import_path), AfterValidator(_permitted)]
 """``package.module:name``."""
-Command = Annotated[str, CodePath(), AfterValidator(_command)]
+Command = Annotated[str, CommandLine(), AfterValidator(_command)]
 """A program and its arguments, as on a command line; no shell is involved."""
 
 

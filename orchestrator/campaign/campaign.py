@@ -12,12 +12,13 @@ from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate
 from oracle.contract.evaluation import Failed, Measured, Outcome, Unstable
 from oracle.potentials.dft_settings import Potential
+from oracle.runtime.local_inputs import Known
 from orchestrator.campaign import events as ev
 from orchestrator.campaign.hints import resume_command
 from orchestrator.campaign.state import CampaignState, Trial, apply
 from orchestrator.config.config import REFUSED, STEERED, CampaignConfig, input_paths
 from orchestrator.config.errors import ConfigError
-from orchestrator.config.loading import differences, input_digests, local_inputs, set_key, validate
+from orchestrator.config.loading import differences, input_digests, set_key, validate
 from orchestrator.config.oracle_settings import AnyOracleSettings
 from orchestrator.store.rows import NewForceLabel
 from orchestrator.store.store import NewEvent, Store
@@ -209,7 +210,7 @@ class Campaign:
         raw = before.model_dump(mode="json")
         for override in overrides:
             set_key(raw, override)
-        base, accepted = (None, local_inputs(before)) if remote else (Path.cwd(), frozenset[str]())
+        base, accepted = (None, Known.of(before)) if remote else (Path.cwd(), Known())
         config = validate(raw, "--set", base, recorded=True, remote=remote, known=accepted)
         changes = _changes(before, config)
         self._check_changes(changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from pydantic import (
 from agents.spaces.pool_content import content_sha256
 from agents.spaces.settings import OwnSpaceSettings
 from oracle.runtime.errors import OracleError
-from oracle.runtime.local_inputs import CodePath, InputPath, marked
+from oracle.runtime.local_inputs import Known
 from oracle.runtime.plain_yaml import parse_yaml
 from oracle.runtime.sources import digest_of_import
 from orchestrator.config.config import CampaignConfig, input_paths, read_yaml
 from orchestrator.config.config_values import check_values
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.messages import one_line
+
+_NOTHING = Known()
 
 
 def load_config(
@@ -57,7 +59,7 @@ def validate(
     *,
     recorded: bool = False,
     remote: bool = False,
-    known: Collection[str] = (),
+    known: Known = _NOTHING,
 ) -> CampaignConfig:
     """Validate a config; relative input paths are resolved against `base`.
 
@@ -67,9 +69,10 @@ def validate(
         base: folder of relative input paths; None leaves them unchanged.
         recorded: whether a campaign has already begun with it; its objective and kinds are then
             not checked again.
-        remote: whether it came over HTTP, where relative paths and import paths are refused.
-        known: paths and import paths that are allowed nevertheless, because the campaign already
-            has them.
+        remote: whether it came over HTTP, where relative paths, import paths and commands are
+            refused.
+        known: paths, import paths and commands that are allowed nevertheless, because the campaign
+            already has them.
 
     Raises:
         ConfigError: something is not allowed.
@@ -84,12 +87,6 @@ def validate(
     except ValueError as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
-
-
-def local_inputs(config: CampaignConfig) -> frozenset[str]:
-    """All paths and import paths that a config names."""
-    named = [*marked(config, CodePath), *marked(config, InputPath)]
-    return frozenset(str(value) for _, value, _ in named)
 
 
 def set_key(raw: dict[str, Any], override: str) -> None:

@@ -145,9 +145,17 @@ def test_known_crystals_are_not_proposed_again(
         ("", "it wrote no files"),
         ("(folder / 'a.cif').write_bytes(bytes(range(256)) * 9)", r"1 could not be read \(the fi"),
         ("(folder / 'notes.txt').write_text('none')", "1 could not be read"),
-        ("(folder / 'big.cif').write_bytes(b'x' * 2**21)", r"big\.cif: larger than 1 MiB"),
-        ("(folder / 'a.cif').symlink_to('/etc/passwd')", r"a\.cif: larger .* or not a file"),
+        ("(folder / 'big.cif').write_bytes(b'x' * 2**21)", r"big\.cif: larger than 64 KiB"),
+        ("(folder / 'a.cif').symlink_to('/etc/passwd')", r"a\.cif: not a file"),
         ("(folder / 'deep').mkdir(); (folder / 'deep' / 'a.cif').write_text('')", "not a file"),
+        ("(folder / 'a.cif.gz').write_bytes(b'x')", r"a\.cif\.gz: packed"),
+        ("import os; os.mkfifo(folder / 'a.cif')", r"a\.cif: not a file"),
+        (r"(folder / 'a\n\x1b[31m.cif').write_text('')", r"a\\n\\x1b\[31m\.cif: a name with"),
+        ("open(bytes(folder) + b'/\\xff.cif', 'w').close()", r"\\udcff\.cif: a name with"),
+        ("print('10 %\\r20 %\\r\\x1b[2J', end=''); sys.exit(3)", r"status 3 \(\\x1b\[2J\)"),
+        ("import shutil; shutil.rmtree(folder)", "was replaced"),
+        ("folder.rmdir(); folder.write_text('')", "was replaced"),
+        ("print('x' * 2**27); time.sleep(60)", "printed more than 64 MiB"),
         ("sys.exit('no GPU was found')", r"ended with status 1 \(no GPU was found\)"),
         ("1 / 0", r"ended with status 1 \(ZeroDivisionError: division by zero\)"),
         (SALTS + "write('a.cif', 'LiF')", "1 crystals are not of the space"),
@@ -160,6 +168,19 @@ def test_why_nothing_is_proposed_is_said(
         _proposed(program(HEAD + text), space)
     assert str(raised.value).startswith("external: ")
     assert "\n" not in str(raised.value)
+
+
+def test_nothing_outside_of_its_folder_is_touched(
+    program: Callable[..., ExternalProposer], space: CrystalSpace, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "deep").mkdir(parents=True)
+    for number in range(50):
+        (mine / f"{number:02}.cif").write_text("mine")
+    text = HEAD + f"folder.rmdir(); folder.symlink_to({str(mine)!r})"
+    with pytest.raises(ProposerFailed, match="was replaced"):
+        _proposed(program(text, number=2), space)
+    assert len(list(mine.iterdir())) == 51
 
 
 def test_garbage_beside_crystals_does_no_harm(
@@ -192,14 +213,41 @@ def test_it_is_stopped_with_all_that_it_started(
     with pytest.raises(ProposerFailed, match=r"stopped after 3 s, its time_limit"):
         _proposed(program(text, time_limit=3), space)
     assert time.monotonic() - began < 60
-    pid = int(beside.read_text())
+    assert _ends(int(beside.read_text()))
+
+
+def test_it_ends_with_a_campaign_that_is_killed(tmp_path: Path) -> None:
+    beside, generator, campaign = (tmp_path / name for name in ("pid", "g.py", "campaign.py"))
+    generator.write_text(
+        f"import os, time; open({str(beside)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    )
+    campaign.write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "from agents.generators.external import ExternalProposer\n"
+        "from agents.proposers.settings import ExternalSettings\n"
+        f"settings = ExternalSettings(command={shlex.join([sys.executable, str(generator)])!r})\n"
+        f"ExternalProposer(settings)._run([], Path({str(tmp_path / 'work')!r}))"
+    )
+    (tmp_path / "work").mkdir()
+    parent = subprocess.Popen([sys.executable, str(campaign)], cwd=Path(__file__).parents[2])
+    for _ in range(600):
+        if beside.is_file() and beside.read_text():
+            break
+        time.sleep(0.1)
+    parent.kill()
+    parent.wait()
+    assert _ends(int(beside.read_text()))
+
+
+def _ends(pid: int) -> bool:
+    """Whether a process ends within ten seconds; it is killed otherwise."""
     for _ in range(100):
         state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True)
         if state.stdout.strip() in (b"", b"Z"):
-            return
+            return True
         time.sleep(0.1)
     os.kill(pid, 9)
-    pytest.fail("a process that the program started is still running")
+    return False
 
 
 def test_programs_that_do_not_exist_are_refused() -> None:

@@ -21,7 +21,7 @@ from pymatgen.core.structure import Structure
 
 from oracle.phonons import second_order
 from oracle.phonons.atomic_data import phonopy_cell
-from oracle.phonons.dipoles import COULOMB, Dipoles, dipole_sums, fitted_dipoles
+from oracle.phonons.dipoles import COULOMB, Dipoles, _allowed, dipole_sums, fitted_dipoles
 from oracle.phonons.harmonic import Stability
 from oracle.phonons.second_order import Harmonic
 from oracle.phonons.settings import PhononSettings
@@ -133,6 +133,52 @@ def test_symmetry_may_forbid_dipoles() -> None:
     assert fitted_dipoles(made) is None
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("form", ["random", "oscillating", "stiff along one axis"])
+def test_what_no_dipoles_explain_is_left_alone(seed: int, form: str) -> None:
+    """Such constants once drove the dielectric tensor to where the sum never ends."""
+    phonons = _phonons("wurtzite", 1)
+    made = Phonopy(phonons.unitcell, phonons.supercell_matrix, np.eye(3), log_level=0)
+    rng = np.random.default_rng(seed)
+    shortest, where = made.primitive.get_smallest_vectors()
+    vectors = np.asarray(shortest)[where[:, :, 1].T] @ made.primitive.cell
+    distances = np.linalg.norm(vectors, axis=2)[:, :, None, None] + 1e-9
+    if form == "random":
+        constants = rng.normal(size=(*distances.shape[:2], 3, 3)) / distances**2
+    elif form == "oscillating":
+        constants = np.cos((3 + seed) * distances) / distances**3 * np.eye(3)
+    else:
+        constants = np.diag([0.0, 0.0, 1.0]) * np.ones_like(distances) / distances**2
+    made.force_constants = constants
+    found = fitted_dipoles(made)
+    if found is not None:
+        assert np.linalg.eigvalsh(found.dielectric).min() > 0.3
+        assert 0.3 <= found.explained <= 1
+
+
+def test_atoms_that_are_all_equivalent_may_have_charges() -> None:
+    """No scalar charge is left for them, but in selenium's chains there are tensors."""
+    chains = crystal("Te", [(0.27, 0, 1 / 3)], spacegroup=152, cellpar=[4.5, 4.5, 5.9, 90, 90, 120])
+    cell = phonopy_cell(chains.cell.array, chains.get_scaled_positions(), list(chains.symbols))
+    made = Phonopy(cell, 3 * np.eye(3), np.eye(3), log_level=0)
+    charges, _ = _allowed(made)
+    assert len(charges) == 3
+    tensors = np.tensordot([0.9, -0.5, 0.4], charges, 1)
+    pairs = made.primitive, made.supercell
+    within = np.array([pairs[0].p2p_map[atom] for atom in pairs[0].s2p_map])
+    shortest, where = pairs[0].get_smallest_vectors()
+    vectors = np.asarray(shortest)[where[:, :, 1].T] @ pairs[0].cell
+    constants = np.zeros((*vectors.shape[:2], 3, 3))
+    for i in range(len(pairs[0])):
+        apart = np.linalg.norm(vectors[i], axis=1) > 1e-6
+        sums = dipole_sums(vectors[i][apart], np.asarray(pairs[1].cell), np.eye(3))
+        constants[i, apart] = tensors[i].T @ sums @ tensors[within[apart]]
+    made.force_constants = constants
+    found = fitted_dipoles(made)
+    assert found is not None
+    assert found.explained > 0.999
+
+
 class TestSums:
     @pytest.mark.parametrize("number", [1, 7, 20])
     def test_they_are_the_force_constants_of_point_charges(self, number: int) -> None:
@@ -212,6 +258,8 @@ class TestChoiceOfTheSupercell:
     def test_no_ions(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self._tried(monkeypatch, ("Ga", "As"), {432: 0.4}) == [432]
         assert self._tried(monkeypatch, ("Xe",), {432: None}) == [432]
+        assert self._tried(monkeypatch, ("Ne", "Cu", "Zn"), {432: None}) == [432]
+        assert self._tried(monkeypatch, ("Na", "He", "O"), {250: 0.95}) == [250]
 
     def test_a_cell_that_may_make_it_unstable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tried = self._tried(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pymatgen.analysis.structure_matcher import StructureMatcher
@@ -128,6 +128,7 @@ def test_noise_in_a_file_is_no_change_of_structure(name: str, seed: int) -> None
 @given(name=st.sampled_from(sorted(ALL)), factor=st.floats(0.55, 1.45))
 def test_scaling_is_no_change_of_structure(name: str, factor: float) -> None:
     """Lattice parameters may be guessed; where they are given, the change of volume is said."""
+    assume(all(abs(abs(factor - 1) - limit) > 1e-6 for limit in (0.05, 0.08)))
     given_atoms = _atoms(ALL[name])
     scaled = _strained(given_atoms, np.eye(3) * (factor ** (1 / 3) - 1))
     change = structural_change(given_atoms, scaled, 0.5)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from agents.spaces.settings import SuperlatticeSpaceSettings
 from oracle.potentials.table import FAMILIES
-from oracle.runtime.local_inputs import FAMILY_NAMES, InputPath, marked
+from oracle.runtime.local_inputs import FAMILY_NAMES, InputPath, Known, marked
 from orchestrator.app.api import create_app
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.config import CampaignConfig, input_paths
@@ -129,7 +129,7 @@ def test_a_store_of_mlflow_is_where_the_config_says(
             validate(raw, "config", remote=True)
     old = validate(raw, "config", recorded=True)
     assert old.tracking.uri == given
-    kept = validate(raw, "--set", recorded=True, remote=True, known=(given,))
+    kept = validate(raw, "--set", recorded=True, remote=True, known=Known(paths=frozenset({given})))
     assert kept.tracking.uri == given
 
 

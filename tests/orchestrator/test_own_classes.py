@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from oracle.contract.evaluation import Failed, Measured
 from oracle.contract.protocol import Oracle
 from oracle.materials.crystal import Crystal
 from oracle.runtime.context import Context
-from oracle.runtime.local_inputs import CodePath, marked
+from oracle.runtime.local_inputs import CodePath, CommandLine, marked
 from oracle.runtime.sources import digest_of_import
 from orchestrator.app.api import create_app
 from orchestrator.assembly.build import build_space
@@ -369,7 +370,8 @@ def _plain(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("key", CODE)
 def test_no_code_comes_over_http(key: str, tmp_path: Path) -> None:
     config = validate(_plain(**CODE[key]), "config")  # as the command line takes it
-    assert (key, "os:abort") in [(at, value) for at, value, _ in marked(config, CodePath)]
+    named = [*marked(config, CodePath), *marked(config, CommandLine)]
+    assert (key, "os:abort") in [(at, value) for at, value, _ in named]
     store = Store(tmp_path / "home")
     client = TestClient(create_app(store, "secret"))
     refused = client.post("/campaigns", json={"config": _plain(**CODE[key])}, headers=TOKEN)
@@ -377,6 +379,23 @@ def test_no_code_comes_over_http(key: str, tmp_path: Path) -> None:
     assert f"{key}: " in refused.json()["detail"]
     assert re.search("'os:abort' is .*, which is not taken over HTTP", refused.json()["detail"])
     assert store.campaigns() == []
+
+
+@pytest.mark.parametrize("key", ["agents.0.command", "agents.0.kind", "surrogate.kind"])
+@pytest.mark.parametrize("store_name", ["os:abort", "/bin/sh -c true"])
+def test_what_is_known_as_a_path_is_no_code(key: str, store_name: str, tmp_path: Path) -> None:
+    tracking = {"tracking": {"uri": store_name}}
+    store = Store(tmp_path / "home")
+    Campaign.create(store, validate(_plain(**tracking), "config", remote=True), methods={})
+    client = TestClient(create_app(store, "secret"))
+    name, value = next(iter(CODE[key].items()))
+    text = yaml.safe_dump(value, default_flow_style=True, width=999).strip()
+    changes = [f"{name}={text.replace('os:abort', json.dumps(store_name))}"]
+    refused = client.post("/campaigns/plain/resume", json={"set": changes}, headers=TOKEN)
+    assert refused.status_code == 422, refused.json()
+    assert re.search(
+        "which is not taken over HTTP|not an import|allowed: ", refused.json()["detail"]
+    )
 
 
 STEERED = {key: value for key, value in CODE.items() if key.partition(".")[0] != "space"}
