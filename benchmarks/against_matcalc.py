@@ -101,6 +101,7 @@ def ours(crystal: Crystal, name: str, mesh: int) -> tuple[float, float, float, i
         fc2_supercell=CELLS,
         fc3_supercell=CELLS,
         relax_fmax=RELAXED,
+        fitted_charges=False,  # matcalc has no dipoles
         bands=False,
     )
     counts = {"many": lambda _, cells, *__: len(cells), "forces": lambda *_: 1}
