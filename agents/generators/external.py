@@ -37,6 +37,7 @@ from oracle.materials.material import Material
 from oracle.potentials import tether
 from oracle.runtime.errors import OracleError, SetupError
 from oracle.runtime.text_files import unpacked_name
+from oracle.structure_files.structure_names import is_structure
 from surrogate.contract.protocol import Surrogate
 
 _LEADERS = 20  # measured crystals, best first, that the program is told of
@@ -251,6 +252,8 @@ def _copied(folder: Path, names: Sequence[str], target: Path) -> Iterator[str]:
             yield f"{name}: a name with characters that cannot be printed"
         elif unpacked_name(name) != name:
             yield f"{name}: packed"
+        elif not is_structure(path) and path.suffix != ".json":
+            yield f"{name}: its name is not that of a structure file"
         elif path.lstat().st_size > _LARGEST:
             yield f"{name}: larger than {_LARGEST // 1024} KiB"
         else:
@@ -262,9 +265,9 @@ def _copied(folder: Path, names: Sequence[str], target: Path) -> Iterator[str]:
 def _entries(folder: Path) -> Iterator[Record | Bad]:
     try:
         yield from read_pool(folder)
-    except OracleError:
+    except OracleError:  # no file, or none that holds a structure
         for file in sorted(folder.iterdir()):
-            yield Bad(place=file.name, reason="its name is not that of a structure file")
+            yield Bad(place=file.name, reason="it holds no structure")
 
 
 def _last_line(printed: IO[bytes]) -> str:

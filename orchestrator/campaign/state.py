@@ -269,7 +269,8 @@ def _plan(state: CampaignState, event: ev.RoundPlanned) -> None:
     state.trials |= {t.id: Trial(t, event.round) for t in event.trials}
     state.rejected |= event.rejected
     state.screened |= event.screened
-    state.notes += tuple(note for note in event.notes if note not in state.notes)
+    new = (note for note in event.notes if not any(old.endswith(note) for old in state.notes))
+    state.notes += tuple(f"round {event.round}: {note}" for note in new)
 
 
 def _extends(event: ev.Steered) -> bool:

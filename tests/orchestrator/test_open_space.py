@@ -135,7 +135,7 @@ def test_a_generator_that_fails_leaves_its_share_to_others(
     stand_in(oracle_calls.evaluate, _evaluated)
     campaign = _generating(tmp_path, "sys.exit('out of memory')", [{"kind": "random"}])
     assert len(campaign.state.objective_trials()) == 8
-    (note,) = [note for note in campaign.state.notes if note.startswith("external: ")]
+    (note,) = [note for note in campaign.state.notes if note.startswith("round 1: external: ")]
     assert "ended with status 1 (out of memory)" in note
     assert note in status(campaign.store, "alloys")["notes"]
 
