@@ -163,16 +163,20 @@ def _reduced(form: Integers, cell: Array) -> Integers:
     longest = float(np.linalg.norm(reduced, axis=1).max())
     points = _Points.within(reduced, longest * _SHELLS)
     turned = np.rint(points.indices @ reduced @ np.linalg.inv(cell)).astype(np.int64)
-    first = turned[np.arange(len(turned)), np.argmax(turned != 0, axis=1)]
-    turned *= np.sign(first)[:, None]
+    leading = turned[np.arange(len(turned)), np.argmax(turned != 0, axis=1)]
+    turned *= np.sign(leading)[:, None]
     shells = np.cumsum(np.diff(points.lengths, prepend=points.lengths[0]) > _EQUAL)
     order = np.lexsort((*-turned.T[::-1], np.abs(turned).sum(axis=1), shells))
     determinant = round(abs(float(np.linalg.det(form))))
-    for rows in itertools.combinations(turned[order], 3):
-        matrix = np.array(rows)
-        found = round(float(np.linalg.det(matrix)))
-        if abs(found) == determinant:
-            return matrix if found > 0 else matrix[[1, 0, 2]]
+    rows = turned[order]
+    # All third vectors at once: in a long cell, thousands lie in the plane of the two shortest.
+    for first, second in itertools.combinations(range(len(rows)), 2):
+        found = rows[second + 1 :] @ np.cross(rows[first], rows[second])
+        fitting = np.flatnonzero(np.abs(found) == determinant)
+        if len(fitting):
+            third = second + 1 + fitting[0]
+            matrix = rows[[first, second, third]]
+            return np.asarray(matrix if found[fitting[0]] > 0 else matrix[[1, 0, 2]])
     raise AssertionError("three shortest vectors of a lattice are a basis of it")
 
 
