@@ -24,21 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
-from agents.contract.objective import Objective
-from agents.contract.protocol import Candidate, ProposerFailed, Space
+from agents.contract.protocol import ProposerFailed, Space
 from agents.proposers.base import BaseProposer, Idea, Situation, ranked
 from agents.proposers.settings import ExternalSettings
 from agents.spaces.pool_files import Bad, Record, read_pool
-from oracle.contract.evaluation import Outcome
 from oracle.materials.crystal import Crystal
-from oracle.materials.material import Material
 from oracle.potentials import tether
 from oracle.runtime.errors import OracleError, SetupError
 from oracle.runtime.text_files import unpacked_name
 from oracle.structure_files.structure_names import is_structure
-from surrogate.contract.protocol import Surrogate
 
 _LEADERS = 20  # measured crystals, best first, that the program is told of
 _LARGEST = 2**16  # bytes of one file; the symmetry of a thousand atoms takes seconds to find
@@ -65,6 +59,8 @@ class _Output:
 
 class ExternalProposer(BaseProposer):
     """Proposes what a program writes, ordered by the surrogate.
+
+    It raises `ProposerFailed` where the program fails, takes too long, or writes nothing new.
 
     Args:
         settings: the command and its limits.
@@ -97,40 +93,18 @@ class ExternalProposer(BaseProposer):
             )
         self._output = _Output((), (), 0)
 
-    def propose(
-        self,
-        n: int,
-        *,
-        space: Space,
-        objective: Objective,
-        evaluations: Sequence[Outcome],
-        pending: Sequence[Material],
-        surrogate: Surrogate | None,
-        rng: np.random.Generator,
-    ) -> list[Candidate]:
-        """At most n new crystals of the space, the most promising first.
-
-        Raises:
-            ProposerFailed: the program failed, took too long, or wrote nothing that is new.
-        """
+    def _ideas(self, situation: Situation) -> Iterable[Idea]:
         self._output = _Output((), (), 0)
         try:
-            candidates = super().propose(
-                n,
-                space=space,
-                objective=objective,
-                evaluations=evaluations,
-                pending=pending,
-                surrogate=surrogate,
-                rng=rng,
-            )
+            self._output = self._generated(situation)
         except OSError as error:
             raise self._failed(f"{type(error).__name__}: {error}") from error
-        if n > 0 and not candidates:
-            raise self._failed(self._why_nothing(space))
-        return candidates
+        materials = [record.material for record in self._output.records]
+        # Distinct ones only, since a surrogate takes as long for each that is proposed again.
+        distinct = {one.digest: Idea(one) for one in materials if one in situation.space}
+        return ranked(list(distinct.values()), situation)
 
-    def _ideas(self, situation: Situation) -> Iterable[Idea]:
+    def _generated(self, situation: Situation) -> _Output:
         with (
             tempfile.TemporaryDirectory(prefix="phonoscout-", ignore_cleanup_errors=True) as work,
             tempfile.TemporaryDirectory(prefix="phonoscout-") as copies,
@@ -145,11 +119,10 @@ class ExternalProposer(BaseProposer):
                 raise self._failed("the folder that it was given was replaced")
             names = sorted(path.name for path in folder.iterdir())
             bad = list(_copied(folder, names[: 2 * number], Path(copies)))
-            self._output = self._read(Path(copies), bad, len(names))
-        materials = [record.material for record in self._output.records]
-        # Distinct ones only, since a surrogate takes as long for each that is proposed again.
-        distinct = {one.digest: Idea(one) for one in materials if one in situation.space}
-        return ranked(list(distinct.values()), situation)
+            return self._read(Path(copies), bad, len(names))
+
+    def _nothing_left(self, space: Space) -> None:
+        raise self._failed(self._why_nothing(space))
 
     def _run(self, arguments: list[str], scratch: Path) -> None:
         """Run the program, which ends with this process at the latest.

@@ -110,7 +110,16 @@ class BaseProposer(ABC):
                     )
                     if len(candidates) == n:
                         break
+            if not candidates:
+                self._nothing_left(situation.space)
         return candidates
+
+    def _nothing_left(self, space: Space) -> None:  # noqa: B027  # nothing is to be done
+        """Called where no idea is left that can be proposed.
+
+        Raises:
+            ProposerFailed: people should know why.
+        """
 
     @abstractmethod
     def _ideas(self, situation: Situation) -> Iterable[Idea]:
