@@ -125,6 +125,18 @@ def test_crystals_without_charges_have_no_dipoles(name: str) -> None:
     assert fitted_dipoles(_phonons(name, charged=False)) is None
 
 
+def test_what_falls_faster_than_dipoles_is_not_taken_for_them() -> None:
+    """As where electrons screen: near the middle of the cell they look alike."""
+    phonons = _phonons("rocksalt", 1)
+    made = Phonopy(phonons.unitcell, phonons.supercell_matrix, np.eye(3), log_level=0)
+    shortest, where = made.primitive.get_smallest_vectors()
+    vectors = np.asarray(shortest)[where[:, :, 1].T] @ made.primitive.cell
+    distances = np.linalg.norm(vectors, axis=2)[:, :, None, None]
+    for length, found in ((0.5, False), (50.0, True)):
+        made.force_constants = phonons.force_constants * np.exp(-distances / length)
+        assert (fitted_dipoles(made) is not None) is found
+
+
 def test_symmetry_may_forbid_dipoles() -> None:
     silicon = bulk("Si", "diamond", a=5.4)
     cell = phonopy_cell(silicon.cell.array, silicon.get_scaled_positions(), ["Si", "Si"])
