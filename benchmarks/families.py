@@ -179,17 +179,23 @@ def without_symmetry(outcome: Measured, workdir: Path) -> tuple[float, float]:
 
 
 def measured(
-    name: str, calculator: str, workdir: Path, *, mesh: tuple[int, int, int] | None, symmetry: bool
+    name: str,
+    potential: PhononSettings,
+    workdir: Path,
+    *,
+    mesh: tuple[int, int, int] | None,
+    symmetry: bool,
 ) -> dict[str, Any]:
     """One evaluation; with the settings of a reference if a mesh is given."""
-    settings = PhononSettings(calculator=calculator, bands=False)
+    settings = potential
     if mesh is not None:
         settings = converged(settings, mesh)
     context = Context(workdir, keep_large=symmetry)
     outcome = PhononBTE(settings).evaluate(crystal(name), context=context)
     row: dict[str, Any] = {
         "name": name,
-        "calculator": calculator,
+        "calculator": potential.calculator,
+        "dispersion": potential.dispersion,
         "converged": mesh is not None,
         "status": outcome.status,
         "reason": getattr(outcome, "reason", None) or getattr(outcome, "message", None),
@@ -258,12 +264,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="formulas; all crystals without any")
     parser.add_argument("--calculator", default="dpa4-neo-0704")
+    parser.add_argument("--dispersion", choices=["d3"], default=None)
     parser.add_argument("--converged", action="store_true")
     parser.add_argument("--symmetry", action="store_true")
     parser.add_argument("--workdir", type=Path, default=None)
     parser.add_argument("--rows", type=Path, default=None)
     arguments = parser.parse_args()
     workdir = arguments.workdir or Path(tempfile.mkdtemp())
+    potential = PhononSettings(
+        calculator=arguments.calculator, dispersion=arguments.dispersion, bands=False
+    )
     found: dict[str, dict[bool, dict[str, Any]]] = {}
     if arguments.rows is not None and arguments.rows.is_file():
         for line in arguments.rows.read_text().splitlines():
@@ -280,9 +290,7 @@ def main() -> None:
             if tight in rows or (tight and "kappa" not in rows[False]):
                 continue
             mesh = mesh_of_reference(rows[False]) if tight else None
-            rows[tight] = measured(
-                name, arguments.calculator, workdir, mesh=mesh, symmetry=arguments.symmetry
-            )
+            rows[tight] = measured(name, potential, workdir, mesh=mesh, symmetry=arguments.symmetry)
             if arguments.rows is not None:
                 with arguments.rows.open("a") as file:
                     file.write(json.dumps(rows[tight]) + "\n")

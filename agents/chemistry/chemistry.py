@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from pymatgen.core.composition import Composition
@@ -79,7 +79,17 @@ def oxidation_states(symbol: str, rule: Rule = "common") -> tuple[int, ...]:
 
 def electronegativity(symbol: str) -> float:
     """Pauling electronegativity of an element; NaN if it has none."""
-    return float(Element(symbol).X)
+    # The attribute X of the element warns where there is none.
+    return float(Element(symbol).data.get("X") or math.nan)
+
+
+def by_electronegativity(elements: Iterable[str]) -> list[str]:
+    """Elements in one order only, also where values are equal or missing."""
+    values = {symbol: electronegativity(symbol) for symbol in elements}
+    return sorted(
+        values,
+        key=lambda s: (math.isnan(values[s]), 0.0 if math.isnan(values[s]) else values[s], s),
+    )
 
 
 def neutral_decorations(

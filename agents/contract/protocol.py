@@ -140,6 +140,31 @@ class Breeding(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Looked:
+    """How many ideas a proposer looked at until it had its candidates.
+
+    Args:
+        proposed: all, among them those that came to nothing.
+        valid: members of the space.
+        new: of these, those that are neither known nor repeated.
+    """
+
+    proposed: int = 0
+    valid: int = 0
+    new: int = 0
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A proposer that counts its ideas."""
+
+    @property
+    def looked(self) -> Looked:
+        """At what it looked when it was last asked."""
+        ...
+
+
 @runtime_checkable
 class Proposer(Protocol):
     """Proposes candidates to measure next. All its randomness comes from `rng`."""

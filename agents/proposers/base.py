@@ -11,7 +11,7 @@ import numpy as np
 from agents.acquisition.functions import Belief, acquire
 from agents.chemistry.duplicates import Admission
 from agents.contract.objective import Objective
-from agents.contract.protocol import Candidate, Space, candidate_id
+from agents.contract.protocol import Candidate, Looked, Space, candidate_id
 from oracle.contract.evaluation import Outcome
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate
@@ -80,6 +80,8 @@ class BaseProposer(ABC):
         self.name = name or self.kind
         self._fidelity = fidelity
         self._near = near_duplicates
+        self._in_vain = 0  # ideas of `_ideas` that came to nothing
+        self.looked = Looked()
 
     def propose(
         self,
@@ -97,9 +99,12 @@ class BaseProposer(ABC):
         situation = Situation(n, space, objective, evaluations, pending, surrogate, fidelity, rng)
         admit = Admission(situation.taken, near_duplicates=self._near)
         candidates: list[Candidate] = []
+        seen = valid = self._in_vain = 0
         if n > 0:
             for idea in self._ideas(situation):
-                if idea.material in space and admit(idea.material):
+                is_member = idea.material in space
+                seen, valid = seen + 1, valid + is_member
+                if is_member and admit(idea.material):
                     candidates.append(
                         Candidate(
                             idea.material,
@@ -110,6 +115,7 @@ class BaseProposer(ABC):
                     )
                     if len(candidates) == n:
                         break
+            self.looked = Looked(self._in_vain + seen, valid, len(candidates))
             if not candidates:
                 self._nothing_left(situation.space)
         return candidates

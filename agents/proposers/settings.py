@@ -79,13 +79,25 @@ class ExternalSettings(Settings):
     """Longest time of one run, s."""
 
 
+class WyckoffSettings(Settings):
+    """Crystals that a generative model writes, in the space ``kind: crystals``."""
+
+    kind: Literal["wyckoff"] = "wyckoff"
+    number: int = Field(default=64, ge=1)
+    """Number of crystals that are written in each round, from which the surrogate chooses."""
+    steering: float = Field(default=1.0, ge=0)
+    """Weight of measured crystals, in units of that of samples of the model as it was trained; with
+    0 it stays as it is."""
+
+
 NamedAgentSettings = Annotated[
     RandomSettings
     | SubstitutionSettings
     | EvolutionSettings
     | BayesianSettings
     | TreeSearchSettings
-    | ExternalSettings,
+    | ExternalSettings
+    | WyckoffSettings,
     Field(discriminator="kind"),
 ]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from agents.chemistry.chemistry import dissimilarity, electronegativity
+from agents.chemistry.chemistry import by_electronegativity, dissimilarity
 from agents.chemistry.duplicates import overlap
 from agents.spaces.base import BaseSpace
 from agents.spaces.random_crystals import check_compositions, drawn, is_neutral, sized
@@ -140,10 +139,10 @@ class CrystalSpace(BaseSpace):
             return []
         if first not in self or second not in self:
             return []
-        elements = _by_electronegativity({*first.species, *second.species})
+        elements = by_electronegativity({*first.species, *second.species})
         found: dict[str, Material] = {}
         for parent in (first, second):
-            own = _by_electronegativity(set(parent.species))
+            own = by_electronegativity(set(parent.species))
             for chosen in itertools.combinations(elements, len(own)):
                 child = self._decorated(parent, dict(zip(own, chosen, strict=True)))
                 if child is not None and child.digest not in (first.digest, second.digest):
@@ -175,9 +174,3 @@ class CrystalSpace(BaseSpace):
             structure.replace(i, symbol)
         other = sized(structure)
         return other if other is not None and other in self else None
-
-
-def _by_electronegativity(elements: Iterable[str]) -> list[str]:
-    """Elements in one order only, also where values are equal or missing."""
-    values = {symbol: electronegativity(symbol) for symbol in elements}
-    return sorted(values, key=lambda s: (math.isnan(values[s]), np.nan_to_num(values[s]), s))

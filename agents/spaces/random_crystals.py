@@ -137,12 +137,12 @@ def _placed(
     for _ in range(_PLACED):
         free = [rng.random(3) for _ in sites]
         structure = built(group, sites, random_lattice(group, rng).scale(volume), free)
-        if _is_possible(structure):
+        if is_well_packed(structure):
             return structure
     return None
 
 
-def _is_possible(structure: Structure) -> bool:
+def is_well_packed(structure: Structure) -> bool:
     """Whether no two atoms are much closer than others, so that the rest would be empty."""
     if len(structure) == 1:
         return True

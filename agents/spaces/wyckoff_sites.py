@@ -43,6 +43,11 @@ class Position:
         """Points in the conventional cell."""
         return len(self.rotations)
 
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Which of the three coordinates are free."""
+        return tuple(int(k) for k in np.flatnonzero(self.rotations[0].any(axis=0)))
+
     def points(self, free: Array) -> Array:
         """All points (multiplicity, 3), fractional, from coordinates (3,) of which some count."""
         return np.asarray((self.rotations @ free + self.translations) % 1.0)
@@ -82,6 +87,11 @@ def centring(group: int) -> int:
 
     number = {"A": 2, "B": 2, "C": 2, "I": 2, "F": 4, "R": 3}
     return number.get(Group(group, quick=True).symbol[0], 1)
+
+
+def crystal_system(group: int) -> int:
+    """Triclinic, monoclinic, orthorhombic, tetragonal, hexagonal (and trigonal), cubic, from 0."""
+    return int(np.searchsorted(_SYSTEMS, group))
 
 
 def random_sites(
@@ -124,7 +134,7 @@ def random_lattice(group: int, rng: np.random.Generator) -> Lattice:
     """A lattice of the group's crystal system and of 1 Å³, with random ratios and angles."""
     a, b, c = np.exp(rng.normal(scale=_STRETCH, size=3))
     tilts = 90.0 + rng.uniform(-_TILT, _TILT, size=3)
-    system = int(np.searchsorted(_SYSTEMS, group))
+    system = crystal_system(group)
     lattice = (
         lambda: Lattice.from_parameters(a, b, c, *tilts),
         lambda: Lattice.monoclinic(a, b, c, 90.0 + abs(tilts[1] - 90.0)),

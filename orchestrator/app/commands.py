@@ -17,6 +17,7 @@ from orchestrator.presentation.rendering import (
     best_table,
     best_title,
     console,
+    funnel_line,
     print_details,
     say,
     status_table,
@@ -150,6 +151,7 @@ def status(home: Path, name: str | None, *, as_json: bool) -> int:
         if as_json:
             return _json(document)
         console().print(status_table([document]))
+        say(console(), funnel_line(document["funnel"]))
         for note in document["notes"]:
             say(console(), note)
         if document["stop_reason"]:

@@ -12,6 +12,7 @@ import numpy as np
 from agents.contract.own_proposer import OwnProposer
 from agents.contract.protocol import Proposer, Space
 from agents.generators.external import ExternalProposer
+from agents.generators.wyckoff import WyckoffProposer
 from agents.proposers.bayesian import BayesianProposer
 from agents.proposers.defaults import agent_names
 from agents.proposers.evolution import EvolutionProposer
@@ -66,6 +67,8 @@ PROPOSERS: dict[str, Callable[..., Proposer]] = {
     "tree-search": TreeSearchProposer,
     "external": ExternalProposer,
 }
+IN_A_SPACE: dict[str, Callable[..., Proposer]] = {"wyckoff": WyckoffProposer}
+"""Proposers that are told the settings of the space beside their own."""
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
     "graph-ensemble": GraphEnsemble,
     "gaussian-process": GaussianProcess,
@@ -155,11 +158,15 @@ def build_proposers(config: CampaignConfig, fidelity: str, kind: str) -> dict[st
         "near_duplicates": config.selection.near_duplicates,
     }
     named = zip(agent_names(agents), agents, strict=True)
-    return {name: _proposer(settings, name, common) for name, settings in named}
+    return {name: _proposer(settings, name, config.space, common) for name, settings in named}
 
 
-def _proposer(settings: AgentSettings, name: str, common: Mapping[str, Any]) -> Proposer:
+def _proposer(
+    settings: AgentSettings, name: str, space: Any, common: Mapping[str, Any]
+) -> Proposer:
     try:
+        if settings.kind in IN_A_SPACE:
+            return IN_A_SPACE[settings.kind](settings, space, name=name, **common)
         if not isinstance(settings, OwnAgentSettings):
             return PROPOSERS[settings.kind](settings, name=name, **common)
         own: Proposer = made(settings, Proposer, name=name, **common)

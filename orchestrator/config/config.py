@@ -26,7 +26,7 @@ from oracle.runtime.text_files import read_text
 from orchestrator.config.budget_settings import BudgetSettings, ClosedSettings, ConfirmationSettings
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.healing_settings import DftSettings
-from orchestrator.config.kinds import OF_SPACE, check_kind
+from orchestrator.config.kinds import OF_SPACE, check_agents_of, check_kind
 from orchestrator.config.objective_rules import check_objective
 from orchestrator.config.oracle_settings import AnyOracleSettings
 from orchestrator.config.run_settings import ExecutorSettings, TrackingSettings
@@ -79,6 +79,7 @@ class CampaignConfig(ClosedSettings):
         if self.confirmation.second_opinion is not None:
             self._check_second_opinion(self.confirmation.second_opinion)
         if not (info.context or {}).get("recorded"):
+            check_agents_of(self.space.kind, [agent.kind for agent in self.agents or ()])
             if self.space.kind in OF_SPACE:
                 self.check_kind(OF_SPACE[self.space.kind])
             elif self.space.kind == "pool" and self.oracle.kind == "interface":

@@ -66,7 +66,7 @@ KINDS: dict[str, KindRules] = {
         described="crystals",
         oracles=("phonon-bte", "replay"),
         surrogates=("graph-ensemble", *_DESCRIPTORS),
-        agents=(*_ANY_AGENT, "tree-search", "external"),
+        agents=(*_ANY_AGENT, "tree-search", "external", "wyckoff"),
         default_agents=(BayesianSettings(),),
         default_surrogate=lambda oracle: GraphEnsembleSettings(),
     ),
@@ -100,6 +100,24 @@ OF_SPACE: Mapping[str, str] = {
     "interface": "interface",
 }
 """Kind of material by kind of space; that of a pool depends on its files."""
+
+
+IN_SPACES: Mapping[str, str] = {"wyckoff": "crystals"}
+"""The only kind of space in which an agent can propose, by kind of agent; others have no such."""
+
+
+def check_agents_of(space: str, agents: Iterable[str]) -> None:
+    """Check that agents can propose in a kind of space.
+
+    Raises:
+        ValueError: one cannot.
+    """
+    for agent in agents:
+        if IN_SPACES.get(agent, space) != space:
+            raise ValueError(
+                f"agents: given {agent!r} with space.kind {space!r}; expected space.kind: "
+                f"{IN_SPACES[agent]}, where structures that nobody has listed are members"
+            )
 
 
 def check_kind(

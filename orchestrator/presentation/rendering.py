@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -268,3 +268,15 @@ def print_details(to: Console, document: Document) -> None:
                 say(to, f"  {inner:<28} {text_of(part)}")
         else:
             say(to, f"{key:<30} {text_of(value)}")
+
+
+def funnel_line(counts: Mapping[str, int]) -> str:
+    """What the filters left of all ideas, in one line, as far as anything came.
+
+    Stages that an earlier version did not count are left out.
+    """
+    stages = list(counts.items())
+    while stages and not stages[-1][1]:
+        stages.pop()
+    passed = [f"{number} {name}" for name, number in stages if number]
+    return "Candidates: " + (" → ".join(passed) if passed else "none yet")

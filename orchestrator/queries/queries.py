@@ -19,6 +19,7 @@ from orchestrator.assembly.given_structures import with_scaling
 from orchestrator.campaign import hints
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.events import Belief
+from orchestrator.campaign.funnel import funnel
 from orchestrator.campaign.ranking import Ranked, best_of, ranking
 from orchestrator.campaign.state import CampaignState, Label
 from orchestrator.queries.material_files import files_of
@@ -64,6 +65,7 @@ def status(store: Store, name: str) -> Document:
         "elapsed_s": round(_elapsed(state, running), 3),
         "cost_h": round(state.cost_s() / 3600, 6),
         "stop_reason": None if running or state.stopped is None else state.stopped.reason,
+        "funnel": funnel(state),
         "notes": list(state.notes),
     }
 

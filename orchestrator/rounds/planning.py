@@ -291,7 +291,7 @@ class Planner:
         with self._stage("screen"):
             chosen, rejected = self._gate.first_allowed(selection, count)
         metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
-        metrics |= {"rejected": float(len(rejected))}
+        metrics |= proposed.metrics | {"rejected": float(len(rejected))}
         if situation.learned:
             metrics |= _spreads(selection)
             return Choice(tuple(chosen), (), metrics, rejected, proposed.notes)

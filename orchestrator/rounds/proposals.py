@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from agents.contract.protocol import Candidate, Proposer, ProposerFailed
+from agents.contract.protocol import Candidate, Counting, Looked, Proposer, ProposerFailed
 from agents.selection.batch import Selected
 from orchestrator.rounds.low_fidelity import CandidateQuery
 
@@ -17,10 +17,21 @@ class Proposals:
     Args:
         candidates: best first.
         notes: one line for each agent that failed.
+        looked: how many ideas each agent looked at; agents of the user's own do not count them.
     """
 
     candidates: Mapping[str, Sequence[Candidate]]
     notes: tuple[str, ...] = ()
+    looked: Mapping[str, Looked] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The ideas of each agent, for the record of the round."""
+        return {
+            f"{stage}_{name}": float(number)
+            for name, looked in self.looked.items()
+            for stage, number in asdict(looked).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -64,4 +75,9 @@ def proposals(
             notes.append(str(error))
     if notes and not any(candidates.values()):
         raise ProposerFailed("; ".join(notes))
-    return Proposals(candidates, tuple(notes))
+    looked = {
+        name: proposer.looked
+        for name, proposer in proposers.items()
+        if isinstance(proposer, Counting)
+    }
+    return Proposals(candidates, tuple(notes), looked)

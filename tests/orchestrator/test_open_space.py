@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
+from pydantic import ValidationError
 from rich.console import Console
 
 from agents.selection.settings import SelectionSettings
@@ -24,8 +26,10 @@ from orchestrator.assembly.oracles import build_oracle
 from orchestrator.calls import oracle_calls
 from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign.campaign import Campaign
+from orchestrator.config.config import CampaignConfig
 from orchestrator.config.loading import load_config
 from orchestrator.executors.protocol import CallContext
+from orchestrator.presentation.rendering import funnel_line
 from orchestrator.queries.queries import best, status
 from orchestrator.rounds.pool_scan import narrowed
 from orchestrator.running import runner
@@ -113,6 +117,40 @@ def test_agents_find_crystals_that_nobody_listed(
     groups = {"P4/mmm", "I4/mmm", "P6_3/mmc", "Pm-3m", "Fm-3m", "Im-3m"}
     assert {row["label"] for row in rows} <= groups
     assert "Au" in rows[0]["formula"]  # the heaviest
+
+
+def test_a_generative_model_proposes_and_its_ideas_are_counted(
+    tmp_path: Path, stand_in: Callable[[Any, Any], None]
+) -> None:
+    stand_in(oracle_calls.evaluate, _evaluated)
+    path = tmp_path / "alloys.yaml"
+    space = CONFIG["space"] | {"max_atoms": 6}  # type: ignore[operator]
+    agents = [{"kind": "wyckoff", "number": 16}]
+    path.write_text(yaml.safe_dump(CONFIG | {"space": space, "agents": agents}))
+    store = Store(tmp_path / "home")
+    runner.create(store, prepared.prepare(load_config(path)))
+    runner.run_campaign(store, "alloys", console=Console(file=io.StringIO()))
+    state = Campaign(store, "alloys").state
+    trials = state.objective_trials()
+    assert len(trials) == 8
+    assert "wyckoff" in {trial.plan.agent for trial in trials}
+    counts = status(store, "alloys")["funnel"]
+    assert counts["proposed"] >= counts["valid"] >= counts["new"] >= 8
+    assert counts["evaluated"] == counts["stable"] == 8
+    assert counts["confirmed"] == counts["agreed"] == 0
+    planned = state.rounds[0].planned_metrics
+    assert planned["proposed_wyckoff"] >= planned["new_wyckoff"] > 0
+    line = funnel_line(counts)
+    assert line.startswith(f"Candidates: {counts['proposed']} proposed → ")
+    assert line.endswith("8 evaluated → 8 stable")
+    assert funnel_line(dict.fromkeys(counts, 0)) == "Candidates: none yet"
+
+
+def test_a_generative_model_needs_a_space_that_nobody_has_listed() -> None:
+    prototypes = {"kind": "prototypes", "prototypes": ["rocksalt"], "elements": ["Na", "Cl"]}
+    given = CONFIG | {"space": prototypes, "agents": [{"kind": "wyckoff"}]}
+    with pytest.raises(ValidationError, match=r"'wyckoff' with space\.kind 'prototypes'.*crystals"):
+        CampaignConfig.model_validate(given)
 
 
 def _generating(tmp_path: Path, text: str, agents: list[dict[str, Any]]) -> Campaign:
