@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from agents.chemistry.chemistry import dissimilarity, electronegativity
+from agents.chemistry.chemistry import electronegativity
 from agents.chemistry.duplicates import overlap
+from agents.chemistry.substitutions import replacements
 from agents.spaces.base import BaseSpace
 from agents.spaces.random_crystals import check_compositions, drawn, is_neutral, sized
 from agents.spaces.settings import CrystalSpaceSettings
@@ -32,8 +33,8 @@ _REMEMBERED = 20_000  # crystals of which it is known whether they belong to the
 class CrystalSpace(BaseSpace):
     """All crystals of some elements, which nobody has listed.
 
-    Members are drawn with random positions on Wyckoff sites; neighbours have an element replaced by
-    a similar one.
+    Members are drawn with random positions on Wyckoff sites; neighbours have elements replaced by
+    those that replace them in known compounds.
 
     Args:
         settings: elements, sizes, space groups, and what is forbidden.
@@ -108,7 +109,7 @@ class CrystalSpace(BaseSpace):
         return list(found.values())
 
     def neighbours(self, material: Material) -> list[Material]:
-        """The same structure with one element replaced by another, the most similar ones first."""
+        """The same structure with one or two other elements, the most probable ones first."""
         if not isinstance(material, Crystal) or material not in self:
             return []
         if material.digest not in self._near:
@@ -118,14 +119,12 @@ class CrystalSpace(BaseSpace):
         return self._near[material.digest]
 
     def _replaced(self, crystal: Crystal) -> list[Material]:
-        present = sorted(set(crystal.species))
-        swaps = sorted(
-            ((old, new) for old in present for new in self._settings.allowed if new not in present),
-            key=lambda swap: (dissimilarity(*swap), swap),
-        )
+        settings = self._settings
+        rule = None if settings.oxidation_states == "none" else settings.oxidation_states
+        counts = {symbol: crystal.species.count(symbol) for symbol in sorted(set(crystal.species))}
         found: dict[str, Material] = {}
-        for old, new in swaps:
-            other = self._decorated(crystal, {old: new})
+        for swap in replacements(counts, settings.allowed, rule):
+            other = self._decorated(crystal, swap)
             if other is not None and other.digest != crystal.digest:
                 found.setdefault(other.digest, other)
             if len(found) == _NEAREST:

@@ -14,12 +14,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from pymatgen.core.composition import Composition
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from agents.chemistry.chemistry import default_elements, dissimilarity, neutral_charges
+from agents.chemistry.chemistry import default_elements, neutral_charges
 from agents.chemistry.duplicates import overlap
 from agents.contract.protocol import Breeding, Space
 from agents.spaces.crystal_space import CrystalSpace
+from agents.spaces.random_crystals import sized
 from agents.spaces.settings import CrystalSpaceSettings
 from agents.spaces.wyckoff_sites import Site, built, positions, random_lattice, random_sites
 from oracle.materials.crystal import Crystal
@@ -74,18 +77,29 @@ def test_draws_are_of_the_asked_chemistry(members: list[Crystal]) -> None:
         assert overlap(crystal) is None
 
 
-def test_neighbours_have_one_similar_element(space: CrystalSpace, members: list[Crystal]) -> None:
+def test_neighbours_have_one_or_two_other_elements(
+    space: CrystalSpace, members: list[Crystal]
+) -> None:
     some = 0
     for crystal in members[:8]:
         near = [one for one in space.neighbours(crystal) if isinstance(one, Crystal)]
         assert all(one in space for one in near)
         assert crystal.digest not in {one.digest for one in near}
-        changes = [set(one.species) ^ set(crystal.species) for one in near]
-        assert all(len(change) == 2 for change in changes)
-        steps = [dissimilarity(*sorted(change)) for change in changes]
-        assert steps == sorted(steps)
+        gone = [set(crystal.species) - set(one.species) for one in near]
+        assert all(1 <= len(each) <= 2 for each in gone)
+        assert all(one.spacegroup == crystal.spacegroup for one in near)
         some += len(near)
     assert some > 8
+
+
+def test_rock_salt_leads_to_its_likely_relatives(space: CrystalSpace) -> None:
+    rock_salt = sized(
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
+    )
+    assert rock_salt is not None
+    formulas = [one.formula for one in space.neighbours(rock_salt)]
+    assert set(formulas[:3]) == {"KCl", "LiCl", "NaBr"}
+    assert formulas.index("MgO") < formulas.index("ZnSe")
 
 
 def test_crossings_have_elements_of_both(space: CrystalSpace, members: list[Crystal]) -> None:
