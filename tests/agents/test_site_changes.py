@@ -103,7 +103,7 @@ def test_strain_of_wurtzite_is_its_axial_ratio() -> None:
 
 
 def test_spliced_crystals_have_symmetry_and_the_asked_composition() -> None:
-    first, second = _prototype("rocksalt", ("Mg", "O")), _prototype("wurtzite", ("Zn", "S"))
+    first, second = _prototype("rocksalt", ("Mg", "O")), _prototype("cscl", ("Zn", "S"))
     groups: set[int] = set()
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -113,8 +113,7 @@ def test_spliced_crystals_have_symmetry_and_the_asked_composition() -> None:
             assert set(counts) <= {"Mg", "O", "Zn", "S"}
             assert _one_to_one(dict(counts))
             groups.add(SpacegroupAnalyzer(child, symprec=0.01).get_space_group_number())
-    assert len(groups) > 2
-    assert max(groups) > 15  # orthorhombic, or higher
+    assert groups >= {166, 221, 225}  # layers of both, and either structure
 
 
 def test_nothing_is_spliced_that_may_not_be() -> None:
