@@ -136,7 +136,20 @@ class Breeding(Protocol):
         ...
 
     def strained(self, material: Material) -> list[Material]:
-        """Members of the same structure type, closest in volume first."""
+        """Members of the same structure type under strain.
+
+        In a list, which has no others, those closest in volume first; in an open space, of other
+        shapes.
+        """
+        ...
+
+
+@runtime_checkable
+class Mutating(Protocol):
+    """A space whose members can be changed at random, beyond the neighbours that they have."""
+
+    def mutated(self, material: Material, rng: np.random.Generator) -> list[Material]:
+        """Members with atoms displaced or exchanged, in random order; none where it has none."""
         ...
 
 

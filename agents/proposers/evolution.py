@@ -1,4 +1,4 @@
-"""Evolution: crossover, mutation and chemical strain among the best candidates."""
+"""Evolution: crossover, mutation and strain among the best candidates."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from agents.chemistry.duplicates import Admission
-from agents.contract.protocol import Breeding, Space
+from agents.contract.protocol import Breeding, Mutating, Space
 from agents.proposers.base import BaseProposer, Idea, Situation, ranked, scattered
 from agents.proposers.settings import EvolutionSettings
 from oracle.materials.material import Material
 
 _PER_CANDIDATE = 8  # children that are ranked for each candidate to propose
 _TRIES = 8  # attempts per child: late in a campaign most of them lead to known materials
+_MOVED = 0.5  # share of mutations, where both are possible, that change atoms and not elements
 _DEFAULTS = EvolutionSettings()
 
 
@@ -81,6 +82,10 @@ class EvolutionProposer(BaseProposer):
             return [Idea(c, (first, second)) for c in space.crossings(first, second, rng)]
         if operator == 2 and isinstance(space, Breeding):
             return [Idea(c, (first,)) for c in space.strained(first)]
+        if isinstance(space, Mutating) and rng.random() < _MOVED:
+            changed = space.mutated(first, rng)
+            if changed:
+                return [Idea(c, (first,)) for c in changed]
         near = space.neighbours(first)
         # Geometric distribution: mostly the nearest neighbour, sometimes a distant one, so that
         # mutation differs from plain substitution.

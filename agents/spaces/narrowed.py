@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from agents.contract.protocol import Breeding, Reading, Space
+from agents.contract.protocol import Breeding, Mutating, Reading, Space
 from agents.spaces.base import BaseSpace
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
@@ -65,6 +65,10 @@ class Narrowed(BaseSpace):
     def strained(self, material: Material) -> list[Material]:
         """Members of the whole space with the same structure type; none if it has no strain."""
         return self._space.strained(material) if isinstance(self._space, Breeding) else []
+
+    def mutated(self, material: Material, rng: np.random.Generator) -> list[Material]:
+        """Random changes within the whole space; none if it has none."""
+        return self._space.mutated(material, rng) if isinstance(self._space, Mutating) else []
 
     def label(self, material: Material) -> str | None:
         """Id in the user's pool or name of the prototype."""

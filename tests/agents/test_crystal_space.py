@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from pymatgen.core.composition import Composition
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from agents.chemistry.chemistry import default_elements, dissimilarity, neutral_charges
+from agents.chemistry.chemistry import default_elements, neutral_charges
 from agents.chemistry.duplicates import overlap
-from agents.contract.protocol import Breeding, Space
+from agents.contract.objective import Objective
+from agents.contract.protocol import Breeding, Mutating, Space
+from agents.proposers.evolution import EvolutionProposer
+from agents.proposers.settings import EvolutionSettings
 from agents.spaces.crystal_space import CrystalSpace
+from agents.spaces.random_crystals import sized
 from agents.spaces.settings import CrystalSpaceSettings
 from agents.spaces.wyckoff_sites import Site, built, positions, random_lattice, random_sites
+from oracle.contract.evaluation import Measured, Outcome
 from oracle.materials.crystal import Crystal
 from oracle.materials.superlattice import Superlattice
 
@@ -74,18 +82,29 @@ def test_draws_are_of_the_asked_chemistry(members: list[Crystal]) -> None:
         assert overlap(crystal) is None
 
 
-def test_neighbours_have_one_similar_element(space: CrystalSpace, members: list[Crystal]) -> None:
+def test_neighbours_have_one_or_two_other_elements(
+    space: CrystalSpace, members: list[Crystal]
+) -> None:
     some = 0
     for crystal in members[:8]:
         near = [one for one in space.neighbours(crystal) if isinstance(one, Crystal)]
         assert all(one in space for one in near)
         assert crystal.digest not in {one.digest for one in near}
-        changes = [set(one.species) ^ set(crystal.species) for one in near]
-        assert all(len(change) == 2 for change in changes)
-        steps = [dissimilarity(*sorted(change)) for change in changes]
-        assert steps == sorted(steps)
+        gone = [set(crystal.species) - set(one.species) for one in near]
+        assert all(1 <= len(each) <= 2 for each in gone)
+        assert all(one.spacegroup == crystal.spacegroup for one in near)
         some += len(near)
     assert some > 8
+
+
+def test_rock_salt_leads_to_its_likely_relatives(space: CrystalSpace) -> None:
+    rock_salt = sized(
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
+    )
+    assert rock_salt is not None
+    formulas = [one.formula for one in space.neighbours(rock_salt)]
+    assert set(formulas[:3]) == {"KCl", "LiCl", "NaBr"}
+    assert formulas.index("MgO") < formulas.index("ZnSe")
 
 
 def test_crossings_have_elements_of_both(space: CrystalSpace, members: list[Crystal]) -> None:
@@ -98,7 +117,69 @@ def test_crossings_have_elements_of_both(space: CrystalSpace, members: list[Crys
             assert set(child.species) <= {*first.species, *second.species}
         some += len(children)
     assert some > 4
-    assert space.strained(members[0]) == []
+
+
+def test_some_children_have_a_structure_of_neither_parent(
+    space: CrystalSpace, members: list[Crystal]
+) -> None:
+    new = 0
+    for first, second in zip(members[:8], members[8:16], strict=True):
+        children = space.crossings(first, second, np.random.default_rng(0))
+        groups = {first.spacegroup, second.spacegroup}
+        new += sum(one.spacegroup not in groups for one in children if isinstance(one, Crystal))
+    assert new > 4
+
+
+def test_strain_changes_the_shape_only(space: CrystalSpace, members: list[Crystal]) -> None:
+    for crystal in members[:6]:
+        children = space.strained(crystal)
+        assert crystal.digest not in {one.digest for one in children}
+        assert children == space.strained(crystal)
+        for child in children:
+            assert child in space
+            assert isinstance(child, Crystal)
+            assert sorted(child.species) == sorted(crystal.species)
+        assert bool(children) == (crystal.spacegroup[1] < 195)
+
+
+def test_mutations_are_members_and_follow_from_the_seed(
+    space: CrystalSpace, members: list[Crystal]
+) -> None:
+    assert isinstance(space, Mutating)
+    some = 0
+    for crystal in members[:8]:
+        first, again = (space.mutated(crystal, np.random.default_rng(5)) for _ in range(2))
+        digests = [one.digest for one in first]
+        assert digests == [one.digest for one in again]
+        assert len(set(digests)) == len(digests)
+        assert crystal.digest not in digests
+        for child in first:
+            assert child in space
+            assert isinstance(child, Crystal)
+            assert set(child.species) == set(crystal.species)
+            assert len(child.species) <= len(crystal.species)
+        some += len(first)
+    assert some > 8
+
+
+def test_evolution_uses_every_operator_of_the_space(
+    space: CrystalSpace, members: list[Crystal], measured: Callable[..., Measured]
+) -> None:
+    evaluations: list[Outcome] = [measured(one) for one in members[:8]]
+    for only in ("crossover", "mutation", "strain"):
+        weights = dict.fromkeys(("crossover", "mutation", "strain"), 0.0) | {only: 1.0}
+        candidates = EvolutionProposer(EvolutionSettings(**weights, parents=6)).propose(
+            2,
+            space=space,
+            objective=Objective(),
+            evaluations=evaluations,
+            pending=[],
+            surrogate=None,
+            rng=np.random.default_rng(0),
+        )
+        assert len(candidates) == 2
+        assert all(one.material in space for one in candidates)
+        assert all(len(one.parents) == (2 if only == "crossover" else 1) for one in candidates)
 
 
 def test_a_replacement_can_be_taken_back(space: CrystalSpace, members: list[Crystal]) -> None:
@@ -179,6 +260,8 @@ def test_strangers(space: CrystalSpace, members: list[Crystal]) -> None:
         assert space.neighbours(stranger) == []
         assert space.label(stranger) is None
         assert space.crossings(stranger, members[0], np.random.default_rng(0)) == []
+        assert space.mutated(stranger, np.random.default_rng(0)) == []
+        assert space.strained(stranger) == []
     assert space.label(members[0]) == members[0].spacegroup[0]
 
 
