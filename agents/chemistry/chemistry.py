@@ -14,6 +14,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 
@@ -142,6 +144,25 @@ def neutral_decorations(
                 yield names, charges
 
 
+def neutral_counts(
+    elements: Sequence[str], counts: NDArray[np.int_], rule: Rule = "common"
+) -> NDArray[np.bool_]:
+    """Which of many compositions of the same elements are neutral, as `neutral_charges` tells.
+
+    Args:
+        elements: symbols (k,).
+        counts: (n, k) atoms of each element.
+        rule: which oxidation states are allowed, see `oxidation_states`.
+
+    Returns:
+        Mask (n,).
+    """
+    neutral = np.zeros(len(counts), dtype=bool)
+    for charges in _plausible_charges(elements, rule):
+        neutral |= counts @ np.array(charges) == 0
+    return neutral
+
+
 def neutral_charges(composition: Composition, rule: Rule = "common") -> dict[str, int] | None:
     """Charges of the elements of a composition, or None when no neutral assignment exists."""
     return next(_assignments(composition, rule), None)
@@ -149,14 +170,21 @@ def neutral_charges(composition: Composition, rule: Rule = "common") -> dict[str
 
 def _assignments(composition: Composition, rule: Rule) -> Iterator[dict[str, int]]:
     """All neutral assignments of one charge per element."""
+    symbols = sorted(e.symbol for e in composition.elements)
+    for charges in _plausible_charges(symbols, rule):
+        total = sum(composition[s] * c for s, c in zip(symbols, charges, strict=True))
+        if abs(total) < 1e-6:
+            yield dict(zip(symbols, charges, strict=True))
+
+
+def _plausible_charges(symbols: Sequence[str], rule: Rule) -> Iterator[tuple[int, ...]]:
+    """Charges of elements, one each, of which the positive are the less electronegative."""
     from smact.screening import pauling_test
 
-    symbols = sorted(e.symbol for e in composition.elements)
     scale = [electronegativity(s) for s in symbols]
     for charges in itertools.product(*(oxidation_states(s, rule) for s in symbols)):
-        total = sum(composition[s] * c for s, c in zip(symbols, charges, strict=True))
-        if abs(total) < 1e-6 and pauling_test(charges, scale, threshold=_TOLERANCE):
-            yield dict(zip(symbols, charges, strict=True))
+        if pauling_test(charges, scale, threshold=_TOLERANCE):
+            yield charges
 
 
 def closed_shell_triples(elements: Sequence[str]) -> Iterator[tuple[str, str, str]]:

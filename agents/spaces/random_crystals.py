@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from ase.data import covalent_radii
+from numpy.typing import NDArray
 from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 
-from agents.chemistry.chemistry import neutral_charges
+from agents.chemistry.chemistry import neutral_charges, neutral_counts
 from agents.spaces.settings import CrystalSpaceSettings
 from agents.spaces.wyckoff_sites import built, centring, random_lattice, random_sites
 from oracle.materials.crystal import Crystal
@@ -86,11 +86,10 @@ def compositions(
     """All reduced compositions of exactly these elements that the space allows."""
     if settings.forbids(elements) or len(elements) > settings.max_atoms:
         return ()
-    counts = (
-        dict(zip(elements, each, strict=True))
-        for each in _reduced_counts(len(elements), settings.max_atoms)
-    )
-    return tuple(each for each in counts if is_neutral(each, settings))
+    counts = _reduced_counts(len(elements), settings.max_atoms)
+    if settings.oxidation_states != "none":
+        counts = counts[neutral_counts(elements, counts, settings.oxidation_states)]
+    return tuple(dict(zip(elements, each, strict=True)) for each in counts.tolist())
 
 
 def is_neutral(counts: dict[str, int], settings: CrystalSpaceSettings) -> bool:
@@ -159,11 +158,10 @@ def _sphere(symbol: str) -> float:
     return float(4 / 3 * np.pi * covalent_radii[Element(symbol).Z] ** 3)
 
 
-def _reduced_counts(number: int, most: int) -> Sequence[tuple[int, ...]]:
-    """Numbers of atoms of so many elements, at most `most` in all, without common divisor."""
-    each = range(1, most - number + 2)
-    return [
-        counts
-        for counts in itertools.product(each, repeat=number)
-        if sum(counts) <= most and math.gcd(*counts) == 1
-    ]
+@functools.lru_cache(maxsize=32)
+def _reduced_counts(number: int, most: int) -> NDArray[np.int_]:
+    """Atoms (n, number) of so many elements, at most `most` in all, without common divisor."""
+    # Sums of the first, the first two, ... numbers, which are all sets of so many up to `most`.
+    sums = np.array(list(itertools.combinations(range(1, most + 1), number)), dtype=int)
+    each = np.diff(sums.reshape(-1, number), axis=1, prepend=0)
+    return np.asarray(each[np.gcd.reduce(each, axis=1) == 1])

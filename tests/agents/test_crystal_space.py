@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from agents.contract.protocol import Breeding, Mutating, Space
 from agents.proposers.evolution import EvolutionProposer
 from agents.proposers.settings import EvolutionSettings
 from agents.spaces.crystal_space import CrystalSpace
-from agents.spaces.random_crystals import sized
+from agents.spaces.random_crystals import compositions, sized
 from agents.spaces.settings import CrystalSpaceSettings
 from agents.spaces.wyckoff_sites import Site, built, positions, random_lattice, random_sites
 from oracle.contract.evaluation import Measured, Outcome
@@ -338,3 +339,20 @@ def test_sites_hold_the_numbers_of_atoms(group: int, units: int, seed: int) -> N
         assert sum(held) == wanted
     fixed = [s.position for s in sites if table[s.position].freedom == 0]
     assert len(fixed) == len(set(fixed))
+
+
+@pytest.mark.parametrize("rule", ["common", "any"])
+@pytest.mark.parametrize("elements", [("Na", "Cl"), ("Fe", "O"), ("Ba", "Ti", "O"), ("Na", "K")])
+def test_many_compositions_are_told_at_once_to_be_neutral(
+    elements: tuple[str, ...], rule: Literal["common", "any"]
+) -> None:
+    given = CrystalSpaceSettings(elements=elements, max_atoms=9, oxidation_states=rule)
+    found = compositions(elements, given)
+    everything = CrystalSpaceSettings(elements=elements, max_atoms=9, oxidation_states="none")
+    possible = compositions(elements, everything)
+    assert len(possible) == len({tuple(one.values()) for one in possible})
+    assert all(math.gcd(*one.values()) == 1 and sum(one.values()) <= 9 for one in possible)
+    assert [one for one in possible if neutral_charges(Composition(one), rule)] == list(found)
+    assert {frozenset({"Na": 1, "Cl": 1}.items())} >= {
+        frozenset(one.items()) for one in found if set(elements) == {"Na", "Cl"}
+    }
