@@ -253,6 +253,7 @@ def errors(
     """
     return {
         "third-order force constants": third.error,
+        "the third-order cutoff": np.full(len(settings.temperatures), third.cut),
         "the mesh": error(solved, crystal.phonons, crystal.dynamics, settings),
         "the supercell": cell_error(small, crystal.phonons, third, settings, mesh),
     }

@@ -15,7 +15,12 @@ from oracle.phonons.relax import Relaxed
 from oracle.phonons.third_order import ThirdOrder
 
 Array = NDArray[np.float64]
-_KEYS = {"third-order force constants": "fc3", "the mesh": "mesh", "the supercell": "supercell"}
+_KEYS = {
+    "third-order force constants": "fc3",
+    "the third-order cutoff": "cutoff",
+    "the mesh": "mesh",
+    "the supercell": "supercell",
+}
 
 
 def transport_record(
@@ -49,6 +54,7 @@ def transport_record(
         "fc2_supercell": fc2,
         "fc3_cutoff": third.cutoff,
         "fc3_constants": third.constants,
+        "fc3_left_out": third.left_out,
         "fc3_supercells": third.supercells,
         "relative_error": {
             **{_KEYS[name]: one_or_all(part) for name, part in parts.items()},

@@ -231,11 +231,13 @@ class Fit:
     Args:
         coefficients: (size,), best estimate.
         variance: of the residual of one equation, due to noise and to what the model leaves out.
+        left_out: the variance as a share of the mean square of the right-hand sides.
         factor: Cholesky factor of the normal matrix, as SciPy gives it.
     """
 
     coefficients: Array
     variance: float
+    left_out: float
     factor: tuple[Array, bool]
 
     def drawn(self, basis: Basis, displacements: Array, rng: np.random.Generator) -> Array:
@@ -281,7 +283,9 @@ def solve(system: Equations) -> Fit:
         ) from error
     coefficients = cho_solve(factor, system.vector)
     residual = max(system.square - float(coefficients @ system.vector), 0.0)
-    return Fit(coefficients, residual / (system.rows - unknowns), factor)
+    variance = residual / (system.rows - unknowns)
+    left_out = variance * system.rows / system.square if system.square else 0.0
+    return Fit(coefficients, variance, left_out, factor)
 
 
 def second_order_fit(phonons: Phono3py, displacements: Array, odd_forces: Array) -> Array:

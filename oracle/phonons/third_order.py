@@ -39,6 +39,10 @@ _CELL = 0.038
 """Relative error because force constants end at their supercell or cutoff: root mean square change
 in a larger supercell, less the noise of both, of eight crystals (docs/physics.md), of which CsI
 changes most, by 8 %. Leaving out the outermost shells does not tell it for a single crystal."""
+_CUT = 30.0
+"""Relative error of kappa per share of the squared forces that constants within the cutoff do not
+explain. SnSe: kappa falls by 25 to 60 % as this share falls from 1.4 to 0.6 % (docs/physics.md)."""
+_MOST_CUT = 0.5  # largest of these errors, beyond which the share says no more
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class ThirdOrder:
         supercells: number of displaced supercells.
         cutoff: longest distance between atoms, Å; None where the supercell is the limit.
         constants: number of independent force constants; None for finite differences.
+        left_out: share of the squared third-order forces that the constants do not explain; 0 for
+            finite differences, which tell nothing of it.
     """
 
     fc3: Array
@@ -64,6 +70,12 @@ class ThirdOrder:
     supercells: int
     cutoff: float | None
     constants: int | None
+    left_out: float = 0.0
+
+    @property
+    def cut(self) -> float:
+        """Relative error of kappa by what lies beyond the cutoff."""
+        return min(_CUT * self.left_out, _MOST_CUT)
 
     @property
     def scattering(self) -> Array:
@@ -143,6 +155,7 @@ def adaptive(
         supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
+        left_out=fit.left_out,
     )
 
 

@@ -1,0 +1,91 @@
+"""What third-order force constants within a cutoff leave out, and the error stated for it."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.calculators.emt import EMT
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from oracle.contract.evaluation import Measured
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.phonons.snapshots import equations, random_displacements, solve, third_order_basis
+from oracle.phonons.supercells import as_atoms, displaced
+from oracle.phonons.third_order import ThirdOrder
+from oracle.runtime.context import Context
+from tests.oracle.emt_crystals import emt_phonons
+
+LENGTH = 0.03  # Å
+_FACES = [(0.0, 0.0, 0.0), (0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0)]
+
+
+@functools.cache
+def _left_out(cutoff: float | None, noise: float = 0.0) -> float:
+    """Share of the squared even forces of AuCu3 that is not explained."""
+    cell = emt_phonons("cubic")
+    rest = as_atoms(cell.supercell)
+    basis = third_order_basis(cell, cutoff, 12, 1.3)
+    drawn = random_displacements(len(rest), range(12), LENGTH, "1a" * 16)
+    forces = []
+    for u in drawn:
+        pair = []
+        for sign in (1.0, -1.0):
+            moved = displaced(rest, sign * u)
+            moved.calc = EMT()
+            pair.append(moved.get_forces())
+        forces.append((pair[0] + pair[1]) / 2)
+    even = np.array(forces)
+    even += (
+        noise
+        * even.std(axis=(1, 2), keepdims=True)
+        * np.random.default_rng(0).standard_normal(even.shape)
+    )
+    return solve(equations(basis, drawn, even)).left_out
+
+
+def test_a_shorter_cutoff_leaves_out_more() -> None:
+    shares = [_left_out(cutoff) for cutoff in (3.2, 4.2, None)]
+    assert shares[0] > 1.5 * shares[1] > 2 * shares[2]
+    assert 0 <= shares[2] < 0.01
+
+
+def test_noise_is_left_out_to_its_share() -> None:
+    noisy = _left_out(None, noise=0.3)
+    assert noisy - _left_out(None) == pytest.approx(0.3**2 / (1 + 0.3**2), rel=0.3)
+
+
+def test_the_error_grows_with_what_is_left_out_up_to_a_limit() -> None:
+    none = np.zeros(1)
+    cuts = [
+        ThirdOrder(none, 1.0, none, none, none, 3, 4.0, 5, left_out=share).cut
+        for share in (0.0, 0.001, 0.01, 0.9)
+    ]
+    assert cuts[0] == 0.0
+    assert 0.01 < cuts[1] < 0.05 < 0.2 < cuts[2] < cuts[3] == 0.5
+
+
+def test_an_evaluation_states_what_its_cutoff_leaves_out(tmp_path: Path) -> None:
+    crystal = Crystal.from_structure(Structure(Lattice.cubic(3.6), ["Cu"] * 4, _FACES))
+    found = {}
+    for cutoff in (2.9, 5.5):
+        settings = PhononSettings(
+            calculator="ase.calculators.emt:EMT",
+            fc3_cutoff=cutoff,
+            fc2_length=10.0,
+            mesh=(6, 6, 6),
+            bands=False,
+        )
+        outcome = PhononBTE(settings).evaluate(crystal, context=Context(tmp_path))
+        assert isinstance(outcome, Measured)
+        errors = outcome.provenance["relative_error"]
+        share = outcome.provenance["fc3_left_out"]
+        assert errors["cutoff"] == pytest.approx(min(30 * share, 0.5))
+        assert errors["total"] >= errors["cutoff"]
+        found[cutoff] = share, outcome.low_confidence
+    assert found[2.9][0] > 3 * found[5.5][0]
