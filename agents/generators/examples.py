@@ -122,12 +122,13 @@ def _exchanged(crystal: SiteDescription, rng: np.random.Generator) -> SiteDescri
 
 
 def _similar(symbol: str, rng: np.random.Generator) -> str:
-    elements, weights = _similarities(symbol)
+    elements, weights = similarities(symbol)
     return elements[int(rng.choice(len(elements), p=weights))]
 
 
 @functools.cache
-def _similarities(symbol: str) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+def similarities(symbol: str) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Elements that may take the place of one, and how likely each does."""
     elements = default_elements(lanthanides=True)
     weights = np.array([np.exp(-dissimilarity(symbol, other) / _ALIKE) for other in elements])
     return elements, weights / weights.sum()
