@@ -2,19 +2,25 @@
 
     python benchmarks/wyckoff_prior.py train [FILE] [--steps N]
     python benchmarks/wyckoff_prior.py measure [--samples N]
+    python benchmarks/wyckoff_prior.py steer [FOLDER] [--samples N] [--seed N]
 
 ``train`` makes the weights that are shipped, in about half an hour on one core. ``measure`` lets
 the shipped model write crystals of an open space, and counts what becomes of them: well packed,
 inside of the space, distinct, and of a structure type that it was not trained on (by pymatgen's
 StructureMatcher, elements disregarded, among the prototypes of AFLOW's library); beside
-`symmetric-random` draws.
+`symmetric-random` draws. ``steer`` seeks the lowest kappa by Slack's formula (relaxation, second
+order and stability by the default potential, in small supercells): samples of the shipped model,
+five rounds of 16 that the agent proposes without a surrogate, and as many samples of the model that
+has learned from them.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import tempfile
 import time
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,15 +29,29 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core.structure import Structure
 
 from agents.chemistry.chemistry import default_elements
+from agents.contract.objective import Objective
 from agents.generators import examples, wyckoff
 from agents.generators.network import saved
 from agents.generators.training import learned
+from agents.generators.wyckoff import WyckoffProposer
+from agents.proposers.settings import WyckoffSettings
 from agents.spaces.crystal_space import CrystalSpace
 from agents.spaces.random_crystals import drawn
 from agents.spaces.settings import CrystalSpaceSettings
+from oracle.contract.evaluation import Outcome, Unstable
 from oracle.materials.crystal import Crystal
+from oracle.materials.material import Material
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons.settings import PhononSettings
+from oracle.runtime.context import Context
 
 _WEIGHTS = Path(wyckoff.__file__).with_name("wyckoff_prior.safetensors")
+_OPEN = CrystalSpaceSettings(
+    elements=tuple(
+        "Li Na K Rb Cs Mg Ca Sr Ba Zn Cd O S Se Te F Cl Br I".split(),
+    ),
+    max_atoms=8,
+)
 _SOURCES = (
     (examples.decorated_prototypes, 16_000),
     (examples.occupations, 20_000),
@@ -74,6 +94,48 @@ def measure(samples: int) -> None:
         print(f"| {name} | {' | '.join(map(str, counts))} | {seconds:.0f} |", flush=True)
 
 
+def steer(folder: Path, samples: int, seed: int) -> None:
+    """Print what the shipped and the steered model write, by the objective."""
+    objective = Objective(property="kappa_slack", temperature=300.0, goal="minimize")
+    space = CrystalSpace(_OPEN)
+    taken: list[Material] = []
+    known: list[Outcome] = []  # of the rounds
+    rng = np.random.default_rng(seed)
+    for label, number, steering in (
+        ("shipped", samples, 0.0),
+        *((f"round {n}", 16, 1.0) for n in range(1, 6)),
+        ("steered", samples, 1.0),
+    ):
+        settings = WyckoffSettings(number=number, steering=steering)
+        proposed = WyckoffProposer(settings, _OPEN).propose(
+            number,
+            space=space,
+            objective=objective,
+            evaluations=known,
+            pending=taken,
+            surrogate=None,
+            rng=rng,
+        )
+        outcomes = [_slack(one.material, folder) for one in proposed]
+        taken += [one.material for one in outcomes]
+        if label.startswith("round"):
+            known += outcomes
+        values = [v[0] for one in outcomes if (v := objective.value(one)) is not None]
+        deciles = np.quantile(values, [0.1, 0.5, 0.9]).round(3)
+        unstable = sum(isinstance(one, Unstable) for one in outcomes)
+        print(
+            f"{label}: {len(proposed)} proposed, {unstable} unstable, {len(values)} measured, "
+            f"deciles 1, 5, 9 of kappa: {deciles.tolist()} W/m/K",
+            flush=True,
+        )
+
+
+def _slack(material: Material, folder: Path) -> Outcome:
+    settings = PhononSettings(fidelities=("harmonic",), fc2_length=12.0, fc2_atoms=100, bands=False)
+    oracle = PhononBTE(settings, "harmonic")
+    return oracle.evaluate(material, context=Context(folder, threads=1))
+
+
 def _types() -> dict[tuple[int, int], list[Structure]]:
     """Prototypes by space group and number of atoms."""
     found: dict[tuple[int, int], list[Structure]] = {}
@@ -92,15 +154,20 @@ def _is_known(crystal: Crystal, known: dict[tuple[int, int], list[Structure]]) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["train", "measure"])
-    parser.add_argument("file", type=Path, nargs="?", default=_WEIGHTS)
+    parser.add_argument("what", choices=["train", "measure", "steer"])
+    parser.add_argument("path", type=Path, nargs="?")
     parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--samples", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.what == "train":
-        train(arguments.file, arguments.steps)
+        train(arguments.path or _WEIGHTS, arguments.steps)
+    elif arguments.what == "measure":
+        measure(arguments.samples or 1000)
     else:
-        measure(arguments.samples)
+        warnings.simplefilter("ignore")
+        folder = arguments.path or Path(tempfile.mkdtemp())
+        steer(folder, arguments.samples or 40, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from orchestrator.rounds.constraint_gate import constraints_of
 _EXAMINED = 300  # materials of which the most frequent kinds are found
 _KINDS = 4  # kinds of crystals that are timed
 _LONG = 5.0  # s; forces expected to take longer are not timed but scaled from a smaller cell
+_LARGE = 50  # atoms from which on forces take as long per atom, however many there are
 _STABLE = 0.7  # share of candidates for which third-order force constants are computed
 _EOS = 13  # calculations of energy and stress for an energy-volume curve
 _RELAXED = 12  # the same for a relaxation to 0.04 eV/Å
@@ -134,11 +135,14 @@ class Timed:
     def __call__(self, atoms: Atoms) -> float:
         """Seconds of one thread for the forces of a structure."""
         n, formula = len(atoms), atoms.symbols.formula.reduce()[0].format("hill")
-        per_atom = max((s / k for (k, f), s in self._measured.items() if f == formula), default=0.0)
+        known = {k: s / k for (k, f), s in self._measured.items() if f == formula}
+        large = [per_atom for k, per_atom in known.items() if k >= _LARGE]
         key = n, formula
         if key not in self._measured:
-            if per_atom * n > _LONG:
-                return per_atom * n
+            if n >= _LARGE and large:
+                return large[0] * n
+            if max(known.values(), default=0.0) * n > _LONG:
+                return max(known.values()) * n
             self._measured[key] = seconds_of_forces(self._potential, atoms, 2)
         return self._measured[key]
 
