@@ -47,8 +47,9 @@ from oracle.runtime.context import Context
 
 _WEIGHTS = Path(wyckoff.__file__).with_name("wyckoff_prior.safetensors")
 _OPEN = CrystalSpaceSettings(
-    elements=tuple(
-        "Li Na K Rb Cs Mg Ca Sr Ba Zn Cd O S Se Te F Cl Br I".split(),
+    elements=(
+        *("Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Zn", "Cd"),
+        *("O", "S", "Se", "Te", "F", "Cl", "Br", "I"),
     ),
     max_atoms=8,
 )
