@@ -32,7 +32,7 @@ from oracle.runtime.errors import RAISED_BY_LIBRARIES, OracleError, SetupError, 
 from oracle.runtime.own_classes import made
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
-from orchestrator.config.kinds import KINDS
+from orchestrator.config.kinds import KINDS, default_agents
 from orchestrator.config.run_settings import ExecutorSettings
 from orchestrator.executors.protocol import Executor
 from orchestrator.executors.ray_executor import RayExecutor
@@ -152,7 +152,7 @@ def build_proposers(config: CampaignConfig, fidelity: str, kind: str) -> dict[st
         ConfigError: a proposer of the user's own cannot be created, or does not have the interface
             of one.
     """
-    agents = config.agents or KINDS[kind].default_agents
+    agents = config.agents or default_agents(config.space.kind, kind)
     common: dict[str, Any] = {
         "fidelity": fidelity,
         "near_duplicates": config.selection.near_duplicates,

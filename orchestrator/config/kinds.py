@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.proposers.settings import BayesianSettings, NamedAgentSettings, RandomSettings
+from agents.proposers.settings import (
+    BayesianSettings,
+    EvolutionSettings,
+    NamedAgentSettings,
+    RandomSettings,
+    WyckoffSettings,
+)
 from oracle.interface.settings import InterfaceSettings
 from oracle.runtime.local_inputs import names_code
 from surrogate.contract.settings import (
@@ -102,8 +108,24 @@ OF_SPACE: Mapping[str, str] = {
 """Kind of material by kind of space; that of a pool depends on its files."""
 
 
+OF_OPEN_SPACES: Mapping[str, tuple[NamedAgentSettings, ...]] = {
+    "crystals": (BayesianSettings(), WyckoffSettings(), EvolutionSettings())
+}
+"""Default agents by kind of space, where they differ from those of the kind of material: of random
+crystals, which the Bayesian agent chooses from there, one in a hundred is stable and low in energy
+(benchmarks/README.md)."""
 IN_SPACES: Mapping[str, str] = {"wyckoff": "crystals"}
 """The only kind of space in which an agent can propose, by kind of agent; others have no such."""
+
+
+def default_agents(space: str, kind: str) -> tuple[NamedAgentSettings, ...]:
+    """The agents of a campaign whose config names none.
+
+    Args:
+        space: kind of the space.
+        kind: kind of the materials.
+    """
+    return OF_OPEN_SPACES.get(space, KINDS[kind].default_agents)
 
 
 def check_agents_of(space: str, agents: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ from agents.spaces.settings import CrystalSpaceSettings
 from oracle.contract.evaluation import Measured, Quantity
 from oracle.materials.crystal import Crystal
 from orchestrator.assembly import prepared
-from orchestrator.assembly.build import build_space
+from orchestrator.assembly.build import build_proposers, build_space
 from orchestrator.assembly.oracles import build_oracle
 from orchestrator.calls import oracle_calls
 from orchestrator.calls.oracle_calls import EvaluationRequest
@@ -144,6 +144,16 @@ def test_a_generative_model_proposes_and_its_ideas_are_counted(
     assert line.startswith(f"Candidates: {counts['proposed']} proposed → ")
     assert line.endswith("8 evaluated → 8 stable")
     assert funnel_line(dict.fromkeys(counts, 0)) == "Candidates: none yet"
+
+
+def test_without_agents_a_generative_model_is_among_them() -> None:
+    for space, expected in (
+        (CONFIG["space"], ["bayesian", "wyckoff", "evolution"]),
+        ({"kind": "prototypes", "elements": ["Na", "Cl"]}, ["bayesian"]),
+    ):
+        given = {key: value for key, value in CONFIG.items() if key != "agents"}
+        config = CampaignConfig.model_validate(given | {"space": space})
+        assert list(build_proposers(config, "bte", "crystal")) == expected
 
 
 def test_a_generative_model_needs_a_space_that_nobody_has_listed() -> None:
