@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +145,7 @@ def neutral_decorations(
 
 
 def neutral_counts(
-    elements: Sequence[str], counts: NDArray[np.int_], rule: Rule = "common"
+    elements: Sequence[str], counts: NDArray[np.integer[Any]], rule: Rule = "common"
 ) -> NDArray[np.bool_]:
     """Which of many compositions of the same elements are neutral, as `neutral_charges` tells.
 

@@ -3,8 +3,9 @@
 A crystal is written as answers to questions that follow each other: which elements, in the order of
 electronegativity; how many atoms of each in the primitive cell; which space group; which Wyckoff
 positions hold them; the shape of the conventional cell; the free coordinates. `sketched` asks them
-and admits an answer only if the sentence can still end as a crystal of the space, so that whatever
-answers them, at random or by a model, can only say what was asked for.
+and admits an answer only if it agrees with the settings of the space and, once the elements are
+known, if the sentence can still end as a crystal of it. So whatever answers, at random or by a
+model, can only say what was asked for, or, where elements have no composition, nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.core.lattice import Lattice
 
 from agents.chemistry.chemistry import by_electronegativity
-from agents.spaces.random_crystals import compositions
+from agents.spaces.random_crystals import numbers_of_atoms
 from agents.spaces.settings import CrystalSpaceSettings
 from agents.spaces.site_description import SiteDescription
 from agents.spaces.wyckoff_sites import Array, Site, centring, crystal_system, positions
@@ -96,13 +99,7 @@ def sketched(settings: CrystalSpaceSettings, rng: np.random.Generator) -> Dialog
         rng: places parameters within the interval that an answer means.
     """
     symbols = yield from _elements(settings)
-    possible = compositions(tuple(sorted(symbols, key=settings.allowed.index)), settings)
-    options = [
-        tuple(units * counts[symbol] for symbol in symbols)
-        for counts in possible
-        for units in range(1, settings.max_atoms // sum(counts.values()) + 1)
-        if units * max(counts.values()) <= MOST_ATOMS
-    ]
+    options = numbers(tuple(symbols), settings)
     group, sites = yield from _sites(symbols, options, frozenset(settings.groups))
     lattice = yield from _cell(group, rng)
     free = yield from _coordinates(group, sites, rng)
@@ -148,7 +145,7 @@ def _repeated(
     """The dialogue about a known crystal."""
     for _ in range(len(symbols) + 1):
         yield Question(Kind.ELEMENT, _anything)
-    group, sites = yield from _sites(symbols, [counts], frozenset({crystal.group}))
+    group, sites = yield from _sites(symbols, np.array([counts]), frozenset({crystal.group}))
     if complete:
         rng = np.random.default_rng(0)
         yield from _cell(group, rng)
@@ -188,12 +185,12 @@ def _elements(settings: CrystalSpaceSettings) -> Generator[Question, int, list[s
 
     def admits(word: int) -> bool:
         if word == END:
-            ordered = tuple(sorted(chosen, key=settings.allowed.index))
-            return len(chosen) >= fewest and bool(compositions(ordered, settings))
+            return len(chosen) >= fewest and len(numbers(tuple(chosen), settings)) > 0
         if word not in rank or len(chosen) == most:
             return False
         later = not chosen or rank[word] > rank[number_of(chosen[-1])]
-        return later and not settings.forbids([*chosen, allowed[rank[word]]])
+        enough = len(chosen) + len(allowed) - rank[word] >= fewest
+        return later and enough and not settings.forbids([*chosen, allowed[rank[word]]])
 
     while True:
         word = yield Question(Kind.ELEMENT, admits)
@@ -203,13 +200,14 @@ def _elements(settings: CrystalSpaceSettings) -> Generator[Question, int, list[s
 
 
 def _sites(
-    symbols: Sequence[str], options: Sequence[tuple[int, ...]], groups: frozenset[int]
+    symbols: Sequence[str], options: NDArray[np.integer[Any]], groups: frozenset[int]
 ) -> Generator[Question, int, tuple[int, tuple[Site, ...]]]:
     """Numbers of atoms, the space group, and its positions that hold them."""
     counts: tuple[int, ...] = ()
     for place, symbol in enumerate(symbols):
-        left = {one[place] for one in options if one[:place] == counts}
+        left = set(options[:, place].tolist())
         word = yield Question(Kind.COUNT, left.__contains__, element=number_of(symbol))
+        options = options[options[:, place] == word]
         counts = (*counts, word)
     group = yield Question(
         Kind.GROUP, lambda word: word in groups and can_hold(word, counts), left=sum(counts)
@@ -265,6 +263,28 @@ def _coordinates(
             free[axis] = (word + rng.uniform(-0.5, 0.5)) / _COORDINATES
         everything.append(free)
     return tuple(everything)
+
+
+@functools.lru_cache(maxsize=500)
+def numbers(symbols: tuple[str, ...], settings: CrystalSpaceSettings) -> NDArray[np.int16]:
+    """Atoms (n, k) of each of k elements in the primitive cells that the space allows.
+
+    Of compositions in one formula unit or several, those that a space group can hold.
+
+    Args:
+        symbols: of the elements, in any order.
+        settings: of the space.
+    """
+    order = tuple(sorted(symbols, key=settings.allowed.index))
+    reduced = numbers_of_atoms(order, settings)[:, [order.index(symbol) for symbol in symbols]]
+    whole = [
+        units * reduced[reduced.sum(axis=1) * units <= settings.max_atoms]
+        for units in range(1, settings.max_atoms // len(symbols) + 1)
+    ]
+    cells = np.concatenate([np.zeros((0, len(symbols)), dtype=np.int16), *whole])
+    cells = cells[cells.max(axis=1, initial=0) <= MOST_ATOMS]
+    held = [any(can_hold(g, tuple(one)) for g in settings.groups) for one in cells.tolist()]
+    return cells[np.array(held, dtype=bool)]
 
 
 def can_hold(group: int, counts: tuple[int, ...]) -> bool:

@@ -142,7 +142,7 @@ class WyckoffNetwork(nn.Module):
         """
         tables = self.tables()
         memory, _ = self.memory(self._inputs(sentences.clamp(min=0), tables))
-        total = torch.zeros(len(sentences))
+        total = tables[Kind.COUNT].new_zeros(len(sentences))
         for kind in Kind:
             rows, steps = torch.nonzero(sentences[..., 0] == kind, as_tuple=True)
             if not len(rows):
@@ -178,7 +178,7 @@ class WyckoffNetwork(nn.Module):
 def _beside(chances: Tensor, words: Tensor, kind: Kind) -> Tensor:
     """Sum of the log probabilities of both neighbours of words; coordinates are periodic."""
     number = chances.shape[1]
-    total = torch.zeros(len(words))
+    total = chances.new_zeros(len(words))
     for shift in (-1, 1):
         moved = words + shift
         moved = moved % number if kind is Kind.COORDINATE else moved.clamp(0, number - 1)
@@ -188,7 +188,7 @@ def _beside(chances: Tensor, words: Tensor, kind: Kind) -> Tensor:
 
 def encoded(sentences: Sequence[tuple[Sequence[Question], Sequence[int]]]) -> Tensor:
     """Questions and answers as integers (batch, steps, fields); -1 after the end."""
-    longest = max(len(words) for _, words in sentences)
+    longest = max((len(words) for _, words in sentences), default=0)
     table = np.full((len(sentences), longest, _FIELDS), -1, dtype=np.int64)
     for row, (questions, words) in enumerate(sentences):
         for step, (question, word) in enumerate(zip(questions, words, strict=True)):
@@ -286,7 +286,7 @@ def loaded(path: Path) -> WyckoffNetwork:
     element, group, position = (
         weights[f"{name}_table"] for name in ("element", "group", "position")
     )
-    network = WyckoffNetwork((element, group, position))
+    network = WyckoffNetwork((element, group, position)).float()
     network.load_state_dict(weights)
     return network.eval()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.generators.examples import Example
@@ -18,7 +19,7 @@ _BATCH = 96
 _REPORTED = 500  # steps between reports
 _RATE, _DECAY = 2e-3, 0.02
 _CLIP = 1.0  # norm of a gradient
-_STEERING_STEPS, _STEERING_RATE = 40, 1e-3
+_STEERING_STEPS, _STEERING_RATE, _AT_A_TIME = 40, 1e-3, 48
 
 
 def learned(
@@ -38,7 +39,7 @@ def learned(
             examples that are held out.
     """
     rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed)  # a script of its own
     sentences = [answers(one.crystal, complete=one.complete) for one in examples]
     order = rng.permutation(len(sentences))
     held = [sentences[k] for k in order[: int(_HELD_OUT * len(order))]]
@@ -74,7 +75,7 @@ def _held_out(network: WyckoffNetwork, held: Sequence[tuple[list[Question], list
 def steered(
     prior: WyckoffNetwork,
     results: Tensor,
-    weights: Tensor,
+    weights: NDArray[np.float64],
     samples: Tensor,
     *,
     strength: float,
@@ -93,15 +94,36 @@ def steered(
         strength: weight of the samples.
         seed: of dropout.
     """
-    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _steered(prior, results, weights, samples, strength, rng)
+
+
+def _steered(
+    prior: WyckoffNetwork,
+    results: Tensor,
+    weights: NDArray[np.float64],
+    samples: Tensor,
+    strength: float,
+    rng: np.random.Generator,
+) -> WyckoffNetwork:
     network = copy.deepcopy(prior).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=_STEERING_RATE)
     for _ in range(_STEERING_STEPS):
-        good = (weights * network.log_likelihood(results, blurred=True)).sum()
-        usual = network.log_likelihood(samples, blurred=True).mean()
+        # As many as 2,000 results cost no more than a few.
+        drawn = rng.choice(len(results), _AT_A_TIME, p=weights)
+        kept = rng.permutation(len(samples))[:_AT_A_TIME]
+        good = network.log_likelihood(_without_ends(results[drawn]), blurred=True).mean()
+        usual = network.log_likelihood(_without_ends(samples[kept]), blurred=True).mean()
         optimiser.zero_grad()
         loss = -good - strength * usual
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         optimiser.step()
     return network.eval()
+
+
+def _without_ends(sentences: Tensor) -> Tensor:
+    """Sentences as long as the longest of them."""
+    return sentences[:, : int((sentences[..., 0] >= 0).sum(dim=1).max())]

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.contract.protocol import ProposerFailed, Space
-from agents.generators.grammar import answers, sketched
+from agents.generators.grammar import Question, answers, sketched
 from agents.generators.network import WyckoffNetwork, completed, encoded, loaded
 from agents.generators.training import steered
 from agents.proposers.base import BaseProposer, Idea, Situation, ranked
@@ -35,6 +35,8 @@ _IN_VAIN = 12  # times as many are written as are wanted, at most
 _FEWEST = 4  # measured crystals, from which on the model is steered
 _SHARE = 0.15  # of the measured crystals, which get most of the weight
 _REPLAYED = 96  # samples of the prior that keep it from forgetting
+_REPLAYED_TRIES = 5  # times as many are written at most
+Sentence = tuple[list[Question], list[int]]
 _PRIOR = "wyckoff_prior.safetensors"
 
 
@@ -69,12 +71,14 @@ class WyckoffProposer(BaseProposer):
         network = self._steered(situation)
         written = generated(network, self._rules, rng)
         wanted = max(situation.n, self._settings.number)
+        taken = {material.digest for material in situation.taken}
         found: dict[str, Idea] = {}
         for _, crystal in zip(range(_IN_VAIN * wanted), written, strict=False):
-            if crystal is None or crystal not in situation.space or crystal.digest in found:
-                self._in_vain += 1
-                continue
-            found[crystal.digest] = Idea(crystal)
+            self._written += 1
+            if crystal is not None and crystal in situation.space:
+                self._members += 1
+                if crystal.digest not in taken:
+                    found.setdefault(crystal.digest, Idea(crystal))
             if len(found) == wanted:
                 break
         yield from ranked(list(found.values()), situation)
@@ -82,22 +86,23 @@ class WyckoffProposer(BaseProposer):
     def _steered(self, situation: Situation) -> WyckoffNetwork:
         """The model after learning from the measured crystals."""
         prior = shipped()
-        crystals, scores = _rewarded(situation)
-        if len(crystals) < _FEWEST or self._settings.steering == 0:
+        sentences, scores = _rewarded(situation)
+        samples = _replayed(self._rules)
+        if len(sentences) < _FEWEST or not len(samples) or self._settings.steering == 0:
             return prior
         return steered(
             prior,
-            encoded([answers(crystal) for crystal in crystals]),
-            torch.from_numpy(weighted(scores)),
-            _replayed(self._rules),
+            encoded(sentences),
+            weighted(scores),
+            samples,
             strength=1 / self._settings.steering,
             seed=int(situation.rng.integers(2**31)),
         )
 
     def _nothing_left(self, space: Space) -> None:
         raise ProposerFailed(
-            f"{self.name}: none of {_IN_VAIN * self._settings.number} crystals that the model "
-            "wrote is new and well packed; allow more elements, atoms or space groups"
+            f"{self.name}: none of {self._written} crystals that the model wrote is well packed "
+            f"and new, {self._members} are known; allow more elements, atoms or space groups"
         )
 
 
@@ -131,53 +136,59 @@ def _filled(sketch: SiteDescription) -> Crystal | None:
     return sized(structure) if is_well_packed(structure) else None
 
 
-def weighted(scores: NDArray[np.float64]) -> NDArray[np.float32]:
+def weighted(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights (n,), of sum 1, that fall exponentially with the rank of scores (n,)."""
     ranks = np.empty(len(scores))
     ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
     weights = np.exp(-ranks / max(1.5, _SHARE * len(scores)))
-    return np.asarray(weights / weights.sum(), dtype=np.float32)
+    return np.asarray(weights / weights.sum())
 
 
-def _rewarded(situation: Situation) -> tuple[list[SiteDescription], NDArray[np.float64]]:
-    """Measured crystals with their scores, only those that can be trusted.
+def _rewarded(situation: Situation) -> tuple[list[Sentence], NDArray[np.float64]]:
+    """Measured crystals as sentences, and their scores; only those that can be trusted.
 
     A model that is rewarded for values with a caution would learn to make crystals of which the
     calculation is wrong.
     """
-    crystals: list[SiteDescription] = []
+    sentences: list[Sentence] = []
     scores: list[float] = []
     for outcome in situation.evaluations:
         score = situation.objective.score_of(outcome)
         if score is None or not isinstance(outcome, Measured) or outcome.low_confidence:
             continue
-        described = _described(outcome.material)
-        if described is not None:
-            crystals.append(described)
+        sentence = _in_words(outcome.material)
+        if sentence is not None:
+            sentences.append(sentence)
             scores.append(score)
-    return crystals, np.array(scores)
+    return sentences, np.array(scores)
 
 
 @functools.lru_cache(maxsize=10_000)
-def _described(material: Material) -> SiteDescription | None:
-    """The sites of a crystal; None for one that the grammar has no words for."""
+def _in_words(material: Material) -> Sentence | None:
+    """The questions and answers that give a crystal; None where the grammar has no words for it."""
     if not isinstance(material, Crystal):
         return None
-    described = sites_of(material)
     try:
-        answers(described)
+        return answers(sites_of(material))
     except ValueError:
         return None
-    return described
 
 
 @functools.lru_cache(maxsize=8)
 def _replayed(rules: CrystalSpaceSettings) -> torch.Tensor:
-    """Sentences of the shipped model about crystals of a space, the same in every round."""
+    """Sentences of the shipped model about crystals of a space, the same in every round.
+
+    There may be none, where most elements have no composition in the space groups.
+    """
     rng = np.random.default_rng(0)
-    dialogues = [sketched(rules, rng) for _ in range(_REPLAYED)]
-    sketches = completed(shipped(), dialogues, rng)
-    return encoded([answers(sketch) for sketch in sketches if sketch is not None])
+    sentences: list[Sentence] = []
+    for _ in range(_REPLAYED_TRIES):
+        dialogues = [sketched(rules, rng) for _ in range(_REPLAYED)]
+        sketches = completed(shipped(), dialogues, rng)
+        sentences += [answers(sketch) for sketch in sketches if sketch is not None]
+        if len(sentences) >= _REPLAYED:
+            break
+    return encoded(sentences[:_REPLAYED])
 
 
 @functools.cache

@@ -16,6 +16,8 @@ from oracle.contract.evaluation import Outcome
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate
 
+_BATCHES = 8  # of random draws from an unbounded space
+
 
 @dataclass(frozen=True)
 class Idea:
@@ -80,7 +82,8 @@ class BaseProposer(ABC):
         self.name = name or self.kind
         self._fidelity = fidelity
         self._near = near_duplicates
-        self._in_vain = 0  # ideas of `_ideas` that came to nothing
+        # Ideas that `_ideas` looked at by itself, and members of the space among them.
+        self._written = self._members = 0
         self.looked = Looked()
 
     def propose(
@@ -95,11 +98,12 @@ class BaseProposer(ABC):
         rng: np.random.Generator,
     ) -> list[Candidate]:
         """At most n distinct candidates, best first; see `Proposer.propose`."""
+        self.looked = Looked()
         fidelity = self._fidelity or (evaluations[-1].fidelity if evaluations else "")
         situation = Situation(n, space, objective, evaluations, pending, surrogate, fidelity, rng)
         admit = Admission(situation.taken, near_duplicates=self._near)
         candidates: list[Candidate] = []
-        seen = valid = self._in_vain = 0
+        seen = valid = self._written = self._members = 0
         if n > 0:
             for idea in self._ideas(situation):
                 is_member = idea.material in space
@@ -115,7 +119,9 @@ class BaseProposer(ABC):
                     )
                     if len(candidates) == n:
                         break
-            self.looked = Looked(self._in_vain + seen, valid, len(candidates))
+            self.looked = Looked(
+                max(self._written, seen), max(self._members, valid), len(candidates)
+            )
             if not candidates:
                 self._nothing_left(situation.space)
         return candidates
@@ -152,12 +158,16 @@ def ranked(ideas: Sequence[Idea], situation: Situation) -> list[Idea]:
 def scattered(situation: Situation) -> Iterable[Idea]:
     """Random members of the space, for when there is nothing better to propose."""
     space, rng = situation.space, situation.rng
+    if space.size is None:  # what is known is a vanishing part of it
+        for _ in range(_BATCHES):
+            yield from (Idea(material) for material in space.sample(2 * situation.n, rng))
+        return
     wanted = situation.n + len(situation.taken)
     seen = 0
     while True:
         drawn = space.sample(wanted, rng)
         yield from (Idea(material) for material in drawn)
         seen += len(drawn)
-        if space.size is None or wanted >= space.size or seen > 64 * situation.n:
+        if wanted >= space.size or seen > 64 * situation.n:
             break
         wanted = min(2 * wanted, space.size)

@@ -15,6 +15,7 @@ from oracle.materials.material import Material
 _PER_CANDIDATE = 8  # children that are ranked for each candidate to propose
 _TRIES = 8  # attempts per child: late in a campaign most of them lead to known materials
 _MOVED = 0.5  # share of mutations, where both are possible, that change atoms and not elements
+_IN_VAIN = 4  # times as many attempts as are proposed, in a row, after which no child is expected
 _DEFAULTS = EvolutionSettings()
 
 
@@ -58,14 +59,16 @@ class EvolutionProposer(BaseProposer):
         admit = Admission(situation.taken, near_duplicates=False)
         offspring: list[Idea] = []
         wanted = _PER_CANDIDATE * situation.n
+        in_vain = 0
         for _ in range(_TRIES * wanted):
             operator = rng.choice(3, p=weights / weights.sum())
             children = self._bred(int(operator), parents, situation.space, rng)
             child = next((c for c in children if admit(c.material)), None)
+            in_vain = in_vain + 1 if child is None else 0
             if child is not None:
                 offspring.append(child)
-                if len(offspring) == wanted:
-                    break
+            if len(offspring) == wanted or in_vain > _IN_VAIN * situation.n:
+                break
         return offspring
 
     @staticmethod

@@ -21,12 +21,13 @@ from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 
-from agents.chemistry.chemistry import neutral_charges, neutral_counts
+from agents.chemistry.chemistry import neutral_charges, neutral_counts, oxidation_states
 from agents.spaces.settings import CrystalSpaceSettings
 from agents.spaces.wyckoff_sites import built, centring, random_lattice, random_sites
 from oracle.materials.crystal import Crystal
 from oracle.runtime.errors import OracleError
 
+Numbers = NDArray[np.int16]
 _TRIES = 12  # space groups that are tried for a composition
 _PLACED = 30  # choices of free coordinates
 _FILLED, _USUAL = 0.2, 0.55
@@ -62,7 +63,16 @@ def check_compositions(settings: CrystalSpaceSettings) -> None:
     sets = itertools.chain.from_iterable(
         itertools.combinations(settings.allowed, number) for number in range(fewest, most + 1)
     )
-    if not any(compositions(elements, settings) for elements in sets):
+    charged = settings.oxidation_states != "none"
+    cations, anions = (
+        {s for s in settings.allowed if charged and any(sign * q > 0 for q in _states(s, settings))}
+        for sign in (1, -1)
+    )
+    if not any(
+        len(numbers_of_atoms(elements, settings))
+        for elements in sets
+        if not charged or (cations & set(elements) and anions & set(elements))
+    ):
         raise ValueError(
             f"no composition of {fewest} to {most} of the elements {', '.join(settings.allowed)} "
             f"is neutral within {settings.max_atoms} atoms and allowed; give more elements, or "
@@ -75,21 +85,28 @@ def _some_composition(settings: CrystalSpaceSettings, rng: np.random.Generator) 
     fewest, most = settings.components
     number = int(rng.integers(fewest, min(most, len(settings.allowed)) + 1))
     drawn = np.sort(rng.choice(len(settings.allowed), number, replace=False))
-    possible = compositions(tuple(settings.allowed[int(i)] for i in drawn), settings)
-    return possible[int(rng.integers(len(possible)))] if possible else {}
+    elements = tuple(settings.allowed[int(i)] for i in drawn)
+    possible = numbers_of_atoms(elements, settings)
+    if not len(possible):
+        return {}
+    chosen = possible[int(rng.integers(len(possible)))].tolist()
+    return dict(zip(elements, chosen, strict=True))
 
 
-@functools.lru_cache(maxsize=20_000)
-def compositions(
-    elements: tuple[str, ...], settings: CrystalSpaceSettings
-) -> tuple[dict[str, int], ...]:
-    """All reduced compositions of exactly these elements that the space allows."""
+@functools.lru_cache(maxsize=500)
+def numbers_of_atoms(elements: tuple[str, ...], settings: CrystalSpaceSettings) -> Numbers:
+    """Atoms (n, k) of each of k elements in all reduced compositions that the space allows."""
     if settings.forbids(elements) or len(elements) > settings.max_atoms:
-        return ()
+        return np.zeros((0, len(elements)), dtype=np.int16)
     counts = _reduced_counts(len(elements), settings.max_atoms)
     if settings.oxidation_states != "none":
         counts = counts[neutral_counts(elements, counts, settings.oxidation_states)]
-    return tuple(dict(zip(elements, each, strict=True)) for each in counts.tolist())
+    return counts
+
+
+def _states(symbol: str, settings: CrystalSpaceSettings) -> tuple[int, ...]:
+    rule = settings.oxidation_states
+    return () if rule == "none" else oxidation_states(symbol, rule)
 
 
 def is_neutral(counts: dict[str, int], settings: CrystalSpaceSettings) -> bool:
@@ -158,10 +175,11 @@ def _sphere(symbol: str) -> float:
     return float(4 / 3 * np.pi * covalent_radii[Element(symbol).Z] ** 3)
 
 
-@functools.lru_cache(maxsize=32)
-def _reduced_counts(number: int, most: int) -> NDArray[np.int_]:
+@functools.lru_cache(maxsize=8)
+def _reduced_counts(number: int, most: int) -> Numbers:
     """Atoms (n, number) of so many elements, at most `most` in all, without common divisor."""
     # Sums of the first, the first two, ... numbers, which are all sets of so many up to `most`.
-    sums = np.array(list(itertools.combinations(range(1, most + 1), number)), dtype=int)
-    each = np.diff(sums.reshape(-1, number), axis=1, prepend=0)
+    flat = itertools.chain.from_iterable(itertools.combinations(range(1, most + 1), number))
+    sums = np.fromiter(flat, dtype=np.int16).reshape(-1, number)
+    each = np.diff(sums, axis=1, prepend=np.int16(0))
     return np.asarray(each[np.gcd.reduce(each, axis=1) == 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -24,6 +25,7 @@ Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm E
 Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np  Pu Am Cm Bk Cf Es
 Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 """
+_MOST_COMPOSITIONS = 2_000_000  # of the largest number of elements; they are listed
 _LAWRENCIUM = 103  # its atomic number
 PROTOTYPE_NAMES = (
     "rocksalt",
@@ -152,6 +154,11 @@ class CrystalSpaceSettings(Settings):
             )
         if fewest > self.max_atoms:
             raise ValueError(f"max_atoms: given {self.max_atoms} for {fewest} components")
+        if math.comb(self.max_atoms, most) > _MOST_COMPOSITIONS:
+            raise ValueError(
+                f"components, max_atoms: given {most} elements in {self.max_atoms} atoms, which "
+                f"have more than {_MOST_COMPOSITIONS:,} compositions; give fewer of either"
+            )
         return self
 
 

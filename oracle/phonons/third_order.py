@@ -42,6 +42,7 @@ changes most, by 8 %. Leaving out the outermost shells does not tell it for a si
 _CUT = 30.0
 """Relative error of kappa per share of the squared forces that constants within the cutoff do not
 explain. SnSe: kappa falls by 25 to 60 % as this share falls from 1.4 to 0.6 % (docs/physics.md)."""
+_SMALL = 0.05  # Å; of larger displacements, the fifth order is a good part of what is left out
 _MOST_CUT = 0.5  # largest of these errors, beyond which the share says no more
 
 
@@ -58,8 +59,9 @@ class ThirdOrder:
         supercells: number of displaced supercells.
         cutoff: longest distance between atoms, Å; None where the supercell is the limit.
         constants: number of independent force constants; None for finite differences.
-        left_out: share of the squared third-order forces that the constants do not explain; 0 for
-            finite differences, which tell nothing of it.
+        left_out: share of the squared even forces that constants within the cutoff do not explain;
+            0 without a cutoff, for displacements that are so large that higher orders count, and
+            for finite differences, which tell nothing of it.
     """
 
     fc3: Array
@@ -128,6 +130,7 @@ def adaptive(
     basis = third_order_basis(
         phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
     )
+    small = draw is None and settings.displacement <= _SMALL
     if draw is None:
         draw = functools.partial(
             random_displacements,
@@ -155,7 +158,7 @@ def adaptive(
         supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
-        left_out=fit.left_out,
+        left_out=0.0 if basis.cutoff is None or not small else fit.left_out,
     )
 
 

@@ -78,6 +78,6 @@ def proposals(
     looked = {
         name: proposer.looked
         for name, proposer in proposers.items()
-        if isinstance(proposer, Counting)
+        if isinstance(proposer, Counting) and isinstance(proposer.looked, Looked)
     }
     return Proposals(candidates, tuple(notes), looked)

@@ -33,6 +33,7 @@ from orchestrator.rounds.constraint_gate import constraints_of
 _EXAMINED = 300  # materials of which the most frequent kinds are found
 _KINDS = 4  # kinds of crystals that are timed
 _LONG = 5.0  # s; forces expected to take longer are not timed but scaled from a smaller cell
+_SMALL = 8  # atoms below which forces take a time of their own, which does not grow with atoms
 _LARGE = 50  # atoms from which on forces take as long per atom, however many there are
 _STABLE = 0.7  # share of candidates for which third-order force constants are computed
 _EOS = 13  # calculations of energy and stress for an energy-volume curve
@@ -136,13 +137,13 @@ class Timed:
         """Seconds of one thread for the forces of a structure."""
         n, formula = len(atoms), atoms.symbols.formula.reduce()[0].format("hill")
         known = {k: s / k for (k, f), s in self._measured.items() if f == formula}
-        large = [per_atom for k, per_atom in known.items() if k >= _LARGE]
+        largest = max(known, default=0)
         key = n, formula
         if key not in self._measured:
-            if n >= _LARGE and large:
-                return large[0] * n
-            if max(known.values(), default=0.0) * n > _LONG:
-                return max(known.values()) * n
+            if n >= _LARGE and largest >= _LARGE:
+                return known[largest] * n
+            if largest >= _SMALL and known[largest] * n > _LONG:
+                return known[largest] * n
             self._measured[key] = seconds_of_forces(self._potential, atoms, 2)
         return self._measured[key]
 

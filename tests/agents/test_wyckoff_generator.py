@@ -20,9 +20,9 @@ from pymatgen.core.structure import Structure
 
 from agents.chemistry.chemistry import default_elements, neutral_charges
 from agents.contract.objective import Objective
-from agents.contract.protocol import Candidate, Proposer
+from agents.contract.protocol import Candidate, Looked, Proposer
 from agents.generators import examples
-from agents.generators.grammar import END, Dialogue, Kind, answers, can_hold, sketched
+from agents.generators.grammar import END, Dialogue, Kind, answers, can_hold, numbers, sketched
 from agents.generators.network import (
     WyckoffNetwork,
     completed,
@@ -222,7 +222,7 @@ def test_steering_moves_it_to_what_is_rewarded_as_far_as_allowed() -> None:
     sketches = _sentences(prior, 60)
     masses = np.array([Composition(atoms(s)).weight / sum(atoms(s).values()) for s in sketches])
     results = encoded([answers(one) for one in sketches])
-    rewards = torch.from_numpy(weighted(masses))
+    rewards = weighted(masses)
     moved = [
         _mean_mass(steered(prior, results, rewards, results, strength=strength, seed=0))
         for strength in (0.3, 30.0)
@@ -314,3 +314,60 @@ def test_an_end_is_only_said_after_elements_that_have_a_composition() -> None:
     assert not question.admits(26)
     question = dialogue.send(17)
     assert question.admits(END)
+
+
+ELPASOLITES = CrystalSpaceSettings(
+    elements=("Cs", "K", "Bi", "Cl", "Na"),
+    components=(4, 4),
+    max_atoms=10,
+    space_groups=(225,),
+)
+
+
+def test_spaces_with_few_compositions_can_be_steered(measured: Measure) -> None:
+    space = CrystalSpace(ELPASOLITES)
+    proposer = WyckoffProposer(WyckoffSettings(number=8), ELPASOLITES)
+    known = [measured(one) for one in space.sample(5, np.random.default_rng(2))]
+    assert len(known) >= 4
+    for candidate in _proposed(proposer, space, known, n=2):
+        assert candidate.material in space
+
+
+def test_only_compositions_that_a_group_can_hold_are_said() -> None:
+    rules = ELPASOLITES.model_copy(update={"space_groups": (205,), "components": (2, 2)})
+    rows = numbers(("Na", "Cl"), rules)
+    assert len(rows)
+    assert all(can_hold(205, tuple(one)) for one in rows.tolist())
+    assert not len(numbers(("Na", "K"), rules))
+
+
+def test_what_is_known_is_written_again_and_not_counted_as_wanted(
+    proposer: WyckoffProposer, space: CrystalSpace, measured: Measure
+) -> None:
+    first = _proposed(proposer, space, n=12)
+    known = [measured(one.material) for one in first]
+    unsteered = WyckoffProposer(WyckoffSettings(number=12, steering=0), SALTS)
+    again = _proposed(unsteered, space, known, n=12)
+    assert len(again) == 12
+    assert unsteered.looked.valid >= 24  # the same seed: the known ones came first
+    assert unsteered.looked.proposed > unsteered.looked.valid > unsteered.looked.new == 12
+    _proposed(unsteered, space, n=0)
+    assert unsteered.looked == Looked()
+
+
+def test_steering_leaves_the_random_numbers_of_others_alone_and_ignores_their_precision() -> None:
+    results = encoded([answers(one) for one in prototypes()[:6]])
+    weights = weighted(np.arange(6.0))
+    torch.manual_seed(123)
+    expected = torch.rand(3)
+    torch.manual_seed(123)
+    one = steered(shipped(), results, weights, results, strength=1.0, seed=0)
+    assert torch.equal(torch.rand(3), expected)
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        two = steered(shipped(), results, weights, results, strength=1.0, seed=0)
+    finally:
+        torch.set_default_dtype(before)
+    for first, second in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(first, second, atol=1e-5)

@@ -89,3 +89,22 @@ def test_an_evaluation_states_what_its_cutoff_leaves_out(tmp_path: Path) -> None
         assert errors["total"] >= errors["cutoff"]
         found[cutoff] = share, outcome.low_confidence
     assert found[2.9][0] > 3 * found[5.5][0]
+
+
+def test_without_a_cutoff_nothing_is_ascribed_to_it(tmp_path: Path) -> None:
+    crystal = Crystal.from_structure(Structure(Lattice.cubic(3.6), ["Cu"] * 4, _FACES))
+    settings = PhononSettings(
+        calculator="ase.calculators.emt:EMT",
+        fc3_length=7.0,
+        fc2_length=10.0,
+        displacement=0.1,
+        mesh=(6, 6, 6),
+        bands=False,
+    )
+    for one in (settings, settings.model_copy(update={"fc3_cutoff": 2.9})):
+        provenance = PhononBTE(one).evaluate(crystal, context=Context(tmp_path)).provenance
+        assert provenance["fc3_left_out"] == 0.0  # displacements are large
+    small = settings.model_copy(update={"displacement": 0.03})
+    provenance = PhononBTE(small).evaluate(crystal, context=Context(tmp_path)).provenance
+    assert provenance["fc3_cutoff"] is None
+    assert provenance["fc3_left_out"] == 0.0
