@@ -27,7 +27,7 @@ from agents.contract.protocol import Breeding, Mutating, Space
 from agents.proposers.evolution import EvolutionProposer
 from agents.proposers.settings import EvolutionSettings
 from agents.spaces.crystal_space import CrystalSpace
-from agents.spaces.random_crystals import numbers_of_atoms
+from agents.spaces.random_crystals import numbers_of_atoms, sized
 from agents.spaces.settings import CrystalSpaceSettings
 from agents.spaces.wyckoff_sites import Site, built, positions, random_lattice, random_sites
 from oracle.contract.evaluation import Measured, Outcome
