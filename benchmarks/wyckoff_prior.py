@@ -8,10 +8,10 @@
 the shipped model write crystals of an open space, and counts what becomes of them: well packed,
 inside of the space, distinct, and of a structure type that it was not trained on (by pymatgen's
 StructureMatcher, elements disregarded, among the prototypes of AFLOW's library); beside
-`symmetric-random` draws. ``steer`` seeks the lowest kappa by Slack's formula (relaxation, second
-order and stability by the default potential, in small supercells): samples of the shipped model,
-five rounds of 16 that the agent proposes without a surrogate, and as many samples of the model that
-has learned from them.
+`symmetric-random` draws. ``steer`` seeks the highest bulk
+modulus (from the energy-volume curve by the default potential): samples of the shipped model, five
+rounds of 32 that the agent proposes without a surrogate, and as many samples of the model that has
+learned from them.
 """
 
 from __future__ import annotations
@@ -38,12 +38,11 @@ from agents.proposers.settings import WyckoffSettings
 from agents.spaces.crystal_space import CrystalSpace
 from agents.spaces.random_crystals import drawn
 from agents.spaces.settings import CrystalSpaceSettings
-from oracle.contract.evaluation import Outcome, Unstable
+from oracle.contract.evaluation import Measured, Outcome, Quantity
+from oracle.energetics.energies import curve
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
-from oracle.phonon_bte.oracle import PhononBTE
-from oracle.phonons.settings import PhononSettings
-from oracle.runtime.context import Context
+from oracle.runtime.errors import OracleError
 
 _WEIGHTS = Path(wyckoff.__file__).with_name("wyckoff_prior.safetensors")
 _OPEN = CrystalSpaceSettings(
@@ -97,14 +96,14 @@ def measure(samples: int) -> None:
 
 def steer(folder: Path, samples: int, seed: int) -> None:
     """Print what the shipped and the steered model write, by the objective."""
-    objective = Objective(property="kappa_slack", temperature=300.0, goal="minimize")
+    objective = Objective(property="bulk_modulus", temperature=None, goal="maximize")
     space = CrystalSpace(_OPEN)
     taken: list[Material] = []
     known: list[Outcome] = []  # of the rounds
     rng = np.random.default_rng(seed)
     for label, number, steering in (
         ("shipped", samples, 0.0),
-        *((f"round {n}", 16, 1.0) for n in range(1, 6)),
+        *((f"round {n}", 32, 1.0) for n in range(1, 6)),
         ("steered", samples, 1.0),
     ):
         settings = WyckoffSettings(number=number, steering=steering)
@@ -117,24 +116,33 @@ def steer(folder: Path, samples: int, seed: int) -> None:
             surrogate=None,
             rng=rng,
         )
-        outcomes = [_slack(one.material, folder) for one in proposed]
-        taken += [one.material for one in outcomes]
+        outcomes = [_stiffness(one.material, folder) for one in proposed]
+        measured = [one for one in outcomes if one is not None]
+        taken += [one.material for one in proposed]
         if label.startswith("round"):
-            known += outcomes
-        values = [v[0] for one in outcomes if (v := objective.value(one)) is not None]
-        deciles = np.quantile(values, [0.1, 0.5, 0.9]).round(3)
-        unstable = sum(isinstance(one, Unstable) for one in outcomes)
+            known += measured
+        values = [value[0] for one in measured if (value := objective.value(one)) is not None]
         print(
-            f"{label}: {len(proposed)} proposed, {unstable} unstable, {len(values)} measured, "
-            f"deciles 1, 5, 9 of kappa: {deciles.tolist()} W/m/K",
+            f"{label}: {len(proposed)} proposed, {len(values)} measured, deciles 1, 5, 9: "
+            f"{np.quantile(values, [0.1, 0.5, 0.9]).round(1).tolist()} GPa",
             flush=True,
         )
 
 
-def _slack(material: Material, folder: Path) -> Outcome:
-    settings = PhononSettings(fidelities=("harmonic",), fc2_length=12.0, fc2_atoms=100, bands=False)
-    oracle = PhononBTE(settings, "harmonic")
-    return oracle.evaluate(material, context=Context(folder, threads=1))
+def _stiffness(material: Material, folder: Path) -> Measured | None:
+    assert isinstance(material, Crystal)
+    try:
+        found = curve(material, "dpa4-neo-0704", folder)
+    except OracleError:
+        return None
+    return Measured(
+        material=material,
+        fidelity="bte",
+        method="curve",
+        cost_s=1.0,
+        stage="eos",
+        properties={"bulk_modulus": Quantity(value=found.bulk_modulus, unit="GPa")},
+    )
 
 
 def _types() -> dict[tuple[int, int], list[Structure]]:

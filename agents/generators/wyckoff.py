@@ -34,6 +34,7 @@ _AT_ONCE = 256  # crystals that are written at the same time
 _IN_VAIN = 12  # times as many are written as are wanted, at most
 _FEWEST = 4  # measured crystals, from which on the model is steered
 _SHARE = 0.15  # of the measured crystals, which get most of the weight
+_LEADING = 4.0  # the same as a number, at least: of a few results, all tell what is stable
 _REPLAYED = 96  # samples of the prior that keep it from forgetting
 _REPLAYED_TRIES = 5  # times as many are written at most
 Sentence = tuple[list[Question], list[int]]
@@ -140,7 +141,7 @@ def weighted(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights (n,), of sum 1, that fall exponentially with the rank of scores (n,)."""
     ranks = np.empty(len(scores))
     ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    weights = np.exp(-ranks / max(1.5, _SHARE * len(scores)))
+    weights = np.exp(-ranks / max(_LEADING, _SHARE * len(scores)))
     return np.asarray(weights / weights.sum())
 
 
