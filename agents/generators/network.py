@@ -94,7 +94,7 @@ class WyckoffNetwork(nn.Module):
         question = question + self.axes(axis) * (kind >= Kind.RATIO).unsqueeze(-1)
         answer = torch.zeros_like(question)
         for each in Kind:
-            # The same table for all, as most words of the others would be out of range.
+            # Kind by kind, since tables differ in length.
             asked = kind == each
             if asked.any():
                 table = tables[each]
