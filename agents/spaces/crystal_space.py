@@ -34,6 +34,7 @@ _MIRRORED = (
 )
 """Space groups that are mirror images of each other; the canonical form of a crystal has either."""
 _REMEMBERED = 20_000  # crystals of which it is known whether they belong to the space
+_PARENTS = 1_000  # crystals whose neighbours are remembered, a tenth of a megabyte each
 
 
 class CrystalSpace(BaseSpace):
@@ -120,7 +121,7 @@ class CrystalSpace(BaseSpace):
         if not isinstance(material, Crystal) or material not in self:
             return []
         if material.digest not in self._near:
-            if len(self._near) >= _REMEMBERED:
+            if len(self._near) >= _PARENTS:
                 self._near.clear()
             self._near[material.digest] = self._replaced(material)
         return self._near[material.digest]
@@ -183,7 +184,7 @@ class CrystalSpace(BaseSpace):
         if not isinstance(material, Crystal) or material not in self:
             return []
         if material.digest not in self._strained:
-            if len(self._strained) >= _REMEMBERED:
+            if len(self._strained) >= _PARENTS:
                 self._strained.clear()
             described = sites_of(material)
             rng = np.random.default_rng(int(material.digest[:16], 16))
