@@ -33,7 +33,7 @@ from orchestrator.rounds.constraint_gate import constraints_of
 _EXAMINED = 300  # materials of which the most frequent kinds are found
 _KINDS = 4  # kinds of crystals that are timed
 _LONG = 5.0  # s; forces expected to take longer are not timed but scaled from a smaller cell
-_SMALL = 8  # atoms below which forces take a time of their own, which does not grow with atoms
+_SMALL = 4  # atoms below which forces take a time of their own, which does not grow with atoms
 _LARGE = 50  # atoms from which on forces take as long per atom, however many there are
 _STABLE = 0.7  # share of candidates for which third-order force constants are computed
 _EOS = 13  # calculations of energy and stress for an energy-volume curve

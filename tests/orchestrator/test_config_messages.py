@@ -41,7 +41,12 @@ LAYERED = {
     "objective": {"property": "conductance"},
     "oracle": {"kind": "green"},
 }  # fmt: skip
-BASES = {"interface": PAIRS, "green": LAYERED, "sequence-process": LAYERED}
+BASES = {
+    "wyckoff": {**BASE, "space": {"kind": "crystals", "elements": ["Na", "Cl"]}},
+    "interface": PAIRS,
+    "green": LAYERED,
+    "sequence-process": LAYERED,
+}
 WRONG: list[Any] = [
     *(None, True, 3, -7, 2.5, 10**30, math.nan, math.inf, "word", "", "a b/c", "-1"),
     *([], [1, "a"], [[1]], [None], ["x", "x"], [True] * 3, [-1, -1, -1], [2.5] * 3),

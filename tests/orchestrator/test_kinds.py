@@ -15,7 +15,7 @@ from agents.selection.batch import Selected, Selection
 from agents.spaces.prototype_table import competitors, prototype
 from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.settings import PrototypeSpaceSettings
-from orchestrator.assembly.build import PROPOSERS, SPACES, SURROGATES
+from orchestrator.assembly.build import IN_A_SPACE, PROPOSERS, SPACES, SURROGATES
 from orchestrator.assembly.prepared import prepare
 from orchestrator.calls.oracle_calls import EnergyAnswer, EnergyRequest
 from orchestrator.config.config import CampaignConfig
@@ -99,11 +99,11 @@ def test_profiles_name_what_there_is() -> None:
     assert set(OF_SPACE.values()) == set(KINDS)
     for rules in KINDS.values():
         assert set(rules.surrogates) <= set(SURROGATES)
-        assert set(rules.agents) <= set(PROPOSERS)
+        assert set(rules.agents) <= {*PROPOSERS, *IN_A_SPACE}
         assert set(rules.constraints or ()) <= set(CONSTRAINT_LIMITS)
     for table, named in (
         (set(SURROGATES), {name for rules in KINDS.values() for name in rules.surrogates}),
-        (set(PROPOSERS), {name for rules in KINDS.values() for name in rules.agents}),
+        ({*PROPOSERS, *IN_A_SPACE}, {name for rules in KINDS.values() for name in rules.agents}),
     ):
         assert table == named
 
