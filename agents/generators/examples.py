@@ -2,7 +2,7 @@
 
 Three sources, none of which is complete by itself: the prototypes of AFLOW's library (Mehl et al.,
 Comput. Mater. Sci. 136, S1, 2017, as packaged in pymatgen), with elements exchanged for similar
-ones; which Wyckoff positions are occupied together in 54,000 crystals of the Materials Project (the
+ones; which Wyckoff positions are occupied together in 68,000 crystals of the Materials Project (the
 statistics that pyxtal ships: Fredericks, Parrish, Sayre and Zhu, Comput. Phys. Commun. 261, 107810,
 2021), with elements put on them so that charges cancel; and random symmetric crystals that are well
 packed. Charges are those that SMACT counts in the ICSD.

@@ -15,11 +15,12 @@ from agents.generators.grammar import Question, answers
 from agents.generators.network import WyckoffNetwork, encoded, property_tables
 
 _HELD_OUT = 0.03  # share of the examples
-_BATCH = 96
+_BATCH = 96  # examples in a step
 _REPORTED = 500  # steps between reports
-_RATE, _DECAY = 2e-3, 0.02
+_RATE, _DECAY = 2e-3, 0.02  # largest learning rate, and decay of weights
 _CLIP = 1.0  # norm of a gradient
-_STEERING_STEPS, _STEERING_RATE, _AT_A_TIME = 40, 1e-3, 48
+_STEERING_STEPS, _STEERING_RATE = 40, 1e-3  # steps, and learning rate, before a round
+_AT_A_TIME = 48  # results, and samples, in such a step
 
 
 def learned(
@@ -39,7 +40,7 @@ def learned(
             examples that are held out.
     """
     rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)  # a script of its own
+    torch.manual_seed(seed)  # called by a script that does nothing else
     sentences = [answers(one.crystal, complete=one.complete) for one in examples]
     order = rng.permutation(len(sentences))
     held = [sentences[k] for k in order[: int(_HELD_OUT * len(order))]]
@@ -83,16 +84,19 @@ def steered(
 ) -> WyckoffNetwork:
     """A network that makes good results more likely, and what it made before nearly as likely.
 
-    It maximises the weighted mean of the log likelihood of the results, and that of samples of the
-    prior, which is what their Kullback-Leibler divergence punishes.
+    It maximises the mean log likelihood of results, drawn by their weights, plus that of samples of
+    the prior: a smaller Kullback-Leibler divergence from the prior makes its samples likelier.
 
     Args:
         prior: is not changed.
-        results: sentences of measured crystals.
-        weights: (results,), not negative, of sum 1.
-        samples: sentences drawn from the prior.
+        results: (n, steps, fields), sentences of measured crystals.
+        weights: (n,), not negative, of sum 1.
+        samples: (m, steps, fields), sentences drawn from the prior.
         strength: weight of the samples.
-        seed: of dropout.
+        seed: of what is drawn, and of dropout.
+
+    Returns:
+        Another network, in evaluation mode.
     """
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
