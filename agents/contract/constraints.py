@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from agents.contract.settings import CONSTRAINT_LIMITS, ConstraintSettings
+from agents.contract.settings import CONSTRAINT_LIMITS, ELEMENT_CONSTRAINTS, ConstraintSettings
 from oracle.contract.property_table import PROPERTY_TABLE
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material, crystals_of
 
-_COMPUTED = ("energy_above_best_polymorph", "formation_energy")
+COMPUTED = ("energy_above_best_polymorph", "energy_above_hull", "formation_energy")
+"""Constraints on energies that are computed before the oracle is called, eV/atom."""
+_ROUNDING = 1e-9
 ON_MEASUREMENTS = tuple(name for name, spec in PROPERTY_TABLE.items() if spec.limited)
 """Constraints on measured properties; all others are checked before the oracle is called."""
 
@@ -24,15 +27,40 @@ def before(constraints: Sequence[ConstraintSettings], material: Material) -> str
 
 
 def _of_crystal(constraints: Sequence[ConstraintSettings], crystal: Crystal) -> str | None:
-    from agents.chemistry.chemistry import is_metallic  # imports pymatgen, which is slow
+    reasons = (_of_composition(constraint, crystal) for constraint in constraints)
+    return next((reason for reason in reasons if reason), None)
 
-    for constraint in constraints:
-        if constraint.name == "non_metal" and is_metallic(crystal.structure().composition):
-            return f"{crystal.formula} counts as a metal; non_metal is asked for"
-        if constraint.name == "max_atoms":
-            reason = _above(constraint, float(len(crystal.species)))
-            if reason:
-                return reason
+
+def _of_composition(constraint: ConstraintSettings, crystal: Crystal) -> str | None:
+    from agents.chemistry.chemistry import is_metallic  # imports pymatgen, which is slow
+    from agents.chemistry.element_supply import SUPPLY
+
+    if constraint.name == "non_metal" and is_metallic(crystal.structure().composition):
+        return f"{crystal.formula} counts as a metal; non_metal is asked for"
+    if constraint.name == "max_atoms":
+        return _above(constraint, float(len(crystal.species)))
+    if constraint.name in ELEMENT_CONSTRAINTS:
+        return _of_elements(constraint, crystal)
+    if constraint.name in SUPPLY:
+        value = SUPPLY[constraint.name](crystal.structure().composition)
+        if value is None:
+            return f"{constraint.name} of {crystal.formula} is not known, as of one of its elements"
+        return _above(constraint, value)
+    return None
+
+
+def _of_elements(constraint: ConstraintSettings, crystal: Crystal) -> str | None:
+    counts = Counter(crystal.species)
+    if constraint.name == "with_elements":
+        missing = [symbol for symbol in constraint.elements if symbol not in counts]
+        return f"{crystal.formula} has no {', '.join(missing)}" if missing else None
+    if constraint.name == "without_elements":
+        present = [symbol for symbol in constraint.elements if symbol in counts]
+        return f"{crystal.formula} contains {', '.join(present)}" if present else None
+    for symbol, most in constraint.fractions.items():
+        share = counts[symbol] / len(crystal.species)
+        if share > most + _ROUNDING:
+            return f"{share:.3g} of the atoms of {crystal.formula} are {symbol}, above {most:g}"
     return None
 
 
@@ -48,7 +76,7 @@ def computed(
     """
     for constraint in constraints:
         value = numbers.get(constraint.name)
-        if constraint.name in _COMPUTED and value is not None:
+        if constraint.name in COMPUTED and value is not None:
             reason = _above(constraint, value)
             if reason:
                 return reason
@@ -57,7 +85,7 @@ def computed(
 
 def needs_energies(constraints: Sequence[ConstraintSettings]) -> bool:
     """Whether a constraint needs energies that are computed before the oracle is called."""
-    return any(constraint.name in _COMPUTED for constraint in constraints)
+    return any(constraint.name in COMPUTED for constraint in constraints)
 
 
 def limits(constraints: Sequence[ConstraintSettings]) -> tuple[tuple[str, float], ...]:

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from agents.contract.element_symbols import Symbol
 from oracle.contract.property_spec import Direction
 from oracle.contract.property_table import PROPERTY_TABLE, spec_of
 from oracle.runtime.suggestions import did_you_mean
@@ -107,18 +108,36 @@ CONSTRAINT_LIMITS: dict[str, str | None] = {
     "dynamically_stable": None,
     "non_metal": None,
     "max_atoms": "atoms in the primitive cell",
+    "price": "USD/kg",
+    "hhi_production": "0 to 10,000",
+    "hhi_reserve": "0 to 10,000",
     "energy_above_best_polymorph": "eV/atom",
+    "energy_above_hull": "eV/atom",
     "formation_energy": "eV/atom",
     **{n: spec.unit or "dimensionless" for n, spec in PROPERTY_TABLE.items() if spec.limited},
 }
 """Unit of the upper limit of each constraint; None for constraints without a limit."""
+SUPPLY_CONSTRAINTS = ("price", "hhi_production", "hhi_reserve")
+"""Constraints on what elements cost and where they come from, `agents.chemistry.element_supply`."""
+ELEMENT_CONSTRAINTS: dict[str, str] = {
+    "with_elements": "[Mg, Sb]",
+    "without_elements": "[Pb, Cd, Hg, Tl, As]",
+    "atomic_fraction": "{Te: 0.25}",
+}
+"""An example of what each constraint on the elements of a composition takes."""
 
 
 class ConstraintSettings(Settings):
-    """One constraint, written as a name or as ``{name: upper limit}``."""
+    """One constraint, written as a name, as ``{name: upper limit}``, or with its elements.
+
+    ``with_elements`` and ``without_elements`` take a list, ``atomic_fraction`` the largest share of
+    the atoms by element.
+    """
 
     name: str
     limit: float | None = None
+    elements: tuple[Symbol, ...] = ()
+    fractions: dict[Symbol, Share] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -126,16 +145,27 @@ class ConstraintSettings(Settings):
         if isinstance(data, str):
             return {"name": data}
         if isinstance(data, dict) and len(data) == 1 and "name" not in data:
-            ((name, limit),) = data.items()
-            return {"name": name, "limit": limit}
+            ((name, given),) = data.items()
+            if name not in {*CONSTRAINT_LIMITS, *ELEMENT_CONSTRAINTS}:
+                return {"name": name}  # refused below, whatever its value is
+            if name == "atomic_fraction":
+                return {"name": name, "fractions": given}
+            return {"name": name, "elements" if name in ELEMENT_CONSTRAINTS else "limit": given}
         return data
 
     @model_validator(mode="after")
     def _known(self) -> ConstraintSettings:
-        if self.name not in CONSTRAINT_LIMITS:
-            allowed = ", ".join(CONSTRAINT_LIMITS)
-            near = did_you_mean(self.name, CONSTRAINT_LIMITS)
-            raise ValueError(f"{self.name!r} is not a constraint; {near}allowed: {allowed}")
+        names = (*CONSTRAINT_LIMITS, *ELEMENT_CONSTRAINTS)
+        if self.name not in names:
+            near = did_you_mean(self.name, names)
+            raise ValueError(
+                f"{self.name!r} is not a constraint; {near}allowed: {', '.join(names)}"
+            )
+        if self.name in ELEMENT_CONSTRAINTS:
+            if not (self.elements or self.fractions):
+                example = ELEMENT_CONSTRAINTS[self.name]
+                raise ValueError(f"{self.name} needs elements: {{{self.name}: {example}}}")
+            return self
         unit = CONSTRAINT_LIMITS[self.name]
         if unit is None and self.limit is not None:
             raise ValueError(f"{self.name} takes no limit, got {self.limit}; write just its name")
@@ -144,12 +174,19 @@ class ConstraintSettings(Settings):
         return self
 
     @model_serializer
-    def _as_written(self) -> str | dict[str, float]:
-        return self.name if self.limit is None else {self.name: self.limit}
+    def _as_written(self) -> str | dict[str, Any]:
+        given = self.limit if self.limit is not None else self.fractions or list(self.elements)
+        return self.name if given == [] else {self.name: given}
 
 
-DEFAULT_CONSTRAINTS = (
-    ConstraintSettings(name="dynamically_stable"),
-    ConstraintSettings(name="energy_above_best_polymorph", limit=0.05),
-    ConstraintSettings(name="formation_energy", limit=0.0),
-)
+_STABLE = ConstraintSettings(name="dynamically_stable")
+DEFAULT_CONSTRAINTS: dict[str, tuple[ConstraintSettings, ...]] = {
+    "pool": (_STABLE,),
+    "prototypes": (
+        _STABLE,
+        ConstraintSettings(name="energy_above_best_polymorph", limit=0.05),
+        ConstraintSettings(name="formation_energy", limit=0.0),
+    ),
+    "crystals": (_STABLE, ConstraintSettings(name="energy_above_hull", limit=0.1)),
+}
+"""Constraints of a campaign whose config has none, by kind of space; of others, those of a pool."""

@@ -14,17 +14,12 @@ from pydantic import (
     model_validator,
 )
 
+from agents.contract.element_symbols import SYMBOLS, Symbol
 from agents.contract.settings import Settings
 from oracle.runtime.local_inputs import FileOrFormula, UserPath
 from oracle.runtime.own_classes import NAMED, OWN, OwnSettings, branch_of
 from oracle.runtime.suggestions import did_you_mean
 
-_SYMBOLS = """
-H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As  Se Br
-Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu  Gd Tb Dy Ho
-Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np  Pu Am Cm Bk Cf Es
-Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
-"""
 _MOST_COMPOSITIONS = 2_000_000  # of the largest number of elements; they are listed
 _LAWRENCIUM = 103  # its atomic number
 PROTOTYPE_NAMES = (
@@ -42,13 +37,6 @@ PROTOTYPE_NAMES = (
     "perovskite",
 )
 """The named prototypes; any other is written as ``aflow:`` followed by its AFLOW label."""
-
-
-def _element(symbol: str) -> str:
-    if symbol not in _SYMBOLS.split():
-        near = did_you_mean(symbol, _SYMBOLS.split())
-        raise ValueError(f"{symbol!r} is not an element; {near}give symbols such as Na")
-    return symbol
 
 
 def _prototype(name: str) -> str:
@@ -70,7 +58,6 @@ def _permutation(order: tuple[int, ...]) -> tuple[int, ...]:
 
 
 LayerSymmetry = Literal["mirror"] | Annotated[tuple[int, ...], AfterValidator(_permutation)]
-Symbol = Annotated[str, AfterValidator(_element)]
 PrototypeName = Annotated[str, AfterValidator(_prototype)]
 
 
@@ -136,7 +123,7 @@ class CrystalSpaceSettings(Settings):
         fewest, most = self.components
         if not self.allowed:
             raise ValueError("exclude_elements leaves nothing of elements")
-        heavy = set(self.allowed) & set(_SYMBOLS.split()[_LAWRENCIUM:])
+        heavy = set(self.allowed) & set(SYMBOLS[_LAWRENCIUM:])
         if heavy:
             raise ValueError(
                 f"elements: given {', '.join(sorted(heavy))}, of which too little is known; "

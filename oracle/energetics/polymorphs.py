@@ -13,6 +13,7 @@ from pathlib import Path
 
 from oracle.energetics.elements import element_energy
 from oracle.energetics.energies import curve, relaxed_energy
+from oracle.energetics.hull import energy_above_hull
 from oracle.materials.crystal import Crystal
 from oracle.runtime.errors import OracleError, raise_if_of_the_machine
 
@@ -32,18 +33,26 @@ class Thermochemistry:
         best_polymorph: name of the most stable competitor, or None when it is the crystal itself.
         formation_energy: from the elements, negative for a compound that does not decompose into
             them; None where the reference state of an element is unknown.
+        energy_above_hull: above the convex hull of the elements and of other phases, negative for a
+            crystal that would lower it; None where no other phases were asked for, for an element,
+            and where the reference state of an element is unknown.
     """
 
     energy_per_atom: float
     energy_above_best_polymorph: float
     best_polymorph: str | None
     formation_energy: float | None
+    energy_above_hull: float | None = None
 
 
 def thermochemistry(
-    crystal: Crystal, competitors: Mapping[str, Crystal], potential: str, cache_dir: Path
+    crystal: Crystal,
+    competitors: Mapping[str, Crystal],
+    potential: str,
+    cache_dir: Path,
+    phases: Mapping[str, Crystal] | None = None,
 ) -> Thermochemistry:
-    """Energies of a crystal relative to its polymorphs and its elements.
+    """Energies of a crystal relative to its polymorphs, its elements and other phases.
 
     Args:
         crystal: its lattice parameter may be a guess.
@@ -51,6 +60,7 @@ def thermochemistry(
             minimum are left out.
         potential: as for `oracle.potentials.table.calculator`.
         cache_dir: folder of stored energies, for all crystals of a home.
+        phases: other compounds of its elements, by name, for the energy above the hull.
 
     Raises:
         OracleError: stage ``eos`` or ``relax``; the potential fails on the crystal or an element.
@@ -60,11 +70,16 @@ def thermochemistry(
     for name, energy in _rivals(competitors, potential, cache_dir).items():
         if energy < best:
             best, label = energy, name
+    above = None
+    if phases is not None:
+        others = [*competitors.values(), *phases.values()]
+        above = energy_above_hull(crystal, own, others, potential, cache_dir, correction)
     return Thermochemistry(
         energy_per_atom=own,
         energy_above_best_polymorph=own - best,
         best_polymorph=label,
         formation_energy=_formation(crystal, own, potential, cache_dir),
+        energy_above_hull=above,
     )
 
 

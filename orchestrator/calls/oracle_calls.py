@@ -57,12 +57,14 @@ class EnergyRequest:
         competitors: other polymorphs of the same composition, by name.
         potential: computes the energies.
         cache: folder where energies are stored.
+        phases: other compounds of its elements, by name; None where the hull is not asked for.
     """
 
     material: Crystal
     competitors: Mapping[str, Crystal]
     potential: str
     cache: Path
+    phases: Mapping[str, Crystal] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,16 @@ def evaluate(request: EvaluationRequest, context: CallContext) -> Measured | Uns
 
 
 def energies(request: EnergyRequest, context: CallContext) -> EnergyAnswer:
-    """Energy above the best polymorph and formation energy, each if it is known and finite."""
+    """Energies of formation, above the best polymorph and the hull, if known and finite."""
     from oracle.energetics.polymorphs import thermochemistry
 
     try:
         stability = thermochemistry(
-            request.material, request.competitors, request.potential, request.cache
+            request.material,
+            request.competitors,
+            request.potential,
+            request.cache,
+            request.phases,
         )
     except OracleError as error:
         if error.transient:
@@ -137,6 +143,7 @@ def energies(request: EnergyRequest, context: CallContext) -> EnergyAnswer:
         return EnergyAnswer(error=f"{error.stage}: {error.message}")
     energies_by_name = {
         "energy_above_best_polymorph": stability.energy_above_best_polymorph,
+        "energy_above_hull": stability.energy_above_hull,
         "formation_energy": stability.formation_energy,
     }
     return EnergyAnswer(

@@ -14,7 +14,8 @@ def funnel(state: CampaignState) -> dict[str, int]:
     """Candidates by the filter that they passed, summed over all rounds.
 
     ``proposed``: ideas of the agents; ``valid``: of these, members of the space; ``new``: neither
-    known nor repeated; ``excluded``: rejected by constraints, for instance for their energy;
+    known nor repeated; ``relaxed``: relaxed by the potential, to compare their energies;
+    ``excluded``: rejected by constraints, for instance for their energy;
     ``evaluated``: with an outcome at the objective's fidelity; ``stable``: measured;
     ``confirmed``: at tighter settings; ``agreed``: by a second potential, too.
     """
@@ -27,6 +28,7 @@ def funnel(state: CampaignState) -> dict[str, int]:
         for name, number in looked_at(each.planned_metrics).items():
             counts[name] += number
     return counts | {
+        "relaxed": len(state.screened),
         "excluded": len(state.rejected),
         "evaluated": len(labels),
         "stable": len(stable),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agents.contract.settings import ELEMENT_CONSTRAINTS, SUPPLY_CONSTRAINTS
 from agents.proposers.settings import (
     BayesianSettings,
     EvolutionSettings,
@@ -95,7 +96,13 @@ KINDS: dict[str, KindRules] = {
         default_agents=(BayesianSettings(), RandomSettings()),
         default_surrogate=_of_both_crystals,
         shares=(0.25, 0.1),  # not measured for pairs
-        constraints=("dynamically_stable", "non_metal", "max_atoms"),
+        constraints=(
+            "dynamically_stable",
+            "non_metal",
+            "max_atoms",
+            *SUPPLY_CONSTRAINTS,
+            *ELEMENT_CONSTRAINTS,
+        ),
     ),
 }
 """Profiles by the `kind` of the material."""

@@ -170,6 +170,7 @@ def best_table(rows: Sequence[Document], title: str) -> FittingTable:
         Column("agent", tuple(row["agent"] for row in rows), drop=4),
         Column("90 % interval", tuple(map(_interval, rows)), "right", drop=3),
         _energies(rows, "energy_above_best_polymorph", "meV/atom above\nbest polymorph", 1000, 1),
+        _energies(rows, "energy_above_hull", "meV/atom\nabove hull", 1000, 1),
         _energies(rows, "formation_energy", "formation\neV/atom", 1, 2),
         Column("caution", tuple(_caution(row) for row in rows), wraps=True, spills=True),
     ]

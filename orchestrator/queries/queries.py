@@ -145,6 +145,7 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "agent": first.agent,
         "purpose": first.purpose,
         "energy_above_best_polymorph": screened.get("energy_above_best_polymorph"),
+        "energy_above_hull": screened.get("energy_above_hull"),
         "formation_energy": screened.get("formation_energy"),
         "structure": structure_of(store.home, evaluation.material, formula),
         "file": file_of(store.home, evaluation.material, formula),

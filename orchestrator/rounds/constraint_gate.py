@@ -9,6 +9,7 @@ from agents.contract.constraints import before, computed, needs_energies
 from agents.contract.protocol import Space, candidate_id
 from agents.contract.settings import DEFAULT_CONSTRAINTS, ConstraintSettings
 from agents.selection.batch import Selected, Selection
+from agents.spaces.competing_phases import competing_phases
 from agents.spaces.finite import FiniteSpace
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
@@ -22,13 +23,12 @@ def constraints_of(config: CampaignConfig) -> tuple[ConstraintSettings, ...]:
     """The constraints in force.
 
     By default only stable materials are sought. In a space of prototypes, hypothetical polymorphs
-    well above the most stable one are rejected as well.
+    well above the most stable one are rejected as well; in an open space of crystals, those that
+    would gain much by decomposing.
     """
     if config.constraints is not None:
         return config.constraints
-    if config.space.kind == "prototypes":
-        return DEFAULT_CONSTRAINTS
-    return (ConstraintSettings(name="dynamically_stable"),)
+    return DEFAULT_CONSTRAINTS.get(config.space.kind, DEFAULT_CONSTRAINTS["pool"])
 
 
 class ConstraintGate:
@@ -45,6 +45,7 @@ class ConstraintGate:
         self, config: CampaignConfig, space: Space, executor: Executor, cache: Path
     ) -> None:
         self._constraints = constraints_of(config)
+        self._hull = any(c.name == "energy_above_hull" for c in self._constraints)
         self._space = space
         self._executor = executor
         self._cache = cache
@@ -88,12 +89,17 @@ class ConstraintGate:
         return FiniteSpace(materials, [space.label(m) for m in materials])
 
     def first_allowed(
-        self, selection: Selection, count: int
+        self, selection: Selection, count: int, known: Sequence[Material] = ()
     ) -> tuple[list[Selected], dict[str, str]]:
         """The first `count` candidates that satisfy the constraints, and why others were rejected.
 
         Candidates are checked in groups as large as the number still needed, so that the result
         does not depend on how many energies are computed at the same time.
+
+        Args:
+            selection: candidates, best first.
+            count: how many are wanted.
+            known: evaluated materials, which compete with candidates of the same elements.
         """
         self.computed, self.reserves, self.rejected = {}, selection.ranked[count:], []
         if not self.computes:
@@ -103,7 +109,7 @@ class ConstraintGate:
         queue = list(selection.ranked)
         while queue and len(chosen) < count:
             group, queue = queue[: count - len(chosen)], queue[count - len(chosen) :]
-            for selected, answer in zip(group, self._energies(group), strict=True):
+            for selected, answer in zip(group, self._energies(group, known), strict=True):
                 name = selected.candidate.id
                 self.computed[name] = dict(answer.energies)
                 reason = answer.error or computed(self._constraints, self.computed[name])
@@ -114,12 +120,15 @@ class ConstraintGate:
                     self.rejected.append(selected)
         return chosen, reasons
 
-    def _energies(self, group: Sequence[Selected]) -> list[EnergyAnswer]:
+    def _energies(self, group: Sequence[Selected], known: Sequence[Material]) -> list[EnergyAnswer]:
         assert self._potential is not None  # called only where `computes` is true
         requests = []
         for selected in group:
             material = selected.candidate.material
             assert isinstance(material, Crystal)  # only crystals have energy constraints
             polymorphs = self._space.competitors(material)
-            requests.append(EnergyRequest(material, dict(polymorphs), self._potential, self._cache))
+            phases = competing_phases(material, known) if self._hull else None
+            requests.append(
+                EnergyRequest(material, dict(polymorphs), self._potential, self._cache, phases)
+            )
         return list(self._executor.map(energies, requests))

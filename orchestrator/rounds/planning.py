@@ -289,7 +289,9 @@ class Planner:
                 excluded=excluded,
             )
         with self._stage("screen"):
-            chosen, rejected = self._gate.first_allowed(selection, count)
+            chosen, rejected = self._gate.first_allowed(
+                selection, count, [evaluation.material for evaluation in evaluations]
+            )
         metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
         metrics |= proposed.metrics | {"rejected": float(len(rejected))}
         if situation.learned:

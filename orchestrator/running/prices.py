@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from agents.contract.constraints import needs_energies
 from agents.contract.protocol import Space
 from oracle.contract.own_oracle import OwnOracleSettings
 from oracle.energetics.speed import seconds_of_forces, slowness
@@ -39,6 +40,7 @@ _STABLE = 0.7  # share of candidates for which third-order force constants are c
 _EOS = 13  # calculations of energy and stress for an energy-volume curve
 _RELAXED = 12  # the same for a relaxation to 0.04 eV/Å
 _POLYMORPHS = 8  # competing prototypes of a candidate
+_PHASES = 6  # other compounds of its elements that are relaxed for its hull, most of them once
 _ELEMENTS = 6.0  # cost of new elements, whose cells are often larger, in units of one candidate
 _NODES = 0.05  # s, for descriptors and latent features of a crystal
 _DOUBLED = 6  # force calls for the phonons of a doubled cell
@@ -203,10 +205,10 @@ def _conducting(settings: PhononSettings, config: CampaignConfig, space: Space) 
 
 def _constraints(config: CampaignConfig, cell_s: float) -> float:
     """Core seconds for the energies of a candidate, of its polymorphs and of its elements."""
-    if not any(c.name in ("energy_above_best_polymorph", "formation_energy")
-               for c in constraints_of(config)):  # fmt: skip
+    if not needs_energies(constraints_of(config)):
         return 0.0
-    return (1 + _POLYMORPHS / 2 + _ELEMENTS) * (_EOS + _RELAXED) * cell_s
+    phases = any(c.name == "energy_above_hull" for c in constraints_of(config)) * _PHASES
+    return (1 + _POLYMORPHS / 2 + _ELEMENTS + phases) * (_EOS + _RELAXED) * cell_s
 
 
 def _features(config: CampaignConfig, cell_s: float) -> float:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from pymatgen.core.composition import Composition
 
+from agents.chemistry.element_supply import SUPPLY
 from agents.contract.constraints import before, computed, limits, needs_energies
 from agents.contract.objective import Objective
 from agents.contract.settings import CONSTRAINT_LIMITS, ConstraintSettings, ObjectiveSettings
@@ -150,6 +152,63 @@ def test_rejection_by_measured_properties() -> None:
     assert objective(100.0, {"max_msd": 0.05}).score_of(measured) == pytest.approx(-0.2)
     assert objective(300.0, {"max_msd": 0.05}).score_of(measured) is None
     assert objective(300.0).score_of(Unstable(stage="stability", **common)) is None
+
+
+def test_rejection_by_elements() -> None:
+    assert before(constraints({"with_elements": ["Na"]}, {"without_elements": ["K"]}), SALT) is None
+    assert before(constraints({"without_elements": ["Pb", "Cl"]}), SALT) == "NaCl contains Cl"
+    assert before(constraints({"with_elements": ["Na", "Li"]}), SALT) == "NaCl has no Li"
+    assert before(constraints({"atomic_fraction": {"Cl": 0.5, "Te": 0}}), SALT) is None
+    reason = before(constraints({"atomic_fraction": {"Cl": 0.4}}), SALT)
+    assert reason == "0.5 of the atoms of NaCl are Cl, above 0.4"
+
+
+def test_rejection_by_what_elements_cost() -> None:
+    assert before(constraints({"price": 100}, {"hhi_production": 2500}), SALT) is None
+    assert "price is 99.25, above" in str(before(constraints({"price": 90}), SALT))
+    unknown = prototype("rocksalt").decorate(("Tc", "O"))
+    reason = before(constraints({"hhi_reserve": 9000}), unknown)
+    assert reason == "hhi_reserve of TcO is not known, as of one of its elements"
+
+
+def test_indices_of_supply_are_those_of_another_package() -> None:
+    import smact
+
+    compared = 0
+    for symbol in ("Li", "Na", "Mg", "Si", "S", "Zn", "Ge", "Te", "La", "Pb", "Bi"):
+        ours = [SUPPLY[name](Composition(symbol)) for name in ("hhi_production", "hhi_reserve")]
+        theirs = smact.Element(symbol)
+        assert ours == [theirs.HHI_p, theirs.HHI_r], symbol
+        compared += 1
+    assert compared == 11
+    mixed = SUPPLY["price"](Composition("MgTe"))
+    share = 24.305 / (24.305 + 127.6)  # by mass
+    assert mixed == pytest.approx(share * 4.960395 + (1 - share) * 348.991346)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("with_elements", "needs elements"),
+        ({"without_elements": []}, "needs elements"),
+        ({"without_elements": ["Xx"]}, "'Xx' is not an element"),
+        ({"atomic_fraction": {"Te": 1.5}}, "less than or equal to 1"),
+        ({"without_element": ["Pb"]}, "is not a constraint; did you mean .without_elements"),
+        ({"price": ["Pb"]}, "valid number"),
+    ],
+)
+def test_constraints_on_elements_that_mean_nothing(given: Any, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        constraints(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["non_metal", {"price": 50.0}, {"without_elements": ["Pb"]}, {"atomic_fraction": {"Te": 0.2}}],
+)
+def test_constraints_are_written_as_they_were_given(given: Any) -> None:
+    (constraint,) = constraints(given)
+    assert CONSTRAINT.dump_python(constraint, mode="json") == given
 
 
 def test_every_constraint_is_checked_somewhere() -> None:

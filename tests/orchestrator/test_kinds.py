@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from agents.contract.protocol import Candidate
-from agents.contract.settings import CONSTRAINT_LIMITS
+from agents.contract.settings import CONSTRAINT_LIMITS, ELEMENT_CONSTRAINTS
 from agents.selection.batch import Selected, Selection
 from agents.spaces.prototype_table import competitors, prototype
 from agents.spaces.prototypes import PrototypeSpace
@@ -100,7 +100,7 @@ def test_profiles_name_what_there_is() -> None:
     for rules in KINDS.values():
         assert set(rules.surrogates) <= set(SURROGATES)
         assert set(rules.agents) <= {*PROPOSERS, *IN_A_SPACE}
-        assert set(rules.constraints or ()) <= set(CONSTRAINT_LIMITS)
+        assert set(rules.constraints or ()) <= {*CONSTRAINT_LIMITS, *ELEMENT_CONSTRAINTS}
     for table, named in (
         (set(SURROGATES), {name for rules in KINDS.values() for name in rules.surrogates}),
         ({*PROPOSERS, *IN_A_SPACE}, {name for rules in KINDS.values() for name in rules.agents}),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from pydantic import ValidationError
+from pymatgen.core.composition import Composition
 from rich.console import Console
 
 from agents.selection.settings import SelectionSettings
@@ -117,6 +118,11 @@ def test_agents_find_crystals_that_nobody_listed(
     groups = {"P4/mmm", "I4/mmm", "P6_3/mmc", "Pm-3m", "Fm-3m", "Im-3m"}
     assert {row["label"] for row in rows} <= groups
     assert "Au" in rows[0]["formula"]  # the heaviest
+    # What would gain more than 0.1 eV/atom by decomposing is not measured.
+    compounds = [row for row in rows if len(Composition(row["formula"])) > 1]
+    assert compounds
+    assert all(row["energy_above_hull"] <= 0.1 for row in compounds)
+    assert status(store, "alloys")["funnel"]["relaxed"] >= len(compounds)
 
 
 def test_a_generative_model_proposes_and_its_ideas_are_counted(
