@@ -35,10 +35,13 @@ Draw = Callable[[range], Array]
 _DRAWS = 2
 _GROWTH = 0.5  # by which fraction the number of snapshots grows
 _FLOOR = 0.02  # relative error that remains, by comparison with full sets, when all seems converged
-_CELL = 0.038
-"""Relative error because force constants end at their supercell or cutoff: root mean square change
-in a larger supercell, less the noise of both, of eight crystals (docs/physics.md), of which CsI
-changes most, by 8 %. Leaving out the outermost shells does not tell it for a single crystal."""
+_CELL = 0.05
+"""Relative error because force constants end at their supercell, where nothing tells how large it
+is: root mean square change from the default supercell to one of at least twice as many atoms, of
+twelve binaries (docs/physics.md)."""
+_PER_RESIDUAL = 8.0
+"""The same in units of the root of the share of the squared forces that constants without a cutoff
+do not explain, by which it is told for these crystals: from 1 % for MgO to 10 % for PbTe."""
 _CUT = 30.0
 """Relative error of kappa per share of the squared forces that constants within the cutoff do not
 explain. SnSe: kappa falls by 25 to 60 % as this share falls from 1.4 to 0.6 % (docs/physics.md)."""
@@ -59,9 +62,9 @@ class ThirdOrder:
         supercells: number of displaced supercells.
         cutoff: longest distance between atoms, Å; None where the supercell is the limit.
         constants: number of independent force constants; None for finite differences.
-        left_out: share of the squared even forces that constants within the cutoff do not explain;
-            0 without a cutoff, for displacements that are so large that higher orders count, and
-            for finite differences, which tell nothing of it.
+        left_out: share of the squared even forces that the constants do not explain; 0 for
+            displacements that are so large that higher orders count, and for finite differences,
+            which tell nothing of it.
     """
 
     fc3: Array
@@ -77,7 +80,7 @@ class ThirdOrder:
     @property
     def cut(self) -> float:
         """Relative error of kappa by what lies beyond the cutoff."""
-        return min(_CUT * self.left_out, _MOST_CUT)
+        return 0.0 if self.cutoff is None else min(_CUT * self.left_out, _MOST_CUT)
 
     @property
     def scattering(self) -> Array:
@@ -149,17 +152,24 @@ def adaptive(
             break
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
+    left_out = fit.left_out if small else 0.0
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
         scale=scale,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
-        error=np.hypot(error, np.hypot(_FLOOR, _CELL)),
+        error=np.hypot(error, np.hypot(_FLOOR, _cell_error(basis, left_out))),
         supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
-        left_out=0.0 if basis.cutoff is None or not small else fit.left_out,
+        left_out=left_out,
     )
+
+
+def _cell_error(basis: Basis, left_out: float) -> float:
+    """Relative error because force constants end at their supercell."""
+    known = basis.cutoff is None and left_out > 0
+    return min(_PER_RESIDUAL * np.sqrt(left_out), _MOST_CUT) if known else _CELL
 
 
 class _Snapshots:
