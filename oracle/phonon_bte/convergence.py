@@ -42,6 +42,7 @@ ALIKE = 0.05
 LEAST_OF_CELL = 0.01
 """Relative standard error because of the second-order supercell where nothing shows a larger one:
 changes between cells of other shapes (docs/physics.md), which one coincidence may hide."""
+_ALIKE_SIZES = 1.75  # ratio of the numbers of atoms below which nothing is learned from a change
 _SMALL_CHANGES = 2
 _MOST = 0.5
 """Share of kappa that waves between the points carry above which they are said to; it is 0.2 for
@@ -219,7 +220,7 @@ def cell_error(
     """
     sizes = sorted(len(cell) for cell in (small.supercell, phonons.phonon_supercell))
     at_rest = settings.force_constants == "finite-difference"
-    if 2 * sizes[0] > sizes[1] or (at_rest and settings.finite_temperature is not None):
+    if _ALIKE_SIZES * sizes[0] > sizes[1] or (at_rest and settings.finite_temperature is not None):
         return np.full(len(settings.temperatures), ALIKE)
     small.nac_params = phonons.nac_params
     set_constants(small, third.fc2, third.scattering)

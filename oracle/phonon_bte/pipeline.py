@@ -33,6 +33,7 @@ from oracle.phonon_bte.properties import (
     structural_properties,
 )
 from oracle.phonon_bte.records import one_or_all, transport_record
+from oracle.phonon_bte.wide_enough import in_wide_enough_cell
 from oracle.phonons import harmonic, supercells
 from oracle.phonons.acoustics import CrystalElasticity, crystal_elasticity
 from oracle.phonons.anharmonicity import at_temperatures
@@ -122,7 +123,8 @@ class Pipeline:
             self.provenance["dipoles"] = crystal.dipoles.record()
         stability = crystal.stability
         properties = structural_properties(relaxed) | spectral_properties(stability) | self._calls()
-        plots = self._bands(crystal.dynamics) if self.settings.bands else {}
+        spacing = self.settings.stability_spacing
+        plots = harmonic.bands_and_dos(crystal.dynamics, spacing) if self.settings.bands else {}
         elastic = self._elastic(crystal)
         if elastic is not None and fidelity != "harmonic":
             return self._conduct(relaxed, crystal, elastic, properties, plots)
@@ -231,12 +233,15 @@ class Pipeline:
         plots: dict[str, Any],
     ) -> Result:
         """Third-order force constants and transport of a stable crystal."""
-        settings, phonons = self.settings, crystal.phonons
-        mesh = harmonic.transport_mesh(phonons, settings)
+        settings = self.settings
+        mesh = harmonic.transport_mesh(crystal.phonons, settings)
         harmonic.check_warm(crystal.dynamics, mesh, settings.temperatures[0])
         judging = reciprocal.coarsened(mesh, _JUDGING * settings.sparse)
-        small = supercells.phonons3(relaxed, settings, second=False)
-        third = self._timed("fc3", lambda: self._third_order(small, crystal, judging))
+        fitted = functools.partial(self._third_order, judging)
+        small, crystal, third = self._timed(
+            "fc3", functools.partial(in_wide_enough_cell, relaxed, crystal, settings, fitted)
+        )
+        phonons = crystal.phonons
         unexplained = self._timed(
             "anharmonicity",
             lambda: at_temperatures(
@@ -329,7 +334,7 @@ class Pipeline:
         return history[-1]
 
     def _third_order(
-        self, small: Phono3py, crystal: Harmonic, coarse: tuple[int, int, int]
+        self, coarse: reciprocal.Mesh, small: Phono3py, crystal: Harmonic, widened: bool
     ) -> ThirdOrder:
         """Third-order force constants, judged by kappa on a coarse mesh."""
         judge = convergence.Judge(self.settings, coarse)
@@ -348,7 +353,9 @@ class Pipeline:
             return finite_differences(small, self.settings, self.forces, kappa)
         warm = self.settings.finite_temperature
         draw = None if warm is None else thermal_pairs(small, crystal.dynamics, warm, self._seed)
-        return adaptive(small, self.settings, self.forces, kappa, reference, self._seed, draw)
+        return adaptive(
+            small, self.settings, self.forces, kappa, reference, self._seed, draw, widened=widened
+        )
 
     def _calls(self) -> dict[str, Quantity]:
         return {"force_calls": make_quantity("force_calls", self.forces.calls)}
@@ -376,14 +383,6 @@ class Pipeline:
     def _seed(self) -> str:
         weights = weights_digest(self.settings.potential)
         return digest_of([self.crystal.digest, weights, self.settings.snapshot_seed])
-
-    def _bands(self, dynamics: Any) -> dict[str, Any]:
-        mesh = reciprocal.mesh_of(
-            dynamics.primitive.cell,
-            self.settings.stability_spacing,
-            operations=dynamics.primitive_symmetry.reciprocal_operations,
-        )
-        return harmonic.bands_and_dos(dynamics, mesh)
 
     def _write_cif(self, relaxed: Relaxed) -> None:
         atoms = Atoms(

@@ -297,12 +297,18 @@ def heat_capacity(frequencies: Array, weights: Array, temperatures: tuple[float,
     return np.einsum("tqb,q->t", modes, weights / weights.sum())
 
 
-def bands_and_dos(phonons: Phonopy, mesh: tuple[int, int, int]) -> dict[str, Any]:
+def bands_and_dos(phonons: Phonopy, spacing: float) -> dict[str, Any]:
     """The band structure along seekpath's path and the total density of states, as JSON.
 
     Its keys are ``distances``, ``frequencies`` (THz), ``labels`` and ``connections``, as phonopy
     gives them, and ``dos_frequency`` (THz) and ``dos`` (1/THz per primitive cell).
+
+    Args:
+        phonons: with force constants.
+        spacing: of the mesh, 1/Å with 2π.
     """
+    operations = phonons.primitive_symmetry.reciprocal_operations
+    mesh = mesh_of(phonons.primitive.cell, spacing, operations=operations)
     phonons.auto_band_structure(npoints=_POINTS_PER_SEGMENT)
     bands = phonons.band_structure
     phonons.run_mesh(mesh, is_gamma_center=True)

@@ -124,7 +124,7 @@ class PhononSettings(BaseModel):
     fc2_atoms: int = Field(432, ge=1)
     """Largest number of atoms in a second-order supercell that is chosen by its length; if the
     length needs more, the widest supercell within is taken."""
-    fc3_atoms: int = Field(128, ge=1)
+    fc3_atoms: int = Field(120, ge=1)
     """Largest number of atoms in a third-order supercell that is chosen by its length."""
     displacement: float = Field(0.03, gt=0, le=0.2)
     """Length of the displacements of atoms, Å."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import lzma
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric up to rounding
+_WIDER_THIRD = 1.2  # factor on an atom's distance from its images where constants reach through
+_MOST_WIDER = 130  # atoms; 4x4x4 primitive cells with two atoms have 128
 
 
 @symmetry_at_once()
@@ -82,6 +85,47 @@ def phonons3(
     if second and isinstance(settings.born, BornCharges):
         phonons.nac_params = _polar(primitive, settings.born)
     return phonons
+
+
+def wider_third_order(phonons: Phono3py, settings: PhononSettings) -> NDArray[np.int64] | None:
+    """A third-order supercell of at least twice as many atoms, as columns in primitive vectors.
+
+    Args:
+        phonons: with the supercell of the settings.
+        settings: of the oracle.
+
+    Returns:
+        None where the supercell is given by hand, and where none has at most `_MOST_WIDER` atoms.
+    """
+    if settings.fc3_supercell is not None:
+        return None
+    primitive = phonons.primitive
+    rotations = Symmetry(primitive, symprec=_SYMPREC).symmetry_operations["rotations"]
+    choice = functools.partial(symmetric_supercell, primitive.cell, rotations, len(primitive))
+    present = choice(settings.fc3_length, settings.fc3_atoms)
+    wider = choice(present.distance * _WIDER_THIRD, max(_MOST_WIDER, settings.fc3_atoms))
+    return wider.matrix.T if wider.multiplicity >= 2 * present.multiplicity else None
+
+
+@symmetry_at_once()
+def with_third_order(phonons: Phono3py, matrix: NDArray[np.int64]) -> Phono3py:
+    """The same crystal and second-order supercell with another third-order supercell.
+
+    Args:
+        phonons: whose force constants are not taken over.
+        matrix: (3, 3), columns in primitive vectors.
+    """
+    second = phonons.phonon_supercell_matrix
+    other = Phono3py(
+        phonons.unitcell,
+        supercell_matrix=matrix,
+        phonon_supercell_matrix=second,
+        primitive_matrix=np.eye(3),
+        symprec=_SYMPREC,
+        log_level=0,
+    )
+    other.nac_params = phonons.nac_params
+    return other
 
 
 def in_conventional(matrix: Array, primitive: PhonopyAtoms, cell: Array) -> list[list[float]]:

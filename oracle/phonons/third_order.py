@@ -83,6 +83,11 @@ class ThirdOrder:
         return 0.0 if self.cutoff is None else min(_CUT * self.left_out, _MOST_CUT)
 
     @property
+    def reaches_through(self) -> bool:
+        """Whether constants are so long that another supercell would change kappa too much."""
+        return self.cutoff is None and _PER_RESIDUAL * np.sqrt(self.left_out) > _CELL
+
+    @property
     def scattering(self) -> Array:
         """Force constants that scattering rates are computed from, compact, eV/Å³."""
         return self.fc3 if self.scale == 1.0 else self.scale * self.fc3
@@ -113,6 +118,8 @@ def adaptive(
     reference: int,
     seed: str,
     draw: Draw | None = None,
+    *,
+    widened: bool = False,
 ) -> ThirdOrder:
     """Force constants fitted to ± pairs of random snapshots.
 
@@ -129,6 +136,7 @@ def adaptive(
         seed: hexadecimal digest from which the snapshots follow.
         draw: displacements of the snapshots; by default of the length that the settings give, in
             random directions that differ from atom to atom.
+        widened: whether the supercell is larger than usual because constants reached through that.
     """
     basis = third_order_basis(
         phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
@@ -158,7 +166,7 @@ def adaptive(
         scale=scale,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
-        error=np.hypot(error, np.hypot(_FLOOR, _cell_error(basis, left_out))),
+        error=np.hypot(error, np.hypot(_FLOOR, _CELL if widened else _cell_error(basis, left_out))),
         supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,

@@ -17,6 +17,7 @@ from orchestrator.assembly.budgets import budget_of
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import Ranked, ranking
 from orchestrator.campaign.state import Trial
+from orchestrator.plots.agent_plots import AgentTrial, found_by_agent
 from orchestrator.plots.layer_plots import drawn_layers, transmission
 from orchestrator.plots.plot_files import write_figures
 from orchestrator.plots.plots import Bands, bands_and_dos, cumulative_kappa
@@ -32,8 +33,9 @@ _EXTREME = {"minimize": "lowest", "maximize": "highest", "target": "nearest"}
 def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Path]:
     """Write the plots of a campaign in its present state.
 
-    Best so far and parity are always drawn; bands, density of states and cumulative kappa of the
-    candidate of rank 1 if its evaluation left the data.
+    Best so far and parity are always drawn; what each agent found where there are several; bands,
+    density of states and cumulative kappa of the candidate of rank 1 if its evaluation left the
+    data.
 
     Args:
         campaign: its state at the end of a round.
@@ -63,6 +65,7 @@ def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Pat
     if points:
         title = f"predicted and computed {name}"
         figures["parity"] = parity(points, quantity=quantity, title=title)
+    figures |= _of_agents(campaign, trials, by_candidate)
     figures |= _of_best(campaign, rows, artefacts, quantity)
     heading = f"{campaign.name}, round {len(campaign.state.rounds)}"
     return write_figures(figures, folder, PAGE, heading)
@@ -140,6 +143,23 @@ def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
     )
     audit = trial.plan.purpose == "audit"
     return ParityPoint(_label(trial), computed[0], computed[1], middle, low, high, audit)
+
+
+def _of_agents(
+    campaign: Campaign, trials: Sequence[Trial], rows: dict[str, Ranked]
+) -> dict[str, Any]:
+    """What each agent found, where candidates come from more than one."""
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        first.setdefault(trial.plan.candidate, trial)  # not its confirmations
+    if len({trial.plan.agent for trial in first.values()}) < 2:
+        return {}
+    points = []
+    for trial in first.values():
+        row = rows.get(trial.plan.candidate)
+        points.append(AgentTrial(trial.plan.agent, row.rank if row else None))
+    title = f"{_short(campaign.name)}: what the agents found"
+    return {"agents": found_by_agent(points, title=title)}
 
 
 def _of_best(

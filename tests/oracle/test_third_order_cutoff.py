@@ -108,7 +108,7 @@ def test_without_a_cutoff_nothing_is_ascribed_to_it(tmp_path: Path) -> None:
     provenance = PhononBTE(small).evaluate(crystal, context=Context(tmp_path)).provenance
     assert provenance["fc3_cutoff"] is None
     assert provenance["relative_error"]["cutoff"] == 0.0
-    # What the constants of the whole supercell do not explain tells how far it is from a larger one.
+    # What constants of the whole supercell do not explain tells how far it is from larger ones.
     share = provenance["fc3_left_out"]
     assert 0.0 < share < 1e-2
     assert provenance["relative_error"]["fc3"] >= np.hypot(0.02, 8 * np.sqrt(share))

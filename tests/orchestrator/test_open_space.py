@@ -30,6 +30,7 @@ from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.loading import load_config
 from orchestrator.executors.protocol import CallContext
+from orchestrator.plots.figures import round_figures
 from orchestrator.presentation.rendering import funnel_line
 from orchestrator.queries.queries import best, status
 from orchestrator.rounds.pool_scan import narrowed
@@ -123,6 +124,8 @@ def test_agents_find_crystals_that_nobody_listed(
     assert compounds
     assert all(row["energy_above_hull"] <= 0.1 for row in compounds)
     assert status(store, "alloys")["funnel"]["relaxed"] >= len(compounds)
+    plots = {path.name for path in round_figures(campaign, store.home, tmp_path / "plots")}
+    assert "agents.png" in plots  # of three agents
 
 
 def test_a_generative_model_proposes_and_its_ideas_are_counted(
