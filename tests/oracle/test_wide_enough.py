@@ -1,0 +1,135 @@
+"""Third-order constants that reach through their supercell are fitted again in a larger one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from phono3py import Phono3py
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from oracle.contract.evaluation import Measured
+from oracle.materials.crystal import Crystal
+from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonon_bte.wide_enough import in_wide_enough_cell
+from oracle.phonons import supercells
+from oracle.phonons.harmonic import Stability
+from oracle.phonons.relax import Relaxed
+from oracle.phonons.second_order import Harmonic
+from oracle.phonons.settings import PhononSettings
+from oracle.phonons.third_order import ThirdOrder
+from oracle.runtime.context import Context
+
+NAC = {"born": np.zeros((2, 3, 3)), "dielectric": np.eye(3), "factor": 14.4}
+SETTINGS = PhononSettings(fc2_length=20.0)
+
+
+def _salt() -> tuple[Relaxed, Harmonic]:
+    faces = [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)]
+    positions = np.array(faces + [((x + 0.5) % 1, y, z) for x, y, z in faces])
+    relaxed = Relaxed(5.6 * np.eye(3), positions, ("Na",) * 4 + ("Cl",) * 4, -3.0, 1, None)
+    phonons = supercells.phonons3(relaxed, SETTINGS, second=True)
+    phonons.nac_params = NAC
+    nothing: Any = None
+    stability: Stability = nothing  # not asked for
+    return relaxed, Harmonic(phonons, np.zeros((2, 2, 3, 3)), nothing, stability)
+
+
+class Fitting:
+    """Stands in for the fit; keeps in which supercells it was asked."""
+
+    def __init__(self, left_out: float, cutoff: float | None = None) -> None:
+        self._third = ThirdOrder(
+            np.zeros(1), 1.0, np.zeros(1), np.ones(1), np.zeros(1), 11, cutoff, 5, left_out
+        )
+        self.asked: list[tuple[int, int, int, bool]] = []
+
+    def __call__(self, small: Phono3py, crystal: Harmonic, widened: bool) -> ThirdOrder:
+        cells = small.supercell, crystal.phonons.supercell, crystal.phonons.phonon_supercell
+        self.asked.append((*map(len, cells), widened))  # type: ignore[arg-type]
+        return self._third
+
+
+def test_what_a_fit_explains_well_stays() -> None:
+    relaxed, crystal = _salt()
+    fitting = Fitting(1e-5)
+    small, same, third = in_wide_enough_cell(relaxed, crystal, SETTINGS, fitting)
+    assert len(fitting.asked) == 1
+    assert same is crystal
+    assert len(small.supercell) == len(crystal.phonons.supercell) == 54
+    assert third.supercells == 11
+
+
+def test_what_it_does_not_is_fitted_in_a_larger_cell() -> None:
+    relaxed, crystal = _salt()
+    second = len(crystal.phonons.phonon_supercell)
+    fitting = Fitting(1e-4)
+    small, wide, third = in_wide_enough_cell(relaxed, crystal, SETTINGS, fitting)
+    assert fitting.asked == [(54, 54, second, False), (128, 128, second, True)]
+    assert len(small.supercell) == len(wide.phonons.supercell) == 128
+    assert wide.phonons.nac_params is NAC
+    assert wide.fc2 is crystal.fc2
+    np.testing.assert_array_equal(
+        wide.phonons.phonon_supercell_matrix, crystal.phonons.phonon_supercell_matrix
+    )
+    assert third.supercells == 22  # both fits are paid for
+
+
+@pytest.mark.parametrize(
+    ("settings", "fitting"),
+    [
+        (SETTINGS.model_copy(update={"fc3_supercell": ((2, 0, 0), (0, 2, 0), (0, 0, 2))}), None),
+        (SETTINGS.model_copy(update={"fc3_length": 18.0, "fc3_atoms": 250}), None),  # none so large
+        (SETTINGS, Fitting(1e-2, cutoff=4.0)),  # says nothing of the supercell
+    ],
+)
+def test_where_there_is_no_other_cell_it_stays(
+    settings: PhononSettings, fitting: Fitting | None
+) -> None:
+    relaxed, crystal = _salt()
+    fitting = fitting or Fitting(1e-4)
+    in_wide_enough_cell(relaxed, crystal, settings, fitting)
+    assert len(fitting.asked) == 1
+
+
+def test_the_limit_is_where_the_error_exceeds_that_of_an_average_crystal() -> None:
+    third = Fitting(0.0)(*_two(), False)
+    assert not third.reaches_through
+    assert not replace(third, left_out=(0.049 / 8) ** 2).reaches_through
+    assert replace(third, left_out=(0.051 / 8) ** 2).reaches_through
+
+
+def _two() -> tuple[Phono3py, Harmonic]:
+    relaxed, crystal = _salt()
+    return supercells.phonons3(relaxed, SETTINGS, second=False), crystal
+
+
+def test_an_evaluation_in_a_larger_cell_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a limit that copper exceeds; its constants are short, and kappa stays."""
+    faces = [(0.0, 0.0, 0.0), (0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0)]
+    crystal = Crystal.from_structure(Structure(Lattice.cubic(3.6), ["Cu"] * 4, faces))
+    settings = PhononSettings(
+        calculator="ase.calculators.emt:EMT",
+        fc3_length=7.5,
+        fc2_length=14.0,
+        mesh=(6, 6, 6),
+        bands=False,
+    )
+    usual = PhononBTE(settings).evaluate(crystal, context=Context(tmp_path / "usual"))
+    monkeypatch.setattr("oracle.phonons.third_order._CELL", 1e-6)
+    monkeypatch.setattr("oracle.phonons.supercells._MOST_WIDER", 64)
+    wide = PhononBTE(settings).evaluate(crystal, context=Context(tmp_path / "wide"))
+    assert isinstance(usual, Measured)
+    assert isinstance(wide, Measured)
+    atoms = [abs(np.linalg.det(one.provenance["supercell"])) for one in (usual, wide)]
+    assert atoms[1] >= 2 * atoms[0]
+    assert wide.provenance["fc3_supercells"] > usual.provenance["fc3_supercells"]
+    kappa = [one.properties["kappa"].value[0] for one in (usual, wide)]
+    ratio = np.trace(kappa[1]) / np.trace(kappa[0])
+    assert ratio == pytest.approx(1.0, abs=0.1)
