@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from agents.contract.settings import CONSTRAINT_LIMITS, ELEMENT_CONSTRAINTS, ConstraintSettings
 from oracle.contract.property_table import PROPERTY_TABLE
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material, crystals_of
+
+if TYPE_CHECKING:
+    from pymatgen.core.composition import Composition
 
 COMPUTED = ("energy_above_best_polymorph", "energy_above_hull", "formation_energy")
 """Constraints on energies that are computed before the oracle is called, eV/atom."""
@@ -35,18 +39,24 @@ def _of_composition(constraint: ConstraintSettings, crystal: Crystal) -> str | N
     from agents.chemistry.chemistry import is_metallic  # imports pymatgen, which is slow
     from agents.chemistry.element_supply import SUPPLY
 
-    if constraint.name == "non_metal" and is_metallic(crystal.structure().composition):
+    if constraint.name == "non_metal" and is_metallic(_composition(crystal)):
         return f"{crystal.formula} counts as a metal; non_metal is asked for"
     if constraint.name == "max_atoms":
         return _above(constraint, float(len(crystal.species)))
     if constraint.name in ELEMENT_CONSTRAINTS:
         return _of_elements(constraint, crystal)
     if constraint.name in SUPPLY:
-        value = SUPPLY[constraint.name](crystal.structure().composition)
+        value = SUPPLY[constraint.name](_composition(crystal))
         if value is None:
             return f"{constraint.name} of {crystal.formula} is not known, as of one of its elements"
         return _above(constraint, value)
     return None
+
+
+def _composition(crystal: Crystal) -> Composition:
+    from pymatgen.core.composition import Composition
+
+    return Composition(Counter(crystal.species))  # far faster than that of a structure
 
 
 def _of_elements(constraint: ConstraintSettings, crystal: Crystal) -> str | None:

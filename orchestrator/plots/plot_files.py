@@ -38,7 +38,7 @@ _SYMBOLS = {
     "x": "x",
 }
 _SMALLER = re.compile(r"<sup>(.*?)</sup>")
-_LETTERS = 120  # characters in one row of a legend
+_LETTERS = 100  # characters in one row of a legend
 _STEPS = {"hv": "steps-post", "vh": "steps-pre"}
 _SHADE = 0.25  # opacity of filled areas
 _ONE_DECADE = 40.0  # axes that span a smaller factor also get ticks between the powers of ten
