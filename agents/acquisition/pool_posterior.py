@@ -63,7 +63,7 @@ class PoolPosterior:
 
     Args:
         materials: the whole space, or a sample of it.
-        posterior: of the objective's output.
+        posterior: of the outputs of all objectives, that of the first one first.
         best: best score of the evaluations, or None if nothing was measured.
         index: position in `materials` by digest.
     """
@@ -105,7 +105,7 @@ def pool_posterior(
         rng: draws that sample.
     """
     materials = space.listed(limit, rng)
-    posterior = surrogate.posterior(materials, outputs=[objective.output], fidelity=fidelity)
+    posterior = surrogate.posterior(materials, outputs=objective.outputs, fidelity=fidelity)
     scores = [s for s in map(objective.score_of, evaluations) if s is not None]
     return PoolPosterior(
         materials,

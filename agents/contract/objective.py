@@ -33,6 +33,7 @@ class Objective:
         log: whether log10 of the property is modelled.
         limits: (property, upper limit) pairs that a material must meet, in the properties' units;
             a property that was not measured excludes nothing.
+        further: objectives that are sought at the same time, so that the best are a Pareto front.
     """
 
     property: str = "kappa"
@@ -42,8 +43,19 @@ class Objective:
     log: bool = True
     limits: tuple[tuple[str, float], ...] = ()
     direction: Direction | None = None
+    further: tuple[Objective, ...] = ()
 
     @builtins.property  # `property` is a field of this class
+    def all(self) -> tuple[Objective, ...]:
+        """This objective and the further ones."""
+        return (self, *self.further)
+
+    @builtins.property
+    def outputs(self) -> tuple[Output, ...]:
+        """What a surrogate must predict for all objectives."""
+        return tuple(one.output for one in self.all)
+
+    @builtins.property
     def output(self) -> Output:
         """What a surrogate must predict for this objective."""
         return Output(self.property, self.temperature, self.log, self.direction)

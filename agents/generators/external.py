@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from agents.contract.pareto import overall_scores
 from agents.contract.protocol import ProposerFailed, Space
 from agents.proposers.base import BaseProposer, Idea, Situation, ranked
 from agents.proposers.settings import ExternalSettings
@@ -194,10 +195,11 @@ class ExternalProposer(BaseProposer):
 def _request(situation: Situation, number: int) -> dict[str, Any]:
     """What the program is told, as JSON; docs/agents.md describes it."""
     objective = situation.objective
+    overall = overall_scores(objective, situation.evaluations)
     scores = {
         outcome.material.digest: score
-        for outcome in situation.evaluations
-        if (score := objective.score_of(outcome)) is not None
+        for outcome, score in zip(situation.evaluations, overall, strict=True)
+        if score is not None
     }
     return {
         "number": number,

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.contract.pareto import overall_scores
 from agents.contract.protocol import ProposerFailed, Space
 from agents.generators.grammar import Question, answers, sketched
 from agents.generators.network import WyckoffNetwork, completed, encoded, loaded
@@ -153,8 +154,8 @@ def _rewarded(situation: Situation) -> tuple[list[Sentence], NDArray[np.float64]
     """
     sentences: list[Sentence] = []
     scores: list[float] = []
-    for outcome in situation.evaluations:
-        score = situation.objective.score_of(outcome)
+    overall = overall_scores(situation.objective, situation.evaluations)
+    for outcome, score in zip(situation.evaluations, overall, strict=True):
         if score is None or not isinstance(outcome, Measured) or outcome.low_confidence:
             continue
         sentence = _in_words(outcome.material)

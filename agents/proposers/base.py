@@ -7,15 +7,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.acquisition.functions import Belief, acquire
+from agents.acquisition.hypervolume import ranked_by_front
 from agents.chemistry.duplicates import Admission
 from agents.contract.objective import Objective
+from agents.contract.pareto import overall_scores, score_vectors
 from agents.contract.protocol import Candidate, Looked, Space, candidate_id
 from oracle.contract.evaluation import Outcome
 from oracle.materials.material import Material
 from surrogate.contract.protocol import Surrogate
 
+_PER_FRONT = 2  # ideas for a Pareto front that are put in order, for each candidate to propose
 _BATCHES = 8  # of random draws from an unbounded space
 
 
@@ -54,12 +58,20 @@ class Situation:
         scores = map(self.objective.score_of, self.evaluations)
         return [s for s in scores if s is not None]
 
+    @property
+    def known_scores(self) -> NDArray[np.float64]:
+        """Scores (k, m) in all objectives of the outcomes that have them."""
+        vectors = score_vectors(self.objective, self.evaluations)
+        found = [vector for vector in vectors if vector is not None]
+        return np.array(found).reshape(-1, len(self.objective.all))
+
     def leaders(self, k: int) -> list[Material]:
-        """The k best measured materials, best first."""
+        """The k best measured materials, best first; those on the Pareto front of several."""
+        scores = overall_scores(self.objective, self.evaluations)
         scored = [
             (score, evaluation.material)
-            for evaluation in self.evaluations
-            if (score := self.objective.score_of(evaluation)) is not None
+            for evaluation, score in zip(self.evaluations, scores, strict=True)
+            if score is not None
         ]
         scored.sort(key=lambda pair: -pair[0])  # stable: of equal ones the earlier first
         return [material for _, material in scored[:k]]
@@ -143,14 +155,18 @@ class BaseProposer(ABC):
 
 def ranked(ideas: Sequence[Idea], situation: Situation) -> list[Idea]:
     """Ideas by decreasing expected improvement; in their given order without a surrogate."""
-    best = situation.best
+    best, objective = situation.best, situation.objective
     if situation.surrogate is None or best is None or len(ideas) < 2:
         return list(ideas)
     posterior = situation.surrogate.posterior(
         [idea.material for idea in ideas],
-        outputs=[situation.objective.output],
+        outputs=objective.outputs,
         fidelity=situation.fidelity,
     )
+    known = situation.known_scores
+    if objective.further and len(known):
+        first = list(ranked_by_front(posterior, objective, known, _PER_FRONT * situation.n, ()))
+        return [ideas[i] for i in [*first, *sorted(set(range(len(ideas))) - set(first))]]
     value = acquire(Belief.of(posterior), situation.objective, kind="log-ei", best=best)
     return [ideas[i] for i in np.argsort(-value, kind="stable")]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.acquisition.functions import Belief, acquire, thompson
+from agents.acquisition.hypervolume import ranked_by_front
 from agents.acquisition.pool_posterior import PoolPosterior, incumbent, pool_posterior
 from agents.proposers.base import BaseProposer, Idea, Situation, scattered
 from agents.proposers.local_search import climbed
@@ -74,7 +75,7 @@ class BayesianProposer(BaseProposer):
 
         def believed(materials: Sequence[Material]) -> Posterior:
             return surrogate.posterior(
-                materials, outputs=[situation.objective.output], fidelity=situation.fidelity
+                materials, outputs=situation.objective.outputs, fidelity=situation.fidelity
             )
 
         def value(materials: Sequence[Material]) -> NDArray[np.float64]:
@@ -93,6 +94,10 @@ class BayesianProposer(BaseProposer):
 
     def _chosen(self, pool: PoolPosterior, situation: Situation) -> Iterator[Idea]:
         free = pool.free(situation.taken)
+        known = situation.known_scores
+        if situation.objective.further and len(known):
+            yield from _for_the_front(pool, situation, free, known)
+            return
         if self._settings.acquisition == "thompson":
             available = np.flatnonzero(free)
             best_in_draws = thompson(
@@ -121,6 +126,21 @@ class BayesianProposer(BaseProposer):
             yield Idea(pool.materials[at])
             free[at] = False
             belief, best = _believed(belief, at, best, situation)
+
+
+def _for_the_front(
+    pool: PoolPosterior,
+    situation: Situation,
+    free: NDArray[np.bool_],
+    known: NDArray[np.float64],
+) -> Iterator[Idea]:
+    """Materials that are expected to enlarge the Pareto front most."""
+    busy = [pool.index[m.digest] for m in situation.pending if m.digest in pool.index]
+    kept = np.flatnonzero(free | np.isin(np.arange(len(free)), busy))
+    pending = np.flatnonzero(np.isin(kept, busy)).tolist()
+    posterior, objective = pool.posterior.take(kept), situation.objective
+    for at in ranked_by_front(posterior, objective, known, len(kept), pending):
+        yield Idea(pool.materials[kept[at]])
 
 
 def _believed(belief: Belief, at: int, best: float, situation: Situation) -> tuple[Belief, float]:

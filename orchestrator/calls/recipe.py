@@ -48,13 +48,14 @@ class Recipe:
     ) -> Recipe:
         """The surrogate of a campaign in a state.
 
-        Measured evaluations that give no usable value of the objective are left out.
+        Measured evaluations that give no usable value of an objective are left out.
         """
         outcomes = [*state.evaluations(), *state.low_fidelity_evaluations()]
         labels = [
             outcome
             for outcome in outcomes
-            if not isinstance(outcome, Measured) or objective.problem(outcome) is None
+            if not isinstance(outcome, Measured)
+            or all(one.problem(outcome) is None for one in objective.all)
         ]
         fidelity = state.objective_fidelity
         return cls(settings, objective.output, fidelity, seed, labels, calibration)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agents.contract.constraints import limits
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate
+from agents.contract.settings import ObjectiveSettings
 from oracle.contract.evaluation import Failed, Measured, Outcome, Unstable
 from oracle.potentials.dft_settings import Potential
 from oracle.runtime.local_inputs import Known
@@ -161,17 +163,13 @@ class Campaign:
 
     @property
     def objective(self) -> Objective:
-        """The objective in force."""
-        settings = self.config.objective
-        return Objective(
-            property=settings.property,
-            temperature=settings.temperature,
-            goal=settings.goal,
-            target=settings.target,
-            log=settings.in_log,
-            limits=limits(self.config.constraints or ()),
-            direction=settings.direction,
+        """The objective in force, with those that are sought at the same time."""
+        excluded = limits(self.config.constraints or ())
+        first, *further = (
+            _objective(settings, excluded)
+            for settings in (self.config.objective, *self.config.further_objectives)
         )
+        return replace(first, further=tuple(further))
 
     def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
         """Apply ``key.path=value`` changes and record them; returns (before, after) by full key.
@@ -276,6 +274,18 @@ class Campaign:
             )
         if "name" in changes:
             raise ConfigError(f"campaign {self.name}: its name cannot change")
+
+
+def _objective(settings: ObjectiveSettings, excluded: tuple[tuple[str, float], ...]) -> Objective:
+    return Objective(
+        property=settings.property,
+        temperature=settings.temperature,
+        goal=settings.goal,
+        target=settings.target,
+        log=settings.in_log,
+        limits=excluded,
+        direction=settings.direction,
+    )
 
 
 def _changes(before: CampaignConfig, after: CampaignConfig) -> dict[str, tuple[Any, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from agents.contract.objective import Objective
+from agents.contract.pareto import overall_scores
 from agents.selection.portfolio import Credit
 from oracle.contract.evaluation import scalar
 from orchestrator.campaign.campaign import Campaign
@@ -113,13 +114,19 @@ def _coverage(state: CampaignState, objective: Objective) -> dict[str, float]:
 
 def credits_of(state: CampaignState, objective: Objective) -> list[Credit]:
     """The score of each finished trial, with the agent that proposed its candidate."""
+    trials = [
+        trial
+        for trial in state.objective_trials()
+        if trial.is_finished and trial.status != "CANCELLED"
+    ]
+    outcomes = [trial.outcome for trial in trials if trial.outcome is not None]
+    scores = iter(overall_scores(objective, outcomes))
     return [
         Credit(
             trial.plan.agent,
             trial.round,
-            None if trial.outcome is None else objective.score_of(trial.outcome),
+            None if trial.outcome is None else next(scores),
             trial.plan.purpose,
         )
-        for trial in state.objective_trials()
-        if trial.is_finished and trial.status != "CANCELLED"
+        for trial in trials
     ]

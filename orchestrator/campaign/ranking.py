@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agents.contract.objective import Objective
+from agents.contract.pareto import front_numbers, score_vectors
 from orchestrator.campaign.records import Label
 from orchestrator.campaign.state import CampaignState
 
@@ -20,7 +22,9 @@ class Ranked:
     """One row of the table of best candidates.
 
     `refusal` is the limit on a measured property that the candidate violates, or None; `stale` says
-    whether the weights with which it was evaluated have been replaced since.
+    whether the weights with which it was evaluated have been replaced since. `front` is the number
+    of the Pareto front among all candidates within the limits, from 1; None with a single objective
+    and for those without values of all.
     """
 
     rank: int
@@ -30,6 +34,7 @@ class Ranked:
     score: float
     refusal: str | None
     stale: bool = False
+    front: int | None = None
 
 
 def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
@@ -40,6 +45,7 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     confirmed ones those with which a second potential disagrees last; within these groups they are
     sorted by score, and equal scores by id. Values whose standard error exceeds half of them come
     after all others within the limits, confirmed or not: with such errors, any two values agree.
+    With several objectives, candidates on earlier Pareto fronts come first within these groups.
     """
     rows: list[Ranked] = []
     for label in state.labels.values():
@@ -50,6 +56,7 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
             refusal = objective.refusal(label.evaluation)
             stale = label.generation < state.generation
             rows.append(Ranked(0, label, value, std, score, refusal, stale))
+    rows = _with_fronts(rows, objective)
     rows.sort(
         key=lambda r: (
             r.stale,
@@ -57,7 +64,7 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
             _undetermined(r, objective),
             not r.label.confirmed,
             r.label.is_disputed,
-            -r.score,
+            *_by_score(r),
             r.label.candidate,
         )
     )
@@ -76,7 +83,29 @@ def leaders(state: CampaignState, objective: Objective, k: int | None = None) ->
     included. Leaders are what is confirmed; the best candidate is the first of `ranking`.
     """
     rows = [r for r in ranking(state, objective) if r.refusal is None and not r.stale]
-    return sorted(rows, key=lambda r: (-r.score, r.label.candidate))[:k]
+    return sorted(rows, key=lambda r: (*_by_score(r), r.label.candidate))[:k]
+
+
+def _by_score(row: Ranked) -> tuple[float, float]:
+    """Sorts by front, where there are several objectives, and by the score in the first."""
+    return (math.inf if row.front is None else row.front), -row.score
+
+
+def _with_fronts(rows: list[Ranked], objective: Objective) -> list[Ranked]:
+    """The rows with the numbers of their fronts, if there are several objectives."""
+    if not objective.further:
+        return rows
+    vectors = score_vectors(objective, [row.label.evaluation for row in rows])
+    places = [
+        i
+        for i, (row, vector) in enumerate(zip(rows, vectors, strict=True))
+        if vector is not None and row.refusal is None and not row.stale
+    ]
+    if places:
+        fronts = front_numbers(np.array([vectors[i] for i in places]))
+        for i, front in zip(places, fronts.tolist(), strict=True):
+            rows[i] = replace(rows[i], front=front)
+    return rows
 
 
 def best_of(state: CampaignState, objective: Objective) -> Ranked | None:

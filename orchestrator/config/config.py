@@ -29,10 +29,11 @@ from orchestrator.config.healing_settings import DftSettings
 from orchestrator.config.kinds import OF_SPACE, check_agents_of, check_kind
 from orchestrator.config.objective_rules import check_objective
 from orchestrator.config.oracle_settings import AnyOracleSettings
+from orchestrator.config.pareto_rules import check_together
 from orchestrator.config.run_settings import ExecutorSettings, TrackingSettings
 from surrogate.contract.settings import SurrogateSettings
 
-REFUSED = ("space", "objective", "oracle", "seed")
+REFUSED = ("space", "objective", "further_objectives", "oracle", "seed")
 """Keys that define the scientific question; they cannot change on resume."""
 STEERED = ("agents", "surrogate", "constraints", "budget", "dft", "selection", "confirmation")
 """Keys that may change on resume; the change is recorded as an event."""
@@ -51,9 +52,12 @@ class CampaignConfig(ClosedSettings):
     seed: int = Field(default=0, ge=0)
     space: SpaceSettings
     objective: ObjectiveSettings
+    further_objectives: tuple[ObjectiveSettings, ...] = ()
+    """Properties that are sought at the same time; the best candidates are then a Pareto front."""
     constraints: tuple[ConstraintSettings, ...] | None = None
     """None: dynamically stable and, in a space of prototypes, at most 0.05 eV/atom above the best
-    polymorph and not above the elements in energy."""
+    polymorph and not above the elements in energy; in an open space of crystals, at most 0.1
+    eV/atom above the hull."""
     agents: tuple[AgentSettings, ...] | None = Field(default=None, min_length=1)
     """None: the default agents of the kind of material in `orchestrator.config.kinds`."""
     selection: SelectionSettings = SelectionSettings()
@@ -89,6 +93,8 @@ class CampaignConfig(ClosedSettings):
                 )
             if not isinstance(self.oracle, OwnOracleSettings):  # its properties are not known here
                 check_objective(self.oracle, self.objective, self.constraints or ())
+            objectives = (self.objective, *self.further_objectives)
+            check_together(objectives, self.oracle, self.agents or ())
         return self
 
     def check_kind(self, kind: str) -> None:

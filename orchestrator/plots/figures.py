@@ -18,6 +18,7 @@ from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.ranking import Ranked, ranking
 from orchestrator.campaign.state import Trial
 from orchestrator.plots.agent_plots import AgentTrial, found_by_agent
+from orchestrator.plots.front_plots import FrontPoint, front
 from orchestrator.plots.layer_plots import drawn_layers, transmission
 from orchestrator.plots.plot_files import write_figures
 from orchestrator.plots.plots import Bands, bands_and_dos, cumulative_kappa
@@ -33,7 +34,8 @@ _EXTREME = {"minimize": "lowest", "maximize": "highest", "target": "nearest"}
 def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Path]:
     """Write the plots of a campaign in its present state.
 
-    Best so far and parity are always drawn; what each agent found where there are several; bands,
+    Best so far and parity are always drawn; the Pareto front of several objectives, by the first
+    two; what each agent found where there are several; bands,
     density of states and cumulative kappa of the candidate of rank 1 if its evaluation left the
     data.
 
@@ -65,6 +67,7 @@ def round_figures(campaign: Campaign, artefacts: Path, folder: Path) -> list[Pat
     if points:
         title = f"predicted and computed {name}"
         figures["parity"] = parity(points, quantity=quantity, title=title)
+    figures |= _of_front(campaign, rows, quantity)
     figures |= _of_agents(campaign, trials, by_candidate)
     figures |= _of_best(campaign, rows, artefacts, quantity)
     heading = f"{campaign.name}, round {len(campaign.state.rounds)}"
@@ -143,6 +146,26 @@ def _parity_point(campaign: Campaign, trial: Trial) -> ParityPoint | None:
     )
     audit = trial.plan.purpose == "audit"
     return ParityPoint(_label(trial), computed[0], computed[1], middle, low, high, audit)
+
+
+def _of_front(campaign: Campaign, rows: Sequence[Ranked], quantity: str) -> dict[str, Any]:
+    """The candidates by the first two of several objectives."""
+    if not campaign.objective.further:
+        return {}
+    second = campaign.objective.further[0]
+    points, unit = [], ""
+    for row in rows:
+        evaluation = row.label.evaluation
+        value = second.value(evaluation)
+        if value is not None and row.front is not None:
+            name = named(evaluation.material.formula, _plan_label(campaign, row))
+            points.append(FrontPoint(name, row.value, value[0], row.front == 1))
+            unit = unit_of(evaluation, second.property)
+    if not points:
+        return {}
+    other = f"{second.quantity} ({unit})" if unit else second.quantity
+    title = f"{_short(campaign.name)}: no candidate is better in all"
+    return {"front": front(points, x=quantity, y=other, title=title)}
 
 
 def _of_agents(

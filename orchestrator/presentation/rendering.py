@@ -163,6 +163,7 @@ def best_table(rows: Sequence[Document], title: str) -> FittingTable:
         Column("formula", tuple(row["formula"] for row in rows), wraps=True),
         Column("label", tuple(clipped(row["label"] or "") for row in rows), drop=6),
         Column(value, tuple(f"{text:>{len(value)}}" for text in values)),
+        *_further(rows),
         Column("confirmed", tuple("yes" if row["confirmed"] else "no" for row in rows)),
         Column("full solution", tuple(map(_in_full, rows)), "right", drop=0),
         Column("second opinion", tuple(map(_opinion, rows)), wraps=True),
@@ -184,6 +185,21 @@ def clipped(label: str) -> str:
     """A source name, which may be long and contain any character, as the text of a cell."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in label[:_LABEL])
     return f"{shown}..." if len(label) > _LABEL else shown
+
+
+def _further(rows: Sequence[Document]) -> list[Column]:
+    """The front and the values of further objectives, if a campaign has several."""
+    if not any(row.get("further") for row in rows):
+        return []
+    columns = [Column("front", tuple(str(row["front"] or "") for row in rows), "right")]
+    for index, first in enumerate(rows[0]["further"]):
+        unit = f"\n({first['unit']})" if first["unit"] else ""
+        found = [row["further"][index] for row in rows]
+        cells = (
+            "" if one["value"] is None else with_error(one["value"], one["std"]) for one in found
+        )
+        columns.append(Column(f"{first['property']}{unit}", tuple(aligned(list(cells))), "right"))
+    return columns
 
 
 def _energies(rows: Sequence[Document], key: str, header: str, factor: float, drop: int) -> Column:

@@ -139,6 +139,8 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "second_opinion": opinion_document(label),
         "kappa_lbte": _in_full(campaign.objective, evaluation) if is_kappa else None,
         "low_confidence": cautions if guessed else with_scaling(evaluation, cautions),
+        "front": row.front,
+        "further": [_further(one, evaluation) for one in campaign.objective.further],
         "refusal": row.refusal,
         "stale": row.stale,
         "round": label.round,
@@ -151,6 +153,19 @@ def _row(store: Store, campaign: Campaign, row: Ranked, formula: str) -> Documen
         "file": file_of(store.home, evaluation.material, formula),
         "oracle": settings_of(store.home, evaluation),
         "quantity": campaign.objective.quantity,
+    }
+
+
+def _further(objective: Objective, evaluation: Outcome) -> Document:
+    """The value of a further objective."""
+    value, std = objective.value(evaluation) or (None, None)
+    return {
+        "quantity": objective.quantity,
+        "property": objective.property,
+        "goal": objective.goal,
+        "value": value,
+        "std": std,
+        "unit": unit_of(evaluation, objective.property),
     }
 
 

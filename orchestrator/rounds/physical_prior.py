@@ -33,8 +33,8 @@ def physical_prior(
         features: of the materials.
     """
     spec = spec_of(objective.output.property)
-    if settings.first_round == "random" or spec.prior is None:
-        return None
+    if settings.first_round == "random" or spec.prior is None or objective.further:
+        return None  # of several objectives, physics says too little
     if isinstance(recipe.surrogate, OwnSurrogateSettings):
         return None  # it need not be able to predict before it is fitted
     if space.materials is None or len(space.materials) > settings.pool_limit:

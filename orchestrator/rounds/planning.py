@@ -342,7 +342,7 @@ class Planner:
         calibration = calibration_of(state, objective)
         recipe = self._recipe(state, objective, calibration, number)
         surrogate = build_surrogate(
-            self._settings, (recipe.output,), recipe.fidelity, recipe.seed, self._features
+            self._settings, objective.outputs, recipe.fidelity, recipe.seed, self._features
         )
         self._surrogate = surrogate
         shared = SharedSurrogate(surrogate)

@@ -343,6 +343,7 @@ def _cell_volume(phonons: object) -> float:
     return float(phonons.primitive.volume)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow  # an evaluation of its own
 def test_a_body_centred_crystal_gets_a_mesh_of_its_symmetry(workdir: Path) -> None:
     """Its reciprocal vectors differ in length, and symmetry mixes them all the same."""
     pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")

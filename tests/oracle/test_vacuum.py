@@ -107,6 +107,7 @@ def test_what_fills_its_cell_has_no_vacuum(structure: Structure) -> None:
     assert vacuum_of(structure) is None
 
 
+@pytest.mark.slow  # two evaluations of a sheet
 def test_one_sheet_has_one_conductivity_however_much_vacuum(tmp_path: Path) -> None:
     """kappa is inversely proportional to the height; the factor in the caution compensates."""
     overrides = [

@@ -84,6 +84,7 @@ def _regret(folder: Path, config: dict[str, Any], values: dict[str, float]) -> f
     return float((rows[0].value - everything.min()) / everything.std())
 
 
+@pytest.mark.slow  # eight campaigns of forty evaluations
 def test_shuffled_means_find_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = build_surrogate
     honest, shuffled = [], []
