@@ -24,9 +24,17 @@ ON_MEASUREMENTS = tuple(name for name, spec in PROPERTY_TABLE.items() if spec.li
 def before(constraints: Sequence[ConstraintSettings], material: Material) -> str | None:
     """Why a material is rejected by its composition and cell alone, or None.
 
-    Both crystals of an interface must be allowed. Layer sequences are never rejected here.
+    Both crystals of an interface must be allowed, and together have the elements that are asked
+    for. Layer sequences are never rejected here.
     """
-    reasons = (_of_crystal(constraints, crystal) for crystal in crystals_of(material))
+    crystals = crystals_of(material)
+    present = {symbol for crystal in crystals for symbol in crystal.species}
+    for constraint in constraints:
+        if constraint.name == "with_elements" and crystals:
+            missing = [symbol for symbol in constraint.elements if symbol not in present]
+            if missing:
+                return f"{material.formula} has no {', '.join(missing)}"
+    reasons = (_of_crystal(constraints, crystal) for crystal in crystals)
     return next((reason for reason in reasons if reason), None)
 
 
@@ -61,9 +69,6 @@ def _composition(crystal: Crystal) -> Composition:
 
 def _of_elements(constraint: ConstraintSettings, crystal: Crystal) -> str | None:
     counts = Counter(crystal.species)
-    if constraint.name == "with_elements":
-        missing = [symbol for symbol in constraint.elements if symbol not in counts]
-        return f"{crystal.formula} has no {', '.join(missing)}" if missing else None
     if constraint.name == "without_elements":
         present = [symbol for symbol in constraint.elements if symbol in counts]
         return f"{crystal.formula} contains {', '.join(present)}" if present else None

@@ -127,6 +127,17 @@ ELEMENT_CONSTRAINTS: dict[str, str] = {
 """An example of what each constraint on the elements of a composition takes."""
 
 
+NEVER_NEGATIVE = ("max_atoms", *SUPPLY_CONSTRAINTS)
+"""Constraints whose limit would reject everything if it were negative."""
+
+
+def _taken(name: str) -> Literal["limit", "elements", "fractions"] | None:
+    """The key that belongs to a constraint, by its name; None where it takes nothing."""
+    if name in ELEMENT_CONSTRAINTS:
+        return "fractions" if name == "atomic_fraction" else "elements"
+    return None if CONSTRAINT_LIMITS[name] is None else "limit"
+
+
 class ConstraintSettings(Settings):
     """One constraint, written as a name, as ``{name: upper limit}``, or with its elements.
 
@@ -135,7 +146,7 @@ class ConstraintSettings(Settings):
     """
 
     name: str
-    limit: float | None = None
+    limit: float | None = Field(default=None, allow_inf_nan=False)
     elements: tuple[Symbol, ...] = ()
     fractions: dict[Symbol, Share] = Field(default_factory=dict)
 
@@ -148,9 +159,9 @@ class ConstraintSettings(Settings):
             ((name, given),) = data.items()
             if name not in {*CONSTRAINT_LIMITS, *ELEMENT_CONSTRAINTS}:
                 return {"name": name}  # refused below, whatever its value is
-            if name == "atomic_fraction":
-                return {"name": name, "fractions": given}
-            return {"name": name, "elements" if name in ELEMENT_CONSTRAINTS else "limit": given}
+            if isinstance(given, bool):
+                raise ValueError(f"{name}: given {given}; expected a number, or just its name")
+            return {"name": name, _taken(name) or "limit": given}
         return data
 
     @model_validator(mode="after")
@@ -161,16 +172,23 @@ class ConstraintSettings(Settings):
             raise ValueError(
                 f"{self.name!r} is not a constraint; {near}allowed: {', '.join(names)}"
             )
-        if self.name in ELEMENT_CONSTRAINTS:
-            if not (self.elements or self.fractions):
-                example = ELEMENT_CONSTRAINTS[self.name]
-                raise ValueError(f"{self.name} needs elements: {{{self.name}: {example}}}")
-            return self
-        unit = CONSTRAINT_LIMITS[self.name]
-        if unit is None and self.limit is not None:
-            raise ValueError(f"{self.name} takes no limit, got {self.limit}; write just its name")
-        if unit is not None and self.limit is None:
-            raise ValueError(f"{self.name} needs an upper limit ({unit}): {{{self.name}: 0.05}}")
+        takes = _taken(self.name)
+        for key in ("limit", "elements", "fractions"):
+            if key != takes and key in self.model_fields_set:
+                if takes is None:
+                    raise ValueError(f"{self.name} takes no {key}; write just its name")
+                raise ValueError(f"{self.name} takes its {takes}; {key} is given, leave it out")
+        if takes in ("elements", "fractions") and not getattr(self, takes):
+            example = ELEMENT_CONSTRAINTS[self.name]
+            raise ValueError(f"{self.name} needs elements: {{{self.name}: {example}}}")
+        if takes == "limit":
+            unit = CONSTRAINT_LIMITS[self.name]
+            if self.limit is None:
+                raise ValueError(
+                    f"{self.name} needs an upper limit ({unit}): {{{self.name}: 0.05}}"
+                )
+            if self.limit < 0 and self.name in NEVER_NEGATIVE:
+                raise ValueError(f"{self.name} is {self.limit:g} ({unit}); expected at least 0")
         return self
 
     @model_serializer

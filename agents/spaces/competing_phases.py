@@ -21,19 +21,36 @@ def competing_phases(crystal: Crystal, known: Iterable[Material] = ()) -> dict[s
         known: other materials, for instance what a campaign has evaluated.
 
     Returns:
-        By a name that contains the formula. Hulls of so few phases lie too high, and energies above
-        them are lower bounds: what is known of most ternary systems has other structures.
+        By a name that begins with the formula and the space group. Hulls of so few phases lie too
+        high, and energies above them are lower bounds: what is known of most ternary systems has
+        other structures.
     """
     elements = frozenset(crystal.species)
-    found = dict(_decorated(elements))
+    phases = list(_decorated(elements))
     for other in known:
         if isinstance(other, Crystal) and set(other.species) <= elements:
-            found[f"{other.formula} {other.digest[:12]}"] = other
-    return {name: phase for name, phase in found.items() if phase.digest != crystal.digest}
+            phases.append(other)
+    distinct = {phase.digest: phase for phase in phases}
+    return {
+        f"{phase.formula} {phase.spacegroup[0]} {digest[:12]}": phase
+        for digest, phase in distinct.items()
+        if not _is_the_same(phase, crystal)
+    }
+
+
+def _is_the_same(phase: Crystal, crystal: Crystal) -> bool:
+    """Whether two crystals have one structure, whatever their lattice parameters."""
+    if phase.digest == crystal.digest:
+        return True
+    if phase.formula != crystal.formula or phase.spacegroup != crystal.spacegroup:
+        return False
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+
+    return bool(StructureMatcher(scale=True).fit(phase.structure(), crystal.structure()))
 
 
 @functools.lru_cache(maxsize=1024)
-def _decorated(elements: frozenset[str]) -> tuple[tuple[str, Crystal], ...]:
+def _decorated(elements: frozenset[str]) -> tuple[Crystal, ...]:
     settings = PrototypeSpaceSettings(
         prototypes=PROTOTYPE_NAMES, elements=tuple(sorted(elements)), max_atoms=_LARGEST
     )
@@ -41,5 +58,4 @@ def _decorated(elements: frozenset[str]) -> tuple[tuple[str, Crystal], ...]:
         space = PrototypeSpace(settings)
     except ValueError:  # nothing neutral, as in alloys
         return ()
-    crystals = [one for one in space if isinstance(one, Crystal)]
-    return tuple((f"{one.formula} {space.label(one)}", one) for one in crystals)
+    return tuple(one for one in space if isinstance(one, Crystal))

@@ -41,14 +41,12 @@ def energy_above_hull(
         correction: that makes energies of compounds comparable with those of elements.
 
     Returns:
-        The energy; None for an element, and where an element's reference state is unknown.
+        The energy; None where an element's reference state is unknown.
 
     Raises:
         OracleError: stage ``relax``; the potential fails on an element.
     """
     symbols = sorted(set(crystal.species))
-    if len(symbols) == 1:
-        return None
     entries = []
     for symbol in symbols:
         reference = element_energy(symbol, potential, cache_dir)
@@ -60,10 +58,9 @@ def energy_above_hull(
             continue
         try:
             relaxed = relaxed_energy(phase, potential, cache_dir)
+            entries.append(_entry(phase, relaxed, potential, correction))
         except OracleError as error:
             raise_if_of_the_machine(error)
-            continue
-        entries.append(_entry(phase, relaxed, potential, correction))
     own = _entry(crystal, energy, potential, correction)
     above = PhaseDiagram(entries).get_e_above_hull(own, allow_negative=True)
     return None if above is None else float(above)

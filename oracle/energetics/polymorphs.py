@@ -34,8 +34,8 @@ class Thermochemistry:
         formation_energy: from the elements, negative for a compound that does not decompose into
             them; None where the reference state of an element is unknown.
         energy_above_hull: above the convex hull of the elements and of other phases, negative for a
-            crystal that would lower it; None where no other phases were asked for, for an element,
-            and where the reference state of an element is unknown.
+            crystal that would lower it; None where no other phases were asked for, and where the
+            reference state of an element is unknown.
     """
 
     energy_per_atom: float

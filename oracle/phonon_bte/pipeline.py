@@ -334,7 +334,7 @@ class Pipeline:
         return history[-1]
 
     def _third_order(
-        self, coarse: reciprocal.Mesh, small: Phono3py, crystal: Harmonic, widened: bool
+        self, coarse: reciprocal.Mesh, small: Phono3py, crystal: Harmonic
     ) -> ThirdOrder:
         """Third-order force constants, judged by kappa on a coarse mesh."""
         judge = convergence.Judge(self.settings, coarse)
@@ -353,9 +353,7 @@ class Pipeline:
             return finite_differences(small, self.settings, self.forces, kappa)
         warm = self.settings.finite_temperature
         draw = None if warm is None else thermal_pairs(small, crystal.dynamics, warm, self._seed)
-        return adaptive(
-            small, self.settings, self.forces, kappa, reference, self._seed, draw, widened=widened
-        )
+        return adaptive(small, self.settings, self.forces, kappa, reference, self._seed, draw)
 
     def _calls(self) -> dict[str, Quantity]:
         return {"force_calls": make_quantity("force_calls", self.forces.calls)}

@@ -55,6 +55,7 @@ def transport_record(
         "fc3_cutoff": third.cutoff,
         "fc3_constants": third.constants,
         "fc3_left_out": third.left_out,
+        "fc3_reaches_beyond": third.beyond,
         "fc3_supercells": third.supercells,
         "relative_error": {
             **{_KEYS[name]: one_or_all(part) for name, part in parts.items()},

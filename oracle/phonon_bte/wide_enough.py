@@ -13,9 +13,9 @@ from oracle.phonons.second_order import Harmonic
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.third_order import ThirdOrder
 
-Fitted = Callable[[Phono3py, Harmonic, bool], ThirdOrder]
+Fitted = Callable[[Phono3py, Harmonic], ThirdOrder]
 """Third-order force constants in the third-order supercell of both descriptions of a crystal, of
-which the first has no second order; and whether this supercell is larger than usual."""
+which the first has no second order."""
 
 
 def in_wide_enough_cell(
@@ -38,11 +38,13 @@ def in_wide_enough_cell(
         supercell, and its force constants.
     """
     small = supercells.phonons3(relaxed, settings, second=False)
-    third = fitted(small, crystal, False)
-    wider = supercells.wider_third_order(small, settings) if third.reaches_through else None
+    third = fitted(small, crystal)
+    # Hundreds of forces by a DFT program would take days.
+    affordable = isinstance(settings.calculator, str) and third.reaches_through
+    wider = supercells.wider_third_order(small, settings) if affordable else None
     if wider is None:
         return small, crystal, third
     small = supercells.with_third_order(small, wider)
     crystal = replace(crystal, phonons=supercells.with_third_order(crystal.phonons, wider))
-    again = fitted(small, crystal, True)
+    again = fitted(small, crystal)
     return small, crystal, replace(again, supercells=third.supercells + again.supercells)

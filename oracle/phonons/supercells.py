@@ -125,6 +125,8 @@ def with_third_order(phonons: Phono3py, matrix: NDArray[np.int64]) -> Phono3py:
         log_level=0,
     )
     other.nac_params = phonons.nac_params
+    if phonons.phonon_dataset is not None:
+        other.phonon_dataset = phonons.phonon_dataset
     return other
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,7 @@ twelve binaries (docs/physics.md)."""
 _PER_RESIDUAL = 8.0
 """The same in units of the root of the share of the squared forces that constants without a cutoff
 do not explain, by which it is told for these crystals: from 1 % for MgO to 10 % for PbTe."""
+_LARGE = 100  # atoms; the factor was found for supercells of 32 and 54
 _CUT = 30.0
 """Relative error of kappa per share of the squared forces that constants within the cutoff do not
 explain. SnSe: kappa falls by 25 to 60 % as this share falls from 1.4 to 0.6 % (docs/physics.md)."""
@@ -65,6 +66,7 @@ class ThirdOrder:
         left_out: share of the squared even forces that the constants do not explain; 0 for
             displacements that are so large that higher orders count, and for finite differences,
             which tell nothing of it.
+        beyond: the same without the share of noise, which does not depend on displacements.
     """
 
     fc3: Array
@@ -76,6 +78,7 @@ class ThirdOrder:
     cutoff: float | None
     constants: int | None
     left_out: float = 0.0
+    beyond: float = 0.0
 
     @property
     def cut(self) -> float:
@@ -85,7 +88,7 @@ class ThirdOrder:
     @property
     def reaches_through(self) -> bool:
         """Whether constants are so long that another supercell would change kappa too much."""
-        return self.cutoff is None and _PER_RESIDUAL * np.sqrt(self.left_out) > _CELL
+        return self.cutoff is None and bool(_PER_RESIDUAL * np.sqrt(self.beyond) > _CELL)
 
     @property
     def scattering(self) -> Array:
@@ -118,8 +121,6 @@ def adaptive(
     reference: int,
     seed: str,
     draw: Draw | None = None,
-    *,
-    widened: bool = False,
 ) -> ThirdOrder:
     """Force constants fitted to ± pairs of random snapshots.
 
@@ -136,7 +137,6 @@ def adaptive(
         seed: hexadecimal digest from which the snapshots follow.
         draw: displacements of the snapshots; by default of the length that the settings give, in
             random directions that differ from atom to atom.
-        widened: whether the supercell is larger than usual because constants reached through that.
     """
     basis = third_order_basis(
         phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
@@ -161,23 +161,60 @@ def adaptive(
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
     left_out = fit.left_out if small else 0.0
+    beyond = min(left_out, _without_noise(groups, fit))
+    cell = _cell_error(basis, left_out, beyond)
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
         scale=scale,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
-        error=np.hypot(error, np.hypot(_FLOOR, _CELL if widened else _cell_error(basis, left_out))),
+        error=np.hypot(error, np.hypot(_FLOOR, cell)),
         supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
         left_out=left_out,
+        beyond=beyond,
     )
 
 
-def _cell_error(basis: Basis, left_out: float) -> float:
-    """Relative error because force constants end at their supercell."""
-    known = basis.cutoff is None and left_out > 0
-    return min(_PER_RESIDUAL * np.sqrt(left_out), _MOST_CUT) if known else _CELL
+def _without_noise(groups: Sequence[Equations], fit: Fit) -> float:
+    """The share of the squared forces that is not explained, without that of noise.
+
+    Noise of forces does not depend on displacements, so that its share falls with the fourth power
+    of them, in which the two groups differ; what constants leave out has one share in both.
+    """
+    total = _total(list(groups), [1.0] * len(groups))
+    coefficients = fit.coefficients
+    residuals = [
+        group.square
+        - 2 * float(coefficients @ group.vector)
+        + float(coefficients @ group.matrix @ coefficients)
+        for group in groups
+    ]
+    # A fit to random equations hides the same share of both variances, and mixes them.
+    hidden = len(coefficients) / total.rows
+    shown = 1.0 - hidden
+    small, large = (
+        residual / group.rows / shown for residual, group in zip(residuals, groups, strict=True)
+    )
+    middle, half = (small + large) / 2, (small - large) / (2 * shown)
+    noise = [amplitude**-4.0 for amplitude in AMPLITUDES]
+    constant = middle - half * (noise[0] + noise[1]) / (noise[0] - noise[1])
+    mean_square = total.square / total.rows
+    return max(0.0, constant / mean_square) if mean_square else 0.0
+
+
+def _cell_error(basis: Basis, left_out: float, beyond: float) -> float:
+    """Relative error because force constants end at their supercell.
+
+    It is told by what they leave unexplained in the usual supercells; in larger ones, and where
+    that is noise, it is at most that of an average crystal.
+    """
+    if basis.cutoff is not None or left_out == 0:
+        return _CELL
+    told = min(_PER_RESIDUAL * np.sqrt(left_out), _MOST_CUT)
+    through = basis.n_atoms < _LARGE and _PER_RESIDUAL * np.sqrt(beyond) > _CELL
+    return told if through else min(told, _CELL)
 
 
 class _Snapshots:

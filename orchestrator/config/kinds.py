@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agents.contract.constraints import ON_MEASUREMENTS
 from agents.contract.settings import ELEMENT_CONSTRAINTS, SUPPLY_CONSTRAINTS
 from agents.proposers.settings import (
     BayesianSettings,
@@ -85,6 +86,7 @@ KINDS: dict[str, KindRules] = {
         default_agents=(BayesianSettings(),),
         default_surrogate=lambda oracle: SequenceProcessSettings(),
         from_potential=False,
+        constraints=("dynamically_stable", *ON_MEASUREMENTS),  # layers have no composition
     ),
     # A pair has descriptors of both crystals, but no graph for a graph network and no sequence for
     # a tree search.

@@ -13,7 +13,12 @@ from pymatgen.core.composition import Composition
 from agents.chemistry.element_supply import SUPPLY
 from agents.contract.constraints import before, computed, limits, needs_energies
 from agents.contract.objective import Objective
-from agents.contract.settings import CONSTRAINT_LIMITS, ConstraintSettings, ObjectiveSettings
+from agents.contract.settings import (
+    CONSTRAINT_LIMITS,
+    NEVER_NEGATIVE,
+    ConstraintSettings,
+    ObjectiveSettings,
+)
 from agents.proposers.defaults import agent_names
 from agents.proposers.settings import AgentSettings
 from agents.selection.settings import SelectionSettings
@@ -195,6 +200,14 @@ def test_indices_of_supply_are_those_of_another_package() -> None:
         ({"atomic_fraction": {"Te": 1.5}}, "less than or equal to 1"),
         ({"without_element": ["Pb"]}, "is not a constraint; did you mean .without_elements"),
         ({"price": ["Pb"]}, "valid number"),
+        ({"price": -1}, "at least 0"),
+        ({"price": float("inf")}, "finite"),
+        ({"energy_above_hull": float("nan")}, "finite"),
+        ({"price": True}, "expected a number"),
+        ({"name": "price", "limit": 5, "elements": ["Pb"]}, "elements is given, leave it out"),
+        ({"name": "without_elements", "limit": 3, "elements": ["Pb"]}, "limit is given"),
+        ({"name": "atomic_fraction", "elements": ["Pb"]}, "elements is given"),
+        ({"name": "dynamically_stable", "elements": ["Pb"]}, "takes no elements"),
     ],
 )
 def test_constraints_on_elements_that_mean_nothing(given: Any, said: str) -> None:
@@ -209,6 +222,10 @@ def test_constraints_on_elements_that_mean_nothing(given: Any, said: str) -> Non
 def test_constraints_are_written_as_they_were_given(given: Any) -> None:
     (constraint,) = constraints(given)
     assert CONSTRAINT.dump_python(constraint, mode="json") == given
+    long = constraint.__dict__ | {"name": constraint.name}
+    named = {key: value for key, value in long.items() if value not in (None, (), {})}
+    assert constraints(named) == [constraint]
+    assert CONSTRAINT.validate_json(CONSTRAINT.dump_json(constraint)) == constraint
 
 
 def test_every_constraint_is_checked_somewhere() -> None:
@@ -216,7 +233,7 @@ def test_every_constraint_is_checked_somewhere() -> None:
     for name in CONSTRAINT_LIMITS:
         if name in tests:
             continue
-        (constraint,) = constraints({name: -1.0e9})
+        (constraint,) = constraints({name: 0.0 if name in NEVER_NEGATIVE else -1.0e9})
         measured = Measured(
             material=SALT,
             fidelity="bte",

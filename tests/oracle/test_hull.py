@@ -62,11 +62,14 @@ def test_it_is_what_decomposition_would_gain(tmp_path: Path) -> None:
     assert above(ordered("Ag", "Pd")) == above()  # nor with what has other elements
 
 
-def test_an_element_has_none_and_an_unknown_reference_gives_none(
+def test_an_element_lies_above_its_reference_and_an_unknown_reference_gives_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copper = Crystal.from_structure(Structure(Lattice.cubic(2.6), ["Cu"], [(0, 0, 0)]))
-    assert energy_above_hull(copper, -1.0, [], EMT, tmp_path, nothing) is None
+    reference = element_energy("Cu", EMT, tmp_path)
+    assert reference is not None
+    found = energy_above_hull(copper, reference + 0.45, [], EMT, tmp_path, nothing)
+    assert found == pytest.approx(0.45)
     monkeypatch.setattr(hull, "element_energy", lambda *_: None)
     assert energy_above_hull(CU3AU, -1.0, [], EMT, tmp_path, nothing) is None
 

@@ -14,6 +14,7 @@ from pymatgen.core.structure import Structure
 from oracle.contract.evaluation import Measured
 from oracle.materials.crystal import Crystal
 from oracle.phonon_bte.oracle import PhononBTE
+from oracle.phonons import third_order
 from oracle.phonons.settings import PhononSettings
 from oracle.phonons.snapshots import equations, random_displacements, solve, third_order_basis
 from oracle.phonons.supercells import as_atoms, displaced
@@ -58,6 +59,37 @@ def test_a_shorter_cutoff_leaves_out_more() -> None:
 def test_noise_is_left_out_to_its_share() -> None:
     noisy = _left_out(None, noise=0.3)
     assert noisy - _left_out(None) == pytest.approx(0.3**2 / (1 + 0.3**2), rel=0.3)
+
+
+@functools.cache
+def _of_noise(noise: float) -> tuple[float, float, float]:
+    """What is left out of AuCu3's forces with noise in eV/Å, the same without it, and the error."""
+    cell = emt_phonons("cubic")
+    rest = as_atoms(cell.supercell)
+    basis = third_order_basis(cell, None, 12, 1.3)
+    rng = np.random.default_rng(1)
+    drawn = random_displacements(len(rest), range(12), LENGTH, "1a" * 16)
+    even = []
+    for u in drawn:
+        pair = []
+        for sign in (1.0, -1.0):
+            moved = displaced(rest, sign * u)
+            moved.calc = EMT()
+            pair.append(moved.get_forces() + noise * rng.standard_normal(u.shape))
+        even.append((pair[0] + pair[1]) / 2)
+    groups = [equations(basis, drawn[k::2], np.array(even)[k::2]) for k in range(2)]
+    fit = solve(groups[0] + groups[1])
+    beyond = min(fit.left_out, third_order._without_noise(groups, fit))
+    error = third_order._cell_error(basis, fit.left_out, beyond)
+    return fit.left_out, beyond, error
+
+
+def test_noise_is_no_sign_of_long_constants() -> None:
+    plain, noisy = _of_noise(0.0), _of_noise(3e-4)
+    assert noisy[0] > 20 * plain[0]  # most of what is left out is noise
+    assert noisy[1] < 0.15 * noisy[0]  # and is recognised
+    assert noisy[2] <= 0.05  # it has a part of the error of its own
+    assert plain[1] == pytest.approx(plain[0], rel=0.7)
 
 
 def test_the_error_grows_with_what_is_left_out_up_to_a_limit() -> None:
