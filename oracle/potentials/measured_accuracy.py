@@ -6,12 +6,12 @@ then run `python benchmarks/accuracy_table.py ROWS ...`.
 
 Reference: PhononDB-PBE (A. Togo), with the non-analytic term, on the mesh of its table.
 Settings: defaults.
-Measured 2026-11-30 with version 13 of the oracle and ase 3.29.0, chgnet 0.4.2, deepmd-kit 3.2.0,
+Measured 2026-11-30 with version 15 of the oracle and ase 3.29.0, chgnet 0.4.2, deepmd-kit 3.2.0,
 matscipy 1.3.1, phono3py 4.10.0, phonopy 4.10.0, sevenn 0.13.0, spglib 2.8.0, symfc 1.8.0, torch
 2.13.0+cpu.
 Coverage of 90 % intervals (numerics and potential) on formulas that were left out, of all compounds
 and by quartile of the stated width, the narrowest first:
-- dpa4-neo-0704: 91 % (71, 93, 100, 100), half width 1.67 times the stated error
+- dpa4-neo-0704: 89 % (71, 93, 92, 100), half width 1.83 times the stated error
 """
 
 from __future__ import annotations
@@ -23,30 +23,21 @@ MEASURED: dict[str, MeasuredTable] = {
         overall=Deviations(
             compounds=55,
             refused=1,
-            bias=0.9625,
-            spread=0.2036,
-            factor=1.149,
+            bias=0.9668,
+            spread=0.198,
+            factor=1.152,
             factor_90=1.35,
-            numerics=0.07176,
+            numerics=0.07318,
         ),
         families={
             "rocksalt": Deviations(
                 compounds=17,
                 refused=1,
-                bias=0.9502,
-                spread=0.1632,
-                factor=1.142,
-                factor_90=1.556,
-                numerics=0.06474,
-            ),
-            "zincblende": Deviations(
-                compounds=19,
-                refused=0,
-                bias=0.963,
-                spread=0.2632,
-                factor=1.171,
-                factor_90=1.44,
-                numerics=0.07047,
+                bias=0.9592,
+                spread=0.1761,
+                factor=1.155,
+                factor_90=1.582,
+                numerics=0.05943,
             ),
             "wurtzite": Deviations(
                 compounds=19,
@@ -55,13 +46,22 @@ MEASURED: dict[str, MeasuredTable] = {
                 spread=0.164,
                 factor=1.135,
                 factor_90=1.344,
-                numerics=0.07869,
+                numerics=0.08592,
+            ),
+            "zincblende": Deviations(
+                compounds=19,
+                refused=0,
+                bias=0.9671,
+                spread=0.2426,
+                factor=1.166,
+                factor_90=1.514,
+                numerics=0.07043,
             ),
         },
-        multiplier_90=1.671,
+        multiplier_90=1.83,
         coverage=Coverage(
-            share=0.9091,
-            quartiles=(0.7143, 0.9286, 1, 1),
+            share=0.8909,
+            quartiles=(0.7143, 0.9286, 0.9231, 1),
         ),
         settings="defaults",
     ),
