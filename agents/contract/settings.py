@@ -208,3 +208,16 @@ DEFAULT_CONSTRAINTS: dict[str, tuple[ConstraintSettings, ...]] = {
     "crystals": (_STABLE, ConstraintSettings(name="energy_above_hull", limit=0.1)),
 }
 """Constraints of a campaign whose config has none, by kind of space; of others, those of a pool."""
+
+
+def default_constraints(kind: str, *, recorded: bool = False) -> tuple[ConstraintSettings, ...]:
+    """Constraints of a campaign whose config has none.
+
+    Args:
+        kind: of the space.
+        recorded: whether the config is that of a campaign which an earlier version began; it did
+            not compare energies in open spaces.
+    """
+    if recorded and kind == "crystals":
+        return DEFAULT_CONSTRAINTS["pool"]
+    return DEFAULT_CONSTRAINTS.get(kind, DEFAULT_CONSTRAINTS["pool"])

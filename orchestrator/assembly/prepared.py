@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.contract.constraints import before
 from agents.contract.protocol import Space
 from oracle.contract.protocol import Oracle
 from oracle.potentials.table import weights_digest
@@ -72,12 +73,34 @@ def prepare(
             config.check_kind(kind_of(space))
         except ValueError as error:
             raise ConfigError(str(error)) from error
+    if not recorded:
+        check_constraints(config, space)
     check_surrogate(config, space)
     oracles = build_oracles(config, space)
     second_oracle(config)  # refuses one that is not available
     check_engines(config)
     check_own(config, space, list(oracles)[-1])
     return Prepared(config, space, oracles, () if recorded else tuple(check_table(config, space)))
+
+
+def check_constraints(config: CampaignConfig, space: Space) -> None:
+    """Check that a listed space has candidates that the constraints allow.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    constraints = config.constraints or ()
+    reason = None
+    for material in space.materials or ():
+        reason = before(constraints, material)
+        if reason is None:
+            return
+    if reason is not None:
+        raise ConfigError(
+            f"constraints: none of the {space.size} candidates of space.kind "
+            f"{config.space.kind!r} is allowed, the last because {reason}; relax them, or allow "
+            "other elements in the space"
+        )
 
 
 def check_own(config: CampaignConfig, space: Space, fidelity: str) -> None:

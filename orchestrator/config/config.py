@@ -12,7 +12,11 @@ from pydantic import (
     model_validator,
 )
 
-from agents.contract.settings import ConstraintSettings, ObjectiveSettings
+from agents.contract.settings import (
+    ConstraintSettings,
+    ObjectiveSettings,
+    default_constraints,
+)
 from agents.proposers.settings import AgentSettings
 from agents.selection.settings import SelectionSettings
 from agents.spaces.settings import SpaceSettings
@@ -70,6 +74,17 @@ class CampaignConfig(ClosedSettings):
     budget: BudgetSettings = BudgetSettings()
     executor: ExecutorSettings = ExecutorSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constrained(cls, data: Any, info: ValidationInfo) -> Any:
+        """Write down the default constraints, so that a campaign keeps those that it began with."""
+        if not isinstance(data, dict) or data.get("constraints") is not None:
+            return data
+        space = data.get("space")
+        kind = space.get("kind") if isinstance(space, dict) else getattr(space, "kind", None)
+        recorded = bool((info.context or {}).get("recorded"))
+        return data | {"constraints": default_constraints(str(kind), recorded=recorded)}
 
     @model_validator(mode="after")
     def _possible(self, info: ValidationInfo) -> CampaignConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agents.contract.constraints import before, computed, needs_energies
 from agents.contract.protocol import Space, candidate_id
-from agents.contract.settings import DEFAULT_CONSTRAINTS, ConstraintSettings
+from agents.contract.settings import ConstraintSettings
 from agents.selection.batch import Selected, Selection
 from agents.spaces.competing_phases import competing_phases
 from agents.spaces.finite import FiniteSpace
@@ -20,15 +20,8 @@ from orchestrator.executors.protocol import Executor
 
 
 def constraints_of(config: CampaignConfig) -> tuple[ConstraintSettings, ...]:
-    """The constraints in force.
-
-    By default only stable materials are sought. In a space of prototypes, hypothetical polymorphs
-    well above the most stable one are rejected as well; in an open space of crystals, those that
-    would gain much by decomposing.
-    """
-    if config.constraints is not None:
-        return config.constraints
-    return DEFAULT_CONSTRAINTS.get(config.space.kind, DEFAULT_CONSTRAINTS["pool"])
+    """The constraints in force; a config without any has had the default ones written in."""
+    return config.constraints or ()
 
 
 class ConstraintGate:
@@ -46,6 +39,7 @@ class ConstraintGate:
     ) -> None:
         self._constraints = constraints_of(config)
         self._hull = any(c.name == "energy_above_hull" for c in self._constraints)
+        self._relaxed: set[str] = set()
         self._space = space
         self._executor = executor
         self._cache = cache
@@ -122,13 +116,36 @@ class ConstraintGate:
 
     def _energies(self, group: Sequence[Selected], known: Sequence[Material]) -> list[EnergyAnswer]:
         assert self._potential is not None  # called only where `computes` is true
+        found = self._phases(group, known) if self._hull else {}
         requests = []
         for selected in group:
             material = selected.candidate.material
             assert isinstance(material, Crystal)  # only crystals have energy constraints
             polymorphs = self._space.competitors(material)
-            phases = competing_phases(material, known) if self._hull else None
+            phases = found[selected.candidate.id] if self._hull else None
             requests.append(
                 EnergyRequest(material, dict(polymorphs), self._potential, self._cache, phases)
             )
         return list(self._executor.map(energies, requests))
+
+    def _phases(
+        self, group: Sequence[Selected], known: Sequence[Material]
+    ) -> dict[str, dict[str, Crystal]]:
+        """Phases that compete with each candidate, by its id, relaxed once for all of them.
+
+        Workers that need one phase at the same time would each relax it.
+        """
+        assert self._potential is not None  # called only where `computes` is true
+        found: dict[str, dict[str, Crystal]] = {}
+        new: dict[str, Crystal] = {}
+        for selected in group:
+            material = selected.candidate.material
+            assert isinstance(material, Crystal)  # only crystals have energy constraints
+            phases = competing_phases(material, known)
+            found[selected.candidate.id] = phases
+            new |= {p.digest: p for p in phases.values() if p.digest not in self._relaxed}
+        requests = [EnergyRequest(p, {}, self._potential, self._cache) for p in new.values()]
+        for _ in self._executor.map(energies, requests):
+            pass  # they are stored
+        self._relaxed |= new.keys()
+        return found
