@@ -30,7 +30,8 @@ from oracle.runtime.errors import OracleError
 
 Array = NDArray[np.float64]
 _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric up to rounding
-_WIDER_THIRD = 1.2  # factor on an atom's distance from its images where constants reach through
+_WIDER_THIRD = (1.2, 1.35, 1.5)
+"""Factors on an atom's distance from its images that are tried where constants reach through."""
 _MOST_WIDER = 130  # atoms; 4x4x4 primitive cells with two atoms have 128
 
 
@@ -103,8 +104,11 @@ def wider_third_order(phonons: Phono3py, settings: PhononSettings) -> NDArray[np
     rotations = Symmetry(primitive, symprec=_SYMPREC).symmetry_operations["rotations"]
     choice = functools.partial(symmetric_supercell, primitive.cell, rotations, len(primitive))
     present = choice(settings.fc3_length, settings.fc3_atoms)
-    wider = choice(present.distance * _WIDER_THIRD, max(_MOST_WIDER, settings.fc3_atoms))
-    return wider.matrix.T if wider.multiplicity >= 2 * present.multiplicity else None
+    for factor in _WIDER_THIRD:  # the smallest cell that is wider may have few more atoms
+        wider = choice(present.distance * factor, max(_MOST_WIDER, settings.fc3_atoms))
+        if wider.multiplicity >= 2 * present.multiplicity:
+            return wider.matrix.T
+    return None
 
 
 @symmetry_at_once()

@@ -29,10 +29,10 @@ SETTINGS = PhononSettings(fc2_length=20.0)
 DATASET = {"natom": 250, "first_atoms": [{"number": 0, "displacement": [0.03, 0.0, 0.0]}]}
 
 
-def _salt() -> tuple[Relaxed, Harmonic]:
+def _salt(a: float = 5.6) -> tuple[Relaxed, Harmonic]:
     faces = [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)]
     positions = np.array(faces + [((x + 0.5) % 1, y, z) for x, y, z in faces])
-    relaxed = Relaxed(5.6 * np.eye(3), positions, ("Na",) * 4 + ("Cl",) * 4, -3.0, 1, None)
+    relaxed = Relaxed(a * np.eye(3), positions, ("Na",) * 4 + ("Cl",) * 4, -3.0, 1, None)
     phonons = supercells.phonons3(relaxed, SETTINGS, second=True)
     phonons.nac_params = NAC
     phonons.phonon_dataset = DATASET
@@ -81,6 +81,14 @@ def test_what_it_does_not_is_fitted_in_a_larger_cell() -> None:
     )
     assert third.supercells == 22  # both fits are paid for
     assert wide.phonons.phonon_dataset == crystal.phonons.phonon_dataset == DATASET
+
+
+def test_a_cell_of_few_more_atoms_is_not_enough() -> None:
+    """Of a salt of large ions, 32 atoms are usual, and 54 the smallest wider cell."""
+    relaxed, crystal = _salt(7.8)
+    fitting = Fitting(1e-4)
+    in_wide_enough_cell(relaxed, crystal, SETTINGS, fitting)
+    assert [asked[0] for asked in fitting.asked] == [32, 128]
 
 
 @pytest.mark.parametrize(
