@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 _LEAST = 1e-6  # smaller probabilities of stability and spreads are set to this
 _TINY = 1e-30  # added to improvements of zero, whose logarithm is wanted
+_CHUNK = 4096  # candidates evaluated together
+_SLOPE = 1e-3  # by which candidates without any expected improvement are put in order
 _MARGIN = 0.1  # of the range of the scores, by which the reference point lies below the worst
 
 
@@ -58,8 +60,18 @@ def log_expected_improvement(mean: Array, spread: Array, front: Array, reference
         warnings.simplefilter("ignore")
         function: Any = ExpectedHypervolumeImprovement(model, corner.tolist(), boxes)
         index = torch.arange(len(mean), dtype=torch.double).reshape(-1, 1, 1)
-        improvement = np.asarray(function(index).numpy())
-    return np.log(np.maximum(improvement, 0.0) + _TINY)
+        parts = [function(part) for part in torch.split(index, _CHUNK)]
+        improvement = np.asarray(torch.cat(parts).numpy())
+    return np.log(np.maximum(improvement, 0.0) + _TINY) - _SLOPE * _depth(mean, spread, front)
+
+
+def _depth(mean: Array, spread: Array, front: Array) -> Array:
+    """How many standard deviations (n,) below the front each candidate is expected; 0 above it."""
+    shortfall = np.full(len(mean), -np.inf)
+    for scores in front:
+        below = ((scores - mean) / np.maximum(spread, _LEAST)).min(axis=1)
+        shortfall = np.maximum(shortfall, below)
+    return np.clip(shortfall, 0.0, 1e3)
 
 
 def ranked_by_front(
@@ -78,14 +90,14 @@ def ranked_by_front(
         pending: positions of materials that are measured at present; not chosen.
     """
     beliefs = [Belief.of(posterior, output) for output in range(len(objective.all))]
-    mean = np.stack(
-        [one.score(belief.mean) for one, belief in zip(objective.all, beliefs, strict=True)], axis=1
-    )
+    mean = _scores(beliefs, objective)
     reference = reference_point(known)
     log_stable = np.log(np.maximum(posterior.p_stable, _LEAST))
     free = np.ones(len(mean), dtype=bool)
     for at in pending:
-        free[at], beliefs, known = False, _measured(beliefs, at), _with(known, mean[at])
+        free[at], beliefs = False, _measured(beliefs, at)
+        if posterior.p_stable[at] > 0.5:
+            known = _with(known, mean[at])
     for _ in range(min(count, int(free.sum()))):
         spread = np.stack([belief.spread for belief in beliefs], axis=1)
         value = log_expected_improvement(mean, spread, known, reference) + log_stable
@@ -94,6 +106,26 @@ def ranked_by_front(
         free[at], beliefs = False, _measured(beliefs, at)
         if posterior.p_stable[at] > 0.5:
             known = _with(known, mean[at])
+
+
+def front_values(posterior: Posterior, objective: Objective, known: Array) -> Array:
+    """Logarithm (n,) of the expected improvement of each material alone, stability included.
+
+    Args:
+        posterior: of n materials, one output for each objective.
+        objective: with `further` ones.
+        known: (k, m), scores of outcomes, at least one.
+    """
+    beliefs = [Belief.of(posterior, output) for output in range(len(objective.all))]
+    mean, spread = _scores(beliefs, objective), np.stack([b.spread for b in beliefs], axis=1)
+    log_stable = np.log(np.maximum(posterior.p_stable, _LEAST))
+    return log_expected_improvement(mean, spread, known, reference_point(known)) + log_stable
+
+
+def _scores(beliefs: Sequence[Belief], objective: Objective) -> Array:
+    """Expected scores (n, m)."""
+    pairs = zip(objective.all, beliefs, strict=True)
+    return np.stack([one.score(belief.mean) for one, belief in pairs], axis=1)
 
 
 def _measured(beliefs: list[Belief], at: int) -> list[Belief]:

@@ -30,22 +30,46 @@ def front_numbers(scores: Array) -> NDArray[np.int64]:
     good in all scores and better in one; on the second, those that only these dominate; and so on
     (non-dominated sorting; Deb et al., IEEE Trans. Evol. Comput. 6, 182 (2002)).
     """
-    no_worse = np.all(scores[:, None] >= scores[None], axis=2)
-    dominates = np.logical_and(no_worse, np.any(scores[:, None] > scores[None], axis=2))
-    numbers = np.zeros(len(scores), dtype=np.int64)
+    n, m = scores.shape
+    no_worse, better = np.ones((n, n), dtype=bool), np.zeros((n, n), dtype=bool)
+    for k in range(m):
+        no_worse &= scores[:, k, None] >= scores[None, :, k]
+        better |= scores[:, k, None] > scores[None, :, k]
+    dominates = no_worse & better
+    above = dominates.sum(axis=0)  # how many that have no number yet dominate each
+    numbers = np.zeros(n, dtype=np.int64)
     number = 0
     while (numbers == 0).any():
         number += 1
-        free = numbers == 0
-        numbers[free & ~np.any(dominates[free], axis=0)] = number
+        front = (numbers == 0) & (above == 0)
+        numbers[front] = number
+        above -= dominates[front].sum(axis=0)
     return numbers
+
+
+def crowding_distances(scores: Array) -> Array:
+    """How far each of n vectors of scores (n, m) on one front is from its neighbours (n,).
+
+    The sum over objectives of the distance between the neighbours on either side, in units of the
+    range; infinite at the ends of the front (Deb et al., as above).
+    """
+    n, m = scores.shape
+    distances = np.zeros(n)
+    for k in range(m):
+        order = np.argsort(scores[:, k], kind="stable")
+        values = scores[order, k]
+        distances[order[[0, -1]]] = np.inf
+        if values[-1] > values[0]:
+            distances[order[1:-1]] += (values[2:] - values[:-2]) / (values[-1] - values[0])
+    return distances
 
 
 def overall_scores(objective: Objective, outcomes: Sequence[Outcome]) -> list[float | None]:
     """One score of each outcome, higher is better; None where nothing was measured.
 
     With a single objective its score; with several, minus the number of the front, among all
-    outcomes, and less than one more by the rank in the first objective within the front.
+    outcomes, and less than one more by the rank of the crowding distance within the front, so that
+    its ends and sparse parts come first.
     """
     if not objective.further:
         return [objective.score_of(outcome) for outcome in outcomes]
@@ -54,8 +78,10 @@ def overall_scores(objective: Objective, outcomes: Sequence[Outcome]) -> list[fl
     overall: list[float | None] = [None] * len(outcomes)
     if known:
         table = np.array([vectors[i] for i in known])
-        ranks = np.argsort(np.argsort(table[:, 0], kind="stable"), kind="stable")
-        scores = ranks / (2 * len(known)) - front_numbers(table)
-        for i, score in zip(known, scores.tolist(), strict=True):
-            overall[i] = score
+        fronts = front_numbers(table)
+        for number in range(1, int(fronts.max()) + 1):
+            members = np.flatnonzero(fronts == number)
+            order = np.argsort(crowding_distances(table[members]), kind="stable")
+            for rank, member in enumerate(members[order].tolist()):
+                overall[known[member]] = rank / (2 * len(members)) - number
     return overall

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.acquisition.functions import Belief, acquire, thompson
-from agents.acquisition.hypervolume import ranked_by_front
+from agents.acquisition.hypervolume import front_values, ranked_by_front
 from agents.acquisition.pool_posterior import PoolPosterior, incumbent, pool_posterior
 from agents.proposers.base import BaseProposer, Idea, Situation, scattered
 from agents.proposers.local_search import climbed
@@ -72,6 +72,7 @@ class BayesianProposer(BaseProposer):
         """The sample, extended by a local search from its best and the best measured designs."""
         surrogate, best = situation.surrogate, incumbent(pool, situation.objective)
         assert surrogate is not None
+        known = situation.known_scores
 
         def believed(materials: Sequence[Material]) -> Posterior:
             return surrogate.posterior(
@@ -79,7 +80,10 @@ class BayesianProposer(BaseProposer):
             )
 
         def value(materials: Sequence[Material]) -> NDArray[np.float64]:
-            belief = Belief.of(believed(materials))
+            posterior = believed(materials)
+            if situation.objective.further and len(known):
+                return front_values(posterior, situation.objective, known)
+            belief = Belief.of(posterior)
             return acquire(
                 belief,
                 situation.objective,

@@ -183,7 +183,9 @@ def surrogate_settings(config: CampaignConfig, space: Space) -> SurrogateSetting
     """
     chosen = config.surrogate or KINDS[kind_of(space)].default_surrogate(config.oracle)
     if isinstance(chosen, SequenceProcessSettings) and chosen.sought is None:
-        return chosen.model_copy(update={"sought": SOUGHT.get(config.objective.goal)})
+        goals = {one.goal for one in (config.objective, *config.further_objectives)}
+        sought = SOUGHT.get(config.objective.goal) if len(goals) == 1 else None
+        return chosen.model_copy(update={"sought": sought})
     return chosen
 
 

@@ -112,9 +112,11 @@ def check_own(config: CampaignConfig, space: Space, fidelity: str) -> None:
     build_proposers(config, fidelity, kind_of(space))
     settings = surrogate_settings(config, space)
     if isinstance(settings, OwnSurrogateSettings):
-        sought = config.objective
-        output = Output(sought.property, sought.temperature, sought.in_log, sought.direction)
-        build_surrogate(settings, (output,), fidelity, config.seed, FeatureStore(settings.features))
+        outputs = [
+            Output(sought.property, sought.temperature, sought.in_log, sought.direction)
+            for sought in (config.objective, *config.further_objectives)
+        ]
+        build_surrogate(settings, outputs, fidelity, config.seed, FeatureStore(settings.features))
 
 
 def check_engines(config: CampaignConfig) -> None:

@@ -165,11 +165,9 @@ class Campaign:
     def objective(self) -> Objective:
         """The objective in force, with those that are sought at the same time."""
         excluded = limits(self.config.constraints or ())
-        first, *further = (
-            _objective(settings, excluded)
-            for settings in (self.config.objective, *self.config.further_objectives)
-        )
-        return replace(first, further=tuple(further))
+        # The limits are those at the temperature of the first objective.
+        further = tuple(_objective(settings, ()) for settings in self.config.further_objectives)
+        return replace(_objective(self.config.objective, excluded), further=further)
 
     def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
         """Apply ``key.path=value`` changes and record them; returns (before, after) by full key.
@@ -212,7 +210,8 @@ class Campaign:
         config = validate(raw, "--set", base, recorded=True, remote=remote, known=accepted)
         changes = _changes(before, config)
         self._check_changes(changes)
-        if any(key.startswith("constraints") for key in changes):
+        together = ("constraints", "agents") if config.further_objectives else ("constraints",)
+        if any(key.startswith(together) for key in changes):
             validate(config.model_dump(mode="json"), "--set")
         self._check_inputs(config, moved=changes.keys() & self.state.inputs.keys())
         return config

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agents.contract.objective import Objective
-from agents.contract.pareto import front_numbers, score_vectors
+from agents.contract.pareto import front_numbers, overall_scores, score_vectors
 from orchestrator.campaign.records import Label
 from orchestrator.campaign.state import CampaignState
 
@@ -71,6 +71,14 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     return [replace(row, rank=i) for i, row in enumerate(rows, start=1)]
 
 
+def _unknown(objective: Objective, row: Ranked) -> bool:
+    """Whether the error of one objective is too large for a place on a front."""
+    value = objective.value(row.label.evaluation)
+    if value is None or value[1] is None:
+        return False
+    return objective.log and value[1] > _UNDETERMINED * abs(value[0])
+
+
 def _undetermined(row: Ranked, objective: Objective) -> bool:
     """Whether the numerical error of a positive property is too large for a place in the order."""
     return objective.log and row.std is not None and row.std > _UNDETERMINED * abs(row.value)
@@ -80,10 +88,16 @@ def leaders(state: CampaignState, objective: Objective, k: int | None = None) ->
     """The k best candidates (or all) by value alone, whether confirmed or not.
 
     Only candidates within the limits and evaluated with the potential's current weights are
-    included. Leaders are what is confirmed; the best candidate is the first of `ranking`.
+    included. Leaders are what is confirmed; the best candidate is the first of `ranking`. With
+    several objectives they are on the first fronts, and spread over them.
     """
     rows = [r for r in ranking(state, objective) if r.refusal is None and not r.stale]
-    return sorted(rows, key=lambda r: (*_by_score(r), r.label.candidate))[:k]
+    overall = overall_scores(objective, [row.label.evaluation for row in rows])
+    scores = {
+        row.label.candidate: -math.inf if score is None else score
+        for row, score in zip(rows, overall, strict=True)
+    }
+    return sorted(rows, key=lambda r: (-scores[r.label.candidate], -r.score, r.label.candidate))[:k]
 
 
 def _by_score(row: Ranked) -> tuple[float, float]:
@@ -99,7 +113,10 @@ def _with_fronts(rows: list[Ranked], objective: Objective) -> list[Ranked]:
     places = [
         i
         for i, (row, vector) in enumerate(zip(rows, vectors, strict=True))
-        if vector is not None and row.refusal is None and not row.stale
+        if vector is not None
+        and row.refusal is None
+        and not row.stale
+        and not any(_unknown(one, row) for one in objective.all)
     ]
     if places:
         fronts = front_numbers(np.array([vectors[i] for i in places]))

@@ -41,7 +41,15 @@ def failure_reason(
 
 
 def valueless_reason(state: CampaignState, objective: Objective) -> str | None:
-    """Why it is useless to go on, when no measured material has the property sought; else None."""
+    """Why it is useless to go on, when no measured material has a property sought; else None."""
+    reasons = (
+        _without_value(state, one, "objective" if at == 0 else f"further_objectives.{at - 1}")
+        for at, one in enumerate(objective.all)
+    )
+    return next((reason for reason in reasons if reason), None)
+
+
+def _without_value(state: CampaignState, objective: Objective, key: str) -> str | None:
     outcomes = [t.outcome for t in state.objective_trials()]
     measured = [outcome for outcome in outcomes if isinstance(outcome, Measured)]
     if not measured or any(objective.value(outcome) is not None for outcome in measured):
@@ -52,7 +60,7 @@ def valueless_reason(state: CampaignState, objective: Objective) -> str | None:
         gave = "the oracle gave it as an array or at other temperatures; expected one number"
     at = "" if objective.temperature is None else f" at {objective.temperature:g} K"
     what = in_words(objective.property, objective.direction)
-    return f"objective.property: none of the {len(measured)} measured has {what}{at}; {gave}"
+    return f"{key}.property: none of the {len(measured)} measured has {what}{at}; {gave}"
 
 
 def stop_reason(state: CampaignState, config: CampaignConfig, objective: Objective) -> str | None:

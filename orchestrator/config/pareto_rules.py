@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from agents.contract.settings import ObjectiveSettings
 from agents.proposers.settings import BayesianSettings
 from oracle.contract.own_oracle import OwnOracleSettings
+from oracle.contract.property_table import names_of
 from orchestrator.config.objective_rules import check_objective
 from orchestrator.config.oracle_settings import AnyOracleSettings
 
@@ -32,10 +34,13 @@ def check_together(
         return
     for index, further in enumerate(objectives[1:]):
         _check_measured(further, oracle, f"{KEY}.{index}")
-    asked = [(one.property, one.temperature, one.direction) for one in objectives]
+    asked = [
+        (names_of(one.property)[0], one.temperature, _unit_vector(one.direction))
+        for one in objectives
+    ]
     for index, one in enumerate(asked):
         if one in asked[:index]:
-            raise ValueError(f"{KEY}: given {one[0]} twice; expected different properties")
+            raise ValueError(f"{KEY}: given {one[0]} twice; expected each once")
     if "target" in [one.goal for one in objectives]:
         raise ValueError(
             f"{KEY}: given with goal: target; expected minimize or maximize for each, of which a "
@@ -53,6 +58,15 @@ def check_together(
                 f"{KEY}: given with the acquisition {agent.acquisition}; expected log-ei, whose "
                 "place the expected improvement of the dominated volume takes"
             )
+
+
+def _unit_vector(direction: Any) -> Any:
+    """A direction whose length and sense do not matter, rounded."""
+    if not isinstance(direction, (list, tuple)):
+        return direction
+    length = math.sqrt(sum(x * x for x in direction))
+    sense = next((1 if x > 0 else -1 for x in direction if x), 1)
+    return tuple(round(sense * x / length, 6) for x in direction)
 
 
 def _check_measured(further: ObjectiveSettings, oracle: AnyOracleSettings, key: str) -> None:

@@ -164,7 +164,7 @@ def _of_front(campaign: Campaign, rows: Sequence[Ranked], quantity: str) -> dict
     if not points:
         return {}
     other = f"{second.quantity} ({unit})" if unit else second.quantity
-    title = f"{_short(campaign.name)}: no candidate is better in all"
+    title = f"{_short(campaign.name)}: the front that no candidate beats in both"
     return {"front": front(points, x=quantity, y=other, title=title)}
 
 

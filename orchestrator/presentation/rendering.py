@@ -198,7 +198,7 @@ def _further(rows: Sequence[Document]) -> list[Column]:
         cells = (
             "" if one["value"] is None else with_error(one["value"], one["std"]) for one in found
         )
-        columns.append(Column(f"{first['property']}{unit}", tuple(aligned(list(cells))), "right"))
+        columns.append(Column(f"{first['quantity']}{unit}", tuple(aligned(list(cells))), "right"))
     return columns
 
 

@@ -283,11 +283,13 @@ def _settled(outcome: Measured | Unstable | Failed, trial: Trial) -> Measured | 
 def usable(
     outcome: Measured | Unstable | Failed, objective: Objective
 ) -> Measured | Unstable | Failed:
-    """The outcome, or a failure where its value of the objective cannot be learned from.
+    """The outcome, or a failure where its value of an objective cannot be learned from.
 
     The evaluation itself is stored unchanged, since it may be useful for another objective.
     """
-    problem = objective.problem(outcome) if isinstance(outcome, Measured) else None
+    if not isinstance(outcome, Measured):
+        return outcome
+    problem = next((p for one in objective.all if (p := one.problem(outcome)) is not None), None)
     if problem is None:
         return outcome
     common = outcome.model_dump(
