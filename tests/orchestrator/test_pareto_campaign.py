@@ -26,6 +26,7 @@ from orchestrator.calls import oracle_calls
 from orchestrator.calls.oracle_calls import EvaluationRequest
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.config import CampaignConfig
+from orchestrator.config.errors import ConfigError
 from orchestrator.config.loading import load_config
 from orchestrator.executors.protocol import CallContext
 from orchestrator.plots.figures import round_figures
@@ -145,6 +146,16 @@ def test_the_front_is_shown(tmp_path: Path, stand_in: Callable[[Any, Any], None]
     table = CliRunner().invoke(main, ["best", "both", "--home", str(store.home)]).stdout
     assert "front" in table
     assert "bulk_modulus" in table
+
+
+def test_steering_keeps_to_the_rules(tmp_path: Path, stand_in: Callable[[Any, Any], None]) -> None:
+    stand_in(oracle_calls.evaluate, _evaluated)
+    store = _run(tmp_path, budget={"batch": 4, "oracle_calls": 4})
+    campaign = Campaign(store, "both")
+    with pytest.raises(ConfigError, match="expected log-ei"):
+        campaign.steered(["agents=[{kind: bayesian, acquisition: ucb}]"])
+    with pytest.raises(ConfigError, match="further_objectives"):
+        campaign.steered(["further_objectives=[]"])
 
 
 def test_a_campaign_with_one_objective_has_no_front(
