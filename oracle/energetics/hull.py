@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core.composition import Composition
 
+from oracle.energetics.corrections import correction
 from oracle.energetics.elements import element_energy
 from oracle.energetics.energies import relaxed_energy
 from oracle.materials.crystal import Crystal
 from oracle.runtime.errors import OracleError, raise_if_of_the_machine
-
-Correction = Callable[[Crystal, float, str], float]
-"""Gives what is added to the energy of a primitive cell, eV, for a crystal, its energy in eV/atom
-and a potential; see `oracle.energetics.polymorphs.correction`."""
 
 
 def energy_above_hull(
@@ -24,7 +21,6 @@ def energy_above_hull(
     phases: Iterable[Crystal],
     potential: str,
     cache_dir: Path,
-    correction: Correction,
 ) -> float | None:
     """Energy above the hull of the elements and other phases, eV/atom.
 
@@ -38,7 +34,6 @@ def energy_above_hull(
             the crystal, or which the potential cannot relax are left out.
         potential: as for `oracle.potentials.table.calculator`.
         cache_dir: folder of stored energies.
-        correction: that makes energies of compounds comparable with those of elements.
 
     Returns:
         The energy; None where an element's reference state is unknown.
@@ -58,14 +53,14 @@ def energy_above_hull(
             continue
         try:
             relaxed = relaxed_energy(phase, potential, cache_dir)
-            entries.append(_entry(phase, relaxed, potential, correction))
+            entries.append(_entry(phase, relaxed, potential))
         except OracleError as error:
             raise_if_of_the_machine(error)
-    own = _entry(crystal, energy, potential, correction)
+    own = _entry(crystal, energy, potential)
     above = PhaseDiagram(entries).get_e_above_hull(own, allow_negative=True)
     return None if above is None else float(above)
 
 
-def _entry(crystal: Crystal, energy: float, potential: str, correction: Correction) -> PDEntry:
+def _entry(crystal: Crystal, energy: float, potential: str) -> PDEntry:
     total = energy * len(crystal.species) + correction(crystal, energy, potential)
     return PDEntry(crystal.structure().composition, total)

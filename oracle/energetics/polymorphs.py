@@ -5,12 +5,12 @@ All energies come from the same potential, so that its systematic errors largely
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from oracle.energetics.corrections import correction
 from oracle.energetics.elements import element_energy
 from oracle.energetics.energies import curve, relaxed_energy
 from oracle.energetics.hull import energy_above_hull
@@ -18,9 +18,6 @@ from oracle.materials.crystal import Crystal
 from oracle.runtime.errors import OracleError, raise_if_of_the_machine
 
 _WINDOW = 0.15  # eV/atom; relaxing shape and positions seldom lowers the energy by more than this
-_RAW_ENERGIES = frozenset({"7net-0", "7net-l3i5", "7net-mf-0"})
-"""Potentials that learned the uncorrected GGA and GGA+U energies of the Materials Project; CHGNet
-learned the corrected ones."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def thermochemistry(
     above = None
     if phases is not None:
         others = [*competitors.values(), *phases.values()]
-        above = energy_above_hull(crystal, own, others, potential, cache_dir, correction)
+        above = energy_above_hull(crystal, own, others, potential, cache_dir)
     return Thermochemistry(
         energy_per_atom=own,
         energy_above_best_polymorph=own - best,
@@ -116,40 +113,3 @@ def _formation(crystal: Crystal, energy: float, potential: str, cache_dir: Path)
             return None
         total -= count * reference
     return total / len(crystal.species)
-
-
-def correction(crystal: Crystal, energy: float, potential: str) -> float:
-    """Correction (eV) that makes the energy of the primitive cell comparable with the elements'.
-
-    Oxides, halides and other compounds of anions are too weakly bound in GGA, and energies with a
-    Hubbard U have another zero: Wang et al., Sci. Rep. 11, 15496 (2021). The correction is zero for
-    potentials that were trained on corrected energies, or of which this is not known.
-
-    Args:
-        crystal: any crystal.
-        energy: eV/atom.
-        potential: as for `oracle.potentials.table.calculator`.
-    """
-    if potential not in _RAW_ENERGIES or len(set(crystal.species)) < 2:
-        return 0.0
-    from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
-    from pymatgen.entries.computed_entries import ComputedStructureEntry
-
-    scheme = MaterialsProject2020Compatibility(check_potcar=False)
-    anion = next((a for a in ("O", "F") if a in crystal.species), None)
-    settings = {} if anion is None else scheme.u_settings[anion]
-    hubbards = {s: settings[s] for s in sorted(set(crystal.species)) if settings.get(s)}
-    entry = ComputedStructureEntry(
-        crystal.structure(),
-        energy * len(crystal.species),
-        parameters={"run_type": "GGA+U" if hubbards else "GGA", "hubbards": hubbards},
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about oxidation states that have to be guessed
-        try:
-            return float(sum(a.value for a in scheme.get_adjustments(entry)))
-        except CompatibilityError as error:
-            cause = " ".join(str(error).split())
-            raise OracleError(
-                "energy", f"{crystal.formula} cannot be corrected: {cause}"
-            ) from error

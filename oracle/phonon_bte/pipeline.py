@@ -275,10 +275,8 @@ class Pipeline:
             scale=third.scale, large=self.forces.context.keep_large,
         )  # fmt: skip
         self._write_plots(plots | {"cumulative_kappa": cumulative(solved, settings.temperatures)})
-        more = (
-            convergence.beyond_the_mesh(solution, settings.temperatures),
-            room.doubt(settings.temperatures),
-        )
+        warm = settings.temperatures
+        more = convergence.beyond_the_mesh(solution, warm), room.doubt(warm)
         doubts = self._cautions(crystal.stability, unexplained, error, *more, parts=parts)
         return Result(
             "bte",

@@ -160,21 +160,26 @@ def adaptive(
             break
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
-    left_out = fit.left_out if small else 0.0
-    beyond = min(left_out, _without_noise(groups, fit))
-    cell = _cell_error(basis, left_out, beyond)
+    reach = _reach(groups, fit if small else None)
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
         scale=scale,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
-        error=np.hypot(error, np.hypot(_FLOOR, cell)),
+        error=np.hypot(error, np.hypot(_FLOOR, _cell_error(basis, *reach))),
         supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
-        left_out=left_out,
-        beyond=beyond,
+        left_out=reach[0],
+        beyond=reach[1],
     )
+
+
+def _reach(groups: Sequence[Equations], fit: Fit | None) -> tuple[float, float]:
+    """The shares `left_out` and `beyond` of `ThirdOrder`; zeros without a fit that tells them."""
+    if fit is None:
+        return 0.0, 0.0
+    return fit.left_out, min(fit.left_out, _without_noise(groups, fit))
 
 
 def _without_noise(groups: Sequence[Equations], fit: Fit) -> float:

@@ -71,17 +71,10 @@ def ranking(state: CampaignState, objective: Objective) -> list[Ranked]:
     return [replace(row, rank=i) for i, row in enumerate(rows, start=1)]
 
 
-def _unknown(objective: Objective, row: Ranked) -> bool:
-    """Whether the error of one objective is too large for a place on a front."""
-    value = objective.value(row.label.evaluation)
-    if value is None or value[1] is None:
-        return False
-    return objective.log and value[1] > _UNDETERMINED * abs(value[0])
-
-
 def _undetermined(row: Ranked, objective: Objective) -> bool:
     """Whether the numerical error of a positive property is too large for a place in the order."""
-    return objective.log and row.std is not None and row.std > _UNDETERMINED * abs(row.value)
+    value, std = objective.value(row.label.evaluation) or (0.0, None)
+    return objective.log and std is not None and std > _UNDETERMINED * abs(value)
 
 
 def leaders(state: CampaignState, objective: Objective, k: int | None = None) -> list[Ranked]:
@@ -116,7 +109,7 @@ def _with_fronts(rows: list[Ranked], objective: Objective) -> list[Ranked]:
         if vector is not None
         and row.refusal is None
         and not row.stale
-        and not any(_unknown(one, row) for one in objective.all)
+        and not any(_undetermined(row, one) for one in objective.all)
     ]
     if places:
         fronts = front_numbers(np.array([vectors[i] for i in places]))

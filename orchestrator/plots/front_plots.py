@@ -55,17 +55,10 @@ def front(points: Sequence[FrontPoint], *, x: str, y: str, title: str = "") -> g
         figure.add_scatter(
             x=[p.x for p in best],
             y=[p.y for p in best],
-            mode="lines",
-            line={"color": BLUE, "width": 1, "dash": "dot"},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        figure.add_scatter(
-            x=[p.x for p in best],
-            y=[p.y for p in best],
             text=[p.label for p in best],
-            mode="markers",
+            mode="lines+markers",
             name="Pareto front",
+            line={"color": BLUE, "width": 1, "dash": "dot"},
             marker={"color": BLUE, "size": 9, "symbol": "circle"},
         )
     log_x, log_y = (is_wide(values) for values in ([p.x for p in points], [p.y for p in points]))

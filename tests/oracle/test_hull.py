@@ -37,10 +37,6 @@ def layered(a: str, b: str) -> Crystal:
 CU3AU, AU3CU, CUAU = ordered("Cu", "Au"), ordered("Au", "Cu"), layered("Cu", "Au")
 
 
-def nothing(crystal: Crystal, energy: float, potential: str) -> float:
-    return 0.0
-
-
 def test_it_is_what_decomposition_would_gain(tmp_path: Path) -> None:
     cu, au = (element_energy(s, EMT, tmp_path) for s in ("Cu", "Au"))
     assert cu is not None
@@ -49,7 +45,7 @@ def test_it_is_what_decomposition_would_gain(tmp_path: Path) -> None:
     own = energies[CU3AU.formula]
 
     def above(*phases: Crystal) -> float:
-        found = energy_above_hull(CU3AU, own, phases, EMT, tmp_path, nothing)
+        found = energy_above_hull(CU3AU, own, phases, EMT, tmp_path)
         assert found is not None
         return found
 
@@ -68,10 +64,10 @@ def test_an_element_lies_above_its_reference_and_an_unknown_reference_gives_none
     copper = Crystal.from_structure(Structure(Lattice.cubic(2.6), ["Cu"], [(0, 0, 0)]))
     reference = element_energy("Cu", EMT, tmp_path)
     assert reference is not None
-    found = energy_above_hull(copper, reference + 0.45, [], EMT, tmp_path, nothing)
+    found = energy_above_hull(copper, reference + 0.45, [], EMT, tmp_path)
     assert found == pytest.approx(0.45)
     monkeypatch.setattr(hull, "element_energy", lambda *_: None)
-    assert energy_above_hull(CU3AU, -1.0, [], EMT, tmp_path, nothing) is None
+    assert energy_above_hull(CU3AU, -1.0, [], EMT, tmp_path) is None
 
 
 def test_phases_that_do_not_relax_are_left_out(
@@ -82,7 +78,7 @@ def test_phases_that_do_not_relax_are_left_out(
 
     monkeypatch.setattr(hull, "element_energy", lambda *_: -1.0)
     monkeypatch.setattr(hull, "relaxed_energy", failing)
-    found = energy_above_hull(CU3AU, -0.9, [CUAU], EMT, tmp_path, nothing)
+    found = energy_above_hull(CU3AU, -0.9, [CUAU], EMT, tmp_path)
     assert found == pytest.approx(0.1)
 
 
@@ -95,7 +91,7 @@ def test_more_phases_never_make_it_smaller(
     monkeypatch.setattr(hull, "element_energy", lambda *_: -1.0)
     monkeypatch.setattr(hull, "relaxed_energy", lambda c, *_: known[c.digest])
     found = [
-        energy_above_hull(CU3AU, own, phases, EMT, tmp_path, nothing)
+        energy_above_hull(CU3AU, own, phases, EMT, tmp_path)
         for phases in ([], [CUAU], [CUAU, AU3CU])
     ]
     assert None not in found

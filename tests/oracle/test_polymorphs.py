@@ -11,9 +11,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
+from oracle.energetics.corrections import correction
 from oracle.energetics.elements import element_energy, reference_structures
 from oracle.energetics.energies import curve, relaxed_energy
-from oracle.energetics.polymorphs import correction, thermochemistry
+from oracle.energetics.polymorphs import thermochemistry
 from oracle.materials.crystal import Crystal
 from oracle.runtime.errors import OracleError
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.calculators.emt import EMT
+from numpy.typing import NDArray
+from phono3py import Phono3py
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
@@ -27,27 +29,29 @@ _FACES = [(0.0, 0.0, 0.0), (0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0)]
 
 
 @functools.cache
-def _left_out(cutoff: float | None, noise: float = 0.0) -> float:
-    """Share of the squared even forces of AuCu3 that is not explained."""
+def _forces(noise: float = 0.0) -> tuple[Phono3py, NDArray[np.float64], NDArray[np.float64]]:
+    """AuCu3, displacements of twelve pairs (Å), and their even forces with noise (eV/Å)."""
     cell = emt_phonons("cubic")
-    rest = as_atoms(cell.supercell)
-    basis = third_order_basis(cell, cutoff, 12, 1.3)
+    rest, rng = as_atoms(cell.supercell), np.random.default_rng(1)
     drawn = random_displacements(len(rest), range(12), LENGTH, "1a" * 16)
-    forces = []
+    even = []
     for u in drawn:
         pair = []
         for sign in (1.0, -1.0):
             moved = displaced(rest, sign * u)
             moved.calc = EMT()
-            pair.append(moved.get_forces())
-        forces.append((pair[0] + pair[1]) / 2)
-    even = np.array(forces)
-    even += (
-        noise
-        * even.std(axis=(1, 2), keepdims=True)
-        * np.random.default_rng(0).standard_normal(even.shape)
-    )
-    return solve(equations(basis, drawn, even)).left_out
+            pair.append(moved.get_forces() + noise * rng.standard_normal(u.shape))
+        even.append((pair[0] + pair[1]) / 2)
+    return cell, drawn, np.array(even)
+
+
+@functools.cache
+def _left_out(cutoff: float | None, noise: float = 0.0) -> float:
+    """Share of the squared even forces that is not explained, with noise of a share of them."""
+    cell, drawn, even = _forces()
+    drift = np.random.default_rng(0).standard_normal(even.shape)
+    noisy = even + noise * even.std(axis=(1, 2), keepdims=True) * drift
+    return solve(equations(third_order_basis(cell, cutoff, 12, 1.3), drawn, noisy)).left_out
 
 
 def test_a_shorter_cutoff_leaves_out_more() -> None:
@@ -64,24 +68,12 @@ def test_noise_is_left_out_to_its_share() -> None:
 @functools.cache
 def _of_noise(noise: float) -> tuple[float, float, float]:
     """What is left out of AuCu3's forces with noise in eV/Å, the same without it, and the error."""
-    cell = emt_phonons("cubic")
-    rest = as_atoms(cell.supercell)
+    cell, drawn, even = _forces(noise)
     basis = third_order_basis(cell, None, 12, 1.3)
-    rng = np.random.default_rng(1)
-    drawn = random_displacements(len(rest), range(12), LENGTH, "1a" * 16)
-    even = []
-    for u in drawn:
-        pair = []
-        for sign in (1.0, -1.0):
-            moved = displaced(rest, sign * u)
-            moved.calc = EMT()
-            pair.append(moved.get_forces() + noise * rng.standard_normal(u.shape))
-        even.append((pair[0] + pair[1]) / 2)
-    groups = [equations(basis, drawn[k::2], np.array(even)[k::2]) for k in range(2)]
+    groups = [equations(basis, drawn[k::2], even[k::2]) for k in range(2)]
     fit = solve(groups[0] + groups[1])
-    beyond = min(fit.left_out, third_order._without_noise(groups, fit))
-    error = third_order._cell_error(basis, fit.left_out, beyond)
-    return fit.left_out, beyond, error
+    reach = third_order._reach(groups, fit)
+    return (*reach, third_order._cell_error(basis, *reach))
 
 
 def test_noise_is_no_sign_of_long_constants() -> None:
