@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agents.contract.settings import CONSTRAINT_LIMITS, ELEMENT_CONSTRAINTS, ConstraintSettings
 from oracle.contract.property_table import PROPERTY_TABLE
-from oracle.materials.crystal import Crystal
-from oracle.materials.material import Material, crystals_of
+from oracle.materials.material import Material
 
 if TYPE_CHECKING:
-    from pymatgen.core.composition import Composition
+    from pymatgen.core.composition import Composition as Formula
 
 COMPUTED = ("energy_above_best_polymorph", "energy_above_hull", "formation_energy")
 """Constraints on energies that are computed before the oracle is called, eV/atom."""
@@ -27,55 +26,60 @@ def before(constraints: Sequence[ConstraintSettings], material: Material) -> str
     Both crystals of an interface must be allowed, and together have the elements that are asked
     for. Layer sequences are never rejected here.
     """
-    crystals = crystals_of(material)
-    present = {symbol for crystal in crystals for symbol in crystal.species}
+    contents = material.contents()
+    present = {symbol for counts in contents for symbol in counts}
     for constraint in constraints:
-        if constraint.name == "with_elements" and crystals:
+        if constraint.name == "with_elements" and contents:
             missing = [symbol for symbol in constraint.elements if symbol not in present]
             if missing:
                 return f"{material.formula} has no {', '.join(missing)}"
-    reasons = (_of_crystal(constraints, crystal) for crystal in crystals)
-    return next((reason for reason in reasons if reason), None)
+    for counts in contents:
+        for constraint in constraints:
+            reason = _of_contents(constraint, counts)
+            if reason:
+                return reason
+    return None
 
 
-def _of_crystal(constraints: Sequence[ConstraintSettings], crystal: Crystal) -> str | None:
-    reasons = (_of_composition(constraint, crystal) for constraint in constraints)
-    return next((reason for reason in reasons if reason), None)
-
-
-def _of_composition(constraint: ConstraintSettings, crystal: Crystal) -> str | None:
+def _of_contents(constraint: ConstraintSettings, counts: Mapping[str, float]) -> str | None:
+    """Why a constraint forbids so many atoms of each element in a cell, or None."""
     from agents.chemistry.chemistry import is_metallic  # imports pymatgen, which is slow
     from agents.chemistry.element_supply import SUPPLY
 
-    if constraint.name == "non_metal" and is_metallic(_composition(crystal)):
-        return f"{crystal.formula} counts as a metal; non_metal is asked for"
+    if constraint.name == "non_metal" and is_metallic(_formula(counts)):
+        return f"{_name(counts)} counts as a metal; non_metal is asked for"
     if constraint.name == "max_atoms":
-        return _above(constraint, float(len(crystal.species)))
+        return _above(constraint, float(sum(counts.values())))
     if constraint.name in ELEMENT_CONSTRAINTS:
-        return _of_elements(constraint, crystal)
+        return _of_elements(constraint, counts)
     if constraint.name in SUPPLY:
-        value = SUPPLY[constraint.name](_composition(crystal))
+        value = SUPPLY[constraint.name](_formula(counts))
         if value is None:
-            return f"{constraint.name} of {crystal.formula} is not known, as of one of its elements"
+            return f"{constraint.name} of {_name(counts)} is not known, as of one of its elements"
         return _above(constraint, value)
     return None
 
 
-def _composition(crystal: Crystal) -> Composition:
-    from pymatgen.core.composition import Composition
+def _formula(counts: Mapping[str, float]) -> Formula:
+    from pymatgen.core.composition import Composition as Formula
 
-    return Composition(Counter(crystal.species))  # far faster than that of a structure
+    return Formula(dict(counts))  # far faster than that of a structure
 
 
-def _of_elements(constraint: ConstraintSettings, crystal: Crystal) -> str | None:
-    counts = Counter(crystal.species)
+def _name(counts: Mapping[str, float]) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some elements have no electronegativity
+        return str(_formula(counts).reduced_formula)
+
+
+def _of_elements(constraint: ConstraintSettings, counts: Mapping[str, float]) -> str | None:
     if constraint.name == "without_elements":
         present = [symbol for symbol in constraint.elements if symbol in counts]
-        return f"{crystal.formula} contains {', '.join(present)}" if present else None
+        return f"{_name(counts)} contains {', '.join(present)}" if present else None
     for symbol, most in constraint.fractions.items():
-        share = counts[symbol] / len(crystal.species)
+        share = counts.get(symbol, 0) / sum(counts.values())
         if share > most + _ROUNDING:
-            return f"{share:.3g} of the atoms of {crystal.formula} are {symbol}, above {most:g}"
+            return f"{share:.3g} of the atoms of {_name(counts)} are {symbol}, above {most:g}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Similarity among the crystals of a list: structure type, elements, volume."""
+"""Similarity among the crystals or compositions of a list: structure type, elements, volume."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,14 @@ from scipy.spatial import cKDTree
 
 from agents.chemistry.chemistry import dissimilarity, pettifor
 from agents.spaces.index import Index
+from oracle.materials.composition import Composition
 from oracle.materials.crystal import Crystal
 
 _SWAPS = 64  # most neighbours of each sort
 _FALLBACK = 12  # nearest crystals by descriptor, used when none is one substitution away
 
-StructureType = tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-Formula = tuple[tuple[str, int], ...]
+StructureType = tuple[int, tuple[float, ...], tuple[int, ...], tuple[int, ...]]
+Formula = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,21 @@ class CrystalIndex(Index):
         members: crystals by their index in the space.
     """
 
-    def __init__(self, members: Mapping[int, Crystal]) -> None:
-        self._entries = _entries(members)
+    def __init__(self, members: Mapping[int, Any]) -> None:
+        self._entries = self._described(members)
         self._by_kind: dict[StructureType, list[int]] = {}
         self._by_formula: dict[Formula, list[int]] = {}
-        self._swaps: dict[tuple[StructureType, Formula, int], list[int]] = {}
+        self._swaps: dict[tuple[StructureType, Formula, float], list[int]] = {}
         for at, entry in self._entries.items():
             self._by_kind.setdefault(entry.kind, []).append(at)
             self._by_formula.setdefault(entry.formula, []).append(at)
             for rest, count in _leave_one_out(entry.formula):
                 self._swaps.setdefault((entry.kind, rest, count), []).append(at)
         self._rows = list(self._entries)
+
+    def _described(self, members: Mapping[int, Any]) -> dict[int, _Entry]:
+        """What is compared of each member."""
+        return _entries(members)
 
     def neighbours(self, at: int) -> list[int]:
         """Members of the same structure type with one element exchanged, similar elements first.
@@ -106,6 +112,23 @@ class CrystalIndex(Index):
         return cKDTree(np.array([_descriptor(self._entries[at]) for at in self._rows]))
 
 
+class CompositionIndex(CrystalIndex):
+    """Similarity among compositions: amounts take the place of structure types.
+
+    Args:
+        members: compositions by their index in the space.
+    """
+
+    def _described(self, members: Mapping[int, Any]) -> dict[int, _Entry]:
+        """What is compared of each member; none has a volume."""
+        entries: dict[int, _Entry] = {}
+        one: Composition
+        for at, one in members.items():
+            counts = tuple(sorted(amount for _, amount in one.amounts))
+            entries[at] = _Entry((0, counts, (), ()), one.amounts, 1.0)
+        return entries
+
+
 def _entries(members: Mapping[int, Crystal]) -> dict[int, _Entry]:
     """Structure type and composition of canonical cells, without a symmetry analysis.
 
@@ -146,7 +169,7 @@ def _formula(species: tuple[str, ...]) -> Formula:
     return tuple(sorted((s, n // divisor) for s, n in counts.items()))
 
 
-def _leave_one_out(formula: Formula) -> list[tuple[Formula, int]]:
+def _leave_one_out(formula: Formula) -> list[tuple[Formula, float]]:
     """The formula without each of its elements in turn, with the count of the removed element."""
     return [(formula[:i] + formula[i + 1 :], n) for i, (_, n) in enumerate(formula)]
 

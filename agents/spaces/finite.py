@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.contract.protocol import Reading
 from agents.spaces.base import BaseSpace
-from agents.spaces.crystal_index import CrystalIndex
+from agents.spaces.crystal_index import CompositionIndex, CrystalIndex
 from agents.spaces.index import Index
 from agents.spaces.sequence_index import SequenceIndex
 from oracle.materials.crystal import BaseMaterial
@@ -18,6 +18,7 @@ from oracle.materials.material import Material
 INDICES: dict[str, Callable[[Mapping[int, Any]], Index]] = {
     "crystal": CrystalIndex,
     "superlattice": SequenceIndex,
+    "composition": CompositionIndex,
 }
 """By the kind of material, whose members are given by their positions; others have an `Index`."""
 _REMEMBERED = 256  # materials whose neighbours are cached

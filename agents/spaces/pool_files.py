@@ -1,4 +1,4 @@
-"""Reading a pool: a folder of structure files, an ASE database, or JSON lines."""
+"""Reading a pool: a folder of structure files, an ASE database, JSON lines, or CSV."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import spglib
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from agents.spaces.pool_content import content_sha256, pool_files
+from oracle.materials.composition import Composition
 from oracle.materials.crystal import Crystal
 from oracle.materials.crystal_checks import Unusable
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Superlattice
+from oracle.runtime.csv_tables import csv_rows, is_csv
 from oracle.runtime.digests import digest_of
 from oracle.runtime.errors import OracleError
 from oracle.runtime.files import report_damage
@@ -34,7 +36,7 @@ Orders = tuple[tuple[int, ...], ...]
 
 _SUM = "sha256 "  # begins the last line of a file of cached records
 _CANONICAL = 1  # increased whenever the canonical form of materials changes
-_READING = 2  # increased whenever different records are accepted
+_READING = 3  # increased whenever different records are accepted
 _IDS = ("material_id", "id", "name", "task_id")  # keys of a document; the first present is its id
 
 
@@ -73,7 +75,7 @@ def read_pool(
     """The records of a pool one after another, in a fixed order.
 
     Args:
-        path: folder, ``.db`` or ``.json`` (ASE), or ``.jsonl``.
+        path: folder, ``.db`` or ``.json`` (ASE), ``.jsonl``, or ``.csv`` (compositions).
         mirror: whether a sequence and its reverse are one design.
         symmetries: permutations of layers that give the same design, see
             `Superlattice.symmetries`.
@@ -87,6 +89,8 @@ def read_pool(
     (file,) = pool_files(path)
     if file.suffix in _LINES:
         yield from _from_lines(file, mirror=mirror, symmetries=symmetries)
+    elif is_csv(file):
+        yield from _from_csv(file)
     elif file.suffix in _DATABASES:
         entries = _entries(file) if file.suffix == ".json" else []
         yield from _from_documents(file, entries) if entries else _from_database(file)
@@ -94,7 +98,8 @@ def read_pool(
         raise OracleError(
             "read",
             f"{path} is not a pool; expected a folder of structure files, an ASE database "
-            f"({', '.join(_DATABASES)}), a JSON list or JSON lines ({', '.join(_LINES)})",
+            f"({', '.join(_DATABASES)}), a JSON list or JSON lines ({', '.join(_LINES)}), or "
+            "compositions in a .csv",
         )
 
 
@@ -261,6 +266,17 @@ def _from_lines(file: Path, *, mirror: bool, symmetries: Orders) -> Iterator[Rec
         yield _attempt(place, read)
 
 
+def _from_csv(file: Path) -> Iterator[Record | Bad]:
+    """Rows with a composition; the id is in the column ``id``, or is the composition itself."""
+    for place, row in csv_rows(file):
+
+        def read(row: dict[str, Any] = row, place: str = place) -> Record:
+            material = Composition.of(str(row["composition"]))
+            return Record(place=place, id=_sound(row["id"]), material=material)
+
+        yield _attempt(place, read)
+
+
 def _attempt(place: str, read: Callable[[], Record], source: Path | None = None) -> Record | Bad:
     """A record, or the reason why it cannot be used; any library error counts as a reason."""
     try:
@@ -324,8 +340,10 @@ def _sound(name: str) -> str:
 
 def _material(record: dict[str, Any], *, mirror: bool, symmetries: Orders) -> Material:
     sequence, structure = record.get("sequence"), record.get("structure")
+    if sequence is None and structure is None and record.get("composition") is not None:
+        return Composition.of(record["composition"])
     if (sequence is None) == (structure is None):
-        raise Unusable('expected either "structure" or "sequence"')
+        raise Unusable('expected one of "structure", "sequence" and "composition"')
     if sequence is not None:
         if not isinstance(sequence, str) or not sequence:
             raise Unusable(f'"sequence" is {sequence!r}; expected a string of layers')

@@ -150,7 +150,7 @@ class CrystalSpaceSettings(Settings):
 
 
 class PoolSpaceSettings(Settings):
-    """The user's own list: a folder of CIF or POSCAR files, an ASE database, or JSON lines."""
+    """The user's own list: a folder of CIF or POSCAR files, an ASE database, JSON lines, or CSV."""
 
     kind: Literal["pool"] = "pool"
     path: UserPath

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -53,6 +55,10 @@ class BaseMaterial(BaseModel):
     def ingredients(self) -> tuple[Crystal, ...]:
         """The crystals whose potential is needed to measure it."""
         return self.constituents()
+
+    def contents(self) -> tuple[Mapping[str, float], ...]:
+        """Atoms of each element, of each part whose composition is known."""
+        return tuple(Counter(crystal.species) for crystal in self.constituents())
 
 
 class Crystal(BaseMaterial):

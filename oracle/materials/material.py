@@ -1,4 +1,4 @@
-"""What can be evaluated: crystals, superlattices and interfaces, each in its canonical form.
+"""What can be evaluated: crystals, superlattices, interfaces and mere compositions, canonically.
 
 An evaluation is looked up by the digest of its material. Equal materials must therefore have equal
 digests, whatever cell, origin, order of atoms or orientation they were described in.
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, SerializeAsAny
 
+from oracle.materials.composition import Composition
 from oracle.materials.crystal import BaseMaterial, Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.superlattice import Superlattice
@@ -18,6 +19,7 @@ MATERIALS: dict[str, type[BaseMaterial]] = {
     "crystal": Crystal,
     "superlattice": Superlattice,
     "interface": Interface,
+    "composition": Composition,
 }
 """The class of each kind."""
 

@@ -39,7 +39,7 @@ class ReplayFidelity(BaseModel):
 
 
 class ReplaySettings(BaseModel):
-    """The oracle `replay`: results are read from a JSON-lines table by ``id``."""
+    """The oracle `replay`: results are read from a JSON-lines or CSV table by ``id``."""
 
     model_config = _CLOSED
 

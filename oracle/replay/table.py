@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from oracle.contract.directions import along
 from oracle.contract.property_spec import Direction
+from oracle.runtime.csv_tables import csv_rows, is_csv
 from oracle.runtime.errors import OracleError
 from oracle.runtime.plain_json import parse_json
 
@@ -20,38 +21,44 @@ _LARGEST = 10**300  # JSON knows larger integers than a number may be
 
 
 def load_table(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
-    """The rows of a JSON-lines file by their ``id``, and the SHA-256 of its content.
+    """The rows of a JSON-lines or CSV file by their ``id``, and the SHA-256 of its content.
 
     Columns that a row lacks are null in it, so that any selection of rows has all columns of the
     table.
 
     Raises:
-        OracleError: stage ``read``, naming file and line; not JSON, no id, or an id given twice.
+        OracleError: stage ``read``, naming file and line; neither JSON nor CSV with a column of
+            compositions, no id, or an id given twice.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise OracleError(
-            "read", f"table {path} cannot be read ({error.strerror}); expected a JSON-lines file"
+            "read",
+            f"table {path} cannot be read ({error.strerror}); expected a JSON-lines or CSV file",
         ) from error
     rows: dict[str, dict[str, Any]] = {}
-    lines: dict[str, int] = {}
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        row = _parsed(line, f"{path.name} line {number}")
+    places: dict[str, str] = {}
+    for place, row in csv_rows(path) if is_csv(path) else _json_rows(path.name, content):
         name = str(row["id"])
         if name in rows:
             raise OracleError(
                 "read",
-                f"{path.name} line {number}: id {name!r} is also on line {lines[name]}; "
+                f"{place}: id {name!r} is also on {places[name].removeprefix(path.name + ' ')}; "
                 "expected one row per id",
             )
-        rows[name], lines[name] = row, number
+        rows[name], places[name] = row, place
     if not rows:
-        raise OracleError("read", f"table {path} is empty; expected one JSON object per line")
+        raise OracleError("read", f"table {path} is empty; expected a row for each id")
     blank = dict.fromkeys(name for row in rows.values() for name in row)
     return {k: blank | row for k, row in rows.items()}, hashlib.sha256(content).hexdigest()
+
+
+def _json_rows(name: str, content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            place = f"{name} line {number}"
+            yield place, _parsed(line, place)
 
 
 def _reason(error: ValueError) -> str:

@@ -106,6 +106,23 @@ KINDS: dict[str, KindRules] = {
             *ELEMENT_CONSTRAINTS,
         ),
     ),
+    # Only a table knows values of a composition, whatever its structure.
+    "composition": KindRules(
+        described="compositions",
+        oracles=("replay",),
+        surrogates=_DESCRIPTORS,
+        agents=_ANY_AGENT,
+        default_agents=(BayesianSettings(),),
+        default_surrogate=lambda oracle: GaussianProcessSettings(features="none"),
+        from_potential=False,
+        constraints=(
+            "dynamically_stable",
+            "non_metal",
+            *SUPPLY_CONSTRAINTS,
+            *ELEMENT_CONSTRAINTS,
+            *ON_MEASUREMENTS,
+        ),
+    ),
 }
 """Profiles by the `kind` of the material."""
 OF_SPACE: Mapping[str, str] = {

@@ -24,6 +24,7 @@ KIND_FILES: dict[str, KindFiles] = {
     "crystal": KindFiles("crystals", cif=True, inputs_of_programs=True),
     "superlattice": KindFiles("layer sequences"),
     "interface": KindFiles("interfaces"),
+    "composition": KindFiles("compositions"),
 }
 """Files by kind of material; materials of other kinds are written as JSON only."""
 

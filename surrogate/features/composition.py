@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core.composition import Composition
+from pymatgen.core.composition import Composition as Formula
+from pymatgen.core.periodic_table import Element
 
+from oracle.materials.composition import Composition
 from oracle.materials.crystal import Crystal
 from surrogate.features.descriptors import GLOBALS, global_descriptors
 from surrogate.features.feature_store import FeatureStore
@@ -24,6 +27,8 @@ _STRUCTURAL = tuple(
     for k, name in enumerate(GLOBALS)
     if name not in ("log_bulk_modulus", "gruneisen", "log_debye", "log_slack", "energy")
 )
+_ELEMENTS = 118
+_SHARE = 0.2  # typical spread of an element's atomic fraction
 
 
 class CompositionStore(FeatureStore):
@@ -48,16 +53,40 @@ class CompositionStore(FeatureStore):
             if crystal.digest not in self._rows:
                 self._rows[crystal.digest] = described(crystal)
         table = np.stack([self._rows[crystal.digest] for crystal in crystals])
-        n, width = table.shape
-        graphs = np.zeros((n, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
-        return Inputs(
-            n=n,
-            groups=(Group(np.arange(n), *graphs),),
-            blocks=(table,),
-            spreads=(np.ones(width),),
-            mirrors=(np.arange(width),),
-            descriptors={},
-        )
+        return _without_graphs(table)
+
+
+def composition_inputs(compositions: Sequence[Composition]) -> Inputs:
+    """Descriptors of n compositions as two blocks, with empty graphs.
+
+    The first block has statistics of 22 properties of the elements, see `CompositionStore`, the
+    second the atomic fraction of each element.
+
+    Raises:
+        ValueError: matminer is not installed.
+    """
+    statistics = np.array([_magpie(one.formula) for one in compositions])
+    fractions = np.zeros((len(compositions), _ELEMENTS))
+    for row, one in zip(fractions, compositions, strict=True):
+        total = sum(amount for _, amount in one.amounts)
+        for symbol, amount in one.amounts:
+            row[Element(symbol).Z - 1] = amount / total
+    inputs = _without_graphs(statistics, fractions)
+    return replace(inputs, spreads=(inputs.spreads[0], np.full(_ELEMENTS, _SHARE)))
+
+
+def _without_graphs(*blocks: Array) -> Inputs:
+    """Blocks (n, g_k) of descriptors as the inputs of a surrogate."""
+    n = len(blocks[0])
+    graphs = np.zeros((n, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
+    return Inputs(
+        n=n,
+        groups=(Group(np.arange(n), *graphs),),
+        blocks=blocks,
+        spreads=tuple(np.ones(block.shape[1]) for block in blocks),
+        mirrors=tuple(np.arange(block.shape[1]) for block in blocks),
+        descriptors={},
+    )
 
 
 def described(crystal: Crystal) -> Array:
@@ -72,7 +101,7 @@ def described(crystal: Crystal) -> Array:
 def _magpie(formula: str) -> tuple[float, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # matminer warns of each value it imputes
-        return tuple(float(x) for x in _featurizer().featurize(Composition(formula)))
+        return tuple(float(x) for x in _featurizer().featurize(Formula(formula)))
 
 
 @functools.lru_cache(maxsize=1)

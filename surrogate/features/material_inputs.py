@@ -7,10 +7,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from oracle.materials.composition import Composition
 from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
 from oracle.materials.superlattice import Superlattice
+from surrogate.features.composition import composition_inputs
 from surrogate.features.feature_store import FeatureStore
 from surrogate.features.inputs import Inputs
 from surrogate.features.pair_features import pair_inputs
@@ -56,6 +58,14 @@ class PairInputs(KindInputs):
         return pair_inputs(materials, self.store.inputs)
 
 
+class CompositionInputs(KindInputs):
+    """Compositions: statistics of the properties of their elements, and the elements themselves."""
+
+    def inputs(self, materials: Sequence[Composition]) -> Inputs:
+        """See `KindInputs`."""
+        return composition_inputs(materials)
+
+
 class SequenceInputs(KindInputs):
     """Layer sequences: descriptors averaged over the symmetries of the first."""
 
@@ -77,6 +87,7 @@ KIND_INPUTS: dict[str, Callable[[FeatureStore], KindInputs]] = {
     "crystal": CrystalInputs,
     "superlattice": SequenceInputs,
     "interface": PairInputs,
+    "composition": CompositionInputs,
 }
 """By the kind of the material."""
 

@@ -17,6 +17,7 @@ from agents.spaces.interface_space import InterfaceSpace, interface_space
 from agents.spaces.pool import PoolSpace
 from agents.spaces.prototypes import PrototypeSpace
 from agents.spaces.settings import InterfaceSpaceSettings, PoolSpaceSettings, PrototypeSpaceSettings
+from oracle.materials.composition import Composition
 from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
@@ -165,6 +166,22 @@ def _hamming(first: str, second: str, *, mirror: bool = True) -> int:
     plain = sum(a != b for a, b in zip(first, second, strict=True))
     turned = sum(a != b for a, b in zip(first, second[::-1], strict=True))
     return min(plain, turned) if mirror else plain
+
+
+class TestCompositionPool(SpaceContract):
+    @pytest.fixture
+    def under_test(self) -> FiniteSpace:
+        members = [Composition.of(a + b) for a in ("Li", "Na", "K", "Mg") for b in ("F", "Cl", "O")]
+        members += [Composition.of(f"{a}2O") for a in ("Li", "Na", "K")]
+        return FiniteSpace(members, [m.formula for m in members])
+
+    def test_neighbours_exchange_one_element_for_a_similar_one(
+        self, under_test: FiniteSpace
+    ) -> None:
+        near = [m.formula for m in under_test.neighbours(Composition.of("NaCl"))]
+        assert set(near[:2]) <= {"KCl", "LiCl", "NaF"}
+        assert "K2O" not in near[:3]
+        assert {m.formula for m in under_test.neighbours(Composition.of("K2O"))} == {"Li2O", "Na2O"}
 
 
 class TestInterfaceSpace(SpaceContract):

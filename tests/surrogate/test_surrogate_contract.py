@@ -1,4 +1,4 @@
-"""The contract of all surrogates, tested on crystals, sequences and pairs of crystals."""
+"""The contract of all surrogates, tested on crystals, sequences, pairs and compositions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pymatgen.core.periodic_table import Element
 from scipy.stats import spearmanr
 
 from oracle.contract.evaluation import Failed, Measured, Outcome, Quantity, Unstable
+from oracle.materials.composition import Composition
 from oracle.materials.crystal import Crystal
 from oracle.materials.interface import Interface
 from oracle.materials.material import Material
@@ -38,6 +40,8 @@ from surrogate.models.sequence_process import SequenceProcess
 from surrogate.models.stability import PRIOR_STABLE
 
 KAPPA = Output("kappa", 300.0)
+METALS = ("Li", "Na", "K", "Mg", "Ca", "Zn", "Cd", "Al")
+NONMETALS = ("F", "Cl", "Br", "O", "S", "Se", "N")
 
 
 def crystal(k: int) -> Crystal:
@@ -446,6 +450,22 @@ class OnPairs(SurrogateContract):
         return float(0.6 * (first + second))
 
 
+class OnCompositions(SurrogateContract):
+    store = FeatureStore("none")  # never asked
+
+    @pytest.fixture
+    def materials(self) -> list[Material]:
+        pairs = list(itertools.product(METALS, NONMETALS, (1, 2)))
+        order = np.random.default_rng(2).permutation(len(pairs))[:60]
+        chosen = [pairs[k] for k in order]
+        return [Composition.of({first: 1, second: n}) for first, second, n in chosen]
+
+    def truth(self, material: Any) -> float:
+        amounts = dict(material.amounts)
+        mass = sum(n * Element(s).atomic_mass for s, n in amounts.items()) / sum(amounts.values())
+        return float(2.0 - 0.02 * mass)
+
+
 def _signs(sequence: str) -> NDArray[np.float64]:
     return np.array([2.0 * int(letter) - 1.0 for letter in sequence])
 
@@ -555,6 +575,14 @@ class TestGaussianProcessOnPairs(_Process, OnPairs):
 
 
 class TestRandomForestOnPairs(_Forest, OnPairs):
+    pass
+
+
+class TestGaussianProcessOnCompositions(_Process, OnCompositions):
+    pass
+
+
+class TestRandomForestOnCompositions(_Forest, OnCompositions):
     pass
 
 
