@@ -54,8 +54,11 @@ demo: install  ## Run a real campaign: at most 10 minutes on 2 cores.
 	rm -rf "$(DEMO_HOME)"
 	$(BIN)/phonoscout launch configs/quickstart.yaml --home "$(DEMO_HOME)"
 
+# Workers of one thread each: two of two threads on two cores wait for each other most of the time,
+# so that some tests take five times as long.
 test: install-test check  ## Run linters, types, import rules and all tests but the slow ones.
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 RAYON_NUM_THREADS=1 \
+	    $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: install-test  ## Run the slow tests: long physics.
 	$(BIN)/python -m pytest -m slow

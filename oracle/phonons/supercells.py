@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 from ase import Atoms
+from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 from phono3py import Phono3py
 from phono3py.file_IO import write_fc2_to_hdf5, write_fc3_to_hdf5
@@ -32,6 +33,7 @@ Array = NDArray[np.float64]
 _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric up to rounding
 _WIDER_THIRD = (1.2, 1.35, 1.5)
 """Factors on an atom's distance from its images that are tried where constants reach through."""
+_ROUNDING = 1e-3  # Å, to which lengths of supercells are compared
 _MOST_WIDER = 130  # atoms; 4x4x4 primitive cells with two atoms have 128
 
 
@@ -86,6 +88,26 @@ def phonons3(
     if second and isinstance(settings.born, BornCharges):
         phonons.nac_params = _polar(primitive, settings.born)
     return phonons
+
+
+def folds_long_constants(phonons: Phono3py, settings: PhononSettings) -> bool:
+    """Whether third-order constants that are longer than the supercell are taken for shorter ones.
+
+    In a supercell narrower than asked for, a fit cannot tell a constant that reaches beyond half of
+    it from those of the other images of the same atoms, to which it is added. Around a centre of
+    inversion, odd orders change sign, so that what is added cancels; in zincblendes nothing does.
+
+    Args:
+        phonons: with a third-order supercell.
+        settings: of the oracle.
+    """
+    reduced, _ = minkowski_reduce(phonons.supercell.cell)
+    distance = float(np.linalg.norm(reduced, axis=1).min())
+    if settings.fc3_supercell is not None or distance >= settings.fc3_length - _ROUNDING:
+        return False
+    symmetry = Symmetry(phonons.primitive, symprec=_SYMPREC)
+    sites = (symmetry.get_site_symmetry(atom) for atom in range(len(phonons.primitive)))
+    return not all(any(np.array_equal(r, -np.eye(3)) for r in site) for site in sites)
 
 
 def wider_third_order(phonons: Phono3py, settings: PhononSettings) -> NDArray[np.int64] | None:

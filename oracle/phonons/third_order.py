@@ -23,7 +23,13 @@ from oracle.phonons.snapshots import (
     solve,
     third_order_basis,
 )
-from oracle.phonons.supercells import as_atoms, displaced, pair_displacements, third_order
+from oracle.phonons.supercells import (
+    as_atoms,
+    displaced,
+    folds_long_constants,
+    pair_displacements,
+    third_order,
+)
 from oracle.potentials.forces import ForceField
 
 Array = NDArray[np.float64]
@@ -42,6 +48,9 @@ twelve binaries (docs/physics.md)."""
 _PER_RESIDUAL = 8.0
 """The same in units of the root of the share of the squared forces that constants without a cutoff
 do not explain, by which it is told for these crystals: from 1 % for MgO to 10 % for PbTe."""
+_FOLDED = 0.1
+"""The same where long constants are folded onto others and nothing tells it: root mean square
+change of zincblendes of small atoms (docs/physics.md)."""
 _LARGE = 100  # atoms; the factor was found for supercells of 32 and 54
 _CUT = 30.0
 """Relative error of kappa per share of the squared forces that constants within the cutoff do not
@@ -109,7 +118,8 @@ def finite_differences(
     forces = field.many(supercells, "fc3", lambda share: field.context.progress("fc3", share))
     fc2, fc3 = third_order(phonons, forces - rest)
     conductivity = kappa(fc3)
-    error = np.full(conductivity.shape, np.hypot(_FLOOR, _CELL))
+    cell = _FOLDED if folds_long_constants(phonons, settings) else _CELL
+    error = np.full(conductivity.shape, np.hypot(_FLOOR, cell))
     return ThirdOrder(fc3, 1.0, fc2, conductivity, error, len(supercells), None, None)
 
 
@@ -161,12 +171,13 @@ def adaptive(
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
     reach = _reach(groups, fit if small else None)
+    folded = folds_long_constants(phonons, settings)
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
         scale=scale,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
-        error=np.hypot(error, np.hypot(_FLOOR, _cell_error(basis, *reach))),
+        error=np.hypot(error, np.hypot(_FLOOR, _cell_error(basis, *reach, folded))),
         supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
@@ -209,17 +220,20 @@ def _without_noise(groups: Sequence[Equations], fit: Fit) -> float:
     return max(0.0, constant / mean_square) if mean_square else 0.0
 
 
-def _cell_error(basis: Basis, left_out: float, beyond: float) -> float:
+def _cell_error(basis: Basis, left_out: float, beyond: float, folded: bool) -> float:
     """Relative error because force constants end at their supercell.
 
     It is told by what they leave unexplained in the usual supercells; in larger ones, and where
     that is noise, it is at most that of an average crystal.
     """
-    if basis.cutoff is not None or left_out == 0:
+    if basis.cutoff is not None:
         return _CELL
+    least = _FOLDED if folded and basis.n_atoms < _LARGE else 0.0
+    if left_out == 0:
+        return max(_CELL, least)
     told = min(_PER_RESIDUAL * np.sqrt(left_out), _MOST_CUT)
     through = basis.n_atoms < _LARGE and _PER_RESIDUAL * np.sqrt(beyond) > _CELL
-    return told if through else min(told, _CELL)
+    return max(told if through else min(told, _CELL), least)
 
 
 class _Snapshots:

@@ -73,7 +73,7 @@ def _of_noise(noise: float) -> tuple[float, float, float]:
     groups = [equations(basis, drawn[k::2], even[k::2]) for k in range(2)]
     fit = solve(groups[0] + groups[1])
     reach = third_order._reach(groups, fit)
-    return (*reach, third_order._cell_error(basis, *reach))
+    return (*reach, third_order._cell_error(basis, *reach, False))
 
 
 def test_noise_is_no_sign_of_long_constants() -> None:
@@ -82,6 +82,17 @@ def test_noise_is_no_sign_of_long_constants() -> None:
     assert noisy[1] < 0.15 * noisy[0]  # and is recognised
     assert noisy[2] <= 0.05  # it has a part of the error of its own
     assert plain[1] == pytest.approx(plain[0], rel=0.7)
+
+
+def test_folded_constants_are_an_error_that_no_fit_tells() -> None:
+    cell, _, _ = _forces()
+    basis = third_order_basis(cell, None, 12, 1.3)
+    assert basis.n_atoms < 100
+    few = (1e-6, 1e-6)
+    assert third_order._cell_error(basis, *few, False) == pytest.approx(0.008)
+    assert third_order._cell_error(basis, *few, True) == pytest.approx(0.1)
+    assert third_order._cell_error(basis, 0.0, 0.0, True) == pytest.approx(0.1)
+    assert third_order._cell_error(basis, 4e-4, 4e-4, True) == pytest.approx(0.16)
 
 
 def test_the_error_grows_with_what_is_left_out_up_to_a_limit() -> None:

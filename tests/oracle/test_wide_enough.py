@@ -25,14 +25,17 @@ from oracle.phonons.third_order import ThirdOrder
 from oracle.runtime.context import Context
 
 NAC = {"born": np.zeros((2, 3, 3)), "dielectric": np.eye(3), "factor": 14.4}
+_QUARTER = (0.25, 0.25, 0.25)
 SETTINGS = PhononSettings(fc2_length=20.0)
 DATASET = {"natom": 250, "first_atoms": [{"number": 0, "displacement": [0.03, 0.0, 0.0]}]}
 
 
-def _salt(a: float = 5.6) -> tuple[Relaxed, Harmonic]:
+def _salt(
+    a: float = 5.6, shift: tuple[float, float, float] = (0.5, 0.0, 0.0), second: str = "Cl"
+) -> tuple[Relaxed, Harmonic]:
     faces = [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)]
-    positions = np.array(faces + [((x + 0.5) % 1, y, z) for x, y, z in faces])
-    relaxed = Relaxed(a * np.eye(3), positions, ("Na",) * 4 + ("Cl",) * 4, -3.0, 1, None)
+    positions = np.array([*faces, *((np.array(faces) + shift) % 1)])
+    relaxed = Relaxed(a * np.eye(3), positions, ("Na",) * 4 + (second,) * 4, -3.0, 1, None)
     phonons = supercells.phonons3(relaxed, SETTINGS, second=True)
     phonons.nac_params = NAC
     phonons.phonon_dataset = DATASET
@@ -89,6 +92,40 @@ def test_a_cell_of_few_more_atoms_is_not_enough() -> None:
     fitting = Fitting(1e-4)
     in_wide_enough_cell(relaxed, crystal, SETTINGS, fitting)
     assert [asked[0] for asked in fitting.asked] == [32, 128]
+
+
+@pytest.mark.parametrize(
+    ("a", "shift", "second", "atoms"),
+    [
+        (4.9, _QUARTER, "Cl", [128]),  # a zincblende whose 54 atoms are 10.4 Å from their images
+        (4.9, _QUARTER, "Na", [128]),  # the diamond structure has its centres between atoms
+        (6.0, _QUARTER, "Cl", [54]),  # 12.7 Å
+        (4.2, (0.5, 0.0, 0.0), "Cl", [54]),  # 8.9 Å, but all atoms are centres of inversion
+    ],
+)
+def test_small_cells_without_centres_of_inversion_are_never_fitted(
+    a: float, shift: tuple[float, float, float], second: str, atoms: list[int]
+) -> None:
+    relaxed, crystal = _salt(a, shift, second)
+    fitting = Fitting(1e-6)
+    small, _, third = in_wide_enough_cell(relaxed, crystal, SETTINGS, fitting)
+    assert [asked[0] for asked in fitting.asked] == atoms
+    assert len(small.supercell) == atoms[-1]
+    assert third.supercells == 11
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SETTINGS.model_copy(update={"force_constants": "finite-difference"}),
+        PhononSettings.model_validate({"calculator": {"engine": "gpaw"}}),
+    ],
+)
+def test_they_stay_where_a_larger_cell_costs_too_much(settings: PhononSettings) -> None:
+    relaxed, crystal = _salt(4.9, _QUARTER)
+    fitting = Fitting(1e-2)
+    in_wide_enough_cell(relaxed, crystal, settings, fitting)
+    assert [asked[0] for asked in fitting.asked] == [54]
 
 
 @pytest.mark.parametrize(
