@@ -85,7 +85,7 @@ def test_mirrored_sequences_are_equal_when_declared(write_lines: Write) -> None:
     [
         ("{oops", "not JSON"),
         ({"structure": {}}, 'has no "id"'),
-        ({"id": "x"}, 'either "structure" or "sequence"'),
+        ({"id": "x"}, 'one of "structure", "sequence" and "composition"'),
         ({"id": "x", "sequence": ""}, "string of layers"),
         ({"id": "x", "structure": {"lattice": 3}}, "not a pymatgen structure"),
         ([1, 2], 'has no "id"'),
@@ -126,9 +126,9 @@ def test_nothing_there(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_not_a_pool(tmp_path: Path) -> None:
-    (tmp_path / "pool.csv").write_text("a,b\n")
+    (tmp_path / "pool.txt").write_text("a,b\n")
     with pytest.raises(OracleError, match="is not a pool"):
-        pool(tmp_path / "pool.csv")
+        pool(tmp_path / "pool.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(OracleError, match="no structure file"):
         pool(tmp_path / "empty")

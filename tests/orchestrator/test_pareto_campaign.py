@@ -46,7 +46,7 @@ CONFIG: dict[str, Any] = {
     "further_objectives": [{"property": "bulk_modulus", "goal": "maximize"}],
     "constraints": ["dynamically_stable"],
     "agents": [{"kind": "bayesian"}],
-    "surrogate": {"kind": "gaussian-process"},
+    "surrogate": {"kind": "gaussian-process", "features": "ase.calculators.lj:LennardJones"},
     "oracle": {"kind": "phonon-bte", "calculator": "ase.calculators.lj:LennardJones"},
     "confirmation": {"leaders": 0},
     "budget": {"batch": 4, "oracle_calls": 32},
