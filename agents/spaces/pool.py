@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,6 +64,12 @@ class PoolSpace(FiniteSpace):
                 "read",
                 f"{settings.path} holds no usable material ({len(skipped)} skipped"
                 f"{', the first: ' + skipped[0] if skipped else ''})",
+            )
+        kinds = Counter(material.kind for material in materials)
+        if len(kinds) > 1:
+            held = ", ".join(f"{count} of kind {kind}" for kind, count in kinds.items())
+            raise OracleError(
+                "read", f"{settings.path} holds materials of several kinds ({held}); expected one"
             )
         super().__init__(materials, list(seen))
         self._reading = Reading(

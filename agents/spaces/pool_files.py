@@ -271,7 +271,9 @@ def _from_csv(file: Path) -> Iterator[Record | Bad]:
     for place, row in csv_rows(file):
 
         def read(row: dict[str, Any] = row, place: str = place) -> Record:
-            material = Composition.of(str(row["composition"]))
+            if "composition" not in row:
+                raise Unusable("has no composition; expected a column with this heading")
+            material = Composition.of(row["composition"])
             return Record(place=place, id=_sound(row["id"]), material=material)
 
         yield _attempt(place, read)
@@ -340,8 +342,9 @@ def _sound(name: str) -> str:
 
 def _material(record: dict[str, Any], *, mirror: bool, symmetries: Orders) -> Material:
     sequence, structure = record.get("sequence"), record.get("structure")
-    if sequence is None and structure is None and record.get("composition") is not None:
-        return Composition.of(record["composition"])
+    composition = record.get("composition")  # of many documents with a structure as well
+    if sequence is structure is None and composition is not None:
+        return Composition.of(composition)
     if (sequence is None) == (structure is None):
         raise Unusable('expected one of "structure", "sequence" and "composition"')
     if sequence is not None:

@@ -84,12 +84,17 @@ def _counts(given: str | Mapping[str, float]) -> dict[str, float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # The name of deuterium is D, its symbol H.
-            counts = {str(key.name): float(n) for key, n in Formula(given, strict=True).items()}
+            counts: dict[str, float] = {}
+            for key, amount in Formula(given, strict=True).items():
+                # Ions of an element are summed. The name of deuterium is D, its symbol H.
+                name = str(key.name if isinstance(key, Element) else key.symbol)
+                counts[name] = counts.get(name, 0.0) + float(amount)
     except Exception as error:  # pymatgen raises many
         raise _refused(shown) from error
     symbols = all(Element.is_valid_symbol(key) and key not in ("D", "T") for key in counts)
-    amounts = all(0 < n < math.inf for n in counts.values())
+    total = sum(counts.values())
+    least = total * 10.0**-_DECIMALS  # smaller amounts would be rounded to nothing
+    amounts = math.isfinite(total) and all(least <= n < math.inf for n in counts.values())
     if not (counts and symbols and amounts):
         raise _refused(shown)
     return counts
@@ -99,7 +104,7 @@ def _refused(shown: str) -> OracleError:
     return OracleError(
         "read",
         f"{shown} is not a composition; expected a formula of known elements in positive amounts, "
-        "such as NaCl or Fe0.8Ni0.2",
+        "each at least a millionth of all, such as NaCl or Fe0.8Ni0.2",
     )
 
 
@@ -108,7 +113,7 @@ def _whole(shares: list[float]) -> list[float]:
     sizes = np.arange(1, _MOST_ATOMS + 1)
     multiples = np.outer(sizes, shares)
     nearest = np.rint(multiples)
-    # A fraction that was given with few digits is a ratio of small numbers: 0.333 is a third.
+    # A fraction that was given with six digits is a ratio of small numbers: 0.333333 is a third.
     fits = (np.abs(multiples - nearest) <= sizes[:, None] * 10.0**-_DECIMALS / 2).all(axis=1)
     fits &= (nearest > 0).all(axis=1)
     if fits.any():

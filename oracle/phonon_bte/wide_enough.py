@@ -26,7 +26,7 @@ def in_wide_enough_cell(
     In lead tellurides and others with resonant bonds, the usual supercell of 54 atoms folds
     constants back onto themselves, and kappa changes by 5 to 30 % in one of 128 atoms; what the fit
     leaves unexplained tells which crystals these are. It does not in zincblendes of small atoms,
-    whose kappa falls by 7 to 25 %; these are known by their symmetry (docs/physics.md).
+    whose kappa changes by up to 10 %; these are known by their symmetry (docs/physics.md).
 
     Args:
         relaxed: the conventional cell.
@@ -39,18 +39,16 @@ def in_wide_enough_cell(
         supercell, and its force constants.
     """
     small = supercells.phonons3(relaxed, settings, second=False)
-    # Hundreds of forces by a DFT program would take days, as would all pairs in a larger cell.
-    named = isinstance(settings.calculator, str)
-    affordable = named and settings.force_constants == "adaptive"
-    folded = affordable and supercells.folds_long_constants(small, settings)
-    third = None if folded else fitted(small, crystal)
-    if third is not None and not (affordable and third.reaches_through):
-        return small, crystal, third
-    wider = supercells.wider_third_order(small, settings)
+    wider, spent = supercells.unfolded_third_order(small, settings), 0
     if wider is None:
-        return small, crystal, third or fitted(small, crystal)
+        third = fitted(small, crystal)
+        # Hundreds of forces by a DFT program would take days.
+        affordable = isinstance(settings.calculator, str) and third.reaches_through
+        wider = supercells.wider_third_order(small, settings) if affordable else None
+        if wider is None:
+            return small, crystal, third
+        spent = third.supercells
     small = supercells.with_third_order(small, wider)
     crystal = replace(crystal, phonons=supercells.with_third_order(crystal.phonons, wider))
     again = fitted(small, crystal)
-    spent = 0 if third is None else third.supercells
     return small, crystal, replace(again, supercells=spent + again.supercells)

@@ -133,6 +133,9 @@ def _conductive(
 ) -> Effort:
     """Effort of third order and transport; `strictness` multiplies snapshots and rounds."""
     phonons = supercells.phonons3(relaxed, settings, second=False)
+    wider = supercells.unfolded_third_order(phonons, settings)
+    if wider is not None:
+        phonons = supercells.with_third_order(phonons, wider)
     rest = supercells.as_atoms(phonons.supercell)
     operations = len(phonons.primitive_symmetry.reciprocal_operations)
     bands = 3 * len(phonons.primitive)

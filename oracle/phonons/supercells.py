@@ -33,6 +33,9 @@ Array = NDArray[np.float64]
 _SYMPREC = 1e-5  # Å; a relaxed structure is symmetric up to rounding
 _WIDER_THIRD = (1.2, 1.35, 1.5)
 """Factors on an atom's distance from its images that are tried where constants reach through."""
+ENOUGH: float = PhononSettings.model_fields["fc3_length"].default
+"""Å, distance of an atom from its images beyond which no folded constants were found."""
+_FOLDING = 2  # most atoms in a primitive cell whose constants are known to fold
 _ROUNDING = 1e-3  # Å, to which lengths of supercells are compared
 _MOST_WIDER = 130  # atoms; 4x4x4 primitive cells with two atoms have 128
 
@@ -90,24 +93,44 @@ def phonons3(
     return phonons
 
 
-def folds_long_constants(phonons: Phono3py, settings: PhononSettings) -> bool:
+def folds_long_constants(phonons: Phono3py, length: float = ENOUGH) -> bool:
     """Whether third-order constants that are longer than the supercell are taken for shorter ones.
 
-    In a supercell narrower than asked for, a fit cannot tell a constant that reaches beyond half of
-    it from those of the other images of the same atoms, to which it is added. Around a centre of
-    inversion, odd orders change sign, so that what is added cancels; in zincblendes nothing does.
+    A fit without a cutoff cannot tell a constant that reaches beyond half of the supercell from
+    those of the other images of the same atoms, to which it is added. Around a centre of inversion,
+    odd orders change sign, so that what is added cancels; in zincblendes nothing does. Of crystals
+    with more than two atoms in the primitive cell, nothing was measured.
 
     Args:
         phonons: with a third-order supercell.
-        settings: of the oracle.
+        length: Å, distance of an atom from its images that is enough.
     """
     reduced, _ = minkowski_reduce(phonons.supercell.cell)
     distance = float(np.linalg.norm(reduced, axis=1).min())
-    if settings.fc3_supercell is not None or distance >= settings.fc3_length - _ROUNDING:
+    if len(phonons.primitive) > _FOLDING or distance >= length - _ROUNDING:
         return False
     symmetry = Symmetry(phonons.primitive, symprec=_SYMPREC)
     sites = (symmetry.get_site_symmetry(atom) for atom in range(len(phonons.primitive)))
     return not all(any(np.array_equal(r, -np.eye(3)) for r in site) for site in sites)
+
+
+def unfolded_third_order(phonons: Phono3py, settings: PhononSettings) -> NDArray[np.int64] | None:
+    """A larger third-order supercell, if the usual one folds constants and is narrower than asked.
+
+    Args:
+        phonons: with the supercell of the settings.
+        settings: of the oracle.
+
+    Returns:
+        As columns in primitive vectors. None also where a larger one costs too much (hundreds of
+        forces by a DFT program, all pairs of atoms), and where the constants have a cutoff.
+    """
+    affordable = isinstance(settings.calculator, str) and settings.force_constants == "adaptive"
+    if not affordable or settings.fc3_cutoff is not None or settings.fc3_supercell is not None:
+        return None
+    if not folds_long_constants(phonons, min(settings.fc3_length, ENOUGH)):
+        return None
+    return wider_third_order(phonons, settings)
 
 
 def wider_third_order(phonons: Phono3py, settings: PhononSettings) -> NDArray[np.int64] | None:

@@ -118,7 +118,8 @@ def finite_differences(
     forces = field.many(supercells, "fc3", lambda share: field.context.progress("fc3", share))
     fc2, fc3 = third_order(phonons, forces - rest)
     conductivity = kappa(fc3)
-    cell = _FOLDED if folds_long_constants(phonons, settings) else _CELL
+    folded = len(phonons.supercell) < _LARGE and folds_long_constants(phonons)
+    cell = _FOLDED if folded else _CELL
     error = np.full(conductivity.shape, np.hypot(_FLOOR, cell))
     return ThirdOrder(fc3, 1.0, fc2, conductivity, error, len(supercells), None, None)
 
@@ -171,7 +172,7 @@ def adaptive(
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
     reach = _reach(groups, fit if small else None)
-    folded = folds_long_constants(phonons, settings)
+    folded = folds_long_constants(phonons)
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
         scale=scale,

@@ -51,6 +51,7 @@ def test_other_amounts_are_another_material(first: dict[str, int], second: dict[
         ("Ca(OH)2", "Ca(HO)2", {"Ca": 1, "O": 2, "H": 2}),
         ("Fe0.8Ni0.2", "Fe4Ni", {"Fe": 4, "Ni": 1}),
         ({"Na": 0.333333, "Cl": 0.666667}, "NaCl2", {"Na": 1, "Cl": 2}),
+        ({"Fe2+": 1, "Fe3+": 2, "O2-": 4}, "Fe3O4", {"Fe": 3, "O": 4}),
         ("Fe0.1234Ni0.8766", "Fe0.1234Ni0.8766", {"Fe": 0.1234, "Ni": 0.8766}),
     ],
 )
@@ -69,7 +70,8 @@ def test_canonical_form(given: Any, formula: str, amounts: dict[str, float]) -> 
 @pytest.mark.parametrize(
     "given",
     ["", "Xx2", "Na-1", "Na0", "nacl", "Na(", "Na+Cl-", "D2O", "T", "X", {}, {"Na": -1}, 5, None,
-     {"Na": "a"}, "A" * 1000, {"Na": float("nan")}, {"Na": float("inf")}, "NaCl; x"],
+     {"Na": "a"}, "A" * 1000, "Na1e-7Cl", {"Na": 1e308, "Cl": 1e308}, {"D": 1, "O": 1}, "NaCl; x",
+     {"Na": float("nan")}, {"Na": float("inf")}],
 )  # fmt: skip
 def test_what_is_no_composition_is_refused_in_one_line(given: Any) -> None:
     with pytest.raises(OracleError, match="is not a composition; expected a formula") as error:
@@ -108,14 +110,39 @@ def test_ids_may_have_a_column_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '\n\ncomposition;"kappa, at 300 K, in W, per m, K"\nNaCl;7.2\n',
+        'composition,"kappa, at 300 K, in W, per m, K",,\r\nNaCl,7.2,remark,\r\n',
+        'note,composition,"kappa, at 300 K, in W, per m, K"\n"two\nlines",NaCl,"7.2"',
+    ],
+)
+def test_quotes_and_columns_without_a_name(tmp_path: Path, text: str) -> None:
+    rows, _ = load_table(_csv(tmp_path, text))
+    assert list(rows) == ["NaCl"]
+    assert rows["NaCl"]["kappa, at 300 K, in W, per m, K"] == 7.2
+
+
+def test_a_table_of_other_materials_needs_ids_only(tmp_path: Path) -> None:
+    rows, _ = load_table(_csv(tmp_path, "id,kappa\na.cif,1\nb.cif,2\n"))
+    assert rows["b.cif"] == {"id": "b.cif", "kappa": 2.0}
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "expected one with the heading composition or formula"),
         ("material,kappa\nNaCl,1\n", "has the columns material, kappa; expected"),
-        ("formula,kappa,Kappa\nNaCl,1,2\n", "has 'kappa' twice"),
+        ("formula,kappa,kappa\nNaCl,1,2\n", "has 'kappa' twice"),
         ("formula,kappa\nNaCl,1,2\n", "line 2: has 3 cells; expected 2"),
         ("formula,kappa\nNaCl,1\nKBr,2\nNaCl,2\n", "line 4: id 'NaCl' is also on line 2"),
         ("formula,kappa\n", "is empty"),
+        (
+            'formula,kappa,note\nNaCl,1,a\nMgO,2,"5 inch\nKBr,3,c\n',
+            "line 2 and what follows cannot",
+        ),
+        ("formula,note\nNaCl," + 140_000 * "x", "cannot be read as CSV"),
+        ("id,formula,kappa\n,NaCl,1\n", "line 2: has no id"),
     ],
 )
 def test_tables_that_cannot_be_meant(tmp_path: Path, text: str, message: str) -> None:

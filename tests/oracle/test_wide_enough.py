@@ -118,14 +118,40 @@ def test_small_cells_without_centres_of_inversion_are_never_fitted(
     "settings",
     [
         SETTINGS.model_copy(update={"force_constants": "finite-difference"}),
+        SETTINGS.model_copy(update={"fc3_cutoff": 4.0}),
         PhononSettings.model_validate({"calculator": {"engine": "gpaw"}}),
     ],
 )
-def test_they_stay_where_a_larger_cell_costs_too_much(settings: PhononSettings) -> None:
+def test_they_stay_where_a_larger_cell_costs_too_much_or_nothing_folds(
+    settings: PhononSettings,
+) -> None:
     relaxed, crystal = _salt(4.9, _QUARTER)
-    fitting = Fitting(1e-2)
+    fitting = Fitting(1e-6)
     in_wide_enough_cell(relaxed, crystal, settings, fitting)
     assert [asked[0] for asked in fitting.asked] == [54]
+
+
+def test_a_narrow_cell_that_was_asked_for_stays_and_has_the_error() -> None:
+    relaxed, crystal = _salt(4.9, _QUARTER)
+    narrow = SETTINGS.model_copy(update={"fc3_length": 8.0})
+    fitting = Fitting(1e-6)
+    small, _, _ = in_wide_enough_cell(relaxed, crystal, narrow, fitting)
+    assert len(fitting.asked) == 1
+    assert supercells.folds_long_constants(small)
+    usual = supercells.phonons3(_salt(6.0, _QUARTER)[0], SETTINGS, second=False)
+    assert not supercells.folds_long_constants(usual)
+
+
+def test_crystals_of_which_nothing_was_measured_stay() -> None:
+    """Fluorites, whose anions are no centres of inversion, have three atoms."""
+    fluorite = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(4.6), ["O", "Li"], [[0, 0, 0], [0.25, 0.25, 0.25]]
+    )
+    symbols = tuple(site.specie.symbol for site in fluorite)
+    relaxed = Relaxed(fluorite.lattice.matrix, fluorite.frac_coords, symbols, -3.0, 1, None)
+    small = supercells.phonons3(relaxed, SETTINGS, second=False)
+    assert len(small.primitive) == 3
+    assert not supercells.folds_long_constants(small)
 
 
 @pytest.mark.parametrize(

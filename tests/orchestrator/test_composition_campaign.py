@@ -131,6 +131,15 @@ def test_unusable_rows_can_be_skipped(tmp_path: Path) -> None:
     assert "Nonsense" in dry.output
 
 
+def test_a_pool_holds_one_kind_of_material(tmp_path: Path) -> None:
+    path, home = _written(tmp_path), tmp_path / "home"
+    records = [{"id": "a", "composition": "NaCl"}, {"id": "b", "sequence": "0101"}]
+    (tmp_path / "mixed.jsonl").write_text("\n".join(map(json.dumps, records)))
+    result = _run("launch", path, "--home", home, "--set", "space.path=mixed.jsonl", "--dry-run")
+    assert result.exit_code == 2
+    assert "several kinds (1 of kind composition, 1 of kind superlattice)" in result.stderr
+
+
 def test_json_lines_may_hold_compositions(tmp_path: Path) -> None:
     path, home = _written(tmp_path), tmp_path / "home"
     records = [
