@@ -325,7 +325,10 @@ def _parsed(line: bytes) -> Any:
 
 def _id(record: Any) -> str:
     if not isinstance(record, dict) or not isinstance(record.get("id"), str | int):
-        raise Unusable('has no "id"; expected {"id": ..., "structure": ...}')
+        raise Unusable(
+            'has no "id"; expected {"id": ..., "structure": ...}, or "sequence" or "composition" '
+            "in place of a structure"
+        )
     return _sound(str(record["id"]))
 
 

@@ -71,7 +71,7 @@ def csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _cells(path: Path) -> Iterator[tuple[str, list[str]]]:
     """The rows that are not empty, each with its place."""
-    text = read_text(path).lstrip("\r\n")
+    text = read_text(path).lstrip("\ufeff\r\n")
     place = f"{path.name} line 1"
     try:
         separator = _separator(text.split("\n", 1)[0])
