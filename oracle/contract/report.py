@@ -40,8 +40,8 @@ def evaluation_json(
         The document; keys without a value are None. ``temperature`` is (n,), ``kappa`` and its
         parts (n, 3, 3) in ``kappa_unit``, ``heat_capacity`` (n,) in k_B per atom, ``max_msd`` (n,)
         in Å². ``std`` is the standard error of a third of the trace of kappa, (n,); ``errors`` has
-        those of other properties by name. Components of a tensor that are zero up to rounding are
-        exactly zero.
+        those of other properties by name, ``units`` the units of a user's own. Components of a
+        tensor that are zero up to rounding are exactly zero.
     """
     rotation = rotation if axes is None else axes.rotation
     properties = evaluation.properties
@@ -54,6 +54,7 @@ def evaluation_json(
         "spacegroup_number": None if crystal is None else crystal.spacegroup[1],
         "temperature": list(evaluation.temperature) if isinstance(evaluation, Measured) else [],
         "kappa_unit": spec_of("kappa").unit if kappa is None else kappa.unit,
+        "units": {n: q.unit for n, q in properties.items() if n not in PROPERTY_TABLE},
         "std": None if kappa is None else kappa.std,
         "errors": {n: q.std for n, q in properties.items() if n != "kappa" and q.std is not None},
     }

@@ -23,7 +23,7 @@ _ROOM = 300.0  # K
 _LABEL = 28  # cells
 _LONG_LABEL = 40
 _SHOWN = {
-    *("status", "formula", "spacegroup", "spacegroup_number", "temperature", "kappa_unit"),
+    *("status", "formula", "spacegroup", "spacegroup_number", "temperature", "kappa_unit", "units"),
     *("std", "errors", "q_point", "reason", "message", "low_confidence", "seconds", "artefacts"),
     *("error_budget", "file", "candidate", "label", "structure", "why", "force_calls"),
 }
@@ -73,6 +73,8 @@ def outcome_lines(document: Document, *, verbose: bool = False) -> list[str]:
     if name is None:
         name = next((n for n in PROPERTY_TABLE if document.get(n) is not None), None)
     if name is None:
+        name = next((n for n in document.get("units") or () if document.get(n) is not None), None)
+    if name is None:
         return [f"{document['formula']} was measured"]
     lines = list(_headline(document, name))
     if len(lines) > _TEMPERATURES + 1 and not verbose:
@@ -103,7 +105,7 @@ def _instability(document: Document) -> str:
 
 def _headline(document: Document, name: str) -> Iterator[str]:
     """One line per temperature, or one line where the property does not depend on it."""
-    unit = spec_of(name).unit
+    unit = (document.get("units") or {}).get(name, spec_of(name).unit)
     std = document.get("std") if name == "kappa" else None
     std = (document.get("errors") or {}).get(name, std)
     values = document[name] if isinstance(document[name], list) else [document[name]]

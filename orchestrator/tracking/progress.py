@@ -271,10 +271,14 @@ def _best(campaign: Campaign) -> str:
         return "none yet"
     evaluation = row.label.evaluation
     unit = unit_of(evaluation, campaign.objective.property)
-    word = "confirmed" if row.label.confirmed else "not confirmed yet"
+    words = []
+    if row.label.confirmed:
+        words.append("confirmed")
+    elif campaign.config.confirmation.leaders:
+        words.append("not confirmed yet")
     opinion = row.label.opinion
     if opinion is not None and opinion.agrees is not None:
         verb = "agrees" if opinion.agrees else "disagrees"
-        word += f", {opinion.potential} {verb}"
-    value = with_error(row.value, row.std)
-    return f"{evaluation.material.formula} {value} {unit} ({word})"
+        words.append(f"{opinion.potential} {verb}")
+    text = f"{evaluation.material.formula} {with_error(row.value, row.std)} {unit}".rstrip()
+    return f"{text} ({', '.join(words)})" if words else text

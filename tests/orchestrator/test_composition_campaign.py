@@ -81,6 +81,24 @@ def test_finds_the_best_of_a_csv_and_says_so(tmp_path: Path) -> None:
     assert len(rows) == 27
 
 
+def test_a_property_of_ones_own_is_the_headline(tmp_path: Path) -> None:
+    lines = [f"{name},{value - 20.0:.4f}" for name, value in VALUES.items()]  # some are negative
+    objective = {"property": "warmth", "goal": "maximize"}
+    oracle = {**CONFIG["oracle"], "unit": "mV"}
+    budget = {"batch": 2, "oracle_calls": 2}
+    path = _written(tmp_path, lines, objective=objective, oracle=oracle, budget=budget)
+    home = tmp_path / "home"
+    launched = _run("launch", path, "--home", home)
+    assert launched.exit_code == 0, launched.output
+    assert "confirmed yet" not in launched.output  # no leader is to be confirmed
+    (best, *_) = json.loads(_run("best", "table", "--home", home, "--json").stdout)
+    shown = _run("show", best["candidate"], "--home", home).stdout
+    value = VALUES[best["formula"]] - 20.0
+    assert shown.startswith("warmth = ")
+    assert float(shown.split()[2]) == pytest.approx(value, rel=1e-2)
+    assert shown.split()[3] == "mV"
+
+
 def test_constraints_speak_of_compositions(tmp_path: Path) -> None:
     constraints = [{"name": "without_elements", "elements": ["Cd", "Te"]}]
     path, home = _written(tmp_path, constraints=constraints), tmp_path / "home"
