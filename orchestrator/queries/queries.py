@@ -364,15 +364,19 @@ def _expected(objective: Objective, belief: Belief) -> Document:
 
 
 def _changed(campaign: Campaign, trial: Any) -> Document | None:
-    """What the result changed: whether it is a new best, and its surprise in sigmas."""
+    """What the result changed: whether it is a new best, and its surprise in sigmas.
+
+    Trials of one round run side by side; they count in the order in which they were planned.
+    """
     objective, state = campaign.objective, campaign.state
     score = None if trial.outcome is None else objective.score_of(trial.outcome)
     if score is None:
         return None
+    planned = {name: place for place, name in enumerate(state.trials)}  # ids, as planned
     earlier = [
         s
         for t in state.objective_trials()
-        if t.round < trial.round and t.outcome is not None
+        if planned[t.plan.id] < planned[trial.plan.id] and t.outcome is not None
         if (s := objective.score_of(t.outcome)) is not None
     ]
     belief = trial.plan.belief

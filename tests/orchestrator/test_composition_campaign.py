@@ -71,6 +71,12 @@ def test_finds_the_best_of_a_csv_and_says_so(tmp_path: Path) -> None:
     shown = _run("show", rows[0]["candidate"], "--home", home)
     assert shown.exit_code == 0
     assert "expected" in shown.stdout
+    trials = json.loads(_run("trials", "table", "--home", home, "--json").stdout)["trials"]
+    least = np.inf
+    for trial in sorted(trials, key=lambda trial: trial["trial"]):
+        text = _run("show", trial["candidate"], "--home", home).stdout
+        assert ("the best until then" in text) == (trial["value"] < least)
+        least = min(least, trial["value"])
     out = tmp_path / "out"
     assert _run("export", "table", out, "--home", home, "--format", "json").exit_code == 0
     exported = [p.read_text() for p in out.iterdir()]
