@@ -73,7 +73,7 @@ def test_finds_the_best_of_a_csv_and_says_so(tmp_path: Path) -> None:
     assert "expected" in shown.stdout
     trials = json.loads(_run("trials", "table", "--home", home, "--json").stdout)["trials"]
     least = np.inf
-    for trial in sorted(trials, key=lambda trial: trial["trial"]):
+    for trial in sorted(trials, key=lambda trial: trial["id"]):
         text = _run("show", trial["candidate"], "--home", home).stdout
         assert ("the best until then" in text) == (trial["value"] < least)
         least = min(least, trial["value"])
