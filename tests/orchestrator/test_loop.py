@@ -180,10 +180,15 @@ def test_an_interrupt_that_python_dropped_still_ends_the_campaign(
         plain(self, call)
 
     monkeypatch.setattr(Unlucky, "submit", submit)
-    with pytest.raises(KeyboardInterrupt):
-        _run(tmp_path, monkeypatch, lambda call, attempt: None)
+    # Tests that run in the background of a shell begin with this signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _run(tmp_path, monkeypatch, lambda call, attempt: None)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     state = Campaign(Store(tmp_path / "home"), "unlucky").state
     assert state.stopped is not None
     assert state.stopped.state == "interrupted"
     assert len(seen) < 12
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
