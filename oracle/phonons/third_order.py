@@ -49,8 +49,8 @@ _PER_RESIDUAL = 8.0
 """The same in units of the root of the share of the squared forces that constants without a cutoff
 do not explain, by which it is told for these crystals: from 1 % for MgO to 10 % for PbTe."""
 _FOLDED = 0.1
-"""The same where long constants are folded onto others and nothing tells it: root mean square
-change of zincblendes of small atoms (docs/physics.md)."""
+"""The same where long constants are folded onto others and nothing tells it: about the largest
+change of six zincblendes of small atoms (docs/physics.md)."""
 _LARGE = 100  # atoms; the factor was found for supercells of 32 and 54
 _CUT = 30.0
 """Relative error of kappa per share of the squared forces that constants within the cutoff do not
@@ -172,13 +172,13 @@ def adaptive(
         pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
     displacements, _, odd = snapshots.arrays()
     reach = _reach(groups, fit if small else None)
-    folded = folds_long_constants(phonons)
+    cell = _cell_error(basis, *reach, folds_long_constants(phonons))
     return ThirdOrder(
         fc3=basis.compact(fit.coefficients),
         scale=scale,
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
-        error=np.hypot(error, np.hypot(_FLOOR, _cell_error(basis, *reach, folded))),
+        error=np.hypot(error, np.hypot(_FLOOR, cell)),
         supercells=2 * pairs + 1,
         cutoff=basis.cutoff,
         constants=basis.size,

@@ -21,7 +21,7 @@ from oracle.phonons.harmonic import Stability
 from oracle.phonons.relax import Relaxed
 from oracle.phonons.second_order import Harmonic
 from oracle.phonons.settings import PhononSettings
-from oracle.phonons.third_order import ThirdOrder
+from oracle.phonons.third_order import ThirdOrder, adaptive, finite_differences
 from oracle.runtime.context import Context
 
 NAC = {"born": np.zeros((2, 3, 3)), "dielectric": np.eye(3), "factor": 14.4}
@@ -140,6 +140,40 @@ def test_a_narrow_cell_that_was_asked_for_stays_and_has_the_error() -> None:
     assert supercells.folds_long_constants(small)
     usual = supercells.phonons3(_salt(6.0, _QUARTER)[0], SETTINGS, second=False)
     assert not supercells.folds_long_constants(usual)
+
+
+class _Springs:
+    """A field of forces that pull each atom back; other constants do not matter here."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._rest: dict[int, Any] = {}
+
+    def forces(self, atoms: Any, stage: str) -> Any:
+        rest = self._rest.setdefault(len(atoms), atoms.positions.copy())
+        return rest - atoms.positions
+
+    def many(self, atoms: Any, stage: str, progress: Any) -> Any:
+        return np.array([self.forces(one, stage) for one in atoms])
+
+
+@pytest.mark.parametrize("a", [4.9, 6.0])
+@pytest.mark.parametrize("way", ["finite-difference", "adaptive"])
+def test_what_folds_has_an_error_that_says_so(tmp_path: Path, a: float, way: str) -> None:
+    relaxed, _ = _salt(a, _QUARTER)
+    small = supercells.phonons3(relaxed, SETTINGS, second=False)
+    field: Any = _Springs(Context(tmp_path))
+    field.forces(supercells.as_atoms(small.supercell), "rest")
+
+    def kappa(fc3: Any) -> Any:
+        return np.ones(1)
+
+    third = (
+        finite_differences(small, SETTINGS, field, kappa)
+        if way == "finite-difference"
+        else adaptive(small, SETTINGS, field, kappa, 0, "0" * 64)
+    )
+    assert (third.error[0] > 0.1) == (a < 5.0)
 
 
 def test_crystals_of_which_nothing_was_measured_stay() -> None:
