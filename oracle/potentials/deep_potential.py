@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -39,21 +41,44 @@ def dpa4(path: Path) -> Calculator:
 
 @contextlib.contextmanager
 def _without_compiler() -> Iterator[None]:
-    """Leave functions as they are that deepmd-kit and e3nn mark for torch's compiler on import.
+    """Leave out what deepmd-kit imports for torch's compiler and for making its own tables.
 
-    One is to be compiled, for GPUs, and one never to be; DPA4 calls them as they are. The marks
-    alone import the compiler, which takes as long as all the rest of torch.
+    One function of e3nn and deepmd-kit is marked to be compiled, for GPUs, and one never to be; the
+    model adjusts the compiler for graphs of its own, and tables of elements are made by mendeleev,
+    with pandas and SQLAlchemy. DPA4 uses none of this here, and importing it takes as long as
+    torch and all the rest together. What stands in for the modules is taken away afterwards, so
+    that whoever imports them later gets them.
     """
     import torch
+    from deepmd.pt.utils import compile_compat
 
     def as_it_is(function: Any = None, *_: Any, **__: Any) -> Any:
         return function if function is not None else as_it_is
 
     with (
+        _standing_in("torch._dynamo"),
+        _standing_in("mendeleev", element=None),
+        mock.patch.object(compile_compat, "apply_global_compile_patches", as_it_is),
         mock.patch.object(torch, "compile", as_it_is),
         mock.patch.object(torch.compiler, "disable", as_it_is),
     ):
         yield
+
+
+@contextlib.contextmanager
+def _standing_in(name: str, **contents: Any) -> Iterator[None]:
+    """An almost empty module in place of one that is not imported yet."""
+    if name in sys.modules:
+        yield
+        return
+    module = ModuleType(name)
+    vars(module).update(contents)
+    sys.modules[name] = module
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
 
 
 def _skip_compiled_operators() -> None:
