@@ -26,16 +26,16 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { echo "python3 lacks venv: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.torch: | $(BIN)/python
-	$(PIP) install --quiet "$(firstword $(TORCH))" $(wordlist 2,9,$(TORCH))
+	$(PIP) install --no-compile --quiet "$(firstword $(TORCH))" $(wordlist 2,9,$(TORCH))
 	touch $@
 
 $(VENV)/.run: pyproject.toml constraints.txt $(VENV)/.torch
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals]"
+	$(PIP) install --no-compile --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals]"
 	-$(BIN)/phonoscout potentials fetch dpa4-neo-0704 > /dev/null # the default potential
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals,test]"
+	$(PIP) install --no-compile --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals,test]"
 	touch $@
 
 # GPAW is built from source and needs system libraries; root is needed only if they are missing.
@@ -43,7 +43,7 @@ $(VENV)/.dft: $(VENV)/.run
 	if command -v apt-get >/dev/null && ! dpkg -s $(DFT_APT) >/dev/null 2>&1; then \
 	    if [ "$$(id -u)" = 0 ]; then apt-get install -y $(DFT_APT); \
 	    else sudo apt-get install -y $(DFT_APT); fi; fi
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals,dft]"
+	$(PIP) install --no-compile --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals,dft]"
 	touch $@
 
 install: $(VENV)/.run  ## Install phonoscout, with the potentials whose packages contain weights.

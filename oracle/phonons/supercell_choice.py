@@ -78,12 +78,12 @@ def _chosen(
     cell: tuple[float, ...], rotations: tuple[int, ...], largest: int, length: float
 ) -> Sublattice:
     vectors = np.array(cell).reshape(3, 3)
-    group = np.array(rotations, dtype=np.int64).reshape(-1, 3, 3)
+    generators = _generators(np.array(rotations, dtype=np.int64).reshape(-1, 3, 3))
     volume = abs(float(np.linalg.det(vectors)))
     points = _Points.within(vectors, (_DENSEST * volume * largest) ** (1 / 3) + 0.1)
     smallest = max(1, int(np.ceil(length**3 / _DENSEST / volume - 1e-6)))
     for multiplicity in range(smallest, largest + 1):
-        found = _best(vectors, group, points, multiplicity)
+        found = _best(vectors, generators, points, multiplicity)
         if found is not None and found.distance >= length - 10.0**-_ROUNDED:
             return found
     best: Sublattice | None = None
@@ -91,7 +91,7 @@ def _chosen(
         bound = (_DENSEST * volume * multiplicity) ** (1 / 3)
         if best is not None and bound < best.distance:
             break
-        found = _best(vectors, group, points, multiplicity)
+        found = _best(vectors, generators, points, multiplicity)
         if found is not None and (best is None or _rank(found) >= _rank(best)):
             best = found
     assert best is not None  # the lattice itself is one
@@ -128,11 +128,13 @@ class _Points:
         return cls(indices[order], lengths[order])
 
 
-def _best(cell: Array, group: Integers, points: _Points, multiplicity: int) -> Sublattice | None:
+def _best(
+    cell: Array, generators: Integers, points: _Points, multiplicity: int
+) -> Sublattice | None:
     """The widest symmetric sublattice of a multiplicity, or None."""
     best: tuple[tuple[float, int], float, Integers] | None = None
     for forms in _hermite_forms(multiplicity):
-        kept = forms[_invariant(forms, group, multiplicity)]
+        kept = forms[_invariant(forms, generators, multiplicity)]
         for few in np.array_split(kept, 1 + len(kept) * len(points.lengths) // _TOGETHER):
             inside = ~np.any(points.indices @ _adjugate(few) % multiplicity, axis=2)
             shortest = points.lengths[np.argmax(inside, axis=1)]
@@ -202,12 +204,28 @@ def _divisors(number: int) -> list[int]:
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
-def _invariant(forms: Integers, group: Integers, determinant: int) -> NDArray[np.bool_]:
-    """Which sublattices every rotation maps onto themselves (n,)."""
-    kept = np.arange(len(forms))
+def _generators(group: Integers) -> Integers:
+    """Rotations of a group (n, 3, 3) whose products are all of it; at most four."""
+    found: list[Integers] = []
+    reached = {np.eye(3, dtype=np.int64).tobytes()}
     for rotation in group:
+        if rotation.tobytes() in reached:
+            continue
+        found.append(rotation)
+        new = reached
+        while new:  # all products of what is reached with the generators
+            known = [np.frombuffer(each, dtype=np.int64).reshape(3, 3) for each in new]
+            new = {(a @ b).tobytes() for a in known for b in found} - reached
+            reached |= new
+    return np.array(found, dtype=np.int64).reshape(-1, 3, 3)
+
+
+def _invariant(forms: Integers, generators: Integers, determinant: int) -> NDArray[np.bool_]:
+    """Which sublattices every rotation maps onto themselves (n,)."""
+    kept, inverse = np.arange(len(forms)), _adjugate(forms)
+    for rotation in generators:
         # Rows v of a sublattice become v R^T, and are in it again where v R^T H^-1 is integer.
-        turned = forms[kept] @ rotation.T @ _adjugate(forms[kept])
+        turned = forms[kept] @ rotation.T @ inverse[kept]
         kept = kept[~np.any(turned % determinant, axis=(1, 2))]
     mask = np.zeros(len(forms), dtype=bool)
     mask[kept] = True

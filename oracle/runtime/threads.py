@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator, Mapping
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -65,5 +66,15 @@ def one_thread() -> contextlib.AbstractContextManager[None]:
 @contextlib.contextmanager
 def pinned_threads() -> Iterator[None]:
     """Torch and the BLAS of NumPy use one thread inside, and as many as before outside."""
-    with one_thread(), threadpool_limits(limits=1):
+    with one_thread(), _libraries(len(sys.modules)).limit(limits=1):
         yield
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """The numerical libraries that are loaded, which are looked for again after every import.
+
+    Args:
+        modules: number of imported modules.
+    """
+    return ThreadpoolController()

@@ -41,6 +41,8 @@ class Campaign:
         self.token = token
         self.state = CampaignState()
         self._outcomes: dict[tuple[str, str], Outcome] = {}
+        self._validated: tuple[dict[str, Any], CampaignConfig] | None = None
+        """The recorded settings that were validated last, and what they are."""
         self.refresh()
 
     @classmethod
@@ -130,7 +132,11 @@ class Campaign:
     @property
     def config(self) -> CampaignConfig:
         """The settings in force, after all steering."""
-        return validate(self.state.config, f"campaign {self.name}", recorded=True)
+        recorded = self.state.config
+        if self._validated is None or self._validated[0] is not recorded:
+            config = validate(recorded, f"campaign {self.name}", recorded=True)
+            self._validated = recorded, config
+        return self._validated[1]
 
     @property
     def launched(self) -> CampaignConfig:
@@ -164,10 +170,11 @@ class Campaign:
     @property
     def objective(self) -> Objective:
         """The objective in force, with those that are sought at the same time."""
-        excluded = limits(self.config.constraints or ())
+        config = self.config
+        excluded = limits(config.constraints or ())
         # The limits are those at the temperature of the first objective.
-        further = tuple(_objective(settings, ()) for settings in self.config.further_objectives)
-        return replace(_objective(self.config.objective, excluded), further=further)
+        further = tuple(_objective(settings, ()) for settings in config.further_objectives)
+        return replace(_objective(config.objective, excluded), further=further)
 
     def steer(self, overrides: Sequence[str]) -> dict[str, tuple[Any, Any]]:
         """Apply ``key.path=value`` changes and record them; returns (before, after) by full key.

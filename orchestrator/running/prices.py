@@ -31,7 +31,7 @@ from orchestrator.config.config import CampaignConfig
 from orchestrator.healing.trusted import trusted_crystals
 from orchestrator.rounds.constraint_gate import constraints_of
 
-_EXAMINED = 300  # materials of which the most frequent kinds are found
+_EXAMINED = 120
 _KINDS = 4  # kinds of crystals that are timed
 _LONG = 5.0  # s; forces expected to take longer are not timed but scaled from a smaller cell
 _SMALL = 4  # atoms below which forces take a time of their own, which does not grow with atoms
