@@ -118,6 +118,24 @@ def test_loading_prints_nothing() -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@needs_weights
+def test_loading_leaves_the_compiler_and_the_elements_to_others() -> None:
+    """They are not imported, since that takes longer than all the rest, and can be later."""
+    pytest.importorskip("deepmd", reason="deepmd-kit is not installed")
+    code = (
+        "import sys, torch; from oracle.potentials.table import calculator; "
+        f"calculator({NAME!r}); "
+        "print([n for n in ('torch._dynamo', 'mendeleev', 'pandas') if n in sys.modules]); "
+        "import mendeleev, torch._dynamo; "
+        "print(mendeleev.element('Na').atomic_number, torch.compiler.is_compiling(), "
+        "torch.compile(lambda x: x + 1, backend='eager')(torch.ones(1)).item())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.splitlines() == ["[]", "11 False 2.0"]
+
+
 def test_another_release_of_the_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deep_potential, "version", lambda name: "4.0.0")
     with pytest.raises(OracleError, match=r"deepmd-kit 4\.0\.0 is installed; expected 3\.2"):

@@ -86,6 +86,21 @@ class TestThreads:
             assert set(blas()) <= {1}
         assert blas() == before
 
+    def test_libraries_loaded_between_two_blocks_obey_the_second(self) -> None:
+        code = (
+            "from oracle.runtime.threads import pinned_threads; from threadpoolctl import *\n"
+            "with pinned_threads(): before = len(threadpool_info())\n"
+            "import sklearn.cluster\n"
+            "with pinned_threads(): print([p['num_threads'] for p in threadpool_info()], before)\n"
+        )
+        many = os.environ | thread_variables(3)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=many
+        )
+        threads, _, before = done.stdout.strip().rpartition(" ")
+        assert set(threads.strip("[]").split(", ")) == {"1"}
+        assert threads.count(",") + 1 > int(before)  # there are such libraries
+
     def test_libraries_loaded_later_obey(self) -> None:
         """In a process of its own, whose environment may be changed."""
         code = (

@@ -12,6 +12,8 @@ from ase.io import write
 from click.testing import CliRunner
 
 from orchestrator.app.cli import main
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.store.store import Store
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,15 @@ def test_a_calculator_that_ends_the_program_does_not(
     assert done.exit_code in (1, 2), done.output
     assert "SystemExit: 3" in done.output
     assert "Traceback" not in done.output
+
+
+def test_settings_are_those_after_the_last_steering(desk: Any) -> None:
+    desk("launch", desk.config())
+    store = Store(desk.home)
+    campaign = Campaign(store, "layers")
+    assert campaign.config is campaign.config
+    assert (campaign.config.budget.oracle_calls, campaign.objective.goal) == (8, "maximize")
+    desk("resume", "layers", "--set", "budget.oracle_calls=12")
+    assert campaign.config.budget.oracle_calls == 8  # nobody has looked since
+    campaign.refresh()
+    assert campaign.config.budget.oracle_calls == 12
