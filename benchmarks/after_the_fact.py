@@ -78,9 +78,11 @@ POLICIES: dict[str, dict[str, Any]] = {
         surrogate={"kind": "random-forest"},
     ),
     "process-ei": _policy(_BAYESIAN, 0.0, 0.0, "random", surrogate={"kind": "gaussian-process"}),
+    "funnel": {},
     "process-prior": _policy(_BAYESIAN, 0.0, 0.0, "prior", surrogate={"kind": "gaussian-process"}),
 }
-"""What each policy changes in the config."""
+"""What each policy changes in the config. The funnel is the default where only a quarter of the
+table can have features of the potential at a time."""
 _TOP = 0.05  # share of a table that is to be found
 _BEST = 0.01  # share that is reported as well
 _SEMICONDUCTOR = 200.0  # µV/K
@@ -210,6 +212,9 @@ def config_of(home: Path, policy: str, goal: str, seed: int, size: int) -> Campa
     objective: dict[str, Any] = {"property": "kappa", "temperature": 300, "goal": goal}
     if home.name in _SOUGHT:
         objective = {"property": _SOUGHT[home.name], "goal": goal, "log": True}
+    changes = POLICIES[policy]
+    if policy == "funnel":
+        changes = {"selection": {"exact_limit": size // 4}}
     return validate(
         {
             "name": f"{policy}-{goal}-{seed}",
@@ -225,7 +230,7 @@ def config_of(home: Path, policy: str, goal: str, seed: int, size: int) -> Campa
             "budget": {"batch": batch, "oracle_calls": size},
             "executor": {"kind": "serial"},
             "tracking": {"enabled": False},
-            **POLICIES[policy],
+            **changes,
         },
         "after_the_fact",
     )

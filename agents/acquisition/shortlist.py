@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from agents.acquisition.functions import Belief, acquire
 from agents.contract.objective import Objective
+from oracle.contract.evaluation import Outcome
+from oracle.materials.material import Material
 
 Array = NDArray[np.float64]
 _SPREAD, _RANDOM = 0.25, 0.25  # fractions of a shortlist; the rest has the largest EI
@@ -29,6 +32,40 @@ class Marginals:
     epistemic: Array
     aleatoric: Array
     p_stable: Array
+
+
+def shortlisted(
+    materials: Sequence[Material],
+    beliefs: Marginals,
+    objective: Objective,
+    evaluations: Sequence[Outcome],
+    *,
+    fidelity: str,
+    count: int,
+    rng: np.random.Generator,
+) -> list[Material]:
+    """At most `count` of the materials that have no label, in their order; see `shortlist`.
+
+    Args:
+        materials: all members of a space.
+        beliefs: about each.
+        objective: of the campaign.
+        evaluations: outcomes at all fidelities.
+        fidelity: of labels.
+        count: number of materials to choose.
+        rng: draws the random part.
+    """
+    labels = [evaluation for evaluation in evaluations if evaluation.fidelity == fidelity]
+    labelled = {evaluation.material.digest for evaluation in labels}
+    listed = shortlist(
+        beliefs,
+        objective,
+        count=count,
+        best=max((s for s in map(objective.score_of, labels) if s is not None), default=None),
+        free=np.array([material.digest not in labelled for material in materials]),
+        rng=rng,
+    )
+    return [materials[i] for i in listed]
 
 
 def shortlist(

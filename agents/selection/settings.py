@@ -26,18 +26,21 @@ class SelectionSettings(Settings):
     surrogate's uncertainties. The default is 0.05; for pairs of crystals it is 0.1."""
     first_round: Literal["prior", "random"] = "prior"
     """How candidates are chosen before the first label: by a physical estimate of the objective
-    where there is one (Slack's formula for kappa) and the space has at most `pool_limit` members,
-    or at random."""
+    where there is one (Slack's formula for kappa), or at random."""
     floor_share: Share = 0.1
     """Smallest fraction of the remaining batch that any agent gets."""
     half_life: float = Field(default=3.0, gt=0)
     """Number of rounds after which an agent's past success counts half."""
+    exact_limit: int = Field(default=2000, ge=1)
+    """Largest number of listed crystals whose features are computed with the potential. Of a larger
+    space, these are chosen in each round by a random forest on descriptors of elements and
+    geometry; before the first label, at random."""
     pool_limit: int = Field(default=100_000, ge=1)
-    """Largest space that is screened completely in one process with exact features of all crystals.
-    """
+    """Largest space that is screened in one process."""
     shortlist: int = Field(default=1000, ge=0)
     """For a larger space, the number of candidates that get exact features, after workers have
-    screened the whole space with quick features. With 0, a random sample of `pool_limit` candidates
+    screened it with quick features: the whole space or, of crystals, the 20 times as many that the
+    random forest chooses. With 0, a random sample of `pool_limit` candidates
     is screened instead of the space."""
     near_duplicates: bool = True
     """Whether crystals that differ from known ones only by rounding are dropped."""

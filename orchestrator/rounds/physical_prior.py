@@ -8,6 +8,7 @@ from agents.acquisition.pool_posterior import SharedSurrogate
 from agents.contract.objective import Objective
 from agents.contract.protocol import Space
 from agents.selection.settings import SelectionSettings
+from agents.spaces.narrowed import Narrowed
 from oracle.contract.property_table import spec_of
 from orchestrator.assembly.build import build_surrogate
 from orchestrator.calls.recipe import Recipe
@@ -27,7 +28,7 @@ def physical_prior(
 
     Args:
         recipe: of the surrogate; its evaluations are not used.
-        space: asked only if it is listed and not larger than `pool_limit`.
+        space: asked only if it is listed and not larger than `pool_limit`, or has a shortlist.
         objective: what is sought.
         settings: say how the first round is chosen.
         features: of the materials.
@@ -37,12 +38,11 @@ def physical_prior(
         return None  # of several objectives, physics says too little
     if isinstance(recipe.surrogate, OwnSurrogateSettings):
         return None  # it need not be able to predict before it is fitted
-    if space.materials is None or len(space.materials) > settings.pool_limit:
+    materials = space.shortlist if isinstance(space, Narrowed) else space.materials
+    if materials is None or len(materials) > settings.pool_limit:
         return None
     prior = SharedSurrogate(
         build_surrogate(recipe.surrogate, (recipe.output,), recipe.fidelity, recipe.seed, features)
     )
-    posterior = prior.posterior(
-        space.materials, outputs=[objective.output], fidelity=recipe.fidelity
-    )
+    posterior = prior.posterior(materials, outputs=[objective.output], fidelity=recipe.fidelity)
     return prior if np.ptp(posterior.mean) > 0 else None

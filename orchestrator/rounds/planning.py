@@ -36,6 +36,7 @@ from orchestrator.campaign.state import CampaignState
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.kinds import KINDS
 from orchestrator.executors.protocol import Executor
+from orchestrator.rounds import coarse
 from orchestrator.rounds.constraint_gate import ConstraintGate
 from orchestrator.rounds.low_fidelity import (
     CandidateQuery,
@@ -229,10 +230,9 @@ class Planner:
         if surrogate is None:
             recipe = self._recipe(state, objective, calibration, number)
             with self._stage("prior"):
-                prior = physical_prior(
-                    recipe, self.space, objective, self._selection, self._features
-                )
-            situation = replace(situation, surrogate=prior, learned=False)
+                space = self._first_of_space()
+                prior = physical_prior(recipe, space, objective, self._selection, self._features)
+            situation = replace(situation, space=space, surrogate=prior, learned=False)
         choice = self._labels(situation, excluded)
         metrics |= choice.metrics
         if surrogate is not None:
@@ -366,7 +366,14 @@ class Planner:
                 settings=self.config.selection,
                 cache=self.cache / "features",
                 rng=self._rng(number, _SHORTLIST, 0),
+                same=self._rng(0, _SHORTLIST, 0),
             )
+
+    def _first_of_space(self) -> Space:
+        """The space before the first label, of which only so many crystals can have features."""
+        if not coarse.needs_choice(self.space, self._settings, self._selection):
+            return self.space
+        return coarse.drawn(self.space, self._selection, self._rng(0, _SHORTLIST, 0))
 
     def _room(self, state: CampaignState) -> int:
         """Largest number of trials at the objective's fidelity in the round."""

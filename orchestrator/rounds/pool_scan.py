@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.acquisition.shortlist import Marginals, shortlist
+from agents.acquisition.shortlist import Marginals, shortlisted
 from agents.contract.objective import Objective
 from agents.contract.protocol import Space
 from agents.selection.settings import SelectionSettings
@@ -22,6 +22,7 @@ from oracle.materials.material import Material
 from orchestrator.calls.pool_scan_calls import ScreenRequest, screen
 from orchestrator.calls.recipe import Recipe
 from orchestrator.executors.protocol import Executor
+from orchestrator.rounds import coarse
 
 SHARD = 128
 """Materials per call: some seconds of work. Influences the last digits of quick features."""
@@ -66,6 +67,7 @@ def narrowed(
     settings: SelectionSettings,
     cache: Path,
     rng: np.random.Generator,
+    same: np.random.Generator,
 ) -> Space:
     """A space with a shortlist, on which all later decisions are based; or a small space.
 
@@ -76,31 +78,37 @@ def narrowed(
         executor: screens the space.
         recipe: determines the surrogate; materials with a label are not put on the shortlist.
         objective: what is sought.
-        settings: set the size above which a space is large, and the length of the shortlist.
+        settings: set the sizes above which a space is large, and the length of the shortlist.
         cache: folder of features and recipes.
         rng: draws the random part of the shortlist.
+        same: draws that of the crystals that get features, and is the same in all rounds.
     """
     if space.size is None:
         return Narrowed(space, space.listed(settings.pool_limit, rng))
-    if space.size <= settings.pool_limit or settings.shortlist == 0:
-        return space
+    beyond = space.size > settings.pool_limit
     materials = space.materials
-    if materials is None:  # it may have far too many members to be listed
+    if materials is None or (beyond and settings.shortlist == 0):
+        return space  # it may have far too many members to be listed
+    if coarse.needs_choice(space, recipe.surrogate, settings):
+        count = coarse.number_chosen(len(materials), settings)
+        materials = coarse.chosen(
+            space, recipe, objective, count=count, cache=cache / "plain", rng=same
+        )
+        if not beyond:
+            return Narrowed(space, materials)
+    if not beyond:
         return space
-    labels = [e for e in recipe.evaluations if e.fidelity == recipe.fidelity]
     beliefs = streamed(executor, materials, recipe, cache)
-    labelled = {evaluation.material.digest for evaluation in labels}
-    free = np.array([material.digest not in labelled for material in materials])
-    scores = [s for s in map(objective.score_of, labels) if s is not None]
-    listed = shortlist(
+    listed = shortlisted(
+        materials,
         beliefs,
         objective,
+        recipe.evaluations,
+        fidelity=recipe.fidelity,
         count=settings.shortlist,
-        best=max(scores, default=None),
-        free=free,
         rng=rng,
     )
-    return Narrowed(space, [materials[i] for i in listed])
+    return Narrowed(space, listed)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from orchestrator.assembly.prepared import Prepared, prepare
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.run_settings import ExecutorSettings
 from orchestrator.executors.serial_executor import SerialExecutor
+from orchestrator.rounds import coarse
 from orchestrator.running.preflight import check_potentials
 from orchestrator.running.prices import CallPrices, prices_of
 
@@ -167,8 +168,13 @@ def _with_features(config: CampaignConfig, prepared: Prepared, rounds: int) -> i
     size = space.size or len(space.listed(limit, np.random.default_rng(0))) * rounds
     if prepared.space.reading.crystals:
         return prepared.space.reading.crystals
-    if surrogate_settings(config, prepared.space).features == "none":
+    surrogate = surrogate_settings(config, prepared.space)
+    if surrogate.features == "none":
         return 0
+    if coarse.needs_choice(space, surrogate, config.selection):
+        # In every round, half of the places may go to crystals that did not have one before.
+        most = config.selection.exact_limit
+        return min(size, most + rounds * most // 4)
     return size
 
 

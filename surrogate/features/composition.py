@@ -20,13 +20,13 @@ from surrogate.features.feature_store import FeatureStore
 from surrogate.features.inputs import Group, Inputs
 
 Array = NDArray[np.float64]
-# Descriptors of the structure as given: volume, masses, distances, coordination. The others need
-# energies.
-_STRUCTURAL = tuple(
+STRUCTURAL = tuple(
     k
     for k, name in enumerate(GLOBALS)
     if name not in ("log_bulk_modulus", "gruneisen", "log_debye", "log_slack", "energy")
 )
+"""Places of the global descriptors of a structure as given: volume, masses, distances, and so on.
+The others need energies."""
 _ELEMENTS = 118
 _SHARE = 0.2  # typical spread of an element's atomic fraction
 
@@ -53,7 +53,7 @@ class CompositionStore(FeatureStore):
             if crystal.digest not in self._rows:
                 self._rows[crystal.digest] = described(crystal)
         table = np.stack([self._rows[crystal.digest] for crystal in crystals])
-        return _without_graphs(table)
+        return without_graphs(table)
 
 
 def composition_inputs(compositions: Sequence[Composition]) -> Inputs:
@@ -71,11 +71,11 @@ def composition_inputs(compositions: Sequence[Composition]) -> Inputs:
         total = sum(amount for _, amount in one.amounts)
         for symbol, amount in one.amounts:
             row[Element(symbol).Z - 1] = amount / total
-    inputs = _without_graphs(statistics, fractions)
+    inputs = without_graphs(statistics, fractions)
     return replace(inputs, spreads=(inputs.spreads[0], np.full(_ELEMENTS, _SHARE)))
 
 
-def _without_graphs(*blocks: Array) -> Inputs:
+def without_graphs(*blocks: Array) -> Inputs:
     """Blocks (n, g_k) of descriptors as the inputs of a surrogate."""
     n = len(blocks[0])
     graphs = np.zeros((n, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
@@ -93,7 +93,7 @@ def described(crystal: Crystal) -> Array:
     """The descriptors (142,) of one crystal."""
     structure = crystal.structure()
     magpie = _magpie(structure.composition.reduced_formula)
-    own = global_descriptors(structure, None)[list(_STRUCTURAL)]
+    own = global_descriptors(structure, None)[list(STRUCTURAL)]
     return np.array([*magpie, float(crystal.spacegroup[1]), *own])
 
 

@@ -104,7 +104,11 @@ class _Trees(BaseSurrogate):
     def __init__(
         self, outputs: Sequence[Output], fidelity: str, *, seed: int, store: FeatureStore
     ) -> None:
-        super().__init__(outputs, fidelity, seed=seed, store=CompositionStore())
+        super().__init__(outputs, fidelity, seed=seed, store=self._descriptors(store))
+
+    def _descriptors(self, store: FeatureStore) -> FeatureStore:
+        """Where the descriptors come from, given the store of the campaign."""
+        return CompositionStore()
 
     @abstractmethod
     def _members(
@@ -186,6 +190,20 @@ class RandomForest(_Trees):
 
     def _classifier(self, seed: int) -> Any:
         return RandomForestClassifier(self._settings.trees, random_state=seed, n_jobs=1)
+
+
+class PlainForest(RandomForest):
+    """The random forest on descriptors that need no potential, for choosing from a large space.
+
+    Args:
+        outputs: properties that can be predicted.
+        fidelity: the fidelity that is predicted.
+        seed: of the bootstraps.
+        store: of the descriptors.
+    """
+
+    def _descriptors(self, store: FeatureStore) -> FeatureStore:
+        return store
 
 
 class GradientBoosting(_Trees):
