@@ -16,6 +16,7 @@ from rich.console import Console
 from orchestrator.assembly.prepared import prepare
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.loading import load_config
+from orchestrator.running import prices
 from orchestrator.running.dry_run import described, estimate
 from orchestrator.running.runner import create, run_campaign
 from orchestrator.store.store import Store
@@ -88,6 +89,16 @@ def test_layers_take_what_they_then_take(tmp_path: Path) -> None:
     assert 1 / 5 < 60 * document["wall_minutes"] / seconds < 5
 
 
+@pytest.fixture
+def steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that nothing else keeps busy, so that two estimates can be compared."""
+    monkeypatch.setattr(prices, "slowness", lambda: 1.0)
+    monkeypatch.setattr(
+        prices, "seconds_of_forces", lambda potential, atoms, calls: 1e-3 * len(atoms)
+    )
+
+
+@pytest.mark.usefixtures("steady")
 def test_more_layers_take_longer(tmp_path: Path) -> None:
     pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
     small = estimate(_config(tmp_path, LAYERS))
@@ -119,6 +130,7 @@ def _pool(folder: Path, **changes: Any) -> CampaignConfig:
     return _config(folder, raw)
 
 
+@pytest.mark.usefixtures("steady")
 def test_fidelities_are_billed_as_what_they_are(tmp_path: Path) -> None:
     pytest.importorskip("matscipy", reason="the extra phonoscout[tersoff] is not installed")
     full = estimate(_pool(tmp_path))
@@ -137,6 +149,7 @@ def test_memory_depends_on_the_cell(tmp_path: Path) -> None:
     assert large["memory_gib"] > small["memory_gib"] + 1
 
 
+@pytest.mark.usefixtures("steady")
 def test_healing_is_billed(tmp_path: Path) -> None:
     pytest.importorskip("sevenn", reason="the extra phonoscout[sevenn] is not installed")
     oracle = {"calculator": "7net-0"}
