@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.acquisition.shortlist import Marginals, shortlisted
+from agents.chemistry.rough_estimates import rough_order
 from agents.contract.objective import Objective
 from agents.contract.protocol import Space
 from agents.selection.settings import SelectionSettings
@@ -51,11 +52,24 @@ def number_chosen(size: int, settings: SelectionSettings) -> int:
     return max(settings.exact_limit, _OF_QUICK * settings.shortlist)
 
 
-def drawn(space: Space, settings: SelectionSettings, rng: np.random.Generator) -> Space:
-    """The space with a random shortlist, before the first label."""
+def drawn(
+    space: Space, objective: Objective, settings: SelectionSettings, rng: np.random.Generator
+) -> Space:
+    """The space with a shortlist before the first label.
+
+    Half of it is best by a rough estimate of the objective, where there is one; the rest is random.
+    """
     materials = _listed(space)
-    chosen = np.sort(rng.permutation(len(materials))[: settings.exact_limit])
-    return Narrowed(space, [materials[i] for i in chosen])
+    crystals = [material for material in materials if isinstance(material, Crystal)]
+    rough = None
+    if objective.goal != "target":
+        rough = rough_order(objective.output.property, crystals)
+    order = rng.permutation(len(materials))
+    if rough is not None:
+        best = np.argsort(rough if objective.goal == "minimize" else -rough, kind="stable")
+        best = best[: settings.exact_limit // 2]
+        order = np.concatenate([best, order[~np.isin(order, best)]])
+    return Narrowed(space, [materials[i] for i in np.sort(order[: settings.exact_limit])])
 
 
 def chosen(

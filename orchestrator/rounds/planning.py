@@ -230,7 +230,7 @@ class Planner:
         if surrogate is None:
             recipe = self._recipe(state, objective, calibration, number)
             with self._stage("prior"):
-                space = self._first_of_space()
+                space = self._first_of_space(objective)
                 prior = physical_prior(recipe, space, objective, self._selection, self._features)
             situation = replace(situation, space=space, surrogate=prior, learned=False)
         choice = self._labels(situation, excluded)
@@ -369,11 +369,11 @@ class Planner:
                 same=self._rng(0, _SHORTLIST, 0),
             )
 
-    def _first_of_space(self) -> Space:
+    def _first_of_space(self, objective: Objective) -> Space:
         """The space before the first label, of which only so many crystals can have features."""
         if not coarse.needs_choice(self.space, self._settings, self._selection):
             return self.space
-        return coarse.drawn(self.space, self._selection, self._rng(0, _SHORTLIST, 0))
+        return coarse.drawn(self.space, objective, self._selection, self._rng(0, _SHORTLIST, 0))
 
     def _room(self, state: CampaignState) -> int:
         """Largest number of trials at the objective's fidelity in the round."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from agents.chemistry.rough_estimates import rough_order
 from agents.contract.objective import Objective
 from agents.contract.protocol import Space
 from agents.selection.settings import SelectionSettings
@@ -157,13 +158,33 @@ def test_they_are_others_than_those_with_labels_and_a_part_remains(tmp_path: Pat
     assert len(shortlists[0] & shortlists[1]) >= 5  # a quarter is random, and the same
 
 
-def test_before_the_first_label_they_are_drawn() -> None:
+@pytest.mark.parametrize(("goal", "last"), [("minimize", False), ("maximize", True)])
+def test_before_the_first_label_half_are_best_by_a_rough_estimate(goal: Any, last: bool) -> None:
     space, settings = build_space(_config().space), SelectionSettings(exact_limit=20)
-    first, again = (coarse.drawn(space, settings, np.random.default_rng(5)) for _ in range(2))
+    objective = Objective("kappa", 300.0, goal)
+    first, again = (
+        coarse.drawn(space, objective, settings, np.random.default_rng(5)) for _ in range(2)
+    )
     assert isinstance(first, Narrowed)
     assert isinstance(again, Narrowed)
     assert first.shortlist == again.shortlist
     assert len(set(first.shortlist)) == 20
+    crystals = [c for c in space if isinstance(c, Crystal)]
+    rough = rough_order("kappa", crystals)
+    assert rough is not None
+    order = [crystals[i] for i in np.argsort(-rough if last else rough, kind="stable")]
+    assert set(order[:10]) <= set(first.shortlist)
+    assert not set(order[:20]) <= set(first.shortlist)  # the others are random
+
+
+@pytest.mark.parametrize("changes", [{"property": "band_gap"}, {"goal": "target", "target": 3.0}])
+def test_without_an_estimate_all_are_drawn(changes: dict[str, Any]) -> None:
+    space, settings = build_space(_config().space), SelectionSettings(exact_limit=20)
+    objective = Objective(**{"property": "kappa", "temperature": 300.0, **changes})
+    narrow = coarse.drawn(space, objective, settings, np.random.default_rng(5))
+    assert isinstance(narrow, Narrowed)
+    chosen = np.random.default_rng(5).permutation(80)[:20]
+    assert set(narrow.shortlist) == {list(space)[i] for i in chosen}
 
 
 def test_only_large_spaces_of_crystals_need_a_choice() -> None:
