@@ -94,9 +94,9 @@ def narrowed(
         materials = coarse.chosen(
             space, recipe, objective, count=count, cache=cache / "plain", rng=same
         )
-        if not beyond:
+        if not beyond and materials:
             return Narrowed(space, materials)
-    if not beyond:
+    if not beyond or not materials:  # everything has a label
         return space
     beliefs = streamed(executor, materials, recipe, cache)
     listed = shortlisted(

@@ -123,6 +123,18 @@ def test_few_get_features_and_the_best_are_found(
     assert 24 <= _with_features(tmp_path) < 70
 
 
+def test_the_whole_space_can_be_evaluated(
+    tmp_path: Path, stand_in: Callable[[Any, Any], None]
+) -> None:
+    stand_in(oracle_calls.evaluate, _evaluated)
+    small = SPACE | {"elements": ["Na", "K", "F", "Cl"]}
+    changes = {"space": small, "selection": {"exact_limit": 3}}
+    campaign = _run(tmp_path, budget={"batch": 4, "oracle_calls": 40}, **changes)
+    assert campaign.state.stopped is not None
+    assert campaign.state.stopped.state == "finished"
+    assert len(campaign.state.labels) == build_space(campaign.config.space).size == 16
+
+
 def _looked(space: Space, evaluations: list[Measured], folder: Path, seed: int) -> Space:
     return narrowed(
         space,
