@@ -122,5 +122,20 @@ def incumbent(pool: PoolPosterior, objective: Objective) -> float:
     return float(np.median(objective.score(_first(pool.posterior.mean))))
 
 
+def expected_gain(
+    pool: PoolPosterior, objective: Objective, draws: int, rng: np.random.Generator
+) -> float:
+    """Expected gain of the best stable material of the space over the best so far.
+
+    On the modelled scale, from so many draws of the joint posterior.
+    """
+    samples = pool.posterior.sample(draws, rng)[..., 0]
+    scores = objective.score(samples)
+    stable = pool.posterior.p_stable >= 0.5
+    if pool.best is None or not stable.any():
+        return 0.0
+    return float(np.maximum(scores[:, stable].max(axis=1) - pool.best, 0.0).mean())
+
+
 def _first(values: Array) -> Array:
     return np.asarray(values[:, 0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agents.acquisition.functions import Belief, acquire
 from agents.contract.objective import Objective
+from agents.contract.protocol import candidate_id
 from oracle.contract.evaluation import Outcome
 from oracle.materials.material import Material
 
@@ -43,6 +44,7 @@ def shortlisted(
     fidelity: str,
     count: int,
     rng: np.random.Generator,
+    rejected: Container[str] = (),
 ) -> list[Material]:
     """At most `count` of the materials that have no label, in their order; see `shortlist`.
 
@@ -54,6 +56,7 @@ def shortlisted(
         fidelity: of labels.
         count: number of materials to choose.
         rng: draws the random part.
+        rejected: ids of candidates that the constraints excluded, which are left out as well.
     """
     labels = [evaluation for evaluation in evaluations if evaluation.fidelity == fidelity]
     labelled = {evaluation.material.digest for evaluation in labels}
@@ -62,7 +65,9 @@ def shortlisted(
         objective,
         count=count,
         best=max((s for s in map(objective.score_of, labels) if s is not None), default=None),
-        free=np.array([material.digest not in labelled for material in materials]),
+        free=np.array(
+            [m.digest not in labelled and candidate_id(m) not in rejected for m in materials]
+        ),
         rng=rng,
     )
     return [materials[i] for i in listed]

@@ -81,6 +81,12 @@ class Selection:
         """The candidates after the batch, best first."""
         return self.ranked[self.batch :]
 
+    @property
+    def spreads(self) -> dict[str, float]:
+        """As metrics: mean spread of exploration, and median of the pool, which must be smaller."""
+        spreads = {"hole_spread": self.exploration_spread, "pool_spread": self.pool_spread}
+        return {name: value for name, value in spreads.items() if value is not None}
+
 
 def slots(
     settings: SelectionSettings, batch: int, round_number: int, *, explore: bool = True

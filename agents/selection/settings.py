@@ -34,7 +34,7 @@ class SelectionSettings(Settings):
     exact_limit: int = Field(default=2000, ge=1)
     """Largest number of listed crystals whose features are computed with the potential. Of a larger
     space, these are chosen in each round by a random forest on descriptors of elements and
-    geometry; before the first label, at random."""
+    geometry; before the first label, half by a rough estimate of the objective."""
     pool_limit: int = Field(default=100_000, ge=1)
     """Largest space that is screened in one process."""
     shortlist: int = Field(default=1000, ge=0)

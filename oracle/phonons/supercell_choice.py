@@ -205,7 +205,7 @@ def _divisors(number: int) -> list[int]:
 
 
 def _generators(group: Integers) -> Integers:
-    """Rotations of a group (n, 3, 3) whose products are all of it; at most four."""
+    """Rotations of a group (n, 3, 3) whose products are all of it."""
     found: list[Integers] = []
     reached = {np.eye(3, dtype=np.int64).tobytes()}
     for rotation in group:

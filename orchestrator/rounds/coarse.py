@@ -7,7 +7,7 @@ milliseconds, learns from the same labels and says which crystals may be good.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,19 @@ import numpy as np
 from agents.acquisition.shortlist import Marginals, shortlisted
 from agents.chemistry.rough_estimates import rough_order
 from agents.contract.objective import Objective
-from agents.contract.protocol import Space
+from agents.contract.protocol import Space, candidate_id
 from agents.selection.settings import SelectionSettings
 from agents.spaces.narrowed import Narrowed
 from oracle.materials.crystal import Crystal
 from oracle.materials.material import Material
 from orchestrator.calls.recipe import Recipe
+from orchestrator.campaign.state import CampaignState
 from surrogate.contract.settings import OwnSurrogateSettings, SurrogateSettings
 from surrogate.features.plain_descriptors import PlainStore
 from surrogate.models.forests import PlainForest
 
+WIDER = 4
+"""Times as many crystals get features where the constraints excluded all of a shortlist."""
 _OF_QUICK = 20
 """Crystals that get quick features for each that then gets exact ones, see `pool_scan`."""
 
@@ -52,24 +55,58 @@ def number_chosen(size: int, settings: SelectionSettings) -> int:
     return max(settings.exact_limit, _OF_QUICK * settings.shortlist)
 
 
-def drawn(
-    space: Space, objective: Objective, settings: SelectionSettings, rng: np.random.Generator
+def without_labels(
+    space: Space,
+    state: CampaignState,
+    objective: Objective,
+    surrogate: SurrogateSettings,
+    settings: SelectionSettings,
+    rng: np.random.Generator,
+    times: int = 1,
+    rejected: Iterable[str] = (),
 ) -> Space:
-    """The space with a shortlist before the first label.
+    """The space, with a shortlist of crystals not yet tried where it needs one; see `drawn`.
+
+    Args:
+        space: any.
+        state: of the campaign.
+        objective: what is sought.
+        surrogate: whether it uses features of a potential.
+        settings: how many crystals can have them.
+        rng: draws.
+        times: as many crystals, in units of that number.
+        rejected: ids of candidates that the constraints excluded in this round.
+    """
+    if not needs_choice(space, surrogate, settings):
+        return space
+    tried = {trial.plan.candidate for trial in state.trials.values()}
+    known = tried.union(state.rejected, rejected)
+    return drawn(space, objective, count=times * settings.exact_limit, rng=rng, rejected=known)
+
+
+def drawn(
+    space: Space,
+    objective: Objective,
+    *,
+    count: int,
+    rng: np.random.Generator,
+    rejected: Container[str] = (),
+) -> Space:
+    """The space with a shortlist before the first label, or after constraints excluded another.
 
     Half of it is best by a rough estimate of the objective, where there is one; the rest is random.
+    Candidates whose ids are among the rejected ones are left out.
     """
-    materials = _listed(space)
-    crystals = [material for material in materials if isinstance(material, Crystal)]
+    materials = [m for m in _listed(space) if candidate_id(m) not in rejected]
     rough = None
-    if objective.goal != "target":
-        rough = rough_order(objective.output.property, crystals)
+    if objective.goal != "target" and not objective.further:
+        rough = rough_order(objective.output.property, materials)
     order = rng.permutation(len(materials))
     if rough is not None:
         best = np.argsort(rough if objective.goal == "minimize" else -rough, kind="stable")
-        best = best[: settings.exact_limit // 2]
+        best = best[: count // 2]
         order = np.concatenate([best, order[~np.isin(order, best)]])
-    return Narrowed(space, [materials[i] for i in np.sort(order[: settings.exact_limit])])
+    return Narrowed(space, [materials[i] for i in np.sort(order[:count])])
 
 
 def chosen(
@@ -80,6 +117,7 @@ def chosen(
     count: int,
     cache: Path,
     rng: np.random.Generator,
+    rejected: Container[str] = (),
 ) -> list[Material]:
     """The crystals of a space that get features, in its order; those with a label left out.
 
@@ -93,31 +131,36 @@ def chosen(
         count: number of crystals to choose.
         cache: folder of the descriptors.
         rng: draws the random part; the same in all rounds, so that these crystals remain.
+        rejected: ids of candidates that the constraints excluded.
     """
     materials = _listed(space)
-    forest = PlainForest(
-        (recipe.output,), recipe.fidelity, seed=recipe.seed, store=PlainStore(cache)
-    )
+    store = PlainStore(cache)
+    store.inputs(materials)  # all at once, so that one file has them in every round
+    forest = PlainForest(objective.outputs, recipe.fidelity, seed=recipe.seed, store=store)
     forest.fit(recipe.evaluations, calibration=recipe.calibration)
-    posterior = forest.posterior(materials, outputs=[recipe.output], fidelity=recipe.fidelity)
-    beliefs = Marginals(
-        posterior.mean[:, 0],
-        posterior.epistemic[:, 0],
-        posterior.aleatoric[:, 0],
-        posterior.p_stable,
-    )
-    return shortlisted(
-        materials,
-        beliefs,
-        objective,
-        recipe.evaluations,
-        fidelity=recipe.fidelity,
-        count=count,
-        rng=rng,
-    )
+    posterior = forest.posterior(materials, outputs=objective.outputs, fidelity=recipe.fidelity)
+    found: dict[str, Material] = {}
+    for k, one in enumerate(objective.all):  # each gets its part of the places
+        beliefs = Marginals(
+            posterior.mean[:, k],
+            posterior.epistemic[:, k],
+            posterior.aleatoric[:, k],
+            posterior.p_stable,
+        )
+        listed = shortlisted(
+            materials,
+            beliefs,
+            one,
+            recipe.evaluations,
+            fidelity=recipe.fidelity,
+            count=-(-count // len(objective.all)),
+            rng=rng,
+            rejected=rejected,
+        )
+        found |= {material.digest: material for material in listed}
+    return [material for material in materials if material.digest in found]
 
 
-def _listed(space: Space) -> Sequence[Material]:
-    materials = space.materials
-    assert materials is not None  # see `needs_choice`
-    return materials
+def _listed(space: Space) -> list[Crystal]:
+    assert space.materials is not None  # see `needs_choice`
+    return [material for material in space.materials if isinstance(material, Crystal)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agents.contract.constraints import before, computed, needs_energies
@@ -73,6 +73,10 @@ class ConstraintGate:
             return False
         return before(self._constraints, material) is None
 
+    def admitting(self, *rejected: Mapping[str, str]) -> Callable[[Material], bool]:
+        """`admits` with what was rejected before."""
+        return lambda material: all(self.admits(material, reasons) for reasons in rejected)
+
     def admissible(self, space: Space) -> Space:
         """The part of a listed space that satisfies the constraints known without a calculation."""
         if not isinstance(space, FiniteSpace):
@@ -83,7 +87,12 @@ class ConstraintGate:
         return FiniteSpace(materials, [space.label(m) for m in materials])
 
     def first_allowed(
-        self, selection: Selection, count: int, known: Sequence[Material] = ()
+        self,
+        selection: Selection,
+        count: int,
+        known: Sequence[Material] = (),
+        *,
+        again: bool = False,
     ) -> tuple[list[Selected], dict[str, str]]:
         """The first `count` candidates that satisfy the constraints, and why others were rejected.
 
@@ -94,8 +103,11 @@ class ConstraintGate:
             selection: candidates, best first.
             count: how many are wanted.
             known: evaluated materials, which compete with candidates of the same elements.
+            again: whether the last selection belongs to the same round.
         """
-        self.computed, self.reserves, self.rejected = {}, selection.ranked[count:], []
+        if not again:
+            self.reset()
+        self.reserves = selection.ranked[count:]
         if not self.computes:
             return list(selection.ranked[:count]), {}
         chosen: list[Selected] = []

@@ -10,16 +10,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from agents.acquisition.pool_posterior import PoolPosterior, SharedSurrogate, pool_posterior
+from agents.acquisition.pool_posterior import (
+    PoolPosterior,
+    SharedSurrogate,
+    expected_gain,
+    pool_posterior,
+)
 from agents.contract.objective import Objective
 from agents.contract.protocol import Candidate, Proposer, Space
-from agents.selection.batch import Selected, Selection, select
+from agents.selection.batch import Selected, select
 from agents.selection.portfolio import shares
+from agents.spaces.narrowed import Narrowed
 from oracle.contract.protocol import Oracle
-from oracle.materials.material import Material
 from orchestrator.assembly.build import (
     build_proposers,
     build_surrogate,
@@ -56,6 +62,8 @@ from surrogate.contract.protocol import Calibration, Saving, Surrogate
 from surrogate.fidelities.trust import Trust, Trusting
 
 _FIT, _PROPOSE, _SELECT, _REGRET, _SHORTLIST = 1, 2, 3, 4, 5  # stage numbers of the random streams
+_ATTEMPTS = 20  # at finding candidates that the gate admits, after one that found none
+_NONE: Mapping[str, str] = MappingProxyType({})
 _RESERVE = 4  # batches ranked as reserves, because the constraint gate rejects some candidates
 _DRAWS = 64  # samples of the posterior from which the expected regret is computed
 
@@ -216,11 +224,12 @@ class Planner:
                 trusts = self._surrogate.trusts
             metrics |= trust_metrics(trusts)
             recipe = self._recipe(state, objective, calibration, number)
-            situation = replace(situation, space=self._narrowed(recipe, objective, number))
+            situation = replace(situation, space=self._narrowed(recipe, situation))
         if surrogate is not None and len(self.oracles) > 1:
             pool = self._pool_posterior(situation, surrogate)
+            admits = self._gate.admitting(state.rejected)
             queries = queries_by_value(
-                state, self.config, objective, pool, trusts, self.space, self._admits(state)
+                state, self.config, objective, pool, trusts, self.space, admits
             )
             if precede_labels(state, self.config, queries):
                 self._gate.reset()
@@ -229,15 +238,26 @@ class Planner:
             metrics["ruled_out"] = float(len(excluded))
         if surrogate is None:
             recipe = self._recipe(state, objective, calibration, number)
+            space = self._drawn(situation)
             with self._stage("prior"):
-                space = self._first_of_space(objective)
                 prior = physical_prior(recipe, space, objective, self._selection, self._features)
             situation = replace(situation, space=space, surrogate=prior, learned=False)
         choice = self._labels(situation, excluded)
+        rejected = dict(choice.rejected)
+        for _ in range(_ATTEMPTS):
+            if choice.chosen or not choice.rejected:
+                break
+            if isinstance(situation.space, Narrowed):
+                wider = self._drawn(situation, coarse.WIDER, rejected)
+                situation = replace(situation, space=wider)
+            choice = self._labels(situation, excluded, rejected)
+            rejected |= choice.rejected
+        choice = replace(choice, rejected=rejected)
         metrics |= choice.metrics
         if surrogate is not None:
             pool = pool or self._pool_posterior(situation, surrogate)
-            metrics["regret_to_posterior"] = self._regret(pool, objective, number)
+            drawing = _DRAWS, self._rng(number, _REGRET, 1)
+            metrics["regret_to_posterior"] = expected_gain(pool, objective, *drawing)
         if not choice.chosen:
             return replace(choice, metrics=metrics)
         queries += accompanying_queries(
@@ -245,8 +265,10 @@ class Planner:
         )
         return replace(choice, queries=tuple(queries), metrics=metrics)
 
-    def _labels(self, situation: _Situation, excluded: frozenset[str]) -> Choice:
-        """Candidates to be labelled."""
+    def _labels(
+        self, situation: _Situation, excluded: frozenset[str], rejected: Mapping[str, str] = _NONE
+    ) -> Choice:
+        """Candidates to be labelled, other than those that were rejected before in the round."""
         state, objective, number = situation.state, situation.objective, situation.number
         count = self._room(state)
         evaluations, settings = state.evaluations(), self._selection
@@ -284,25 +306,22 @@ class Planner:
                 proposals=proposed.candidates,
                 shares=slots,
                 rng=self._rng(number, _SELECT, 0),
-                admit=self._admits(state),
-                reserve=_RESERVE * count if self._needs_reserves else 0,
+                admit=self._gate.admitting(state.rejected, rejected),
+                reserve=_RESERVE * count if self._gate.computes or len(self.oracles) > 1 else 0,
                 excluded=excluded,
             )
         with self._stage("screen"):
-            chosen, rejected = self._gate.first_allowed(
-                selection, count, [evaluation.material for evaluation in evaluations]
+            chosen, refused = self._gate.first_allowed(
+                selection, count, [e.material for e in evaluations], again=bool(rejected)
             )
         metrics = {f"share_{name}": float(slot) for name, slot in slots.items()}
-        metrics |= proposed.metrics | {"rejected": float(len(rejected))}
+        metrics |= proposed.metrics | {"rejected": float(len(rejected) + len(refused))}
         if situation.learned:
-            metrics |= _spreads(selection)
-            return Choice(tuple(chosen), (), metrics, rejected, proposed.notes)
+            metrics |= selection.spreads
+            return Choice(tuple(chosen), (), metrics, refused, proposed.notes)
         # What physics says is no prediction of the surrogate, by which it could be calibrated.
         plain = tuple(Selected(one.candidate, one.purpose) for one in chosen)
-        return Choice(plain, (), metrics, rejected, proposed.notes)
-
-    def _admits(self, state: CampaignState) -> Callable[[Material], bool]:
-        return lambda material: self._gate.admits(material, state.rejected)
+        return Choice(plain, (), metrics, refused, proposed.notes)
 
     def _pool_posterior(self, situation: _Situation, surrogate: Surrogate) -> PoolPosterior:
         """Predictions for the whole space, or for a large sample of it."""
@@ -315,23 +334,6 @@ class Planner:
             limit=self.config.selection.pool_limit,
             rng=self._rng(situation.number, _REGRET, 0),
         )
-
-    def _regret(self, pool: PoolPosterior, objective: Objective, number: int) -> float:
-        """Expected gain of the best stable material of the space over the best so far.
-
-        On the modelled scale.
-        """
-        samples = pool.posterior.sample(_DRAWS, self._rng(number, _REGRET, 1))[..., 0]
-        scores = objective.score(samples)
-        stable = pool.posterior.p_stable >= 0.5
-        if pool.best is None or not stable.any():
-            return 0.0
-        return float(np.maximum(scores[:, stable].max(axis=1) - pool.best, 0.0).mean())
-
-    @property
-    def _needs_reserves(self) -> bool:
-        """Whether reserves are ranked: the gate may reject candidates, and queries use reserves."""
-        return self._gate.computes or len(self.oracles) > 1
 
     def _fit(
         self, state: CampaignState, objective: Objective, number: int
@@ -355,25 +357,28 @@ class Planner:
         seed = int(self._rng(number, _FIT, 0).integers(2**31))
         return Recipe.of(state, self._settings, objective, seed, calibration)
 
-    def _narrowed(self, recipe: Recipe, objective: Objective, number: int) -> Space:
+    def _narrowed(self, recipe: Recipe, situation: _Situation) -> Space:
         """The space, with a shortlist where it is too large to be screened in one process."""
         with self._stage("shortlist"):
             return narrowed(
                 self.space,
                 self.executor,
                 recipe,
-                objective,
+                situation.objective,
                 settings=self.config.selection,
                 cache=self.cache / "features",
-                rng=self._rng(number, _SHORTLIST, 0),
+                rng=self._rng(situation.number, _SHORTLIST, 0),
                 same=self._rng(0, _SHORTLIST, 0),
+                rejected=situation.state.rejected,
             )
 
-    def _first_of_space(self, objective: Objective) -> Space:
-        """The space before the first label, of which only so many crystals can have features."""
-        if not coarse.needs_choice(self.space, self._settings, self._selection):
-            return self.space
-        return coarse.drawn(self.space, objective, self._selection, self._rng(0, _SHORTLIST, 0))
+    def _drawn(
+        self, situation: _Situation, times: int = 1, rejected: Mapping[str, str] = _NONE
+    ) -> Space:
+        """The space, with a shortlist drawn without labels where it has too many crystals."""
+        objective, rng = situation.objective, self._rng(0, _SHORTLIST, 0)
+        asked = self._settings, self._selection, rng, times, rejected
+        return coarse.without_labels(self.space, situation.state, objective, *asked)
 
     def _room(self, state: CampaignState) -> int:
         """Largest number of trials at the objective's fidelity in the round."""
@@ -392,9 +397,3 @@ class Planner:
             yield
         finally:
             self._seconds[f"seconds_{name}"] = time.perf_counter() - began
-
-
-def _spreads(selection: Selection) -> dict[str, float]:
-    """Mean spread of the exploration trials, and median of the pool, which must be smaller."""
-    spreads = {"hole_spread": selection.exploration_spread, "pool_spread": selection.pool_spread}
-    return {name: value for name, value in spreads.items() if value is not None}

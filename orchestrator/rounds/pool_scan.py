@@ -7,7 +7,7 @@ surrogate needs a way to be sent to a worker. Four numbers per material are retu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def narrowed(
     cache: Path,
     rng: np.random.Generator,
     same: np.random.Generator,
+    rejected: Container[str] = (),
 ) -> Space:
     """A space with a shortlist, on which all later decisions are based; or a small space.
 
@@ -82,21 +83,28 @@ def narrowed(
         cache: folder of features and recipes.
         rng: draws the random part of the shortlist.
         same: draws that of the crystals that get features, and is the same in all rounds.
+        rejected: ids of candidates that the constraints excluded.
     """
     if space.size is None:
         return Narrowed(space, space.listed(settings.pool_limit, rng))
     beyond = space.size > settings.pool_limit
     materials = space.materials
-    if materials is None or (beyond and settings.shortlist == 0):
-        return space  # it may have far too many members to be listed
+    if materials is None:  # it may have far too many members to be listed
+        return space
     if coarse.needs_choice(space, recipe.surrogate, settings):
         count = coarse.number_chosen(len(materials), settings)
         materials = coarse.chosen(
-            space, recipe, objective, count=count, cache=cache / "plain", rng=same
+            space,
+            recipe,
+            objective,
+            count=count,
+            cache=cache / "plain",
+            rng=same,
+            rejected=rejected,
         )
-        if not beyond and materials:
+        if materials and (not beyond or settings.shortlist == 0):
             return Narrowed(space, materials)
-    if not beyond or not materials:  # everything has a label
+    if not beyond or not materials or settings.shortlist == 0:  # or everything has a label
         return space
     beliefs = streamed(executor, materials, recipe, cache)
     listed = shortlisted(
@@ -107,6 +115,7 @@ def narrowed(
         fidelity=recipe.fidelity,
         count=settings.shortlist,
         rng=rng,
+        rejected=rejected,
     )
     return Narrowed(space, listed)
 

@@ -172,7 +172,7 @@ def _with_features(config: CampaignConfig, prepared: Prepared, rounds: int) -> i
     if surrogate.features == "none":
         return 0
     if coarse.needs_choice(space, surrogate, config.selection):
-        # In every round, half of the places may go to crystals that did not have one before.
+        # In every round, about a quarter of the places go to crystals that had none before.
         most = config.selection.exact_limit
         return min(size, most + rounds * most // 4)
     return size

@@ -24,7 +24,7 @@ from orchestrator.assembly.build import build_space
 from orchestrator.assembly.oracles import build_oracle
 from orchestrator.assembly.prepared import prepare
 from orchestrator.calls import oracle_calls
-from orchestrator.calls.oracle_calls import EvaluationRequest
+from orchestrator.calls.oracle_calls import EnergyAnswer, EnergyRequest, EvaluationRequest
 from orchestrator.calls.recipe import Recipe
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.config.config import CampaignConfig
@@ -38,6 +38,7 @@ from orchestrator.running.runner import create, run_campaign
 from orchestrator.store.store import Store
 from surrogate.contract.protocol import Calibration
 from surrogate.contract.settings import GraphEnsembleSettings, RandomForestSettings
+from surrogate.features import plain_descriptors
 
 LJ = "ase.calculators.lj:LennardJones"
 SPACE = {
@@ -135,6 +136,34 @@ def test_the_whole_space_can_be_evaluated(
     assert len(campaign.state.labels) == build_space(campaign.config.space).size == 16
 
 
+def _wurtzites_only(request: EnergyRequest, context: CallContext) -> EnergyAnswer:
+    above = 0.0 if request.material.spacegroup[1] == 186 else 1.0
+    return EnergyAnswer({"energy_above_best_polymorph": above})
+
+
+@pytest.mark.parametrize("limit", [4, 200])
+def test_rejected_candidates_do_not_end_the_campaign(
+    limit: int, tmp_path: Path, stand_in: Callable[[Any, Any], None]
+) -> None:
+    """The best are all excluded: wurtzites conduct best here, and come last."""
+    stand_in(oracle_calls.evaluate, _evaluated)
+    stand_in(oracle_calls.energies, _wurtzites_only)
+    campaign = _run(
+        tmp_path,
+        constraints=[{"energy_above_best_polymorph": 0.0}],
+        selection={"exact_limit": limit},
+        budget={"batch": 4, "oracle_calls": 24},
+    )
+    found = [label.evaluation.material for label in campaign.state.labels.values()]
+    assert len(found) == 20
+    assert {c.spacegroup[1] for c in found if isinstance(c, Crystal)} == {186}
+    assert len(campaign.state.rejected) == 60
+    assert campaign.state.stopped is not None
+    assert campaign.state.stopped.reason == "the space is used up"
+    known = campaign.store.formulas(list(campaign.state.rejected))
+    assert known.keys() == campaign.state.rejected.keys()  # people can look at each
+
+
 def _looked(space: Space, evaluations: list[Measured], folder: Path, seed: int) -> Space:
     return narrowed(
         space,
@@ -155,7 +184,10 @@ def _looked(space: Space, evaluations: list[Measured], folder: Path, seed: int) 
     )
 
 
-def test_they_are_others_than_those_with_labels_and_a_part_remains(tmp_path: Path) -> None:
+def test_they_are_others_than_those_with_labels_and_a_part_remains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_descriptors, "_SAVED", 3)
     space = build_space(_config().space)
     crystals = [c for c in space if isinstance(c, Crystal)]
     shortlists = []
@@ -165,6 +197,7 @@ def test_they_are_others_than_those_with_labels_and_a_part_remains(tmp_path: Pat
         assert isinstance(narrow, Narrowed)
         assert len(narrow.shortlist) < len(list(narrow)) == len(crystals)
         assert len(narrow.shortlist) == 20
+        assert len(list((tmp_path / "plain").iterdir())) == 1  # the space is described once
         assert not {c.digest for c in narrow.shortlist} & {x.material.digest for x in labels}
         shortlists.append({material.digest for material in narrow.shortlist})
     assert len(shortlists[0] & shortlists[1]) >= 5  # a quarter is random, and the same
@@ -172,10 +205,10 @@ def test_they_are_others_than_those_with_labels_and_a_part_remains(tmp_path: Pat
 
 @pytest.mark.parametrize(("goal", "last"), [("minimize", False), ("maximize", True)])
 def test_before_the_first_label_half_are_best_by_a_rough_estimate(goal: Any, last: bool) -> None:
-    space, settings = build_space(_config().space), SelectionSettings(exact_limit=20)
+    space = build_space(_config().space)
     objective = Objective("kappa", 300.0, goal)
     first, again = (
-        coarse.drawn(space, objective, settings, np.random.default_rng(5)) for _ in range(2)
+        coarse.drawn(space, objective, count=20, rng=np.random.default_rng(5)) for _ in range(2)
     )
     assert isinstance(first, Narrowed)
     assert isinstance(again, Narrowed)
@@ -191,9 +224,9 @@ def test_before_the_first_label_half_are_best_by_a_rough_estimate(goal: Any, las
 
 @pytest.mark.parametrize("changes", [{"property": "band_gap"}, {"goal": "target", "target": 3.0}])
 def test_without_an_estimate_all_are_drawn(changes: dict[str, Any]) -> None:
-    space, settings = build_space(_config().space), SelectionSettings(exact_limit=20)
+    space = build_space(_config().space)
     objective = Objective(**{"property": "kappa", "temperature": 300.0, **changes})
-    narrow = coarse.drawn(space, objective, settings, np.random.default_rng(5))
+    narrow = coarse.drawn(space, objective, count=20, rng=np.random.default_rng(5))
     assert isinstance(narrow, Narrowed)
     chosen = np.random.default_rng(5).permutation(80)[:20]
     assert set(narrow.shortlist) == {list(space)[i] for i in chosen}
