@@ -5,7 +5,6 @@ They show whether a network on a potential's features is worth its cost.
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,15 +169,11 @@ class RandomForest(_Trees):
         self, columns: Array, targets: Array, weights: Array, seed: int
     ) -> tuple[tuple[Any, ...], float]:
         forest = RandomForestRegressor(
-            self._settings.trees, max_features=1 / 3, oob_score=True, random_state=seed, n_jobs=1
+            self._settings.trees, max_features=1 / 3, random_state=seed, n_jobs=1
         )
-        with warnings.catch_warnings():
-            # Of few labels, each may be in the sample of every tree. It then counts as predicted
-            # by the mean, which is zero.
-            warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
-            forest.fit(columns, targets, sample_weight=weights)
-        residuals = targets - forest.oob_prediction_
+        forest.fit(columns, targets, sample_weight=weights)
         trees = np.stack([tree.predict(columns) for tree in forest.estimators_])
+        residuals = targets - _out_of_bag(trees, forest.estimators_samples_)
         disagreement = float(trees.var(axis=0).mean())
         # Out-of-bag errors include the disagreement of the trees, which is counted separately.
         spread = float(
@@ -190,6 +185,23 @@ class RandomForest(_Trees):
 
     def _classifier(self, seed: int) -> Any:
         return RandomForestClassifier(self._settings.trees, random_state=seed, n_jobs=1)
+
+
+def _out_of_bag(trees: Array, samples: Sequence[NDArray[np.intp]]) -> Array:
+    """Mean prediction (n,) of each label by the trees that were not trained on it.
+
+    Of few labels, one may be in the samples of all trees. It then counts as predicted by the mean
+    of labels, which is zero. Scikit-learn's own `oob_score` warns of it, and that cannot be silenced
+    in one thread alone.
+
+    Args:
+        trees: (t, n), predictions of the labels by each tree.
+        samples: for each tree, the labels that it was trained on.
+    """
+    unseen = np.ones(trees.shape, dtype=bool)
+    for row, sample in zip(unseen, samples, strict=True):
+        row[sample] = False
+    return np.asarray((trees * unseen).sum(axis=0) / np.maximum(unseen.sum(axis=0), 1))
 
 
 class PlainForest(RandomForest):
