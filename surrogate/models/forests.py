@@ -191,7 +191,7 @@ def _out_of_bag(trees: Array, samples: Sequence[NDArray[np.intp]]) -> Array:
     """Mean prediction (n,) of each label by the trees that were not trained on it.
 
     Of few labels, one may be in the samples of all trees. It then counts as predicted by the mean
-    of labels, which is zero. Scikit-learn's own `oob_score` warns of it, and that cannot be silenced
+    of labels, which is zero. Scikit-learn's own `oob_score` warns of it, which cannot be silenced
     in one thread alone.
 
     Args:
