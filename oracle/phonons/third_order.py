@@ -154,12 +154,8 @@ def adaptive(
     )
     small = draw is None and settings.displacement <= _SMALL
     if draw is None:
-        draw = functools.partial(
-            random_displacements,
-            len(phonons.supercell),
-            displacement=settings.displacement,
-            seed=seed,
-        )
+        atoms, length = len(phonons.supercell), settings.displacement
+        draw = functools.partial(random_displacements, atoms, displacement=length, seed=seed)
     snapshots = _Snapshots(phonons, field, draw)
     pairs = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
     groups: list[Equations] = []

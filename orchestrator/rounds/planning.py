@@ -368,7 +368,7 @@ class Planner:
                 settings=self.config.selection,
                 cache=self.cache / "features",
                 rng=self._rng(situation.number, _SHORTLIST, 0),
-                same=self._rng(0, _SHORTLIST, 0),
+                fixed_rng=self._rng(0, _SHORTLIST, 0),
                 rejected=situation.state.rejected,
             )
 

@@ -67,7 +67,7 @@ def narrowed(
     settings: SelectionSettings,
     cache: Path,
     rng: np.random.Generator,
-    same: np.random.Generator,
+    fixed_rng: np.random.Generator,
     rejected: Container[str] = (),
 ) -> Space:
     """A space with a shortlist, on which all later decisions are based; or a small space.
@@ -82,7 +82,7 @@ def narrowed(
         settings: set the sizes above which a space is large, and the length of the shortlist.
         cache: folder of features and recipes.
         rng: draws the random part of the shortlist.
-        same: draws that of the crystals that get features, and is the same in all rounds.
+        fixed_rng: draws that of the crystals that get features; the same in all rounds.
         rejected: ids of candidates that the constraints excluded.
     """
     if space.size is None:
@@ -99,7 +99,7 @@ def narrowed(
             objective,
             count=count,
             cache=cache / "plain",
-            rng=same,
+            rng=fixed_rng,
             rejected=rejected,
         )
         if materials and (not beyond or settings.shortlist == 0):

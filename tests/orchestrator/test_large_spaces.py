@@ -180,7 +180,7 @@ def _looked(space: Space, evaluations: list[Measured], folder: Path, seed: int) 
         settings=SelectionSettings(exact_limit=20),
         cache=folder,
         rng=np.random.default_rng(seed),
-        same=np.random.default_rng(3),
+        fixed_rng=np.random.default_rng(3),
     )
 
 

@@ -89,7 +89,7 @@ def test_all_stages_of_a_round_predict_the_same_draws() -> None:
             return space.listed(4, rng)
 
     arguments: dict[str, Any] = {"settings": SelectionSettings(), "cache": Path()}
-    draws = {"rng": np.random.default_rng(1), "same": np.random.default_rng(2)}
+    draws = {"rng": np.random.default_rng(1), "fixed_rng": np.random.default_rng(2)}
     one = narrowed(Drawing(), None, None, None, **draws, **arguments)  # type: ignore[arg-type]
     assert one.listed(100, np.random.default_rng(2)) is one.listed(9, np.random.default_rng(3))
     assert len(asked) == 1

@@ -138,7 +138,7 @@ def test_only_a_large_space_is_narrowed(executor: SerialExecutor, tmp_path: Path
             settings=SelectionSettings(**settings),
             cache=tmp_path,
             rng=np.random.default_rng(1),
-            same=np.random.default_rng(2),
+            fixed_rng=np.random.default_rng(2),
         )
 
     assert looked(executor, pool_limit=len(CRYSTALS)) is space
@@ -215,6 +215,6 @@ def test_a_space_that_cannot_be_listed_is_left_as_it_is(tmp_path: Path) -> None:
         settings=SelectionSettings(),
         cache=tmp_path,
         rng=np.random.default_rng(0),
-        same=np.random.default_rng(2),
+        fixed_rng=np.random.default_rng(2),
     )
     assert result is space
