@@ -10,6 +10,9 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Pip compiles what it installs one module after another; this takes all cores. Modules that another
+# version of Python is for cannot be compiled, and are not imported either.
+COMPILE := $(BIN)/python -W ignore -m compileall -qq -j 0 $(VENV)/lib > /dev/null || true
 DEMO_HOME ?= demo-home
 DFT_HOME ?= dft-home
 DFT_CORES ?=
@@ -31,11 +34,13 @@ $(VENV)/.torch: | $(BIN)/python
 
 $(VENV)/.run: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) install --no-compile --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals]"
+	$(COMPILE)
 	-$(BIN)/phonoscout potentials fetch dpa4-neo-0704 > /dev/null # the default potential
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
 	$(PIP) install --no-compile --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals,test]"
+	$(COMPILE)
 	touch $@
 
 # GPAW is built from source and needs system libraries; root is needed only if they are missing.
@@ -44,6 +49,7 @@ $(VENV)/.dft: $(VENV)/.run
 	    if [ "$$(id -u)" = 0 ]; then apt-get install -y $(DFT_APT); \
 	    else sudo apt-get install -y $(DFT_APT); fi; fi
 	$(PIP) install --no-compile --quiet --constraint constraints.txt --editable ".[sevenn,chgnet,dpa4,crystals,dft]"
+	$(COMPILE)
 	touch $@
 
 install: $(VENV)/.run  ## Install phonoscout, with the potentials whose packages contain weights.
