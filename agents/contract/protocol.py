@@ -63,6 +63,7 @@ class Reading:
         ids: digest of the material by id, in the order of the records; equal materials may have
             several ids.
         crystals: number of crystals that pairs are formed of; 0 where none are.
+        unanswered: ids of materials that were left out since the table has no value of them.
     """
 
     skipped: tuple[str, ...] = ()
@@ -72,6 +73,7 @@ class Reading:
     duplicates: int = 0
     ids: Mapping[str, str] = field(default_factory=dict)
     crystals: int = 0
+    unanswered: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from agents.contract.protocol import Reading
@@ -89,3 +91,18 @@ class PoolSpace(FiniteSpace):
     def reading(self) -> Reading:
         """Report on the records, with every id."""
         return self._reading
+
+    def without(self, digests: Collection[str]) -> PoolSpace:
+        """The same pool without some of its materials, whose ids its reading tells.
+
+        Args:
+            digests: digests of materials that no oracle can answer for.
+        """
+        kept = [material for material in self.materials if material.digest not in digests]
+        rest = copy.copy(self)
+        FiniteSpace.__init__(rest, kept, [self.label(material) for material in kept])
+        rest.duplicates = self.duplicates
+        rest._reading = replace(
+            self._reading, unanswered=tuple(i for d, i in self.ids.items() if d in digests)
+        )
+        return rest

@@ -81,6 +81,11 @@ def _notes_on_reading(config: CampaignConfig, space: Space) -> list[str]:
             f"space: {len(left_out)} files that may be structures were not read: "
             f"{_some(left_out)}; give them as CIF, POSCAR, extended XYZ or JSON"
         )
+    if reading.unanswered:
+        notes.append(
+            f"space: {len(reading.unanswered)} materials of which the table has no value are left "
+            f"out: {_some(reading.unanswered)}"
+        )
     if remarks:
         notes.append(f"space: {len(remarks)} remarks on reading: {_some(remarks)}")
     if charges and isinstance(config.oracle, PhononSettings) and config.oracle.born is None:

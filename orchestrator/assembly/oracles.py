@@ -10,6 +10,7 @@ from typing import Any
 
 from agents.contract.protocol import Space
 from agents.contract.settings import ObjectiveSettings
+from agents.spaces.pool import PoolSpace
 from oracle.contract.own_oracle import OwnOracle, OwnOracleSettings
 from oracle.contract.protocol import Oracle
 from oracle.green.oracle import GreenOracle
@@ -21,7 +22,7 @@ from oracle.replay.oracle import ReplayOracle
 from oracle.replay.settings import ReplaySettings
 from oracle.replay.table import load_table
 from oracle.runtime.errors import OracleError
-from orchestrator.assembly.table_rows import check_rows, chosen_ids
+from orchestrator.assembly.table_rows import check_rows, chosen_ids, unanswered
 from orchestrator.config.budget_settings import ConfirmationSettings
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
@@ -221,6 +222,32 @@ def second_oracle(config: CampaignConfig) -> Oracle | None:
         return build_oracle(settings, fidelities_of(settings)[-1], None, config.objective)
     except OracleError as error:
         raise ConfigError(f"{key}: {error.message}") from error
+
+
+def answerable(config: CampaignConfig, space: Space) -> Space:
+    """The space without what a replay table cannot answer for, which would cost evaluations.
+
+    Raises:
+        ConfigError: the table cannot be read, or has a value of no material of the space.
+    """
+    settings = config.oracle
+    if not isinstance(settings, ReplaySettings) or not isinstance(space, PoolSpace):
+        return space
+    try:
+        table = _table(Path(settings.table))[0]
+    except OracleError as error:
+        raise ConfigError(f"oracle: {error.message}") from error
+    columns = _column(settings, _replay_fidelities(settings)[-1])
+    missing = unanswered(space, table, columns)
+    if not missing:
+        return space
+    if len(missing) == space.size:
+        raise ConfigError(
+            f"oracle: table {settings.table} has no number in column {columns['column']!r} for any "
+            f"of the {space.size} materials of the space; expected rows whose ids are those of the "
+            f"pool, such as {next(iter(space.ids.values()))!r}"
+        )
+    return space.without(missing)
 
 
 def check_table(config: CampaignConfig, space: Space) -> list[str]:

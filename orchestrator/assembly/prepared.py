@@ -17,7 +17,7 @@ from orchestrator.assembly.build import (
     surrogate_settings,
 )
 from orchestrator.assembly.extras import check_surrogate
-from orchestrator.assembly.oracles import build_oracles, check_table, second_oracle
+from orchestrator.assembly.oracles import answerable, build_oracles, check_table, second_oracle
 from orchestrator.config.config import CampaignConfig
 from orchestrator.config.errors import ConfigError
 from orchestrator.config.kinds import OF_SPACE
@@ -77,6 +77,7 @@ def prepare(
         check_constraints(config, space)
     check_surrogate(config, space)
     oracles = build_oracles(config, space)
+    space = answerable(config, space)
     second_oracle(config)  # refuses one that is not available
     check_engines(config)
     check_own(config, space, list(oracles)[-1])

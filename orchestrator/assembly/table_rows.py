@@ -32,6 +32,23 @@ def chosen_ids(space: Space, table: Rows) -> dict[str, str]:
     return {digest: names[0] for digest, names in with_row.items() if names}
 
 
+def unanswered(space: Space, table: Rows, columns: Columns) -> frozenset[str]:
+    """Digests of the materials of which the table tells neither a number nor that they are unstable.
+
+    Args:
+        space: materials with the ids of their records.
+        table: rows by id.
+        columns: columns of the fidelity that measures the objective.
+    """
+    rows = {digest: table[name] for digest, name in chosen_ids(space, table).items()}
+    return frozenset(
+        digest
+        for digest in ids_by_material(space)
+        if (row := rows.get(digest)) is None
+        or (not _is_unstable(row, columns) and number_in(row.get(columns["column"])) is None)
+    )
+
+
 def check_rows(
     space: Space,
     table: Rows,

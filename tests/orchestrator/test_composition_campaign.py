@@ -155,6 +155,44 @@ def test_unusable_rows_can_be_skipped(tmp_path: Path) -> None:
     assert "Nonsense" in dry.output
 
 
+def test_what_the_table_does_not_answer_for_costs_no_evaluation(tmp_path: Path) -> None:
+    known = dict(list(VALUES.items())[::3])
+    lines = [f"{name},{known[name] if name in known else ''}" for name in VALUES]
+    budget = {"batch": 3, "oracle_calls": 60}
+    path, home = _written(tmp_path, lines, budget=budget), tmp_path / "home"
+    launched = _run("launch", path, "--home", home)
+    assert launched.exit_code == 0, launched.output
+    assert f"pool, {len(known)} candidates" in launched.output
+    assert f"{80 - len(known)} materials of which the table has no value" in launched.output
+    trials = json.loads(_run("trials", "table", "--home", home, "--json").stdout)["trials"]
+    assert {trial["label"] for trial in trials} == set(known)
+    assert all(trial["status"] == "DONE" for trial in trials)
+    assert _run("resume", "table", "--home", home).exit_code == 0
+
+
+def test_rows_for_some_records_of_a_pool_only(tmp_path: Path) -> None:
+    path, home = _written(tmp_path), tmp_path / "home"
+    pool = [{"id": name, "composition": name} for name in VALUES]
+    rows = [
+        {"id": "KBr", "kappa": None, "stable": False},  # an answer as well
+        *({"id": name, "kappa": VALUES[name], "stable": True} for name in ("NaCl", "MgO")),
+    ]
+    (tmp_path / "pool.jsonl").write_text("\n".join(map(json.dumps, pool)))
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ["space.path=pool.jsonl", "oracle.table=rows.jsonl", "oracle.stable_column=stable"]
+    settings = [word for setting in words for word in ("--set", setting)]
+    launched = _run("launch", path, "--home", home, *settings)
+    assert launched.exit_code == 0, launched.output
+    trials = json.loads(_run("trials", "table", "--home", home, "--json").stdout)["trials"]
+    assert sorted(trial["formula"] for trial in trials) == ["KBr", "MgO", "NaCl"]
+    strangers = [{"id": "1", "kappa": 2.0}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, strangers)))
+    refused = _run("launch", path, "--home", tmp_path / "other", *settings[:4])
+    assert refused.exit_code == 2
+    assert "has no number in column 'kappa' for any of the 80 materials" in refused.stderr
+    assert "'LiF'" in refused.stderr
+
+
 def test_a_pool_holds_one_kind_of_material(tmp_path: Path) -> None:
     path, home = _written(tmp_path), tmp_path / "home"
     records = [{"id": "a", "composition": "NaCl"}, {"id": "b", "sequence": "0101"}]
