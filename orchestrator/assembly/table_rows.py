@@ -33,7 +33,7 @@ def chosen_ids(space: Space, table: Rows) -> dict[str, str]:
 
 
 def unanswered(space: Space, table: Rows, columns: Columns) -> frozenset[str]:
-    """Digests of the materials of which the table tells neither a number nor that they are unstable.
+    """Digests of materials without a number in the table, unless it calls them unstable.
 
     Args:
         space: materials with the ids of their records.

@@ -78,6 +78,10 @@ class SequenceProcessSettings(_NoPotential):
     """Largest number of sequences whose full posterior covariance is computed exactly."""
     rank: int = Field(default=48, ge=1)
     """Rank of the approximate covariance used above `exact_limit`."""
+    undeclared_symmetries: bool = True
+    """Whether to look for permutations of layers that leave the labels unchanged, such as reversal,
+    beside those that `space.symmetries` declares; they are believed where labels are 20 times as
+    probable with them."""
     features: Literal["none"] = "none"
     """This surrogate uses no potential."""
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oracle.materials.orders import Order
 from surrogate.contract.protocol import Output
 from surrogate.contract.settings import SequenceProcessSettings
 from surrogate.features.feature_store import FeatureStore
 from surrogate.features.inputs import Inputs
 from surrogate.features.layer_features import LayerFeatures
+from surrogate.features.likely_orders import likely_orders
 from surrogate.kernels.label_warping import LabelWarping
 from surrogate.kernels.layer_kernel import LayerKernel, products_of, squares_of
-from surrogate.kernels.scale_samples import scale_samples
+from surrogate.kernels.scale_samples import ScaleSamples, scale_samples
 from surrogate.models.base import BaseSurrogate
 from surrogate.models.gaussian_process import ProcessStability, cholesky
 from surrogate.training_data.problem import Model, Prediction, Problem, StabilityProblem
@@ -26,6 +28,9 @@ Array = NDArray[np.float64]
 _JITTER = 1e-6  # of variances, in units of the target's
 _SCALED = 160  # most labels that scales are sampled for; the posterior uses all labels
 _CHUNK = 2048  # sequences at a time
+_COMPARED = 64  # most labels by which undeclared symmetries are judged
+_FEWEST = 10  # labels from which on they are looked for
+_MARGIN = 3.0  # in the logarithm of the evidence, which is known to about 1
 _DEFAULTS = SequenceProcessSettings()
 
 
@@ -137,9 +142,10 @@ class WarpedProcess:
 class SequenceProcess(BaseSurrogate):
     """A Gaussian process for layer sequences.
 
-    It compares sequences by `LayerFeatures`, so that designs that are equivalent by declared
-    symmetries get equal predictions, and averages over samples of its scales instead of using only
-    the most probable ones. A long tail of the labels is warped first, see `LabelWarping`.
+    It compares sequences by `LayerFeatures`, so that designs that are equivalent by symmetries,
+    declared or shown by the labels, get equal predictions, and averages over samples of its scales
+    instead of using only the most probable ones. A long tail of the labels is warped first, see
+    `LabelWarping`.
 
     Args:
         outputs: properties that can be predicted.
@@ -168,23 +174,15 @@ class SequenceProcess(BaseSurrogate):
                 "materials are crystals; choose graph-ensemble or gaussian-process"
             )
         own = problem.inputs.take(problem.rows)
-        features = LayerFeatures.of(own if own.n else problem.inputs)
-        kernel = LayerKernel(features.names)
-        blocks = [block[problem.rows] for block in features(problem.inputs)]
-        known = _Known(blocks, problem.extras, squares_of(blocks))
         warping = LabelWarping.of(problem.targets, self._settings.sought)
         warped = warping(problem.targets)
         stated = np.square(problem.noise / warping.stretch(problem.targets)) + _JITTER
+        labels = _Labels(own if own.n else problem.inputs, problem.extras, warped, stated)
+        orders = self._orders(labels, seed)
+        features, kernel, known = labels.described(orders)
         rng = np.random.default_rng([seed, own.n])
-        rows = np.unique(np.linspace(0, own.n - 1, min(own.n, _SCALED)).round().astype(np.int64))
-        scales = scale_samples(
-            _likelihood(kernel, known.part(rows), warped[rows], stated[rows]),
-            kernel.prior,
-            labels=own.n,
-            particles=self._settings.particles,
-            rng=rng,
-        )
-        scales = scales[:: max(1, len(scales) // self._settings.draws)]
+        samples = labels.scales(orders, _SCALED, self._settings.particles, rng)
+        scales = samples.rows[:: max(1, len(samples.rows) // self._settings.draws)]
         lower, _ = _factors(kernel, scales, known, stated)
         targets = torch.from_numpy(warped)[:, None].expand(len(scales), -1, 1)
         weights = torch.cholesky_solve(targets, lower)[..., 0]
@@ -193,10 +191,60 @@ class SequenceProcess(BaseSurrogate):
         )
         return WarpedProcess(mixed, warping)
 
+    def _orders(self, labels: _Labels, seed: int) -> tuple[Order, ...]:
+        """The declared symmetries, with those that the labels show if they are looked for.
+
+        Each set of symmetries is a model of its own, which is taken if its evidence is larger than
+        that of the declared ones by a factor of 20.
+        """
+        declared, n = labels.inputs.orders, len(labels.warped)
+        if n < _FEWEST or not self._settings.undeclared_symmetries:
+            return declared
+        evidence: dict[tuple[Order, ...], float] = {}
+        for orders in (declared, *likely_orders(len(labels.inputs.words[0]), declared)):
+            rng = np.random.default_rng([seed, n, len(evidence)])
+            samples = labels.scales(orders, _COMPARED, self._settings.particles, rng)
+            evidence[orders] = samples.evidence - (0.0 if orders == declared else _MARGIN)
+        return max(evidence, key=lambda orders: evidence[orders])
+
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
     ) -> ProcessStability:
         return ProcessStability.fit(problem, scale, seed)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Labelled sequences, their warped labels (n,), and the variances (n,) of these."""
+
+    inputs: Inputs
+    extras: Array
+    warped: Array
+    stated: Array
+
+    def described(self, orders: tuple[Order, ...]) -> tuple[LayerFeatures, LayerKernel, _Known]:
+        """The sequences as they are compared if these permutations leave a design unchanged."""
+        features = LayerFeatures.of(replace(self.inputs, orders=orders))
+        return (
+            features,
+            LayerKernel(features.names),
+            _Known.of(features, self.inputs, self.extras).part(slice(len(self.warped))),
+        )
+
+    def scales(
+        self, orders: tuple[Order, ...], most: int, particles: int, rng: np.random.Generator
+    ) -> ScaleSamples:
+        """Samples of the kernel's scales by evenly spaced labels, at most so many."""
+        _, kernel, known = self.described(orders)
+        n = len(self.warped)
+        rows = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
+        return scale_samples(
+            _likelihood(kernel, known.part(rows), self.warped[rows], self.stated[rows]),
+            kernel.prior,
+            labels=n,
+            particles=particles,
+            rng=rng,
+        )
 
 
 def _likelihood(

@@ -157,7 +157,7 @@ def test_unusable_rows_can_be_skipped(tmp_path: Path) -> None:
 
 def test_what_the_table_does_not_answer_for_costs_no_evaluation(tmp_path: Path) -> None:
     known = dict(list(VALUES.items())[::3])
-    lines = [f"{name},{known[name] if name in known else ''}" for name in VALUES]
+    lines = [f"{name},{known.get(name, '')}" for name in VALUES]
     budget = {"batch": 3, "oracle_calls": 60}
     path, home = _written(tmp_path, lines, budget=budget), tmp_path / "home"
     launched = _run("launch", path, "--home", home)

@@ -175,13 +175,16 @@ class TestScaleSamples:
         def likelihood(rows: Array) -> Array:
             return np.asarray(norm.logpdf(rows[:, 0], 3.0, 0.5))
 
-        found = scale_samples(
+        samples = scale_samples(
             likelihood,
             (mean, spread),
             labels=30,
             particles=4000,
             rng=np.random.default_rng(0),
         )
+        found, evidence = samples
+        # The likelihood averaged over the prior is N(3; 1, 2² + 0.5²).
+        assert evidence == pytest.approx(norm.logpdf(3.0, 1.0, np.hypot(2.0, 0.5)), abs=0.1)
         precision = 1 / 2.0**2 + 1 / 0.5**2
         exact = (1.0 / 2.0**2 + 3.0 / 0.5**2) / precision
         assert found[:, 0].mean() == pytest.approx(exact, abs=0.05)
@@ -200,6 +203,6 @@ class TestScaleSamples:
             labels=4,
             particles=500,
             rng=np.random.default_rng(1),
-        )
+        ).rows
         assert found.min() > 0
         assert found.mean() == pytest.approx(np.sqrt(2 / np.pi), rel=0.15)  # of a half normal
