@@ -17,7 +17,7 @@ from oracle.potentials.table import weights_digest
 from oracle.runtime.context import Context
 from oracle.runtime.errors import OracleError
 
-VERSION = 16
+VERSION = 17
 """To be raised when the numbers of the same material and settings would change."""
 Fidelity = Literal["harmonic", "bte"]
 

@@ -30,6 +30,7 @@ from oracle.runtime.errors import OracleError
 Array = NDArray[np.float64]
 # Half of the pairs have each; their difference shows whether the potential is smooth on this scale.
 AMPLITUDES = (0.8, 1.2)
+_APART, _BROAD, _WINDOW = 0.15, 0.6, 0.3  # Å, see `radii_between`
 
 
 def random_displacements(n_atoms: int, pairs: range, displacement: float, seed: str) -> Array:
@@ -161,9 +162,32 @@ def _radii(phonons: Phono3py) -> list[float]:
     between = cell.scaled_positions[None] - first[:, None]
     vectors = (between[:, :, None] + images) @ cell.cell
     distances = np.unique(np.round(np.linalg.norm(vectors, axis=3).min(axis=2), 2))
-    middles = (distances[1:] + distances[:-1]) / 2
-    wide = middles[np.diff(distances) > 0.15]  # shells that are closer count as one
-    return [float(r) for r in (wide[2:] if len(wide) > 2 else wide[-1:])]
+    radii = radii_between(distances)
+    return radii[2:] if len(radii) > 2 else radii[-1:]
+
+
+def radii_between(distances: Array) -> list[float]:
+    """Radii, Å, that cut as few shells of neighbours as possible, ascending.
+
+    Shells that are closer than `_APART` count as one, unless they go on for more than `_BROAD`, as
+    where the sites have little symmetry: then they are parted at the widest gap of each `_WINDOW`.
+
+    Args:
+        distances: (n,), of neighbours, Å, ascending.
+    """
+    middles, gaps = (distances[1:] + distances[:-1]) / 2, np.diff(distances)
+    apart = gaps > _APART
+    radii = middles[apart].tolist()
+    for shells in np.split(np.arange(len(distances)), np.flatnonzero(apart) + 1):
+        inner = shells[:-1]
+        start, end = distances[shells[[0, -1]]]
+        if end - start <= _BROAD:
+            continue
+        windows = np.floor((middles[inner] - start) / _WINDOW)
+        for number in np.unique(windows):
+            inside = inner[windows == number]
+            radii.append(float(middles[inside[gaps[inside].argmax()]]))
+    return sorted(radii)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,7 @@ _LARGE = 100  # atoms; the factor was found for supercells of 32 and 54
 _CUT = 30.0
 """Relative error of kappa per share of the squared forces that constants within the cutoff do not
 explain. SnSe: kappa falls by 25 to 60 % as this share falls from 1.4 to 0.6 % (docs/physics.md)."""
+_WIDENED = 0.1  # such an error, above which the cutoff is lengthened
 _SMALL = 0.05  # Å; of larger displacements, the fifth order is a good part of what is left out
 _MOST_CUT = 0.5  # largest of these errors, beyond which the share says no more
 
@@ -105,6 +107,22 @@ class ThirdOrder:
         return self.fc3 if self.scale == 1.0 else self.scale * self.fc3
 
 
+class Fitted(NamedTuple):
+    """Force constants by least squares; the last two are those of `ThirdOrder`.
+
+    Args:
+        fit: before the correction for noise.
+        scale: factor on its force constants that corrects for it.
+        kappa: (n_temperatures,), W/m/K.
+        error: (n_temperatures,), relative.
+    """
+
+    fit: Fit
+    scale: float
+    kappa: Array
+    error: Array
+
+
 def finite_differences(
     phonons: Phono3py, settings: PhononSettings, field: ForceField, kappa: Conductivity
 ) -> ThirdOrder:
@@ -135,7 +153,9 @@ def adaptive(
 ) -> ThirdOrder:
     """Force constants fitted to ± pairs of random snapshots.
 
-    Pairs are added until the error of kappa is below the tolerance, or `pairs_max` is reached. One
+    Pairs are added until the error of kappa is below the tolerance, or `pairs_max` is reached. If
+    force constants within the cutoff leave much of the forces unexplained, the cutoff is lengthened
+    to what `pairs_max` pairs determine. One
     set of force constants serves all temperatures; the tolerance and the correction for noise are
     applied at one of them, and the errors at the others include what this leaves uncorrected.
 
@@ -149,23 +169,18 @@ def adaptive(
         draw: displacements of the snapshots; by default of the length that the settings give, in
             random directions that differ from atom to atom.
     """
-    basis = third_order_basis(
-        phonons, settings.fc3_cutoff, settings.pairs_start, settings.oversampling
-    )
     small = draw is None and settings.displacement <= _SMALL
     if draw is None:
         atoms, length = len(phonons.supercell), settings.displacement
         draw = functools.partial(random_displacements, atoms, displacement=length, seed=seed)
     snapshots = _Snapshots(phonons, field, draw)
-    pairs = min(basis.pairs_needed(settings.oversampling), settings.pairs_max)
-    groups: list[Equations] = []
-    while True:
-        old = snapshots.extend(pairs)
-        groups = _extended(groups, basis, snapshots, old)
-        fit, scale, best, error = _fit_with_error(basis, groups, snapshots, kappa, reference, seed)
-        if error[reference] <= settings.tolerance or pairs >= settings.pairs_max:
-            break
-        pairs = min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
+    sampled = functools.partial(_sampled, snapshots, settings, kappa, reference, seed)
+    basis, groups, fitted = sampled(_basis(phonons, settings, settings.pairs_start))
+    if small and basis.cutoff is not None and settings.fc3_cutoff is None:
+        wider = _basis(phonons, settings, settings.pairs_max)
+        if _CUT * fitted.fit.left_out > _WIDENED and wider.size > basis.size:
+            basis, groups, fitted = sampled(wider)
+    fit, scale, best, error = fitted
     displacements, _, odd = snapshots.arrays()
     reach = _reach(groups, fit if small else None)
     cell = _cell_error(basis, *reach, folds_long_constants(phonons))
@@ -175,12 +190,38 @@ def adaptive(
         fc2=second_order_fit(phonons, displacements, odd),
         kappa=best,
         error=np.hypot(error, np.hypot(_FLOOR, cell)),
-        supercells=2 * pairs + 1,
+        supercells=2 * len(displacements) + 1,
         cutoff=basis.cutoff,
         constants=basis.size,
         left_out=reach[0],
         beyond=reach[1],
     )
+
+
+def _basis(phonons: Phono3py, settings: PhononSettings, pairs: int) -> Basis:
+    return third_order_basis(phonons, settings.fc3_cutoff, pairs, settings.oversampling)
+
+
+def _sampled(
+    snapshots: _Snapshots,
+    settings: PhononSettings,
+    kappa: Conductivity,
+    reference: int,
+    seed: str,
+    basis: Basis,
+) -> tuple[Basis, list[Equations], Fitted]:
+    """A basis with the equations of as many snapshots as its force constants need, and the fit."""
+    pairs = max(basis.pairs_needed(settings.oversampling), snapshots.pairs)
+    pairs = min(pairs, settings.pairs_max)
+    groups: list[Equations] = []
+    old = 0
+    while True:
+        snapshots.extend(pairs)
+        groups = _extended(groups, basis, snapshots, old)
+        fitted = _fit_with_error(basis, groups, snapshots, kappa, reference, seed)
+        if fitted.error[reference] <= settings.tolerance or pairs >= settings.pairs_max:
+            return basis, groups, fitted
+        old, pairs = pairs, min(settings.pairs_max, pairs + max(2, round(_GROWTH * pairs)))
 
 
 def _reach(groups: Sequence[Equations], fit: Fit | None) -> tuple[float, float]:
@@ -245,10 +286,17 @@ class _Snapshots:
         self._even: list[Array] = []
         self._odd: list[Array] = []
 
-    def extend(self, pairs: int) -> int:
-        """Compute forces until there are `pairs` pairs; returns how many there were before."""
-        start = len(self._displacements)
+    @property
+    def pairs(self) -> int:
+        """How many pairs there are."""
+        return len(self._displacements)
+
+    def extend(self, pairs: int) -> None:
+        """Compute forces until there are at least `pairs` pairs."""
+        start = self.pairs
         new = range(start, pairs)
+        if not new:
+            return
         drawn = self._draw(new)
         supercells = [displaced(self._rest, s * u) for u in drawn for s in (1.0, -1.0)]
         forces = self._field.many(
@@ -260,7 +308,6 @@ class _Snapshots:
         self._displacements += list(drawn)
         self._even += list((plus + minus) / 2 - self._rest_forces)
         self._odd += list((plus - minus) / 2)
-        return start
 
     def arrays(self) -> tuple[Array, Array, Array]:
         """Displacements, even and odd forces, each (n_pairs, n_atoms, 3)."""
@@ -285,7 +332,7 @@ def _fit_with_error(
     kappa: Conductivity,
     reference: int,
     seed: str,
-) -> tuple[Fit, float, Array, Array]:
+) -> Fitted:
     """The fit, the factor on its force constants, their kappa, and its relative errors.
 
     Force constants from least squares are unbiased, but scattering rates depend on their squares,
@@ -314,7 +361,7 @@ def _fit_with_error(
     bias = float(biases[reference])
     parts = zip(biases / 2, drawn.std(axis=0), change(*weighted), strict=True)
     error = np.hypot([np.linalg.norm(part) for part in parts], biases - bias)
-    return fit, float(np.exp(bias / 2)), best * np.exp(-bias), error
+    return Fitted(fit, float(np.exp(bias / 2)), best * np.exp(-bias), error)
 
 
 def _total(groups: list[Equations], weights: list[float]) -> Equations:

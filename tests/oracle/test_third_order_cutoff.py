@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.calculators.emt import EMT
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from phono3py import Phono3py
 from pymatgen.core.lattice import Lattice
@@ -18,7 +22,13 @@ from oracle.materials.crystal import Crystal
 from oracle.phonon_bte.oracle import PhononBTE
 from oracle.phonons import third_order
 from oracle.phonons.settings import PhononSettings
-from oracle.phonons.snapshots import equations, random_displacements, solve, third_order_basis
+from oracle.phonons.snapshots import (
+    equations,
+    radii_between,
+    random_displacements,
+    solve,
+    third_order_basis,
+)
 from oracle.phonons.supercells import as_atoms, displaced
 from oracle.phonons.third_order import ThirdOrder
 from oracle.runtime.context import Context
@@ -124,6 +134,70 @@ def test_an_evaluation_states_what_its_cutoff_leaves_out(tmp_path: Path) -> None
         assert errors["total"] >= errors["cutoff"]
         found[cutoff] = share, outcome.low_confidence
     assert found[2.9][0] > 3 * found[5.5][0]
+
+
+class _Field:
+    """Forces by EMT."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def forces(self, atoms: Atoms, stage: str) -> Any:
+        moved = atoms.copy()
+        moved.calc = EMT()
+        return moved.get_forces()
+
+    def many(self, atoms: list[Atoms], stage: str, progress: Any) -> Any:
+        return np.array([self.forces(one, stage) for one in atoms])
+
+
+@pytest.mark.parametrize(("limit", "given"), [(0.0, None), (np.inf, None), (0.0, 3.2)])
+def test_a_cutoff_that_leaves_out_much_is_lengthened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, given: float | None
+) -> None:
+    settings = PhononSettings(
+        calculator="ase.calculators.emt:EMT", pairs_start=2, pairs_max=60, oversampling=8.0,
+        fc3_cutoff=given, tolerance=0.5,
+    )  # fmt: skip
+    field: Any = _Field(Context(tmp_path))
+    monkeypatch.setattr(third_order, "_WIDENED", limit)
+    cell = emt_phonons("cubic")
+    found = third_order.adaptive(
+        cell, settings, field, lambda fc3: np.array([1 / np.square(fc3).sum()]), 0, "1a" * 16
+    )
+    usual = third_order_basis(cell, given, settings.pairs_start, settings.oversampling)
+    assert usual.cutoff is not None
+    assert found.constants is not None
+    if limit == 0.0 and given is None:
+        assert found.cutoff is None or found.cutoff > usual.cutoff
+        assert found.constants > usual.size
+        assert found.supercells > 2 * settings.pairs_start + 1
+        assert found.left_out < _left_out(usual.cutoff)
+    else:
+        assert found.cutoff == usual.cutoff
+        assert found.constants == usual.size
+
+
+@given(
+    st.lists(st.integers(150, 900), min_size=1, max_size=60, unique=True),
+)
+def test_no_two_radii_are_far_from_each_other_where_shells_are_dense(hundredths: list[int]) -> None:
+    distances = np.array([0, *sorted(hundredths)]) / 100
+    radii = np.array(radii_between(distances))
+    assert (np.diff(radii) > 0).all()
+    inside = np.searchsorted(distances, radii)
+    assert len(set(inside.tolist())) == len(radii)  # each has other neighbours within it
+    assert (np.abs(distances[:, None] - radii[None, :]).min(axis=0) >= 0.005 - 1e-9).all()
+    # What lies between two radii is one shell, or a few that are close.
+    for low, high in zip([0.0, *radii], [*radii, np.inf], strict=True):
+        shells = distances[(distances > low) & (distances < high)]
+        assert not len(shells) or np.ptp(shells) <= 0.6 + 1e-9
+
+
+def test_shells_of_a_cubic_crystal_are_not_parted() -> None:
+    a = 5.64
+    shells = a / 2 * np.sqrt([0, 1, 2, 3, 4, 5, 6, 8, 9])
+    assert radii_between(shells) == pytest.approx((shells[1:] + shells[:-1]) / 2)
 
 
 def test_without_a_cutoff_nothing_is_ascribed_to_it(tmp_path: Path) -> None:
