@@ -88,8 +88,7 @@ def test_phono3py_goes_on_from_the_files_and_gets_the_same(
     fitted = third_order._fit_with_error
 
     def scaled(*arguments: Any) -> Any:
-        fit, _, *others = fitted(*arguments)
-        return fit, scale, *others
+        return fitted(*arguments)._replace(scale=scale)
 
     monkeypatch.setattr(third_order, "_fit_with_error", scaled)
     # phono3py's scattering by isotopes depends on rounding (`oracle.phonon_bte.isotopes`).

@@ -25,6 +25,8 @@ from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from oracle.contract.evaluation import Failed
+from oracle.replay.oracle import ReplayOracle
 from orchestrator.app.cli import main
 from orchestrator.executors import serial_executor, worker
 from orchestrator.executors.protocol import CallContext
@@ -179,6 +181,26 @@ def read_only() -> Iterator[Callable[[Path], None]]:
             subprocess.run(["umount", "-l", str(path)], check=True, capture_output=True)
         else:
             path.chmod(path.stat().st_mode | 0o700)
+
+
+@pytest.fixture
+def lookups_fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], bool]], None]:
+    """Makes evaluations of some sequences in tables fail for good."""
+
+    def install(fails: Callable[[str], bool]) -> None:
+        evaluate = ReplayOracle.evaluate
+
+        def some_fail(self: ReplayOracle, material: Any, *, context: Any) -> Any:
+            if not fails(material.sequence):
+                return evaluate(self, material, context=context)
+            return Failed(
+                message="the row cannot be read", permanent=True, material=material,
+                fidelity=self.fidelity, method=self.method_digest, cost_s=0.0, stage="lookup",
+            )  # fmt: skip
+
+        monkeypatch.setattr(ReplayOracle, "evaluate", some_fail)
+
+    return install
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ import pytest
 import yaml
 from rich.console import Console
 
-from oracle.contract.evaluation import Failed
-from oracle.replay.oracle import ReplayOracle
 from orchestrator.assembly import prepared
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.state import CampaignState
@@ -124,25 +122,15 @@ def test_one_that_never_works_is_failed_and_the_campaign_goes_on(
 
 
 def test_a_permanent_failure_is_not_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lookups_fail: Any
 ) -> None:
-    evaluate = ReplayOracle.evaluate
-
-    def refuses_some(self: ReplayOracle, material: Any, *, context: Any) -> Any:
-        if material.sequence.count("1") != 2:
-            return evaluate(self, material, context=context)
-        return Failed(
-            message="two layers are too many", permanent=True, material=material,
-            fidelity=self.fidelity, method=self.method_digest, cost_s=0.0, stage="lookup",
-        )  # fmt: skip
-
-    monkeypatch.setattr(ReplayOracle, "evaluate", refuses_some)
+    lookups_fail(lambda sequence: sequence.count("1") == 2)
     state, attempts, end = _run(tmp_path, monkeypatch, lambda call, attempt: None)
     assert end.startswith("finished")
     failed = [t for t in state.trials.values() if t.status == "FAILED"]
     assert failed
     assert set(attempts.values()) == {1}
-    assert all("two layers" in str(t.last_error) for t in failed)
+    assert all("cannot be read" in str(t.last_error) for t in failed)
 
 
 def test_a_campaign_whose_calls_mostly_fail_stops_and_says_why(

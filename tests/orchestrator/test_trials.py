@@ -36,14 +36,10 @@ def run(*words: str | Path) -> Any:
 
 
 @pytest.fixture
-def home(tmp_path: Path, write_config: Write) -> Path:
-    """A campaign over all 64 sequences: 20 unstable, 12 without a number, 32 measured."""
-    rows: dict[str, dict[str, Any]] = {}
-    for i in range(64):
-        if i < 20:
-            rows[f"{i:06b}"] = {"stable": False}
-        elif i < 32:
-            rows[f"{i:06b}"] = {"conductance": None}
+def home(tmp_path: Path, write_config: Write, lookups_fail: Any) -> Path:
+    """A campaign over all 64 sequences: 20 unstable, 12 that fail, 32 measured."""
+    rows: dict[str, dict[str, Any]] = {f"{i:06b}": {"stable": False} for i in range(20)}
+    lookups_fail(lambda sequence: 20 <= int(sequence, 2) < 32)
     config = write_config(tmp_path / "in", rows, budget={"batch": 16, "oracle_calls": 64})
     done = run("launch", config, "--home", tmp_path / "home")
     assert done.exit_code == 0, done.output
