@@ -177,9 +177,12 @@ def adaptive(
     sampled = functools.partial(_sampled, snapshots, settings, kappa, reference, seed)
     basis, groups, fitted = sampled(_basis(phonons, settings, settings.pairs_start))
     if small and basis.cutoff is not None and settings.fc3_cutoff is None:
-        wider = _basis(phonons, settings, settings.pairs_max)
-        if _CUT * fitted.fit.left_out > _WIDENED and wider.size > basis.size:
-            basis, groups, fitted = sampled(wider)
+        # Noise is left out as well, which no cutoff changes.
+        beyond = _reach(groups, fitted.fit)[1]
+        if _CUT * beyond > _WIDENED:
+            wider = _basis(phonons, settings, settings.pairs_max)
+            if wider.cutoff is not None and wider.size > basis.size:
+                basis, groups, fitted = sampled(wider)
     fit, scale, best, error = fitted
     displacements, _, odd = snapshots.arrays()
     reach = _reach(groups, fit if small else None)

@@ -237,8 +237,9 @@ def answerable(config: CampaignConfig, space: Space) -> Space:
         table = _table(Path(settings.table))[0]
     except OracleError as error:
         raise ConfigError(f"oracle: {error.message}") from error
-    columns = _column(settings, _replay_fidelities(settings)[-1])
-    missing = unanswered(space, table, columns)
+    fidelities = [_column(settings, fidelity) for fidelity in _replay_fidelities(settings)]
+    columns = fidelities[-1]
+    missing = unanswered(space, table, fidelities)
     if not missing:
         return space
     if len(missing) == space.size:

@@ -73,11 +73,11 @@ def prepare(
             config.check_kind(kind_of(space))
         except ValueError as error:
             raise ConfigError(str(error)) from error
-    if not recorded:
-        check_constraints(config, space)
     check_surrogate(config, space)
     oracles = build_oracles(config, space)
     space = answerable(config, space)
+    if not recorded:
+        check_constraints(config, space)
     second_oracle(config)  # refuses one that is not available
     check_engines(config)
     check_own(config, space, list(oracles)[-1])

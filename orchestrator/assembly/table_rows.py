@@ -32,20 +32,24 @@ def chosen_ids(space: Space, table: Rows) -> dict[str, str]:
     return {digest: names[0] for digest, names in with_row.items() if names}
 
 
-def unanswered(space: Space, table: Rows, columns: Columns) -> frozenset[str]:
+def unanswered(space: Space, table: Rows, fidelities: Sequence[Columns]) -> frozenset[str]:
     """Digests of materials without a number in the table, unless it calls them unstable.
 
     Args:
         space: materials with the ids of their records.
         table: rows by id.
-        columns: columns of the fidelity that measures the objective.
+        fidelities: columns of each fidelity, the last of which measures the objective.
     """
+    column = fidelities[-1]["column"]
     rows = {digest: table[name] for digest, name in chosen_ids(space, table).items()}
     return frozenset(
         digest
         for digest in ids_by_material(space)
         if (row := rows.get(digest)) is None
-        or (not _is_unstable(row, columns) and number_in(row.get(columns["column"])) is None)
+        or (
+            number_in(row.get(column)) is None
+            and not any(_is_unstable(row, columns) for columns in fidelities)
+        )
     )
 
 

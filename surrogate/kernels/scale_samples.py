@@ -23,7 +23,7 @@ class ScaleSamples(NamedTuple):
     """Samples (particles, p) of the posterior, and the logarithm of the evidence.
 
     The evidence is the likelihood averaged over the prior, estimated from the mean weights of all
-    steps; with 32 particles its logarithm scatters by about 1.
+    steps; with 32 particles its logarithm scatters by 0.2 with 12 labels, by 6 with 40.
     """
 
     rows: Array

@@ -25,12 +25,15 @@ from surrogate.training_data.problem import Model, Prediction, Problem, Stabilit
 from surrogate.training_data.scaling import InputScale
 
 Array = NDArray[np.float64]
+Orders = tuple[Order, ...]
 _JITTER = 1e-6  # of variances, in units of the target's
 _SCALED = 160  # most labels that scales are sampled for; the posterior uses all labels
 _CHUNK = 2048  # sequences at a time
 _COMPARED = 64  # most labels by which undeclared symmetries are judged
 _FEWEST = 10  # labels from which on they are looked for
-_MARGIN = 3.0  # in the logarithm of the evidence, which is known to about 1
+_MARGIN = 3.0  # in the logarithm of the evidence
+_AGAIN = 3  # times that it is estimated again before symmetries are believed
+_MOST_LETTERS, _LONGEST = 4, 40  # of stacks whose symmetries are looked for
 _DEFAULTS = SequenceProcessSettings()
 
 
@@ -191,21 +194,33 @@ class SequenceProcess(BaseSurrogate):
         )
         return WarpedProcess(mixed, warping)
 
-    def _orders(self, labels: _Labels, seed: int) -> tuple[Order, ...]:
+    def _orders(self, labels: _Labels, seed: int) -> Orders:
         """The declared symmetries, with those that the labels show if they are looked for.
 
-        Each set of symmetries is a model of its own, which is taken if its evidence is larger than
-        that of the declared ones by a factor of 20.
+        Each set of symmetries is a model of its own. The one with the largest evidence is taken if
+        it exceeds that of the declared ones by a factor of 20 in all of several estimates, by more
+        labels than the first: of many labels, the estimates scatter.
         """
         declared, n = labels.inputs.orders, len(labels.warped)
+        words = labels.inputs.words
         if n < _FEWEST or not self._settings.undeclared_symmetries:
             return declared
-        evidence: dict[tuple[Order, ...], float] = {}
-        for orders in (declared, *likely_orders(len(labels.inputs.words[0]), declared)):
-            rng = np.random.default_rng([seed, n, len(evidence)])
-            samples = labels.scales(orders, _COMPARED, self._settings.particles, rng)
-            evidence[orders] = samples.evidence - (0.0 if orders == declared else _MARGIN)
-        return max(evidence, key=lambda orders: evidence[orders])
+        if len(set("".join(words))) > _MOST_LETTERS or len(words[0]) > _LONGEST:
+            return declared  # it would take minutes
+
+        def evidence(orders: Orders, most: int, turn: int) -> float:
+            rng = np.random.default_rng([seed, n, turn])
+            return labels.scales(orders, most, self._settings.particles, rng).evidence
+
+        sets = (declared, *likely_orders(len(words[0]), declared))
+        found = [evidence(orders, _COMPARED, turn) for turn, orders in enumerate(sets)]
+        best = int(np.argmax(found))
+        if found[best] < found[0] + _MARGIN:
+            return declared
+        turns = [len(sets) + turn for turn in range(_AGAIN)]
+        lowest = min(evidence(sets[best], _SCALED, turn) for turn in turns)
+        highest = max(evidence(declared, _SCALED, turn) for turn in turns)
+        return sets[best] if lowest > highest + _MARGIN else declared
 
     def _learn_stability(
         self, problem: StabilityProblem, scale: InputScale, model: Model, seed: int
@@ -222,7 +237,7 @@ class _Labels:
     warped: Array
     stated: Array
 
-    def described(self, orders: tuple[Order, ...]) -> tuple[LayerFeatures, LayerKernel, _Known]:
+    def described(self, orders: Orders) -> tuple[LayerFeatures, LayerKernel, _Known]:
         """The sequences as they are compared if these permutations leave a design unchanged."""
         features = LayerFeatures.of(replace(self.inputs, orders=orders))
         return (
@@ -232,12 +247,12 @@ class _Labels:
         )
 
     def scales(
-        self, orders: tuple[Order, ...], most: int, particles: int, rng: np.random.Generator
+        self, orders: Orders, most: int, particles: int, rng: np.random.Generator
     ) -> ScaleSamples:
         """Samples of the kernel's scales by evenly spaced labels, at most so many."""
-        _, kernel, known = self.described(orders)
         n = len(self.warped)
         rows = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
+        _, kernel, known = self.described(orders)
         return scale_samples(
             _likelihood(kernel, known.part(rows), self.warped[rows], self.stated[rows]),
             kernel.prior,

@@ -170,6 +170,15 @@ def test_what_the_table_does_not_answer_for_costs_no_evaluation(tmp_path: Path) 
     assert _run("resume", "table", "--home", home).exit_code == 0
 
 
+def test_constraints_that_admit_only_what_has_no_value_are_refused(tmp_path: Path) -> None:
+    lines = [f"{name},{'' if 'Na' in name else value}" for name, value in VALUES.items()]
+    constraints = [{"name": "with_elements", "elements": ["Na"]}]
+    path = _written(tmp_path, lines, constraints=constraints)
+    refused = _run("launch", path, "--home", tmp_path / "home")
+    assert refused.exit_code == 2
+    assert "none of the 72 candidates" in refused.stderr
+
+
 def test_rows_for_some_records_of_a_pool_only(tmp_path: Path) -> None:
     path, home = _written(tmp_path), tmp_path / "home"
     pool = [{"id": name, "composition": name} for name in VALUES]
