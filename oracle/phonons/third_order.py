@@ -155,9 +155,9 @@ def adaptive(
 
     Pairs are added until the error of kappa is below the tolerance, or `pairs_max` is reached. If
     force constants within the cutoff leave much of the forces unexplained, the cutoff is lengthened
-    to what `pairs_max` pairs determine. One
-    set of force constants serves all temperatures; the tolerance and the correction for noise are
-    applied at one of them, and the errors at the others include what this leaves uncorrected.
+    to what `pairs_max` pairs determine. One set of force constants serves all temperatures; the
+    tolerance and the correction for noise are applied at one of them, and the errors at the others
+    include what this leaves uncorrected.
 
     Args:
         phonons: made with ``second=False``.
@@ -202,6 +202,7 @@ def adaptive(
 
 
 def _basis(phonons: Phono3py, settings: PhononSettings, pairs: int) -> Basis:
+    """The largest basis that so many pairs determine, within the cutoff if one is given."""
     return third_order_basis(phonons, settings.fc3_cutoff, pairs, settings.oversampling)
 
 
@@ -213,7 +214,12 @@ def _sampled(
     seed: str,
     basis: Basis,
 ) -> tuple[Basis, list[Equations], Fitted]:
-    """A basis with the equations of as many snapshots as its force constants need, and the fit."""
+    """The given basis, the equations of as many snapshots as it needs, and the fit to them.
+
+    Raises:
+        OracleError: a force or a conductivity cannot be computed, or the equations have no
+            solution.
+    """
     pairs = max(basis.pairs_needed(settings.oversampling), snapshots.pairs)
     pairs = min(pairs, settings.pairs_max)
     groups: list[Equations] = []
