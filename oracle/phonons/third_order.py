@@ -57,6 +57,7 @@ _CUT = 30.0
 """Relative error of kappa per share of the squared forces that constants within the cutoff do not
 explain. SnSe: kappa falls by 25 to 60 % as this share falls from 1.4 to 0.6 % (docs/physics.md)."""
 _WIDENED = 0.1  # such an error, above which the cutoff is lengthened
+_MOST = 8000  # constants within a lengthened cutoff; their equations take gigabytes
 _SMALL = 0.05  # Å; of larger displacements, the fifth order is a good part of what is left out
 _MOST_CUT = 0.5  # largest of these errors, beyond which the share says no more
 
@@ -155,9 +156,9 @@ def adaptive(
 
     Pairs are added until the error of kappa is below the tolerance, or `pairs_max` is reached. If
     force constants within the cutoff leave much of the forces unexplained, the cutoff is lengthened
-    to what `pairs_max` pairs determine. One set of force constants serves all temperatures; the
-    tolerance and the correction for noise are applied at one of them, and the errors at the others
-    include what this leaves uncorrected.
+    to what `pairs_max` pairs determine, as far as memory allows. One set of force constants serves
+    all temperatures; the tolerance and the correction for noise are applied at one of them, and the
+    errors at the others include what this leaves uncorrected.
 
     Args:
         phonons: made with ``second=False``.
@@ -180,7 +181,8 @@ def adaptive(
         # Noise is left out as well, which no cutoff changes.
         beyond = _reach(groups, fitted.fit)[1]
         if _CUT * beyond > _WIDENED:
-            wider = _basis(phonons, settings, settings.pairs_max)
+            per_pair = 3 * (len(phonons.supercell) - 1) / settings.oversampling
+            wider = _basis(phonons, settings, min(settings.pairs_max, int(_MOST / per_pair)))
             if wider.cutoff is not None and wider.size > basis.size:
                 basis, groups, fitted = sampled(wider)
     fit, scale, best, error = fitted
